@@ -1,0 +1,195 @@
+package authctx
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// Authenticator says who is calling. Implementations are safe for concurrent
+// use, do not change the request, and keep none of it.
+type Authenticator interface {
+	// Authenticate has three kinds of answer that never mix:
+	//
+	//   - no credentials of this authenticator's kind: [NoCredentials];
+	//   - credentials that are bad: another [Reason], never a Principal;
+	//   - could not check: [Unavailable]. An error that names no reason counts
+	//     as this.
+	//
+	// Only a nil error makes Result.Principal count, and it must not be zero
+	// then. Result.Response counts in both cases.
+	Authenticate(ctx context.Context, r *Request) (Result, error)
+
+	// Fields returns what the authenticator reads. It is constant. Transports
+	// remove these fields from what they pass on.
+	Fields() FieldSet
+}
+
+// Presenter is an optional interface of an [Authenticator] whose fields may be
+// there without being credentials for it: another scheme in the authorization
+// field, or identity fields from a peer that is not trusted.
+type Presenter interface {
+	// Presents reports whether the request presents credentials of this
+	// authenticator's kind, good or bad. It is cheap and verifies nothing.
+	Presents(r *Request) bool
+}
+
+// Result is what authentication found out. It is a struct so that it can grow.
+type Result struct {
+	// Principal is the caller.
+	Principal Principal
+	// Response holds fields that the response must carry, such as a DPoP nonce.
+	Response []Field
+	// Forward holds fields that outgoing calls made for this caller must carry
+	// as they came, such as a Transaction Token.
+	Forward []Field
+	// Read says where the answer was read from; zero means all of the
+	// authenticator's Fields.
+	Read FieldSet
+	// Recheck, when it is not nil, asks again whether the credential still
+	// stands, for streams that outlive a request. It returns what Authenticate
+	// would.
+	Recheck func(ctx context.Context) error
+	// Cached reports that verification was answered from a cache.
+	Cached bool
+}
+
+// NewContext returns a copy of ctx that carries the caller and what must be
+// forwarded with it. Transports call it; code that only changes the caller
+// calls [NewContext].
+func (r Result) NewContext(ctx context.Context) context.Context {
+	return &callerContext{Context: ctx, principal: r.Principal, forward: r.Forward}
+}
+
+// NewAuthenticator makes an [Authenticator] of a function and the fields that it
+// reads. A nil function always answers [Unavailable].
+func NewAuthenticator(fields FieldSet, authenticate func(context.Context, *Request) (Result, error)) Authenticator {
+	return funcAuthenticator{fields: fields, authenticate: authenticate}
+}
+
+type funcAuthenticator struct {
+	fields       FieldSet
+	authenticate func(context.Context, *Request) (Result, error)
+}
+
+func (f funcAuthenticator) Authenticate(ctx context.Context, r *Request) (Result, error) {
+	if f.authenticate == nil {
+		return Result{}, &Error{Reason: Unavailable, Cause: errors.New("authenticator function is nil")}
+	}
+	return f.authenticate(ctx, r)
+}
+
+func (f funcAuthenticator) Fields() FieldSet { return f.fields }
+
+// OneOf returns an authenticator for callers that may identify themselves in
+// different ways. It asks its members in order until one answers anything but
+// [NoCredentials].
+//
+// Before asking, it looks at the fields of all of them, and refuses with
+// [InvalidRequest] a request that presents credentials of two kinds, that is,
+// fields that no single member reads. Members that read the same field stand
+// side by side; each must answer NoCredentials to what is not its own.
+//
+// A nil member never lets anybody in: it answers [Unavailable].
+func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
+	members := append([]Authenticator{first}, rest...)
+	var fields FieldSet
+	for i, m := range members {
+		if m == nil {
+			members[i] = NewAuthenticator(FieldSet{}, nil)
+		}
+		fields = fields.Union(members[i].Fields())
+	}
+	return &oneOf{members: members, fields: fields}
+}
+
+type oneOf struct {
+	members []Authenticator
+	fields  FieldSet
+}
+
+func (o *oneOf) Fields() FieldSet { return o.fields }
+
+func (o *oneOf) Presents(r *Request) bool {
+	return slices.ContainsFunc(o.members, func(m Authenticator) bool { return presents(m, r) })
+}
+
+func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
+	if o.ambiguous(r) {
+		return Result{}, &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
+	}
+	var none error
+	for _, m := range o.members {
+		res, err := Authenticate(ctx, m, r)
+		if !errors.Is(err, NoCredentials) {
+			return res, err
+		}
+		if none == nil || presents(m, r) {
+			none = err
+		}
+	}
+	return Result{}, none
+}
+
+// ambiguous reports whether the request has credentials that no single member
+// reads.
+func (o *oneOf) ambiguous(r *Request) bool {
+	var presented FieldSet
+	for _, m := range o.members {
+		if p, ok := m.(Presenter); !ok || p.Presents(r) {
+			presented = presented.Union(fieldsIn(m, r))
+		}
+	}
+	return !presented.empty() &&
+		!slices.ContainsFunc(o.members, func(m Authenticator) bool { return m.Fields().covers(presented) })
+}
+
+// fieldsIn returns the fields with which r presents credentials to m. A
+// Presenter's word that there are some counts for all prefixes, which cannot be
+// looked up.
+func fieldsIn(m Authenticator, r *Request) FieldSet {
+	found := m.Fields().in(r)
+	if _, ok := m.(Presenter); ok {
+		found.Prefixes = m.Fields().Prefixes
+	}
+	return found
+}
+
+func presents(m Authenticator, r *Request) bool {
+	if p, ok := m.(Presenter); ok {
+		return p.Presents(r)
+	}
+	return !m.Fields().in(r).empty()
+}
+
+// Authenticate asks a and holds it to its contract: a nil authenticator and a
+// success without a principal are [Unavailable], a failure loses its principal,
+// and Result.Read is filled in. Transports call this instead of the method.
+func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, error) {
+	if a == nil {
+		return Result{}, &Error{Reason: Unavailable, Cause: errors.New("no authenticator")}
+	}
+	res, err := a.Authenticate(ctx, r)
+	if err == nil && res.Principal.IsZero() {
+		err = &Error{Reason: Unavailable, Cause: errors.New("authenticator named no principal")}
+	}
+	if err != nil {
+		return Result{Response: res.Response}, withReason(err, Unavailable)
+	}
+	if res.Read.empty() {
+		res.Read = a.Fields()
+	}
+	return res, nil
+}
+
+// withReason returns err as it is when it names a reason, and as a refusal for
+// the given reason otherwise.
+func withReason(err error, r Reason) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[Reason](err); ok {
+		return err
+	}
+	return &Error{Reason: r, Cause: err}
+}

@@ -1,0 +1,71 @@
+package authctx
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// NewContext returns a copy of ctx that carries p as the caller.
+//
+// A zero p takes the caller away: [FromContext] on the returned context reports
+// false, whatever ctx held. What ctx was to forward on behalf of its old caller
+// (see [Result]) is dropped in either case.
+func NewContext(ctx context.Context, p Principal) context.Context {
+	return &callerContext{Context: ctx, principal: p}
+}
+
+// FromContext returns the caller that ctx carries. It reports false, with the
+// zero [Principal], when there is none: a public route, an anonymous request
+// where those were allowed, or a context no middleware has touched.
+func FromContext(ctx context.Context) (Principal, bool) {
+	c := callerFrom(ctx)
+	if c == nil || c.principal.IsZero() {
+		return Principal{}, false
+	}
+	return c.principal, true
+}
+
+// Forwarded returns the fields that must accompany the caller of ctx unchanged,
+// such as the Transaction Token that named it; nil when there are none. They
+// are credentials: a [Propagator] sends them on, nothing else should read them.
+// The slice is a copy.
+func Forwarded(ctx context.Context) []Field {
+	if c := callerFrom(ctx); c != nil {
+		return slices.Clone(c.forward)
+	}
+	return nil
+}
+
+// callerKey is the context key of callerContext; it carries no data, so making
+// one never allocates.
+type callerKey struct{}
+
+// callerContext is a context that answers callerKey itself. Its own type, and
+// not context.WithValue, keeps a caller to one allocation and keeps credentials
+// out of what fmt prints of a context.
+type callerContext struct {
+	context.Context
+	principal Principal
+	forward   []Field
+}
+
+func (c *callerContext) Value(key any) any {
+	if _, ok := key.(callerKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// String names the parent and the caller and nothing that is forwarded.
+func (c *callerContext) String() string {
+	return fmt.Sprintf("%v.WithCaller(%v)", c.Context, c.principal)
+}
+
+// GoString keeps %#v as quiet as %v.
+func (c *callerContext) GoString() string { return c.String() }
+
+func callerFrom(ctx context.Context) *callerContext {
+	c, _ := ctx.Value(callerKey{}).(*callerContext)
+	return c
+}

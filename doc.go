@@ -1,0 +1,21 @@
+// Package authctx carries an authenticated caller from the edge of a system to
+// every service behind it, and lets each of them authorize against it.
+//
+// A gateway verifies the client's token once. From then on the caller travels
+// as a [Principal]: in the context within a process, and as plain fields or a
+// signed Transaction Token between processes. Services ask [FromContext] who is
+// calling and [Authorize] what they may do.
+//
+// This package is the vocabulary that all others share, and imports nothing but
+// the standard library:
+//
+//   - who: [Principal], [NewContext], [FromContext];
+//   - may they: [Rule], [Policy], [Authorize];
+//   - how it is known: [Request], [Authenticator], [Trust], [FieldsAuthenticator];
+//   - how it travels on: [Propagator], [FieldsPropagator];
+//   - what is refused and why: [Reason], [Error];
+//   - what an operator sees: [Observer], [Event].
+//
+// Package jwtauth verifies and issues tokens; packages httpctx and grpcctx put
+// all of it to work on net/http and gRPC.
+package authctx

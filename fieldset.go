@@ -1,0 +1,141 @@
+package authctx
+
+import (
+	"slices"
+	"strings"
+)
+
+// Field is one field of a request or response: an HTTP header, a gRPC metadata
+// entry or a message header. Names are lower case.
+type Field struct {
+	Name, Value string
+}
+
+// FieldSet says which fields of a request carry identity. Whoever reads or
+// writes such fields publishes its set, and everything that must know, above
+// all stripping, asks the set. The zero FieldSet owns nothing.
+//
+// Its slices are not changed after it was published.
+type FieldSet struct {
+	// Names are whole field names, in lower case with hyphens.
+	Names []string
+	// Prefixes are beginnings of field names, such as "x-user-".
+	Prefixes []string
+	// Cookies are names of single cookies within the cookie field.
+	Cookies []string
+	// Schemes are the authentication schemes read from the authorization field,
+	// spelled as in a challenge, the preferred one first: "Bearer", "DPoP".
+	Schemes []string
+}
+
+// IdentityFields returns the fields that no program of this module ever lets
+// through from outside: every plain identity field and the Transaction Token,
+// whichever of them the program itself uses.
+func IdentityFields() FieldSet {
+	return FieldSet{Names: []string{TxnTokenField}, Prefixes: []string{plainFieldPrefix}}
+}
+
+// TxnTokenField is the field that carries a Transaction Token
+// (draft-ietf-oauth-transaction-tokens section 12.1).
+const TxnTokenField = "txn-token"
+
+// Union returns what s or any of the others owns, each once, in order.
+func (s FieldSet) Union(others ...FieldSet) FieldSet {
+	var u FieldSet
+	for _, o := range append([]FieldSet{s}, others...) {
+		u.Names = appendNew(u.Names, o.Names)
+		u.Prefixes = appendNew(u.Prefixes, o.Prefixes)
+		u.Cookies = appendNew(u.Cookies, o.Cookies)
+		u.Schemes = appendNew(u.Schemes, o.Schemes)
+	}
+	return u
+}
+
+// Owns reports whether a field of this name, as a peer might spell it, belongs
+// to the set: case is folded, "_" and "." equal "-", and a "grpc-metadata-"
+// prefix or a "-bin" suffix changes nothing, because some server behind us
+// will take all of those for the same name. It does not look at cookies and
+// does not allocate.
+func (s FieldSet) Owns(name string) bool {
+	for hasFoldedPrefix(name, grpcGatewayPrefix) {
+		name = name[len(grpcGatewayPrefix):]
+	}
+	for len(name) > len(binarySuffix) && equalFolded(name[len(name)-len(binarySuffix):], binarySuffix) {
+		name = name[:len(name)-len(binarySuffix)]
+	}
+	return slices.ContainsFunc(s.Names, func(n string) bool { return equalFolded(name, n) }) ||
+		slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) })
+}
+
+const (
+	// grpc-gateway turns the header Grpc-Metadata-X into the metadata key x.
+	grpcGatewayPrefix = "grpc-metadata-"
+	binarySuffix      = "-bin"
+)
+
+func hasFoldedPrefix(name, prefix string) bool {
+	return len(name) >= len(prefix) && equalFolded(name[:len(prefix)], prefix)
+}
+
+// equalFolded compares field names as the laxest server behind us would.
+func equalFolded(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldByte(a[i]) != foldByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldByte(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case c == '_' || c == '.' || c == ' ':
+		return '-'
+	}
+	return c
+}
+
+// covers reports whether s owns everything that other names.
+func (s FieldSet) covers(other FieldSet) bool {
+	return containsAll(s.Names, other.Names) && containsAll(s.Prefixes, other.Prefixes) &&
+		containsAll(s.Cookies, other.Cookies)
+}
+
+func (s FieldSet) empty() bool {
+	return len(s.Names) == 0 && len(s.Prefixes) == 0 && len(s.Cookies) == 0
+}
+
+// in returns the part of s for which r has a value. Prefixes are not looked up:
+// whoever reads by prefix implements [Presenter].
+func (s FieldSet) in(r *Request) FieldSet {
+	var found FieldSet
+	for _, name := range s.Names {
+		if len(r.Values(name)) > 0 {
+			found.Names = append(found.Names, name)
+		}
+	}
+	for _, name := range s.Cookies {
+		if len(r.Cookies(name)) > 0 {
+			found.Cookies = append(found.Cookies, name)
+		}
+	}
+	return found
+}
+
+func appendNew(list, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, strings.Clone(s))
+		}
+	}
+	return list
+}
+
+func containsAll(list, wanted []string) bool {
+	return !slices.ContainsFunc(wanted, func(s string) bool { return !slices.Contains(list, s) })
+}

@@ -1,0 +1,3 @@
+module github.com/authctx/authctx
+
+go 1.26.0

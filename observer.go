@@ -1,0 +1,90 @@
+package authctx
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Observer is told of every decision. Observe is called on the request's
+// goroutine and must be quick; implementations are safe for concurrent use.
+type Observer interface {
+	Observe(ctx context.Context, e Event)
+}
+
+// ObserverFunc makes a function an [Observer].
+type ObserverFunc func(ctx context.Context, e Event)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
+
+// Event is one decision. It holds no token and no secret.
+type Event struct {
+	// Transport is "http", "grpc" or "message".
+	Transport string
+	// Entry is what decided: the key of the policy table, the routed pattern or
+	// the full method; empty when nothing matched. It comes from the program's
+	// own tables, so it is fit for a metric label.
+	Entry string
+	// Method and Target are what the peer sent, see [Request]. They are chosen
+	// by the peer: fit for a log that escapes, not for a metric label.
+	Method, Target string
+	// Outcome is the decision.
+	Outcome Outcome
+	// Reason is why; zero when the call was allowed.
+	Reason Reason
+	// Err has the cause, for operators; nil when the call was allowed.
+	Err error
+	// Principal is the caller; zero when there is none.
+	Principal Principal
+	// Peer is the other end of the connection.
+	Peer netip.AddrPort
+	// Ignored names identity fields that came in and were not believed, as the
+	// peer spelled them. On an edge that is somebody trying, or misconfigured.
+	Ignored []string
+	// Cached reports that a cache answered.
+	Cached bool
+	// Duration is what the decision took, without the handler.
+	Duration time.Duration
+}
+
+// Outcome is the kind of a decision.
+type Outcome uint8
+
+const (
+	// Allowed: the handler ran.
+	Allowed Outcome = iota + 1
+	// Denied: the caller was refused.
+	Denied
+	// Failed: the caller was refused because nobody could tell.
+	Failed
+	// Ended: a stream that had been allowed was ended.
+	Ended
+)
+
+// String returns a stable label: "allowed", "denied", "failed" or "ended".
+func (o Outcome) String() string {
+	switch o {
+	case Allowed:
+		return "allowed"
+	case Denied:
+		return "denied"
+	case Failed:
+		return "failed"
+	case Ended:
+		return "ended"
+	}
+	return "unknown"
+}
+
+// OutcomeOf returns what an error means for a decision that is being made:
+// Allowed for nil, Failed for [Unavailable], otherwise Denied.
+func OutcomeOf(err error) Outcome {
+	switch ReasonOf(err) {
+	case 0:
+		return Allowed
+	case Unavailable:
+		return Failed
+	}
+	return Denied
+}

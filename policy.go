@@ -1,0 +1,162 @@
+package authctx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// PolicyConfig is the table that a [Policy] is made of. Its keys are:
+//
+//   - for HTTP, patterns exactly as they are registered with
+//     [net/http.ServeMux]: "GET /orders/{id}", "/static/";
+//   - for gRPC, full methods, "/package.Service/Method", or a whole service,
+//     "/package.Service/*". An exact method wins over its service.
+type PolicyConfig struct {
+	// Rules says who may call what.
+	Rules map[string]Rule
+	// Public lists what may be called without credentials. Nothing is
+	// authenticated there: credentials are stripped unread, and the handler
+	// sees no caller.
+	Public []string
+	// Default is the rule for everything that is not listed. It is for proxies,
+	// which cannot list what is behind them; where it is nil, and elsewhere it
+	// should be, what is not listed is refused.
+	Default Rule
+}
+
+// Policy is one immutable table of rules for both transports. What it does not
+// list is refused. It is safe for concurrent use; a nil Policy refuses
+// everything.
+type Policy struct {
+	entries  map[string]Entry
+	services map[string]Entry // "/package.Service" of the "/package.Service/*" entries
+	fallback Entry
+}
+
+// Entry is what a [Policy] says about one route or RPC method. The zero Entry
+// refuses.
+type Entry struct {
+	// Name is the key in the table, "default" for the default rule, and empty
+	// when nothing was listed.
+	Name string
+	// Public says that no caller is needed and none is looked for.
+	Public bool
+
+	rule Rule
+}
+
+// NewPolicy returns the policy of cfg, which it copies. The error names every
+// entry that is malformed, nil, or both ruled and public, and a table that is
+// empty.
+func NewPolicy(cfg PolicyConfig) (*Policy, error) {
+	p := &Policy{entries: make(map[string]Entry, len(cfg.Rules)+len(cfg.Public)), services: map[string]Entry{}}
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("authctx: policy: "+format, args...)) }
+
+	for _, name := range slices.Sorted(maps.Keys(cfg.Rules)) {
+		if err := validEntryName(name); err != nil {
+			bad("Rules: %w", err)
+		}
+		if cfg.Rules[name] == nil {
+			bad("Rules: %q has a nil rule", name)
+		}
+		p.entries[name] = Entry{Name: name, rule: cfg.Rules[name]}
+	}
+	for _, name := range cfg.Public {
+		if err := validEntryName(name); err != nil {
+			bad("Public: %w", err)
+		}
+		if e, ok := p.entries[name]; ok && !e.Public {
+			bad("%q is in both Rules and Public", name)
+		}
+		p.entries[name] = Entry{Name: name, Public: true}
+	}
+	if cfg.Default != nil {
+		p.fallback = Entry{Name: "default", rule: cfg.Default}
+	} else if len(p.entries) == 0 {
+		bad("it lists nothing and has no Default")
+	}
+	for name, e := range p.entries {
+		if service, ok := strings.CutSuffix(name, "/*"); ok {
+			p.services[service] = e
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// validEntryName refuses what could never match, so that a slip does not lie
+// there looking like protection.
+func validEntryName(name string) error {
+	path := name[strings.IndexByte(name, ' ')+1:] // drops an HTTP method
+	switch {
+	case !strings.Contains(path, "/"):
+		return fmt.Errorf("%q is neither a net/http pattern nor an RPC method", name)
+	case strings.Contains(name, "*") && (!isService(strings.TrimSuffix(name, "/*")) || strings.Count(name, "*") > 1):
+		return fmt.Errorf("%q: the only wildcard is a whole gRPC service, %q", name, "/package.Service/*")
+	}
+	return nil
+}
+
+// isService reports whether s is "/package.Service".
+func isService(s string) bool {
+	return len(s) > 1 && s[0] == '/' && !strings.ContainsAny(s[1:], "/ ")
+}
+
+// Route returns the entry for the pattern that net/http routed a request by. An
+// empty pattern, no route, is never listed.
+func (p *Policy) Route(pattern string) Entry {
+	if p == nil {
+		return Entry{}
+	}
+	if e, ok := p.entries[pattern]; ok {
+		return e
+	}
+	return p.fallback
+}
+
+// RPC returns the entry for a full method, "/package.Service/Method".
+func (p *Policy) RPC(fullMethod string) Entry {
+	if p == nil {
+		return Entry{}
+	}
+	if e, ok := p.entries[fullMethod]; ok {
+		return e
+	}
+	if i := strings.LastIndexByte(fullMethod, '/'); i > 0 {
+		if e, ok := p.services[fullMethod[:i]]; ok {
+			return e
+		}
+	}
+	return p.fallback
+}
+
+// Names returns the keys of the table, sorted. The slice is the caller's.
+func (p *Policy) Names() []string {
+	if p == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(p.entries))
+}
+
+// Listed reports whether the policy had something to say, if only by its
+// default rule.
+func (e Entry) Listed() bool { return e.Name != "" }
+
+// Check applies the entry to a caller: nil to go on, [NoCredentials] when a
+// caller is needed and p is zero, otherwise what the rule said.
+func (e Entry) Check(ctx context.Context, p Principal) error {
+	switch {
+	case e.Public:
+		return nil
+	case !e.Listed() && !p.IsZero():
+		return deny("the policy does not list this")
+	}
+	return checkRule(ctx, e.rule, p)
+}

@@ -1,0 +1,230 @@
+package authctx
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Principal is an authenticated caller: who it is, what it was granted, how
+// long that holds and how much of it was proved.
+//
+// A Principal is an immutable handle. Copying it is free, it may be shared and
+// used concurrently, and nothing that holds one can change it. The zero
+// Principal is nobody: [Principal.IsZero] reports it and no [Rule] allows it.
+//
+// Issuer and subject together name the caller; a subject alone is not an
+// identity, because two issuers may use the same one (RFC 7519 section 4.1.2).
+// Compare principals with [Principal.Equal]; == does not compile.
+type Principal struct {
+	a *attributes
+	_ [0]func() // not comparable
+}
+
+// New returns the principal that attrs describe. It copies what attrs hold and
+// keeps nothing of the caller's.
+//
+// The error names every attribute that is missing or malformed: issuer and
+// subject are required, text must be valid UTF-8, list elements must not be
+// empty, and times must lie between 1970 and 9999. Times are cut to whole
+// seconds, so that an end never moves into the future on its way over the wire.
+func New(attrs Attributes) (Principal, error) {
+	return newOwned(attrs.clone())
+}
+
+// newOwned is New for attributes that nobody else holds.
+func newOwned(attrs Attributes) (Principal, error) {
+	if err := attrs.validate(); err != nil {
+		return Principal{}, err
+	}
+	attrs.normalize()
+	return Principal{a: &attributes{Attributes: attrs}}, nil
+}
+
+// attributes is what a handle points to; it never changes after newOwned.
+type attributes struct {
+	Attributes
+	encoded atomic.Pointer[encodedFields] // what FieldsPropagator last made of it
+}
+
+// nobody is what the zero Principal reads.
+var nobody = new(attributes)
+
+func (p Principal) get() *attributes {
+	if p.a == nil {
+		return nobody
+	}
+	return p.a
+}
+
+// IsZero reports whether p is the zero Principal, nobody.
+func (p Principal) IsZero() bool { return p.a == nil }
+
+// Issuer returns who vouches for the subject, as a URL in most systems.
+func (p Principal) Issuer() string { return p.get().Issuer }
+
+// Subject returns the caller's identifier, unique within the issuer.
+func (p Principal) Subject() string { return p.get().Subject }
+
+// Kind returns whether the caller is a user or a service.
+func (p Principal) Kind() Kind { return p.get().Kind }
+
+// Provenance returns how the principal is known. For the zero Principal it is
+// [Asserted], the weakest.
+func (p Principal) Provenance() Provenance { return p.get().Provenance }
+
+// Name returns a name for people to read. It identifies nobody.
+func (p Principal) Name() string { return p.get().Name }
+
+// Email returns an e-mail address, which may change hands and identifies
+// nobody.
+func (p Principal) Email() string { return p.get().Email }
+
+// Tenant returns the tenant or organization the caller acts in.
+func (p Principal) Tenant() string { return p.get().Tenant }
+
+// ClientID returns the OAuth client the credential was issued to (RFC 9068
+// section 2.2).
+func (p Principal) ClientID() string { return p.get().ClientID }
+
+// SessionID returns the login session ("sid", OpenID Connect).
+func (p Principal) SessionID() string { return p.get().SessionID }
+
+// TokenID returns the identifier of the credential ("jti", RFC 7519 section
+// 4.1.7).
+func (p Principal) TokenID() string { return p.get().TokenID }
+
+// ACR returns the authentication context class of the login (RFC 9068 section
+// 2.2.1).
+func (p Principal) ACR() string { return p.get().ACR }
+
+// AMR returns a copy of the methods used to log in (RFC 8176).
+func (p Principal) AMR() []string { return slices.Clone(p.get().AMR) }
+
+// Roles returns a copy of the caller's roles, in the order given.
+func (p Principal) Roles() []string { return slices.Clone(p.get().Roles) }
+
+// Permissions returns a copy of the caller's permissions and entitlements.
+func (p Principal) Permissions() []string { return slices.Clone(p.get().Permissions) }
+
+// Scopes returns a copy of the scopes the client was granted.
+func (p Principal) Scopes() []string { return slices.Clone(p.get().Scopes) }
+
+// Groups returns a copy of the caller's groups. See
+// [Principal.GroupsIncomplete] before concluding anything from an absence.
+func (p Principal) Groups() []string { return slices.Clone(p.get().Groups) }
+
+// GroupsIncomplete reports that the issuer left groups out, for example because
+// there were too many. A missing group then proves nothing.
+func (p Principal) GroupsIncomplete() bool { return p.get().GroupsIncomplete }
+
+// HasRole reports whether the caller has exactly this role. It does not
+// allocate; neither do the other Has methods.
+func (p Principal) HasRole(role string) bool { return has(p.get().Roles, role) }
+
+// HasPermission reports whether the caller has exactly this permission.
+func (p Principal) HasPermission(name string) bool { return has(p.get().Permissions, name) }
+
+// HasScope reports whether the client was granted exactly this scope.
+func (p Principal) HasScope(scope string) bool { return has(p.get().Scopes, scope) }
+
+// HasGroup reports whether the group is listed; see
+// [Principal.GroupsIncomplete].
+func (p Principal) HasGroup(group string) bool { return has(p.get().Groups, group) }
+
+// AuthTime returns when the caller last logged in; zero when unknown.
+func (p Principal) AuthTime() time.Time { return p.get().AuthTime }
+
+// IssuedAt returns when the credential was issued; zero when unknown.
+func (p Principal) IssuedAt() time.Time { return p.get().IssuedAt }
+
+// Expires returns the effective end of the credential: the first second at
+// which nobody may act on it any more. Whoever verified the credential computed
+// it once, leeway included; nothing adds leeway to it again. Zero means that
+// the source set no end.
+func (p Principal) Expires() time.Time { return p.get().Expires }
+
+// ExpiredAt reports whether the effective end has come at time now.
+func (p Principal) ExpiredAt(now time.Time) bool {
+	end := p.get().Expires
+	return !end.IsZero() && !now.Before(end)
+}
+
+// Actor returns the party that acts on the caller's behalf (RFC 8693 section
+// 4.1) and whether there is one. Of a chain it is the outermost, the only one
+// that access decisions may consider.
+func (p Principal) Actor() (Actor, bool) {
+	if chain := p.get().Actors; len(chain) > 0 {
+		return chain[0], true
+	}
+	return Actor{}, false
+}
+
+// Actors returns a copy of the whole chain, outermost first. All but the first
+// are history.
+func (p Principal) Actors() []Actor { return slices.Clone(p.get().Actors) }
+
+// Extra returns a copy of the values of an extra attribute, nil when it is
+// absent.
+func (p Principal) Extra(key string) []string { return slices.Clone(p.get().Extra[key]) }
+
+// DecodeClaims decodes the verified claims into v as [json.Unmarshal] does.
+//
+// It fails when there are none: claims stay in the process that verified them,
+// so only a principal whose token was verified here has them. Decoding happens
+// on every call; keep the result if it is needed often.
+func (p Principal) DecodeClaims(v any) error {
+	claims := p.get().Claims
+	if len(claims) == 0 {
+		return errors.New("authctx: principal has no verified claims in this process")
+	}
+	return json.Unmarshal(claims, v)
+}
+
+// Attributes returns a deep copy of everything p holds, for making a changed
+// principal with [New]. Whoever changes what was verified should also lower the
+// provenance.
+func (p Principal) Attributes() Attributes { return p.get().Attributes.clone() }
+
+// Equal reports whether p and q hold the same attributes, list order, claims
+// and provenance included. Two zero principals are equal.
+func (p Principal) Equal(q Principal) bool {
+	if p.a == q.a {
+		return true
+	}
+	return p.a != nil && q.a != nil && p.a.equal(&q.a.Attributes)
+}
+
+// String names the caller for logs: kind, subject, issuer and provenance, and
+// no other attribute.
+func (p Principal) String() string {
+	if p.IsZero() {
+		return "nobody"
+	}
+	a := p.a
+	return a.Kind.String() + " " + a.Subject + " of " + a.Issuer + " (" + a.Provenance.String() + ")"
+}
+
+// GoString keeps %#v as quiet as %v.
+func (p Principal) GoString() string { return "authctx.Principal(" + p.String() + ")" }
+
+// LogValue implements [slog.LogValuer]. Like String it names the caller and
+// shows no claim beyond that.
+func (p Principal) LogValue() slog.Value {
+	if p.IsZero() {
+		return slog.StringValue("nobody")
+	}
+	a := p.a
+	return slog.GroupValue(
+		slog.String("issuer", a.Issuer),
+		slog.String("subject", a.Subject),
+		slog.String("kind", a.Kind.String()),
+		slog.String("provenance", a.Provenance.String()),
+	)
+}
+
+// has is byte-exact: no folding, no patterns. The empty string is in no list.
+func has(list []string, s string) bool { return s != "" && slices.Contains(list, s) }

@@ -1,0 +1,201 @@
+package authctx
+
+import (
+	"errors"
+	"time"
+)
+
+// Reason says why a caller was not let through. The set is closed: every
+// refusal by this module has exactly one of these, and each has one answer in
+// HTTP and one in gRPC.
+//
+// A Reason is an error, so it is what [errors.Is] matches:
+//
+//	if errors.Is(err, authctx.Unavailable) { … }
+//
+// Every reason that blames the token also matches [InvalidToken]. The zero
+// Reason is not a reason; [ReasonOf] returns it for a nil error only.
+type Reason uint8
+
+const (
+	// NoCredentials: the request carries no credentials that anybody here reads.
+	NoCredentials Reason = iota + 1
+	// InvalidRequest: the credentials are malformed, doubled, of two kinds at
+	// once or half written, so that they could be read in more than one way.
+	InvalidRequest
+	// InvalidToken: the token is not acceptable. The reasons down to WrongType
+	// are finer forms of it, for operators; callers are told less, see
+	// [Reason.Public].
+	InvalidToken
+	// TokenExpired: the credential's effective end has passed.
+	TokenExpired
+	// TokenNotYetValid: "nbf" or "iat" lies in the future.
+	TokenNotYetValid
+	// TokenRevoked: the credential was good and has been withdrawn.
+	TokenRevoked
+	// BadSignature: the signature does not belong to the token and the key.
+	BadSignature
+	// UnknownKey: the issuer is known to publish no such key.
+	UnknownKey
+	// WrongIssuer: the token's issuer is not one that is trusted here.
+	WrongIssuer
+	// WrongAudience: the token was issued for somebody else.
+	WrongAudience
+	// WrongType: a token of another kind, such as an ID token where an access
+	// token belongs (RFC 8725 section 3.11).
+	WrongType
+	// InvalidProof: a DPoP proof is missing or does not hold (RFC 9449).
+	InvalidProof
+	// NonceRequired: a DPoP proof must be made again with the server's nonce
+	// (RFC 9449 section 8).
+	NonceRequired
+	// InsufficientAuthentication: the caller must log in again or more strongly
+	// (RFC 9470).
+	InsufficientAuthentication
+	// InsufficientScope: the token lacks a scope (RFC 6750 section 3.1).
+	InsufficientScope
+	// PermissionDenied: a rule said no, or no rule was written.
+	PermissionDenied
+	// Unavailable: nobody could tell, because keys or an introspection endpoint
+	// are out of reach. It never means that the token is bad.
+	Unavailable
+
+	reasonEnd
+)
+
+// reasonText has, for each Reason: its label, what an operator reads, and what
+// a caller may be told.
+var reasonText = [reasonEnd]struct{ label, text, public string }{
+	NoCredentials:              {"no_credentials", "no credentials", "Authentication is required."},
+	InvalidRequest:             {"invalid_request", "malformed or ambiguous credentials", "The credentials are malformed or ambiguous."},
+	InvalidToken:               {"invalid_token", "invalid token", "The access token is not valid."},
+	TokenExpired:               {"token_expired", "token expired", "The access token has expired."},
+	TokenNotYetValid:           {"token_not_yet_valid", "token not yet valid", ""},
+	TokenRevoked:               {"token_revoked", "token revoked", "The access token has been revoked."},
+	BadSignature:               {"bad_signature", "signature does not verify", ""},
+	UnknownKey:                 {"unknown_key", "unknown signing key", ""},
+	WrongIssuer:                {"wrong_issuer", "issuer not trusted", ""},
+	WrongAudience:              {"wrong_audience", "audience is somebody else", ""},
+	WrongType:                  {"wrong_type", "token of another kind", ""},
+	InvalidProof:               {"invalid_proof", "invalid proof of possession", "The DPoP proof is not valid."},
+	NonceRequired:              {"nonce_required", "proof of possession needs a nonce", "The DPoP proof must use the given nonce."},
+	InsufficientAuthentication: {"insufficient_authentication", "stronger or fresher login needed", "A stronger or more recent login is required."},
+	InsufficientScope:          {"insufficient_scope", "scope missing", "The access token lacks a required scope."},
+	PermissionDenied:           {"permission_denied", "permission denied", "The caller may not do this."},
+	Unavailable:                {"unavailable", "credentials could not be checked", "The credentials cannot be checked at the moment."},
+}
+
+// Reasons returns every reason, in declaration order. The slice is the
+// caller's.
+func Reasons() []Reason {
+	all := make([]Reason, 0, reasonEnd-1)
+	for r := NoCredentials; r < reasonEnd; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Error implements error.
+func (r Reason) Error() string { return "authctx: " + r.entry().text }
+
+// String returns a stable label in snake case, fit for a metric.
+func (r Reason) String() string { return r.entry().label }
+
+// Is makes the finer reasons match [InvalidToken].
+func (r Reason) Is(target error) bool {
+	t, ok := target.(Reason)
+	return ok && (r == t || t == InvalidToken && r.blamesToken())
+}
+
+// Public returns the reason that a caller may be told: r itself, except that
+// the ways in which a token can be wrong become one, because telling them apart
+// helps only somebody who is trying tokens out. Expiry and revocation stay, for
+// they tell an honest client what to do next.
+func (r Reason) Public() Reason {
+	if reasonText[r.known()].public == "" {
+		return InvalidToken
+	}
+	return r.known()
+}
+
+// Description returns one English sentence for the caller. It is fixed per
+// reason and holds nothing of the request.
+func (r Reason) Description() string { return reasonText[r.Public()].public }
+
+func (r Reason) blamesToken() bool { return r >= InvalidToken && r <= WrongType }
+
+// known maps what is not a reason to Unavailable: an answer that nobody can
+// name was not a check.
+func (r Reason) known() Reason {
+	if r == 0 || r >= reasonEnd {
+		return Unavailable
+	}
+	return r
+}
+
+func (r Reason) entry() struct{ label, text, public string } { return reasonText[r.known()] }
+
+// Error is a refusal: a [Reason] for the caller and a cause for the operator.
+// It is not changed after it was returned.
+type Error struct {
+	// Reason is what the caller learns. A zero Reason counts as Unavailable.
+	Reason Reason
+	// Cause is for operators and logs and is never sent to a caller. It may be
+	// nil. It must not contain a token or another secret.
+	Cause error
+
+	// Scopes are the scopes that would have sufficed (InsufficientScope).
+	Scopes []string
+	// ACRValues are acceptable authentication contexts in order of preference
+	// (InsufficientAuthentication, RFC 9470 section 3).
+	ACRValues []string
+	// MaxAge is the longest acceptable time since the last login; nil asks for
+	// none (InsufficientAuthentication, RFC 9470 section 3).
+	MaxAge *time.Duration
+	// RetryAfter says when asking again may help; zero leaves the choice to
+	// the transport (Unavailable).
+	RetryAfter time.Duration
+}
+
+// Error returns reason and cause, for operators.
+func (e *Error) Error() string {
+	if e.Cause == nil {
+		return e.Reason.Error()
+	}
+	return e.Reason.Error() + ": " + e.Cause.Error()
+}
+
+// Is matches the reason (see [Reason.Is]) and the chain of the cause. A reason
+// inside the cause does not count: one refusal has one reason, so that a token
+// that is both forged and expired never passes for merely expired.
+func (e *Error) Is(target error) bool {
+	if r, ok := target.(Reason); ok {
+		return e.Reason.known().Is(r)
+	}
+	return e.Cause != nil && errors.Is(e.Cause, target)
+}
+
+// As finds errors in the chain of the cause, and the reason itself.
+func (e *Error) As(target any) bool {
+	if r, ok := target.(*Reason); ok {
+		*r = e.Reason.known()
+		return true
+	}
+	return e.Cause != nil && errors.As(e.Cause, target)
+}
+
+// ReasonOf returns the reason of err: zero for nil, and [Unavailable] for an
+// error that names no reason, because an authenticator that fails without
+// saying why has not checked anything.
+func ReasonOf(err error) Reason {
+	if err == nil {
+		return 0
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason.known()
+	}
+	if r, ok := errors.AsType[Reason](err); ok {
+		return r.known()
+	}
+	return Unavailable
+}

@@ -1,0 +1,115 @@
+package authctx
+
+import (
+	"crypto/x509"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Request is what an [Authenticator] may see of any transport. A transport
+// builds one per call from what it received; authenticators only read it.
+type Request struct {
+	// Transport is "http", "grpc" or "message".
+	Transport string
+	// Method is the HTTP method; "POST" for gRPC, empty for messages.
+	Method string
+	// Target is the path of an HTTP request without its query, the full method
+	// of an RPC ("/package.Service/Method"), or the topic of a message. It is
+	// what the peer sent.
+	Target string
+	// Fields reads headers or metadata as they came in, before anything was
+	// stripped. Nil has no fields.
+	Fields FieldReader
+	// Peer is the address at the other end of the connection, never one that a
+	// header claims; the zero address when there is none, as on a Unix socket.
+	Peer netip.AddrPort
+	// PeerCertificates is the peer's certificate chain, leaf first, after it
+	// was verified against this server's roots. Nil when the peer showed no
+	// certificate or it was not verified.
+	PeerCertificates []*x509.Certificate
+}
+
+// FieldReader reads fields by name without regard to case.
+type FieldReader interface {
+	// Values returns the values of one field in the order received, nil when it
+	// is absent. The slice is only read.
+	Values(name string) []string
+	// Names yields the name of every field as the peer spelled it, in any
+	// order.
+	Names() iter.Seq[string]
+}
+
+// FieldMap reads m, whose keys may be spelled in any case, as a [FieldReader].
+// Fields whose names differ in case only are one field with several values. It
+// keeps m, which must not change while it is read.
+func FieldMap(m map[string][]string) FieldReader { return fieldMap(m) }
+
+type fieldMap map[string][]string
+
+func (m fieldMap) Names() iter.Seq[string] { return maps.Keys(m) }
+
+func (m fieldMap) Values(name string) []string {
+	var found []string
+	for key, values := range m {
+		if strings.EqualFold(key, name) {
+			if found == nil {
+				found = values
+			} else {
+				found = slices.Concat(found, values)
+			}
+		}
+	}
+	return found
+}
+
+// Values returns the values of a field that are not empty, nil when there are
+// none: an empty field and an absent one are the same.
+func (r *Request) Values(name string) []string {
+	if r == nil || r.Fields == nil {
+		return nil
+	}
+	values := r.Fields.Values(name)
+	for i, v := range values {
+		if v == "" {
+			return nonEmpty(values, i)
+		}
+	}
+	return values
+}
+
+// Cookies returns the values of every cookie of that exact name (RFC 6265
+// section 5.4), quotes removed.
+func (r *Request) Cookies(name string) []string {
+	var found []string
+	for _, line := range r.Values("cookie") {
+		for pair := range strings.SplitSeq(line, ";") {
+			n, v, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if ok && n == name {
+				found = append(found, unquote(v))
+			}
+		}
+	}
+	return found
+}
+
+func unquote(v string) string {
+	if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
+		return v[1 : len(v)-1]
+	}
+	return v
+}
+
+// nonEmpty copies values without the empty ones; the first is at i.
+func nonEmpty(values []string, i int) []string {
+	var kept []string
+	kept = append(kept, values[:i]...)
+	for _, v := range values[i:] {
+		if v != "" {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,125 @@
+package authctx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Rule decides whether a caller may do something. Implementations are safe for
+// concurrent use.
+type Rule interface {
+	// Check returns nil to allow. An error that names no [Reason] counts as
+	// [PermissionDenied]; a rule that cannot decide returns [Unavailable].
+	// It is never called with the zero Principal.
+	Check(ctx context.Context, p Principal) error
+}
+
+// RuleFunc makes a function a [Rule]. A nil RuleFunc denies.
+type RuleFunc func(ctx context.Context, p Principal) error
+
+// Check calls f.
+func (f RuleFunc) Check(ctx context.Context, p Principal) error {
+	if f == nil {
+		return deny("rule function is nil")
+	}
+	return f(ctx, p)
+}
+
+// Authorize reports whether the caller of ctx may pass rule: nil to go on,
+// [NoCredentials] when ctx has no caller, otherwise what the rule said. A nil
+// rule denies.
+func Authorize(ctx context.Context, rule Rule) error {
+	p, _ := FromContext(ctx)
+	return checkRule(ctx, rule, p)
+}
+
+// checkRule is the one place where a rule meets a caller.
+func checkRule(ctx context.Context, rule Rule, p Principal) error {
+	if p.IsZero() {
+		return NoCredentials
+	}
+	if rule == nil {
+		return deny("rule is nil")
+	}
+	if err := rule.Check(ctx, p); err != nil {
+		return withReason(err, PermissionDenied)
+	}
+	return nil
+}
+
+// Authenticated returns a rule that allows every caller who is known.
+func Authenticated() Rule {
+	return RuleFunc(func(context.Context, Principal) error { return nil })
+}
+
+// Role returns a rule that allows callers with exactly this role. An empty role
+// is nobody's.
+func Role(role string) Rule {
+	return require(Principal.HasRole, role, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("role %q required", role)})
+}
+
+// Permission returns a rule that allows callers with exactly this permission.
+// An empty permission is nobody's.
+func Permission(name string) Rule {
+	return require(Principal.HasPermission, name, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("permission %q required", name)})
+}
+
+// Scope returns a rule that allows callers whose client was granted exactly
+// this scope; others get [InsufficientScope], which tells the client what to
+// ask for (RFC 6750 section 3.1). An empty scope is nobody's.
+func Scope(scope string) Rule {
+	return require(Principal.HasScope, scope, &Error{
+		Reason: InsufficientScope,
+		Cause:  fmt.Errorf("scope %q required", scope),
+		Scopes: []string{scope},
+	})
+}
+
+// require makes a rule whose refusal is ready before the first request.
+func require(has func(Principal, string) bool, want string, refusal *Error) Rule {
+	return RuleFunc(func(_ context.Context, p Principal) error {
+		if has(p, want) {
+			return nil
+		}
+		return refusal
+	})
+}
+
+// All returns a rule that allows what every one of its rules allows. It stops
+// at the first that refuses.
+func All(first Rule, rest ...Rule) Rule {
+	rules := append([]Rule{first}, rest...)
+	return RuleFunc(func(ctx context.Context, p Principal) error {
+		for _, rule := range rules {
+			if err := checkRule(ctx, rule, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Any returns a rule that allows what at least one of its rules allows. When
+// none does, a rule that could not decide wins over those that refused, since
+// the caller might have been let in; otherwise the first refusal is returned.
+func Any(first Rule, rest ...Rule) Rule {
+	rules := append([]Rule{first}, rest...)
+	return RuleFunc(func(ctx context.Context, p Principal) error {
+		var refusal error
+		for _, rule := range rules {
+			err := checkRule(ctx, rule, p)
+			if err == nil {
+				return nil
+			}
+			if refusal == nil || errors.Is(err, Unavailable) && !errors.Is(refusal, Unavailable) {
+				refusal = err
+			}
+		}
+		return refusal
+	})
+}
+
+func deny(cause string) error {
+	return &Error{Reason: PermissionDenied, Cause: errors.New(cause)}
+}

@@ -1,0 +1,80 @@
+package authctx
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Trust says whose word about a caller is believed. Implementations are safe
+// for concurrent use.
+type Trust interface {
+	// Trusts returns nil when the peer of r may say who is calling, and
+	// otherwise why not, for operators. It judges by the connection, never by
+	// fields: those are what is in question.
+	Trusts(r *Request) error
+}
+
+// TrustFunc makes a function a [Trust]. A nil TrustFunc trusts nobody.
+type TrustFunc func(r *Request) error
+
+// Trusts calls f.
+func (f TrustFunc) Trusts(r *Request) error {
+	if f == nil {
+		return errors.New("trust function is nil")
+	}
+	return f(r)
+}
+
+// TrustPeerCIDR trusts peers whose address lies in one of the prefixes, such as
+// "10.1.0.0/16" or "::1/128". IPv4 and its IPv6-mapped form are the same. A
+// peer without an IP address is not trusted, and what a header says of an
+// address is not looked at.
+//
+// It is as strong as the network's promise that nobody else can use those
+// addresses. A prefix that holds every address is an error: whoever means that
+// says [TrustNetworkAlone].
+func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
+	var prefixes []netip.Prefix
+	var errs []error
+	for _, s := range append([]string{first}, rest...) {
+		prefix, err := parsePrefix(s)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return TrustFunc(func(r *Request) error {
+		addr := r.Peer.Addr().Unmap().WithZone("")
+		for _, prefix := range prefixes {
+			if prefix.Contains(addr) {
+				return nil
+			}
+		}
+		return fmt.Errorf("peer %v is in no trusted prefix", addr)
+	}), nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf("authctx: trust: %q is not a CIDR prefix", s)
+	case prefix.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("authctx: trust: write %q as an IPv4 prefix", s)
+	case prefix.Bits() == 0:
+		return netip.Prefix{}, fmt.Errorf("authctx: trust: %q holds every address; say TrustNetworkAlone if that is meant", s)
+	}
+	return prefix.Masked(), nil
+}
+
+// TrustNetworkAlone trusts every peer that can reach this server. Nothing but
+// the network then stands between a caller and any identity it likes: use it
+// only where a firewall, a service mesh or a container network lets nobody but
+// the gateway connect.
+func TrustNetworkAlone() Trust {
+	return TrustFunc(func(*Request) error { return nil })
+}
