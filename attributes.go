@@ -32,9 +32,14 @@ type Attributes struct {
 	GroupsIncomplete   bool
 	AuthTime, IssuedAt time.Time
 	Expires            time.Time
-	Actors             []Actor             // outermost first
-	Extra              map[string][]string // a key without values is absent
-	Claims             []byte              // verified claims as JSON; never leaves the process
+	// AsOf is when all this was last known to be true; zero means now.
+	AsOf time.Time
+	// Actors act on the caller's behalf, outermost first.
+	Actors []Actor
+	// Extra holds further attributes; a key without values is absent.
+	Extra map[string][]string
+	// Claims are the verified claims as JSON; they never leave the process.
+	Claims []byte
 }
 
 // Actor is a party that acts on behalf of a caller (RFC 8693 section 4.1).
@@ -112,7 +117,8 @@ func (a *Attributes) lists(yield func(name string, list *[]string) bool) {
 
 // times yields every time attribute.
 func (a *Attributes) times(yield func(name string, t *time.Time) bool) {
-	_ = yield("AuthTime", &a.AuthTime) && yield("IssuedAt", &a.IssuedAt) && yield("Expires", &a.Expires)
+	_ = yield("AuthTime", &a.AuthTime) && yield("IssuedAt", &a.IssuedAt) && yield("Expires", &a.Expires) &&
+		yield("AsOf", &a.AsOf)
 }
 
 func (a Attributes) clone() Attributes {

@@ -3,6 +3,7 @@ package authctx
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -10,26 +11,41 @@ import (
 // known.
 const plainFieldPrefix = "x-user-"
 
-// FieldNames is the layout of plain identity fields: which field carries which
-// attribute. Writing, reading and stripping are all derived from one value. An
-// empty name means that the attribute does not travel.
-type FieldNames struct {
-	Subject, Issuer, Kind     string
-	Name, Email, Tenant       string
-	ClientID                  string
-	SessionID, TokenID        string
-	ACR, AMR                  string
-	Roles, Permissions        string
-	Scopes, Groups            string
-	GroupsIncomplete          string
-	AuthTime, Issued, Expires string
-	Actor, Extra              string
+// FieldLayout says which field carries which attribute. Writing, reading and
+// stripping are all derived from one value, so they cannot disagree. Names are
+// lower case; an empty name means that the attribute does not travel.
+type FieldLayout struct {
+	Subject, Issuer, Kind           string
+	Name, Email, Tenant             string
+	ClientID                        string
+	SessionID, TokenID              string
+	ACR, AMR                        string
+	Roles, Permissions              string
+	Scopes, Groups                  string
+	GroupsIncomplete                string
+	AuthTime, Issued, Expires, AsOf string
+	Actor, Extra                    string
+
+	// ExtraPrefix carries each extra attribute in a field of its own, named by
+	// the prefix and the percent-encoded key. It excludes Extra.
+	ExtraPrefix string
+	// Repeat writes a list as one field per element instead of one field with
+	// commas.
+	Repeat bool
+	// Verbatim means that values stand for themselves, without
+	// percent-encoding. A value that cannot be said that way is an error.
+	Verbatim bool
+	// OwnPrefix claims every field that begins with it: such fields are
+	// stripped even when the layout gives them no meaning.
+	OwnPrefix string
+	// Also lists further fields that are stripped and neither read nor written.
+	Also []string
 }
 
-// PlainFieldNames returns the layout that this module uses unless told
-// otherwise. Names may be added in later versions; meanings never change.
-func PlainFieldNames() FieldNames {
-	return FieldNames{
+// PlainLayout returns the layout that this module uses unless told otherwise.
+// Fields may be added in later versions; meanings never change.
+func PlainLayout() FieldLayout {
+	return FieldLayout{
 		Subject:          "x-user-id",
 		Issuer:           "x-user-issuer",
 		Kind:             "x-user-kind",
@@ -49,78 +65,116 @@ func PlainFieldNames() FieldNames {
 		AuthTime:         "x-user-auth-time",
 		Issued:           "x-user-issued",
 		Expires:          "x-user-expires",
+		AsOf:             "x-user-as-of",
 		Actor:            "x-user-actor",
 		Extra:            "x-user-extra",
+		OwnPrefix:        plainFieldPrefix,
 	}
 }
 
-// named couples the name of a field with the attribute it carries.
-type named[V any] struct {
+// KubernetesLayout returns the fields of the Kubernetes authenticating proxy:
+// X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY. They
+// have no room for an issuer, so the reader must be told it, and names with
+// "%" in them make keys beyond letters and digits a matter for HTTP only.
+func KubernetesLayout() FieldLayout {
+	return FieldLayout{
+		Subject:     "x-remote-user",
+		Groups:      "x-remote-group",
+		ExtraPrefix: "x-remote-extra-",
+		Repeat:      true,
+		Verbatim:    true,
+		OwnPrefix:   "x-remote-",
+	}
+}
+
+// OAuth2ProxyLayout returns the fields that oauth2-proxy adds to the request to
+// an upstream: X-Forwarded-User, -Preferred-Username, -Email and -Groups. They
+// have no room for an issuer, so the reader must be told it.
+// X-Forwarded-Access-Token is stripped and never used.
+func OAuth2ProxyLayout() FieldLayout {
+	return FieldLayout{
+		Subject:  "x-forwarded-user",
+		Name:     "x-forwarded-preferred-username",
+		Email:    "x-forwarded-email",
+		Groups:   "x-forwarded-groups",
+		Verbatim: true,
+		Also:     []string{"x-forwarded-access-token"},
+	}
+}
+
+// slot couples the name of a field with the attribute it carries.
+type slot[V any] struct {
 	name  string
 	value *V
 }
 
-func (n *FieldNames) texts(a *Attributes) [9]named[string] {
-	return [...]named[string]{
-		{n.Subject, &a.Subject}, {n.Issuer, &a.Issuer}, {n.Name, &a.Name}, {n.Email, &a.Email},
-		{n.Tenant, &a.Tenant}, {n.ClientID, &a.ClientID}, {n.SessionID, &a.SessionID},
-		{n.TokenID, &a.TokenID}, {n.ACR, &a.ACR},
+func (l *FieldLayout) texts(a *Attributes) [9]slot[string] {
+	return [...]slot[string]{
+		{l.Subject, &a.Subject}, {l.Issuer, &a.Issuer}, {l.Name, &a.Name}, {l.Email, &a.Email},
+		{l.Tenant, &a.Tenant}, {l.ClientID, &a.ClientID}, {l.SessionID, &a.SessionID},
+		{l.TokenID, &a.TokenID}, {l.ACR, &a.ACR},
 	}
 }
 
-func (n *FieldNames) lists(a *Attributes) [5]named[[]string] {
-	return [...]named[[]string]{
-		{n.Roles, &a.Roles}, {n.Permissions, &a.Permissions}, {n.Scopes, &a.Scopes},
-		{n.Groups, &a.Groups}, {n.AMR, &a.AMR},
+func (l *FieldLayout) lists(a *Attributes) [5]slot[[]string] {
+	return [...]slot[[]string]{
+		{l.Roles, &a.Roles}, {l.Permissions, &a.Permissions}, {l.Scopes, &a.Scopes},
+		{l.Groups, &a.Groups}, {l.AMR, &a.AMR},
 	}
 }
 
-func (n *FieldNames) times(a *Attributes) [3]named[time.Time] {
-	return [...]named[time.Time]{
-		{n.AuthTime, &a.AuthTime}, {n.Issued, &a.IssuedAt}, {n.Expires, &a.Expires},
+func (l *FieldLayout) times(a *Attributes) [4]slot[time.Time] {
+	return [...]slot[time.Time]{
+		{l.AuthTime, &a.AuthTime}, {l.Issued, &a.IssuedAt}, {l.Expires, &a.Expires}, {l.AsOf, &a.AsOf},
 	}
 }
 
-// all returns every name that is set.
-func (n *FieldNames) all() []string {
-	names := make([]string, 0, 21)
-	add := func(name string) {
-		if name != "" {
-			names = append(names, name)
-		}
-	}
+// names returns every name that is set.
+func (l *FieldLayout) names() []string {
 	var a Attributes
-	for _, f := range n.texts(&a) {
-		add(f.name)
+	var all []string
+	for _, s := range l.texts(&a) {
+		all = append(all, s.name)
 	}
-	add(n.Kind)
-	for _, f := range n.lists(&a) {
-		add(f.name)
+	for _, s := range l.lists(&a) {
+		all = append(all, s.name)
 	}
-	add(n.GroupsIncomplete)
-	for _, f := range n.times(&a) {
-		add(f.name)
+	for _, s := range l.times(&a) {
+		all = append(all, s.name)
 	}
-	add(n.Actor)
-	add(n.Extra)
-	return names
+	all = append(all, l.Kind, l.GroupsIncomplete, l.Actor, l.Extra)
+	return slices.DeleteFunc(all, func(name string) bool { return name == "" })
 }
 
 // validate reports names that cannot be fields or that clash.
-func (n *FieldNames) validate() error {
+func (l *FieldLayout) validate() error {
 	var errs []error
-	if n.Subject == "" {
-		errs = append(errs, errors.New("authctx: field names: Subject is required"))
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("authctx: field layout: "+format, args...))
+	}
+	if l.Subject == "" {
+		bad("Subject is required")
+	}
+	if l.Extra != "" && l.ExtraPrefix != "" {
+		bad("Extra and ExtraPrefix exclude each other")
 	}
 	seen := map[string]bool{}
-	for _, name := range n.all() {
+	for _, name := range slices.Concat(l.names(), l.Also) {
 		if !validFieldName(name) {
-			errs = append(errs, fmt.Errorf("authctx: field names: %q is not a lower-case field name", name))
+			bad("%q is not a lower-case field name", name)
 		}
 		if seen[name] {
-			errs = append(errs, fmt.Errorf("authctx: field names: %q is used twice", name))
+			bad("%q is used twice", name)
 		}
 		seen[name] = true
+		if l.ExtraPrefix != "" && hasFoldedPrefix(name, l.ExtraPrefix) {
+			bad("%q begins like ExtraPrefix", name)
+		}
+	}
+	for _, prefix := range []string{l.ExtraPrefix, l.OwnPrefix} {
+		if prefix != "" && !validFieldName(prefix) {
+			bad("prefix %q is not the beginning of a lower-case field name", prefix)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -137,12 +191,23 @@ func validFieldName(s string) bool {
 	return s != "" && !hasFoldedPrefix(s, "grpc-") && (len(s) < 4 || s[len(s)-4:] != binarySuffix)
 }
 
-// fieldSet is what a layout owns: its names, and for our own names everything
-// that may be added to them later.
-func (n *FieldNames) fieldSet() FieldSet {
-	set := FieldSet{Names: n.all()}
-	if hasFoldedPrefix(n.Subject, plainFieldPrefix) {
-		set.Prefixes = []string{plainFieldPrefix}
+// fieldSet is what a layout owns.
+func (l *FieldLayout) fieldSet() FieldSet {
+	set := FieldSet{Names: slices.Concat(l.names(), l.Also)}
+	for _, prefix := range []string{l.ExtraPrefix, l.OwnPrefix} {
+		if prefix != "" {
+			set.Prefixes = append(set.Prefixes, prefix)
+		}
 	}
 	return set
+}
+
+// layoutOrPlain returns a checked copy of l, and ours when there is none.
+func layoutOrPlain(l *FieldLayout) (FieldLayout, error) {
+	if l == nil {
+		return PlainLayout(), nil
+	}
+	copied := *l
+	copied.Also = slices.Clone(l.Also)
+	return copied, copied.validate()
 }

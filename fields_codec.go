@@ -12,7 +12,10 @@ import (
 // every other byte is percent-encoded. Comma, "=" and space are never plain
 // inside an element, so they can separate elements.
 
-var errGrammar = errors.New("not in the grammar of identity fields")
+var (
+	errGrammar  = errors.New("not in the grammar of identity fields")
+	errVerbatim = errors.New("cannot be written without encoding, which this layout does not have")
+)
 
 // plainByte reports whether c stands for itself in a written element.
 func plainByte(c byte) bool {
@@ -21,15 +24,19 @@ func plainByte(c byte) bool {
 
 // appendEscaped appends s to b, percent-encoded where it must be.
 func appendEscaped(b []byte, s string) []byte {
-	const hex = "0123456789ABCDEF"
 	for i := range len(s) {
 		if c := s[i]; plainByte(c) {
 			b = append(b, c)
 		} else {
-			b = append(b, '%', hex[c>>4], hex[c&15])
+			b = appendHex(b, c)
 		}
 	}
 	return b
+}
+
+func appendHex(b []byte, c byte) []byte {
+	const digits = "0123456789ABCDEF"
+	return append(b, '%', digits[c>>4], digits[c&15])
 }
 
 func escape(s string) string {
@@ -58,6 +65,11 @@ func unescape(s string) (string, error) {
 	if plain {
 		return s, nil
 	}
+	return percentDecode(s)
+}
+
+// percentDecode decodes every %XX of s to valid UTF-8.
+func percentDecode(s string) (string, error) {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {
@@ -94,7 +106,7 @@ func unhex(c byte) byte {
 	return 0xff
 }
 
-// joinList writes a list.
+// joinList writes a list in one value.
 func joinList(list []string) string {
 	if len(list) == 1 {
 		return escape(list[0])
@@ -114,10 +126,10 @@ func joinList(list []string) string {
 }
 
 // splitList reads a list; an empty element is an error.
-func splitList(value string) ([]string, error) {
+func splitList(value string, element func(string) (string, error)) ([]string, error) {
 	list := make([]string, 0, strings.Count(value, ",")+1)
-	for element := range strings.SplitSeq(value, ",") {
-		s, err := unescape(element)
+	for part := range strings.SplitSeq(value, ",") {
+		s, err := element(part)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +141,20 @@ func splitList(value string) ([]string, error) {
 	return list, nil
 }
 
-// splitPairs reads a list whose elements are two texts around sep.
+// joinPairs writes a list whose elements are two texts around sep.
+func joinPairs(sep byte, pairs func(yield func(left, right string) bool)) string {
+	var b []byte
+	for left, right := range pairs {
+		if len(b) > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendEscaped(b, left), sep)
+		b = appendEscaped(b, right)
+	}
+	return string(b)
+}
+
+// splitPairs reads what joinPairs writes.
 func splitPairs(value string, sep byte, add func(left, right string)) error {
 	for element := range strings.SplitSeq(value, ",") {
 		element = strings.Trim(element, " \t")
@@ -147,19 +172,6 @@ func splitPairs(value string, sep byte, add func(left, right string)) error {
 	return nil
 }
 
-// joinPairs writes what splitPairs reads.
-func joinPairs(sep byte, pairs func(yield func(left, right string) bool)) string {
-	var b []byte
-	for left, right := range pairs {
-		if len(b) > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendEscaped(b, left), sep)
-		b = appendEscaped(b, right)
-	}
-	return string(b)
-}
-
 // parseSeconds reads Unix seconds: digits only, up to the year 9999.
 func parseSeconds(value string) (int64, error) {
 	n, err := strconv.ParseUint(value, 10, 63)
@@ -167,4 +179,48 @@ func parseSeconds(value string) (int64, error) {
 		return 0, errGrammar
 	}
 	return int64(n), nil
+}
+
+// verbatim checks that HTTP and gRPC carry s unchanged: printable ASCII without
+// space at an end.
+func verbatim(s string) error {
+	if strings.Trim(s, " ") != s {
+		return errVerbatim
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			return errVerbatim
+		}
+	}
+	return nil
+}
+
+// readVerbatim reads a value that stands for itself, without the space around
+// it. Some writers send UTF-8 as it is.
+func readVerbatim(s string) (string, error) {
+	s = strings.Trim(s, " \t")
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7f {
+			return "", errGrammar
+		}
+	}
+	if !utf8.ValidString(s) {
+		return "", errGrammar
+	}
+	return s, nil
+}
+
+// escapeKey writes a key as part of a field name. Upper case is encoded too,
+// for names lose their case on the way.
+func escapeKey(key string) string {
+	b := make([]byte, 0, len(key)+8)
+	for i := range len(key) {
+		c := key[i]
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' {
+			b = append(b, c)
+		} else {
+			b = appendHex(b, c)
+		}
+	}
+	return string(b)
 }

@@ -153,6 +153,11 @@ func (p Principal) ExpiredAt(now time.Time) bool {
 	return !end.IsZero() && !now.Before(end)
 }
 
+// AsOf returns when what the principal says was last known to be true, for work
+// that is done long after it was asked for; zero means that it was established
+// for the present call. A rule that cares compares it with its own limit.
+func (p Principal) AsOf() time.Time { return p.get().AsOf }
+
 // Actor returns the party that acts on the caller's behalf (RFC 8693 section
 // 4.1) and whether there is one. Of a chain it is the outermost, the only one
 // that access decisions may consider.
