@@ -46,12 +46,13 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 // Symmetric reports whether whoever can verify can also sign.
 func (a Algorithm) Symmetric() bool { return a == HS256 || a == HS384 || a == HS512 }
 
-// fits reports whether a key of this type can be used with a. Sizes are checked
-// where keys are made.
+// fits reports whether a key of this type can be used with a. A secret must be
+// as long as the hash (RFC 7518 section 3.2); other sizes are checked where keys
+// are made.
 func (a Algorithm) fits(material any) bool {
 	switch k := material.(type) {
 	case []byte:
-		return a.Symmetric()
+		return a.Symmetric() && len(k) >= a.hash().Size()
 	case *rsa.PublicKey:
 		switch a {
 		case RS256, RS384, RS512, PS256, PS384, PS512:

@@ -11,6 +11,7 @@ type Key struct {
 	id        string
 	algorithm Algorithm // empty when the source did not say
 	material  any       // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
+	issuer    string    // the only issuer the key may serve; empty when its source named none
 	withdrawn atomic.Bool
 }
 
@@ -20,6 +21,11 @@ func (k *Key) ID() string { return k.id }
 // Algorithm returns the one algorithm the key is bound to, empty when its
 // source named none; the verifier's configuration then decides.
 func (k *Key) Algorithm() Algorithm { return k.algorithm }
+
+// Issuer returns the one issuer that the source restricted the key to, as the
+// "issuer" member of Entra ID's JWKs does, possibly with "{tenantid}" in it;
+// empty when it named none.
+func (k *Key) Issuer() string { return k.issuer }
 
 // Withdrawn reports whether the source of the key has stopped vouching for it.
 // What was verified with it counts no longer, cached results included.
