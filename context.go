@@ -3,6 +3,7 @@ package authctx
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -62,8 +63,8 @@ func (c *callerContext) String() string {
 	return fmt.Sprintf("%v.WithCaller(%v)", c.Context, c.principal)
 }
 
-// GoString keeps %#v as quiet as %v.
-func (c *callerContext) GoString() string { return c.String() }
+// Format implements [fmt.Formatter], so that no verb shows more than String.
+func (c *callerContext) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 func callerFrom(ctx context.Context) *callerContext {
 	c, _ := ctx.Value(callerKey{}).(*callerContext)

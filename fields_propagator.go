@@ -100,7 +100,7 @@ func (f *FieldsPropagator) encoded(a *attributes) ([]Field, error) {
 	if memo := a.encoded.Load(); memo != nil && memo.by == f {
 		return memo.fields, nil
 	}
-	fields, err := f.layout.encode(&a.Attributes)
+	fields, err := f.layout.encode(a.Attributes)
 	if err == nil {
 		err = withinBudget(fields, f.budget)
 	}

@@ -3,6 +3,8 @@ package authctx
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -41,17 +43,19 @@ func newOwned(attrs Attributes) (Principal, error) {
 		return Principal{}, err
 	}
 	attrs.normalize()
-	return Principal{a: &attributes{Attributes: attrs}}, nil
+	return Principal{a: &attributes{Attributes: &attrs}}, nil
 }
 
-// attributes is what a handle points to; it never changes after newOwned.
+// attributes is what a handle points to; what it holds never changes after
+// newOwned. Two pointers deep, fmt finds nothing to print even where a wrong
+// verb makes it look into unexported fields.
 type attributes struct {
-	Attributes
+	*Attributes
 	encoded atomic.Pointer[encodedFields] // what FieldsPropagator last made of it
 }
 
 // nobody is what the zero Principal reads.
-var nobody = new(attributes)
+var nobody = &attributes{Attributes: new(Attributes)}
 
 func (p Principal) get() *attributes {
 	if p.a == nil {
@@ -200,7 +204,7 @@ func (p Principal) Equal(q Principal) bool {
 	if p.a == q.a {
 		return true
 	}
-	return p.a != nil && q.a != nil && p.a.equal(&q.a.Attributes)
+	return p.a != nil && q.a != nil && p.a.equal(q.a.Attributes)
 }
 
 // String names the caller for logs: kind, subject, issuer and provenance, and
@@ -213,8 +217,8 @@ func (p Principal) String() string {
 	return a.Kind.String() + " " + a.Subject + " of " + a.Issuer + " (" + a.Provenance.String() + ")"
 }
 
-// GoString keeps %#v as quiet as %v.
-func (p Principal) GoString() string { return "authctx.Principal(" + p.String() + ")" }
+// Format implements [fmt.Formatter], so that no verb shows more than String.
+func (p Principal) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
 
 // LogValue implements [slog.LogValuer]. Like String it names the caller and
 // shows no claim beyond that.

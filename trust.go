@@ -78,3 +78,40 @@ func parsePrefix(s string) (netip.Prefix, error) {
 func TrustNetworkAlone() Trust {
 	return TrustFunc(func(*Request) error { return nil })
 }
+
+// TrustAnyOf trusts a peer that at least one of its members trusts. A nil
+// member trusts nobody.
+func TrustAnyOf(first Trust, rest ...Trust) Trust {
+	members := append([]Trust{first}, rest...)
+	return TrustFunc(func(r *Request) error {
+		var errs []error
+		for _, m := range members {
+			err := trusts(m, r)
+			if err == nil {
+				return nil
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// TrustAllOf trusts a peer that every one of its members trusts.
+func TrustAllOf(first Trust, rest ...Trust) Trust {
+	members := append([]Trust{first}, rest...)
+	return TrustFunc(func(r *Request) error {
+		for _, m := range members {
+			if err := trusts(m, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func trusts(t Trust, r *Request) error {
+	if t == nil {
+		return errors.New("trust is nil")
+	}
+	return t.Trusts(r)
+}

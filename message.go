@@ -1,0 +1,55 @@
+package authctx
+
+import (
+	"context"
+	"errors"
+	"maps"
+)
+
+// MessageTransport is [Request].Transport of a message taken from a queue.
+const MessageTransport = "message"
+
+// InjectHeaders writes the caller of ctx into the headers of a message that is
+// about to be published, through prop. The headers are a map of strings, as
+// most brokers have it, or of bytes, as in Kafka. Whatever identity fields they
+// had are removed first, however they were spelled; on an error nothing is
+// written.
+//
+// It fails with [NoCredentials] when ctx has no caller. Plain fields in a
+// message are believed by whoever trusts every writer of the topic, and a
+// message that is read after the caller's effective end is refused: for work
+// that may wait, use a propagator made for that.
+func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, headers map[string]V) error {
+	if prop == nil {
+		return errors.New("authctx: propagator is nil")
+	}
+	owned := IdentityFields().Union(prop.Fields())
+	maps.DeleteFunc(headers, func(name string, _ V) bool { return owned.Owns(name) })
+	p, ok := FromContext(ctx)
+	if !ok {
+		return NoCredentials
+	}
+	fields := map[string]V{}
+	err := prop.Inject(ctx, p, func(name, value string) { fields[name] = V(value) })
+	if err != nil {
+		return err
+	}
+	maps.Copy(headers, fields)
+	return nil
+}
+
+// ExtractHeaders authenticates a message that was taken from topic, and returns
+// a copy of ctx that carries its caller. The error is what a says of the
+// headers, [NoCredentials] among them: a message without a caller is not
+// anonymous, its consumer decides what that means. The headers are not changed.
+func ExtractHeaders[V ~string | ~[]byte](ctx context.Context, a Authenticator, topic string, headers map[string]V) (context.Context, error) {
+	fields := make(map[string][]string, len(headers))
+	for name, value := range headers {
+		fields[name] = []string{string(value)}
+	}
+	res, err := Authenticate(ctx, a, &Request{Transport: MessageTransport, Target: topic, Fields: FieldMap(fields)})
+	if err != nil {
+		return nil, err
+	}
+	return res.NewContext(ctx), nil
+}

@@ -1,0 +1,138 @@
+package authctx
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// TrustSPIFFEID trusts peers whose verified certificate names exactly one of
+// these workloads, such as "spiffe://prod.example/gateway" (SPIFFE X.509-SVID).
+// There is no prefix or pattern matching.
+func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
+	ids := append([]string{first}, rest...)
+	var errs []error
+	for _, id := range ids {
+		if _, path, err := parseSPIFFEID(id); err != nil {
+			errs = append(errs, err)
+		} else if path == "" {
+			errs = append(errs, fmt.Errorf("authctx: trust: %q names a trust domain and no workload; say TrustSPIFFEDomain if that is meant", id))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return trustCertificate(func(leaf *x509.Certificate) error {
+		id, err := spiffeIDOf(leaf)
+		if err == nil && !slices.Contains(ids, id) {
+			err = fmt.Errorf("workload %q is not trusted", id)
+		}
+		return err
+	}), nil
+}
+
+// TrustSPIFFEDomain trusts every workload of the named trust domains, such as
+// "prod.example". Any service of the domain may then say who is calling.
+func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
+	domains := append([]string{first}, rest...)
+	var errs []error
+	for _, domain := range domains {
+		if _, path, err := parseSPIFFEID("spiffe://" + domain); err != nil || path != "" {
+			errs = append(errs, fmt.Errorf("authctx: trust: %q is not a SPIFFE trust domain", domain))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return trustCertificate(func(leaf *x509.Certificate) error {
+		id, err := spiffeIDOf(leaf)
+		if err != nil {
+			return err
+		}
+		if domain, _, err := parseSPIFFEID(id); err != nil || !slices.Contains(domains, domain) {
+			return fmt.Errorf("trust domain of %q is not trusted", id)
+		}
+		return nil
+	}), nil
+}
+
+// TrustDNSName trusts peers whose verified certificate has one of these DNS
+// names. Case is folded. Wildcards match nothing, here and in the certificate.
+func TrustDNSName(first string, rest ...string) (Trust, error) {
+	names := append([]string{first}, rest...)
+	var errs []error
+	for _, name := range names {
+		if name == "" || strings.ContainsAny(name, "*/: ") {
+			errs = append(errs, fmt.Errorf("authctx: trust: %q is not a DNS name", name))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return trustCertificate(func(leaf *x509.Certificate) error {
+		for _, name := range leaf.DNSNames {
+			if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+				return nil
+			}
+		}
+		return fmt.Errorf("none of the certificate's DNS names %.200q is trusted", leaf.DNSNames)
+	}), nil
+}
+
+// trustCertificate judges the leaf of a verified chain; without one there is no
+// trust.
+func trustCertificate(judge func(leaf *x509.Certificate) error) Trust {
+	return TrustFunc(func(r *Request) error {
+		if len(r.PeerCertificates) == 0 {
+			return errors.New("peer showed no verified certificate")
+		}
+		return judge(r.PeerCertificates[0])
+	})
+}
+
+// spiffeIDOf returns the workload a certificate names. A certificate with
+// several URIs names none (SPIFFE X.509-SVID section 2).
+func spiffeIDOf(leaf *x509.Certificate) (string, error) {
+	if len(leaf.URIs) != 1 {
+		return "", fmt.Errorf("certificate has %d URI names and must have one", len(leaf.URIs))
+	}
+	id := leaf.URIs[0].String()
+	_, _, err := parseSPIFFEID(id)
+	return id, err
+}
+
+// parseSPIFFEID splits "spiffe://domain/path" by the rules of the SPIFFE ID
+// specification section 2; nothing is normalized.
+func parseSPIFFEID(id string) (domain, path string, err error) {
+	malformed := fmt.Errorf("authctx: trust: %.200q is not a SPIFFE ID", id)
+	rest, ok := strings.CutPrefix(id, "spiffe://")
+	if _, parseErr := url.Parse(id); !ok || parseErr != nil || len(id) > 2048 {
+		return "", "", malformed
+	}
+	domain, path = rest, ""
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		domain, path = rest[:i], rest[i:]
+	}
+	if domain == "" || strings.Trim(domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
+		return "", "", malformed
+	}
+	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if path != "" && !validSegment(segment) {
+			return "", "", malformed
+		}
+	}
+	return domain, path, nil
+}
+
+func validSegment(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && s != "." && s != ".."
+}
