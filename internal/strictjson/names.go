@@ -1,0 +1,158 @@
+package strictjson
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// fewNames is up to how many members names are compared one by one. More go
+// through a map, so that the work stays linear in the size of the document.
+const fewNames = 32
+
+// nameSet finds a member name that occurs twice in one object. The zero value
+// is empty.
+type nameSet struct {
+	count int
+	seen  uint64 // a bit per tag, so that most names need no comparison
+}
+
+// add takes in the name at node i of an object and reports whether it is there
+// already. Beyond fewNames the answer is left to finish.
+func (n *nameSet) add(s *scanner, object, i int) bool {
+	n.count++
+	if n.count > fewNames {
+		return false
+	}
+	text := s.nodes[i].text(s.src)
+	tag := nameTag(text)
+	s.nodes[i].tag = tag
+	bit := uint64(1) << (tag & 63)
+	if n.seen&bit == 0 {
+		n.seen |= bit
+		return false
+	}
+	for j := object + 1; j < i; j = int(s.nodes[j+1].next) {
+		if s.nodes[j].tag == tag && s.nodes[j].text(s.src) == text {
+			return true
+		}
+	}
+	return false
+}
+
+// finish looks at all names of an object that has many.
+func (n *nameSet) finish(s *scanner, object int) Problem {
+	if n.count <= fewNames {
+		return 0
+	}
+	seen := make(map[string]struct{}, n.count)
+	for j := object + 1; j < len(s.nodes); j = int(s.nodes[j+1].next) {
+		text := s.nodes[j].text(s.src)
+		if _, twice := seen[text]; twice {
+			s.at = int(s.nodes[j].start)
+			return DuplicateName
+		}
+		seen[text] = struct{}{}
+		s.nodes[j].tag = nameTag(text)
+	}
+	return 0
+}
+
+// nameTag is a cheap hash, for telling most names apart without looking at
+// them.
+func nameTag(s string) uint16 {
+	if s == "" {
+		return 0
+	}
+	n := len(s)
+	h := uint32(n) + uint32(s[0])<<5 + uint32(s[n-1])<<10 + uint32(s[n/2])*0x9e5
+	return uint16(h*0x9e3779b1>>16) | 1
+}
+
+// shadows refuses top-level names that differ in case only, from one another or
+// from a known name.
+func (p *Parser) shadows(s *scanner) Problem {
+	count, suspects := 0, 0
+	for i := 1; i < len(s.nodes); i = int(s.nodes[i+1].next) {
+		count++
+		text := s.nodes[i].text(s.src)
+		if foldable(text) {
+			suspects++
+		} else if p.plain {
+			continue
+		}
+		if exact, ok := p.known[fold(text)]; ok && exact != text {
+			s.at = int(s.nodes[i].start)
+			return ShadowedName
+		}
+	}
+	switch {
+	case suspects == 0:
+		return 0
+	case count <= fewNames:
+		return s.distinctPairs()
+	}
+	return s.distinctFolds()
+}
+
+// distinctPairs compares every top-level name that folding may change with
+// every other one.
+func (s *scanner) distinctPairs() Problem {
+	for i := 1; i < len(s.nodes); i = int(s.nodes[i+1].next) {
+		text := s.nodes[i].text(s.src)
+		if !foldable(text) {
+			continue
+		}
+		for j := 1; j < len(s.nodes); j = int(s.nodes[j+1].next) {
+			if i != j && strings.EqualFold(text, s.nodes[j].text(s.src)) {
+				s.at = int(s.nodes[max(i, j)].start)
+				return ShadowedName
+			}
+		}
+	}
+	return 0
+}
+
+// distinctFolds is distinctPairs in linear time.
+func (s *scanner) distinctFolds() Problem {
+	seen := make(map[string]struct{}, fewNames)
+	for i := 1; i < len(s.nodes); i = int(s.nodes[i+1].next) {
+		key := fold(s.nodes[i].text(s.src))
+		if _, twice := seen[key]; twice {
+			s.at = int(s.nodes[i].start)
+			return ShadowedName
+		}
+		seen[key] = struct{}{}
+	}
+	return 0
+}
+
+// foldable reports whether folding may change s, that is, whether s has an
+// upper-case ASCII letter or anything beyond ASCII.
+func foldable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+			return true
+		}
+	}
+	return false
+}
+
+// fold maps every rune to one representative of its simple case folding class,
+// lower case for ASCII letters, so that fold(a) == fold(b) says what
+// strings.EqualFold(a, b) does.
+func fold(s string) string {
+	if !foldable(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		if 'A' <= least && least <= 'Z' {
+			least += 'a' - 'A'
+		}
+		return least
+	}, s)
+}

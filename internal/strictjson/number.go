@@ -1,0 +1,65 @@
+package strictjson
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxDate is the last second that [Value.Date] returns, the end of the year
+// 9999.
+const MaxDate = 253402300799
+
+// Int64 returns the value of a number written as an integer and whether v is
+// one that fits.
+func (v Value) Int64() (int64, bool) {
+	if v.Kind() != Number {
+		return 0, false
+	}
+	i, err := strconv.ParseInt(v.Raw(), 10, 64)
+	return i, err == nil
+}
+
+// Date returns the time that a NumericDate (RFC 7519 section 2) names, and
+// whether v is a number between 0 and MaxDate, both included. Fractions of a
+// second count, to the nanosecond.
+func (v Value) Date() (time.Time, bool) {
+	if v.Kind() != Number {
+		return time.Time{}, false
+	}
+	raw := v.Raw()
+	if strings.ContainsAny(raw, "eE") {
+		return floatDate(raw)
+	}
+	whole, fraction, _ := strings.Cut(raw, ".")
+	sec, err := strconv.ParseInt(whole, 10, 64)
+	nsec := nanoseconds(fraction)
+	if err != nil || sec < 0 || sec > MaxDate || sec == MaxDate && nsec > 0 || raw[0] == '-' && nsec > 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(sec, nsec), true
+}
+
+// nanoseconds reads the digits after the point.
+func nanoseconds(fraction string) int64 {
+	n := int64(0)
+	for i := range 9 {
+		n *= 10
+		if i < len(fraction) {
+			n += int64(fraction[i] - '0')
+		}
+	}
+	return n
+}
+
+// floatDate reads a date with an exponent, which nobody writes who needs
+// precision.
+func floatDate(raw string) (time.Time, bool) {
+	f, err := strconv.ParseFloat(raw, 64)
+	if err != nil || f < 0 || f > MaxDate {
+		return time.Time{}, false
+	}
+	whole, fraction := math.Modf(f)
+	return time.Unix(int64(whole), int64(fraction*1e9)), true
+}

@@ -1,0 +1,161 @@
+// Package strictjson reads the JSON of JOSE headers, claims and introspection
+// responses so that no two readers can disagree about it.
+//
+// encoding/json takes the last of two members of one name, matches names
+// without regard to case and turns what is not UTF-8 into U+FFFD. Each of these
+// lets a document mean one thing to a verifier and another to whoever reads it
+// next. Here such a document is refused (RFC 7515 section 4, RFC 7519 section
+// 4, RFC 8725 section 3.7).
+//
+// A document is scanned once, into an index of offsets; values are decoded when
+// they are asked for.
+package strictjson
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxDepth is how deeply objects and arrays may nest, the outermost counted.
+const MaxDepth = 32
+
+// Defaults of Config.
+const (
+	DefaultMaxBytes  = 64 << 10
+	DefaultMaxValues = 8 << 10
+)
+
+// Config says what a [Parser] accepts.
+type Config struct {
+	// Known are the top-level member names with a meaning to the caller. A
+	// document with a different spelling of one, equal under Unicode simple
+	// case folding ("SUB" for "sub"), is refused.
+	Known []string
+	// MaxBytes bounds the document; DefaultMaxBytes when zero or negative.
+	MaxBytes int
+	// MaxValues bounds the number of member names and values in it;
+	// DefaultMaxValues when zero or negative.
+	MaxValues int
+}
+
+// Parser parses JSON objects of one kind. It is immutable.
+type Parser struct {
+	known     map[string]string // by folded name
+	plain     bool              // no known name is changed by folding
+	maxBytes  int
+	maxValues int
+}
+
+// NewParser returns a parser. It keeps nothing of cfg.
+func NewParser(cfg Config) *Parser {
+	p := &Parser{known: make(map[string]string, len(cfg.Known)), plain: true, maxBytes: cfg.MaxBytes, maxValues: cfg.MaxValues}
+	if p.maxBytes <= 0 {
+		p.maxBytes = DefaultMaxBytes
+	}
+	if p.maxValues <= 0 {
+		p.maxValues = DefaultMaxValues
+	}
+	for _, name := range cfg.Known {
+		p.known[fold(name)] = strings.Clone(name)
+		p.plain = p.plain && !foldable(name)
+	}
+	return p
+}
+
+// Parse reads src, which must be one JSON object, into d, whose earlier content
+// it replaces. The error is an [Error]; d holds nothing then.
+//
+// d keeps src, and so do texts read from it: they are substrings wherever
+// nothing had to be unescaped.
+func (p *Parser) Parse(d *Doc, src string) error {
+	*d = Doc{nodes: d.nodes[:0]}
+	if len(src) > p.maxBytes {
+		return Error{Problem: TooLong, Offset: p.maxBytes}
+	}
+	if !utf8.ValidString(src) {
+		return Error{Problem: BadUTF8, Offset: invalidUTF8(src)}
+	}
+	if d.nodes == nil {
+		d.nodes = make([]node, 0, min(len(src)/10+8, p.maxValues))
+	}
+	s := scanner{src: src, nodes: d.nodes, max: p.maxValues}
+	problem := s.document()
+	if problem == 0 {
+		problem = p.shadows(&s)
+	}
+	if problem != 0 {
+		d.nodes = s.nodes[:0]
+		return Error{Problem: problem, Offset: s.at}
+	}
+	*d = Doc{src: src, nodes: s.nodes}
+	return nil
+}
+
+func invalidUTF8(src string) int {
+	for i := 0; i < len(src); {
+		r, n := utf8.DecodeRuneInString(src[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(src)
+}
+
+// Error says what is wrong with a document and where, and holds nothing of it.
+type Error struct {
+	Problem Problem
+	Offset  int // in bytes
+}
+
+// Error implements error.
+func (e Error) Error() string { return fmt.Sprintf("strict JSON: %v at byte %d", e.Problem, e.Offset) }
+
+// Problem is a way in which a document is refused.
+type Problem uint8
+
+// The problems.
+const (
+	_ Problem = iota
+	TooLong
+	TooDeep
+	TooMany
+	BadUTF8
+	BadSyntax
+	BadString
+	BadNumber
+	NotObject
+	TrailingData
+	DuplicateName
+	ShadowedName
+)
+
+// String describes the problem in a few words.
+func (p Problem) String() string {
+	switch p {
+	case TooLong:
+		return "document too long"
+	case TooDeep:
+		return "nested too deeply"
+	case TooMany:
+		return "too many values"
+	case BadUTF8:
+		return "not valid UTF-8"
+	case BadSyntax:
+		return "syntax error"
+	case BadString:
+		return "malformed string"
+	case BadNumber:
+		return "malformed number"
+	case NotObject:
+		return "not an object"
+	case TrailingData:
+		return "data after the end"
+	case DuplicateName:
+		return "duplicate member name"
+	case ShadowedName:
+		return "member name that differs from another in case only"
+	}
+	return "no problem"
+}

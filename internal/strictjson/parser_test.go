@@ -1,0 +1,292 @@
+package strictjson_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+var claims = strictjson.Config{Known: []string{"sub", "iss", "exp", "roles", "kid", "oId"}}
+
+// problem parses src as claims and returns what is wrong with it, 0 for nothing.
+func problem(t testing.TB, src string) strictjson.Problem {
+	t.Helper()
+	var doc strictjson.Doc
+	err := strictjson.NewParser(claims).Parse(&doc, src)
+	if err == nil {
+		return 0
+	}
+	e, ok := errors.AsType[strictjson.Error](err)
+	if !ok {
+		t.Fatalf("error is a %T", err)
+	}
+	if doc.Root().Kind() != strictjson.Missing {
+		t.Errorf("a refused document left something behind")
+	}
+	return e.Problem
+}
+
+func parse(t testing.TB, src string) *strictjson.Doc {
+	t.Helper()
+	doc := new(strictjson.Doc)
+	if err := strictjson.NewParser(claims).Parse(doc, src); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestGrammarVectors(t *testing.T) {
+	data, err := os.ReadFile("testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Name, JSON, Problem string
+		Accepted            bool
+	}
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	if len(vectors) == 0 {
+		t.Fatal("no vectors")
+	}
+	for _, v := range vectors {
+		t.Run(v.Name, func(t *testing.T) {
+			got := problem(t, v.JSON)
+			if v.Accepted != (got == 0) || !v.Accepted && got.String() != v.Problem {
+				t.Errorf("got %q, want accepted=%v %q", got, v.Accepted, v.Problem)
+			}
+		})
+	}
+}
+
+// A duplicate member must mean one thing to every parser: it is refused.
+func TestA17_JWS4_DuplicateNamesAreRefusedAtAnyDepth(t *testing.T) {
+	many := func(last string) string {
+		var b strings.Builder
+		for i := range 100 {
+			fmt.Fprintf(&b, `"n%d":0,`, i)
+		}
+		return b.String() + last
+	}
+	for name, src := range map[string]string{
+		"top level":                    `{"alg":"none","alg":"RS256"}`,
+		"the same value":               `{"sub":"a","sub":"a"}`,
+		"second level":                 `{"jwk":{"kty":"EC","kty":"oct"}}`,
+		"inside an array":              `{"a":[[{"x":1,"y":2,"x":3}]]}`,
+		"one of the two escaped":       `{"sub":"alice","\u0073ub":"admin"}`,
+		"both escaped differently":     `{"\u0073ub":"alice","s\u0075b":"admin"}`,
+		"an escaped slash":             `{"a/b":1,"a\/b":2}`,
+		"empty names":                  `{"":1,"":2}`,
+		"in an object of many members": `{"a":{` + many(`"n7":1`) + `}}`,
+		"among many, one escaped":      `{` + many(`"\u006e7":1`) + `}`,
+		"a nested value in between":    `{"a":{"b":[1,{"c":2}]},"x":1,"a":0}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := problem(t, src); got != strictjson.DuplicateName {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+	if got := problem(t, `{"a":{`+many(`"n100":1`)+`}}`); got != 0 {
+		t.Errorf("many distinct names: %q", got)
+	}
+}
+
+// A reader that ignores case must find the same claims as one that does not.
+func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
+	filler := `"0":0`
+	for i := range 40 {
+		filler += fmt.Sprintf(`,"f%d":0`, i)
+	}
+	for name, src := range map[string]string{
+		"upper case beside the name":       `{"sub":"a","SUB":"admin"}`,
+		"upper case before the name":       `{"Sub":"admin","sub":"a"}`,
+		"long s for s":                     `{"sub":"a","ſub":"admin"}`,
+		"Kelvin sign for k":                `{"\u212Aid":"1"}`,
+		"a known name only as a variant":   `{"Exp":4102444800}`,
+		"a variant behind an escape":       `{"\u0053UB":"admin"}`,
+		"variants of an unknown name":      `{"tier":"free","Tier":"gold"}`,
+		"variants beyond ASCII":            `{"größe":1,"GRÖẞE":2}`,
+		"a known name with a capital":      `{"oid":"x"}`,
+		"a known variant among many":       `{` + filler + `,"ROLES":["admin"]}`,
+		"an unknown variant among many":    `{` + filler + `,"tier":"free","TIER":"gold"}`,
+		"a variant of a name with capital": `{"userId":1,"userid":2}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := problem(t, src); got != strictjson.ShadowedName {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+	for _, src := range []string{`{"oId":"x"}`, `{"UserId":1,"TenantId":2}`, `{` + filler + `,"Tier":1}`} {
+		if got := problem(t, src); got != 0 {
+			t.Errorf("%s: got %q", src, got)
+		}
+	}
+}
+
+// Go replaces what is not UTF-8 by U+FFFD, and two subjects become one.
+func TestBCP37_InvalidUTF8AndLoneSurrogatesAreRefused(t *testing.T) {
+	for src, want := range map[string]strictjson.Problem{
+		"{\"sub\":\"\xff\"}":               strictjson.BadUTF8,
+		"{\"sub\":\"\xc0\xaf\"}":           strictjson.BadUTF8, // overlong slash
+		"{\"sub\":\"\xed\xa0\x80\"}":       strictjson.BadUTF8, // surrogate in UTF-8
+		"{\"\x80\":1}":                     strictjson.BadUTF8,
+		"{\"a\":1}\xfe":                    strictjson.BadUTF8,
+		`{"sub":"\ud800"}`:                 strictjson.BadString,
+		`{"sub":"\udc00"}`:                 strictjson.BadString,
+		`{"sub":"\ud800x"}`:                strictjson.BadString,
+		`{"sub":"\ud800\u0041"}`:           strictjson.BadString,
+		`{"sub":"\ud800\ud800"}`:           strictjson.BadString,
+		`{"sub":"\udc00\ud800"}`:           strictjson.BadString,
+		`{"sub":"\ud83d\ude00"}`:           0,
+		`{"sub":"\ufffd"}`:                 0,
+		"{\"sub\":\"\u00e9\U0001F600\"}":   0,
+		`{"\ud800":1}`:                     strictjson.BadString,
+		"{\"sub\":\"12345678901234\xe2\"}": strictjson.BadUTF8,
+	} {
+		if got := problem(t, src); got != want {
+			t.Errorf("%q: got %q, want %q", src, got, want)
+		}
+	}
+}
+
+func TestG1_CVE_2019_11253_NestingIsBounded(t *testing.T) {
+	nested := func(depth int, open, end string) string {
+		return `{"a":` + strings.Repeat(open, depth-1) + "0" + strings.Repeat(end, depth-1) + "}"
+	}
+	for _, c := range [][2]string{{"[", "]"}, {`{"a":`, "}"}} {
+		if got := problem(t, nested(strictjson.MaxDepth, c[0], c[1])); got != 0 {
+			t.Errorf("depth %d: %q", strictjson.MaxDepth, got)
+		}
+		if got := problem(t, nested(strictjson.MaxDepth+1, c[0], c[1])); got != strictjson.TooDeep {
+			t.Errorf("depth %d: %q", strictjson.MaxDepth+1, got)
+		}
+	}
+	if got := problem(t, `{"a":`+strings.Repeat("[", 60000)); got != strictjson.TooDeep {
+		t.Errorf("60000 brackets: %q", got)
+	}
+}
+
+func TestG7_CVE_2025_53864_SizeAndNumberOfValuesAreBounded(t *testing.T) {
+	p := strictjson.NewParser(strictjson.Config{MaxBytes: 20, MaxValues: 5})
+	for src, want := range map[string]strictjson.Problem{
+		`{"a":1,"b":2}`:         0,
+		`{"a":1,"b":2,"c":3}`:   strictjson.TooMany,
+		`{"a":[1,2,3]}`:         strictjson.TooMany,
+		`{"a":"0123456789012"}`: strictjson.TooLong,
+		`{"a":"012345678901"}`:  0,
+	} {
+		var doc strictjson.Doc
+		err := p.Parse(&doc, src)
+		e, _ := errors.AsType[strictjson.Error](err)
+		if e.Problem != want {
+			t.Errorf("%s: %v", src, err)
+		}
+	}
+	if got := problem(t, `{"a":"`+strings.Repeat("x", strictjson.DefaultMaxBytes)+`"}`); got != strictjson.TooLong {
+		t.Errorf("default size: %q", got)
+	}
+	if got := problem(t, `{"a":[0`+strings.Repeat(",0", strictjson.DefaultMaxValues)+`]}`); got != strictjson.TooMany {
+		t.Errorf("default number: %q", got)
+	}
+}
+
+func TestErrorsShowNothingOfTheDocument(t *testing.T) {
+	for _, src := range []string{`{"secret":"a","secret":"b"}`, `{"a":"secret`, `{"a":secret}`, `{"SUB":"secret"}`} {
+		var doc strictjson.Doc
+		err := strictjson.NewParser(claims).Parse(&doc, src)
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", src, err)
+		}
+	}
+	var doc strictjson.Doc
+	err := strictjson.NewParser(claims).Parse(&doc, `{"a":1,"a":2}`)
+	if got, want := fmt.Sprint(err), "strict JSON: duplicate member name at byte 8"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestADocIsReusedWithoutAllocating(t *testing.T) {
+	p := strictjson.NewParser(claims)
+	var doc strictjson.Doc
+	if n := testing.AllocsPerRun(100, func() {
+		if err := p.Parse(&doc, realistic); err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := doc.Get("sub").Text(); !ok || s == "" {
+			t.Fatal("no sub")
+		}
+		for range doc.Get("roles").Elements() {
+		}
+		for range doc.Root().Members() {
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	doc.Clear()
+	if doc.Root().Kind() != strictjson.Missing || doc.Get("sub").Exists() {
+		t.Error("Clear left something behind")
+	}
+}
+
+const realistic = `{"iss":"https://login.example.com/realms/shop","sub":"5f0c2b1e-8f6d-4c55-9e3b-0a7b1f2d6c11",` +
+	`"aud":["https://api.example.com"],"exp":1767225600,"iat":1767222000,"auth_time":1767221990,` +
+	`"jti":"0d3f7c9a-6b1c-4a55-8a43-1f7e7c2b9d10","client_id":"web-frontend","sid":"8e0b7c6f-1f54-4f2f",` +
+	`"scope":"openid profile email orders.read orders.write offline_access",` +
+	`"roles":["customer","editor","support","auditor"],` +
+	`"entitlements":["orders:create","orders:read","orders:cancel","invoices:read","invoices:pay","users:read","users:invite","reports:read"],` +
+	`"tenant":"acme","acr":"urn:mace:incommon:iap:silver","amr":["pwd","otp"]}`
+
+func BenchmarkParse(b *testing.B) {
+	b.Run("strict", func(b *testing.B) {
+		p := strictjson.NewParser(claims)
+		var doc strictjson.Doc
+		b.SetBytes(int64(len(realistic)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := p.Parse(&doc, realistic); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding/json.Valid", func(b *testing.B) {
+		b.SetBytes(int64(len(realistic)))
+		src := []byte(realistic)
+		for b.Loop() {
+			if !json.Valid(src) {
+				b.Fatal("not valid")
+			}
+		}
+	})
+}
+
+func TestManyNamesTakeLinearTimeInComparisons(t *testing.T) {
+	// 20,000 members: quadratic comparison would be 200 million of them. The
+	// names all share first, middle and last byte and length.
+	var b strings.Builder
+	b.WriteString(`{"x":0`)
+	for i := range 20000 {
+		fmt.Fprintf(&b, `,"a%05da%05da":0`, i, 0)
+	}
+	b.WriteByte('}')
+	p := strictjson.NewParser(strictjson.Config{MaxBytes: 1 << 20, MaxValues: 1 << 16})
+	var doc strictjson.Doc
+	done := make(chan error, 1)
+	go func() { done <- p.Parse(&doc, b.String()) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("still comparing")
+	}
+}
