@@ -40,7 +40,7 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 	case "Ed25519":
 		return EdDSA, nil
 	}
-	return "", fmt.Errorf("jwtauth: %q is not a signature algorithm that is supported here", name)
+	return "", fmt.Errorf("jwtauth: %.40q is not a signature algorithm that is supported here", name)
 }
 
 // Symmetric reports whether whoever can verify can also sign.

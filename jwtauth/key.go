@@ -2,37 +2,29 @@ package jwtauth
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
 	"sync/atomic"
 )
 
 // Key is one verification key of one issuer. It is made by the constructors of
-// this package, never changes, and may be shared and used concurrently.
+// this package, never changes, and may be shared and used concurrently. It
+// prints its ID and algorithm, never its material.
 type Key struct {
 	id        string
 	algorithm Algorithm // empty when the source did not say
+	issuer    string    // the only issuer it may verify for, empty when not restricted
 	material  any       // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
-	issuer    string    // the only issuer the key may serve; empty when its source named none
 	withdrawn atomic.Bool
+	gone      func() bool // asks a source that does not say when a key leaves; may be nil
 }
-
-// ID returns the key ID, empty when the key has none.
-func (k *Key) ID() string { return k.id }
-
-// Algorithm returns the one algorithm the key is bound to, empty when its
-// source named none; the verifier's configuration then decides.
-func (k *Key) Algorithm() Algorithm { return k.algorithm }
-
-// Issuer returns the one issuer that the source restricted the key to, as the
-// "issuer" member of Entra ID's JWKs does, possibly with "{tenantid}" in it;
-// empty when it named none.
-func (k *Key) Issuer() string { return k.issuer }
-
-// Withdrawn reports whether the source of the key has stopped vouching for it.
-// What was verified with it counts no longer, cached results included.
-func (k *Key) Withdrawn() bool { return k.withdrawn.Load() }
-
-// withdraw makes everything that was verified with k invalid. It is final.
-func (k *Key) withdraw() { k.withdrawn.Store(true) }
 
 // KeySource finds the verification keys of exactly one issuer. Implementations
 // are safe for concurrent use.
@@ -45,4 +37,178 @@ type KeySource interface {
 	// The error is [authctx.UnknownKey] when the issuer is known not to have
 	// such a key, and [authctx.Unavailable] when nobody could tell.
 	Key(ctx context.Context, keyID string, algorithm Algorithm) (*Key, error)
+}
+
+// Sizes that a key must have. Larger RSA keys are refused because verifying
+// with them is a way to keep a server busy (CVE-2023-29409).
+const (
+	minRSABits     = 2048
+	maxRSABits     = 8192
+	maxKeyIDLength = 256
+)
+
+// NewPublicKey returns a key for tokens signed with the private half of pub,
+// an [*rsa.PublicKey], [*ecdsa.PublicKey] or [ed25519.PublicKey], which it
+// copies. The ID is what tokens call the key ("kid"); it may be empty for a key
+// that is used alone.
+//
+// A key serves one algorithm (RFC 8725 section 3.1). An empty one is read off
+// the key where only one is possible, on curves; for RSA it must be given.
+func NewPublicKey(id string, algorithm Algorithm, pub crypto.PublicKey) (*Key, error) {
+	key, err := newPublicKey(id, algorithm, pub)
+	if err == nil && key.algorithm == "" {
+		err = errors.New("an RSA key needs an algorithm, such as RS256")
+	}
+	if err != nil {
+		return nil, keyError(id, err)
+	}
+	return key, nil
+}
+
+// NewHMACKey returns a key for tokens authenticated with secret, which it
+// copies. Whoever verifies with it can also issue. The secret must be random
+// and at least as long as the algorithm's hash (RFC 7518 section 3.2).
+func NewHMACKey(id string, algorithm Algorithm, secret []byte) (*Key, error) {
+	switch {
+	case !algorithm.Symmetric():
+		return nil, keyError(id, fmt.Errorf("%q is not an HMAC algorithm", algorithm))
+	case len(secret) < algorithm.hash().Size():
+		return nil, keyError(id, fmt.Errorf("%s needs a secret of at least %d bytes", algorithm, algorithm.hash().Size()))
+	case len(id) > maxKeyIDLength:
+		return nil, keyError(id, errLongKeyID)
+	}
+	return &Key{id: id, algorithm: algorithm, material: append([]byte(nil), secret...)}, nil
+}
+
+// ID returns the key ID, empty when the key has none.
+func (k *Key) ID() string { return k.id }
+
+// Algorithm returns the one algorithm the key is bound to, empty when it is an
+// RSA key from a JWK that names none; the verifier's configuration then decides.
+func (k *Key) Algorithm() Algorithm { return k.algorithm }
+
+// Issuer returns the only issuer whose tokens the key may verify, as the JWK's
+// "issuer" member says, and empty when it does not. Entra ID publishes the keys
+// of all tenants in one set this way; there the value may hold the literal
+// "{tenantid}", which stands for the token's tenant.
+func (k *Key) Issuer() string { return k.issuer }
+
+// Withdrawn reports whether the source of the key has stopped vouching for it.
+// What was verified with it counts no longer, cached results included.
+func (k *Key) Withdrawn() bool {
+	return k.withdrawn.Load() || k.gone != nil && k.gone()
+}
+
+// withdraw makes everything that was verified with k invalid. It is final.
+func (k *Key) withdraw() { k.withdrawn.Store(true) }
+
+// Format implements [fmt.Formatter] so that no verb prints the material.
+func (k *Key) Format(s fmt.State, _ rune) {
+	if k == nil {
+		fmt.Fprint(s, "<nil>")
+		return
+	}
+	fmt.Fprintf(s, "key %q (%s)", k.id, k.algorithm)
+}
+
+// same reports whether nothing but the pointers tells k and other apart.
+func (k *Key) same(other *Key) bool {
+	if k.id != other.id || k.algorithm != other.algorithm || k.issuer != other.issuer {
+		return false
+	}
+	switch m := k.material.(type) {
+	case []byte:
+		o, ok := other.material.([]byte)
+		return ok && subtle.ConstantTimeCompare(m, o) == 1
+	case interface{ Equal(crypto.PublicKey) bool }:
+		return m.Equal(other.material)
+	}
+	return false
+}
+
+var errLongKeyID = fmt.Errorf("the key ID is longer than %d bytes", maxKeyIDLength)
+
+func keyError(id string, err error) error {
+	return fmt.Errorf("jwtauth: key %.64q: %w", id, err)
+}
+
+// newPublicKey is [NewPublicKey] without its demand that RSA keys name an
+// algorithm, which not every provider meets.
+func newPublicKey(id string, algorithm Algorithm, pub crypto.PublicKey) (*Key, error) {
+	if len(id) > maxKeyIDLength {
+		return nil, errLongKeyID
+	}
+	material, only, err := checkedCopy(pub)
+	if err != nil {
+		return nil, err
+	}
+	if algorithm == "" {
+		algorithm = only
+	} else if algorithm, err = ParseAlgorithm(string(algorithm)); err != nil {
+		return nil, err
+	}
+	if algorithm != "" && !algorithm.fits(material) {
+		return nil, fmt.Errorf("a key of type %T and this size cannot verify %s", material, algorithm)
+	}
+	return &Key{id: id, algorithm: algorithm, material: material}, nil
+}
+
+// checkedCopy returns a copy of pub, and its algorithm if there is only one.
+func checkedCopy(pub crypto.PublicKey) (material any, only Algorithm, err error) {
+	switch k := pub.(type) {
+	case *rsa.PublicKey:
+		if err := checkRSA(k); err != nil {
+			return nil, "", err
+		}
+		return &rsa.PublicKey{N: new(big.Int).Set(k.N), E: k.E}, "", nil
+	case *ecdsa.PublicKey:
+		return checkedECDSA(k)
+	case ed25519.PublicKey:
+		if len(k) != ed25519.PublicKeySize {
+			return nil, "", fmt.Errorf("an Ed25519 key has %d bytes, not %d", ed25519.PublicKeySize, len(k))
+		}
+		return append(ed25519.PublicKey(nil), k...), EdDSA, nil
+	}
+	if _, private := pub.(crypto.Signer); private {
+		return nil, "", fmt.Errorf("%T is a private key: verifying needs its public half", pub)
+	}
+	return nil, "", fmt.Errorf("%T is not a public key that is supported here", pub)
+}
+
+func checkRSA(k *rsa.PublicKey) error {
+	switch {
+	case k == nil || k.N == nil:
+		return errors.New("the RSA key is nil")
+	case k.N.Sign() <= 0 || k.N.BitLen() < minRSABits || k.N.BitLen() > maxRSABits:
+		return fmt.Errorf("an RSA key must have between %d and %d bits, not %d", minRSABits, maxRSABits, k.N.BitLen())
+	case k.N.Bit(0) == 0:
+		return errors.New("the RSA modulus is even")
+	case k.E < 3 || k.E%2 == 0 || k.E > math.MaxInt32:
+		return errors.New("the RSA exponent must be odd and between 3 and 2^31-1")
+	}
+	return nil
+}
+
+func checkedECDSA(k *ecdsa.PublicKey) (material any, only Algorithm, err error) {
+	//lint:ignore SA1019 a nil coordinate would make Bytes panic
+	if k == nil || k.X == nil || k.Y == nil {
+		return nil, "", errors.New("the ECDSA key is nil")
+	}
+	for _, a := range []Algorithm{ES256, ES384, ES512} {
+		if a.fits(k) {
+			only = a
+		}
+	}
+	if only == "" {
+		return nil, "", errors.New("the ECDSA key must be on P-256, P-384 or P-521")
+	}
+	point, err := k.Bytes()
+	if err != nil {
+		return nil, "", errors.New("the ECDSA key is not a point on its curve")
+	}
+	copied, err := ecdsa.ParseUncompressedPublicKey(k.Curve, point)
+	if err != nil {
+		return nil, "", errors.New("the ECDSA key is not a point on its curve")
+	}
+	return copied, only, nil
 }

@@ -1,0 +1,217 @@
+package jwtauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/MicahParks/jwkset"
+)
+
+// ParseJWK reads one public JSON Web Key (RFC 7517) that may verify signatures.
+// A key that says it is for encryption, a private key and a symmetric one are
+// refused; for the last there is [NewHMACKey]. Certificates in the key are not
+// read.
+func ParseJWK(text []byte) (*Key, error) {
+	m, err := readJSONObject(text)
+	if err != nil {
+		return nil, fmt.Errorf("jwtauth: JWK: %w", err)
+	}
+	key, err := m.key()
+	if err != nil {
+		return nil, fmt.Errorf("jwtauth: JWK: %w", err)
+	}
+	return key, nil
+}
+
+// ParseJWKSet reads the keys of a JSON Web Key Set (RFC 7517 section 5). A key
+// that cannot be used does not spoil the others: it is left out, and skipped
+// says why. Left out is what [ParseJWK] refuses, a key without an ID, and every
+// key whose ID another one has too. A set of which nothing remains is an error.
+func ParseJWKSet(text []byte) (keys []*Key, skipped []error, err error) {
+	set, err := parseJWKSet(text, len(text))
+	if err != nil {
+		return nil, nil, fmt.Errorf("jwtauth: JWK Set: %w", err)
+	}
+	return set.keys, set.skipped, nil
+}
+
+// jwkSet is what a JWK Set came to.
+type jwkSet struct {
+	keys    []*Key // in the order of the set; their IDs are not empty and differ
+	skipped []error
+}
+
+// parseJWKSet reads a set of at most maxKeys keys, usable or not.
+func parseJWKSet(text []byte, maxKeys int) (jwkSet, error) {
+	doc, err := readJSONObject(text)
+	if err != nil {
+		return jwkSet{}, err
+	}
+	var raw []json.RawMessage
+	if err := json.Unmarshal(doc["keys"], &raw); err != nil || raw == nil {
+		return jwkSet{}, errors.New(`there is no array named "keys"`)
+	}
+	if len(raw) > maxKeys {
+		return jwkSet{}, fmt.Errorf("there are %d keys, more than %d", len(raw), maxKeys)
+	}
+	set := readKeys(raw)
+	if len(set.keys) == 0 {
+		return jwkSet{}, errors.Join(append([]error{fmt.Errorf("none of %d keys is usable", len(raw))}, set.skipped...)...)
+	}
+	return set, nil
+}
+
+func readKeys(raw []json.RawMessage) jwkSet {
+	var set jwkSet
+	var keys []*Key
+	times := make(map[string]int, len(raw))
+	for i, text := range raw {
+		m, err := readJSONObject(text)
+		if err != nil {
+			set.skipped = append(set.skipped, fmt.Errorf("key %d: %w", i, err))
+			continue
+		}
+		id, _ := m.text("kid")
+		key, err := m.key()
+		if err == nil && key.id == "" {
+			err = errors.New("it has no ID")
+		}
+		if !errors.Is(err, errNotForSigning) {
+			times[id]++
+		}
+		if err != nil {
+			set.skipped = append(set.skipped, fmt.Errorf("key %d, %.64q: %w", i, id, err))
+			continue
+		}
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
+		if times[key.id] > 1 {
+			set.skipped = append(set.skipped, fmt.Errorf("key %.64q: another key has the same ID", key.id))
+			continue
+		}
+		set.keys = append(set.keys, key)
+	}
+	return set
+}
+
+// errNotForSigning marks a key that was not published for tokens, so that it
+// does not make the ID ambiguous that it shares with one that was.
+var errNotForSigning = errors.New("it is not for verifying signatures")
+
+// jsonObject is one JSON object, names taken exactly as they are written:
+// encoding/json would match them in any case and let the last of several win.
+type jsonObject map[string]json.RawMessage
+
+func readJSONObject(text []byte) (jsonObject, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("it is not a JSON object")
+	}
+	m := jsonObject{}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, errors.New("it is not JSON")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, errors.New("it is not JSON")
+		}
+		if _, twice := m[name.(string)]; twice {
+			return nil, fmt.Errorf("it has two members %.40q", name)
+		}
+		m[name.(string)] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, errors.New("it is not JSON")
+	}
+	if len(bytes.TrimSpace(text[dec.InputOffset():])) > 0 {
+		return nil, errors.New("something follows the JSON object")
+	}
+	return m, nil
+}
+
+// has reports whether the member is there; null counts as absent.
+func (m jsonObject) has(name string) bool {
+	v, ok := m[name]
+	return ok && string(v) != "null"
+}
+
+// text returns the member, which must be a string, and "" when it is absent.
+func (m jsonObject) text(name string) (string, error) {
+	if !m.has(name) {
+		return "", nil
+	}
+	var s string
+	if err := json.Unmarshal(m[name], &s); err != nil {
+		return "", fmt.Errorf("%q is not a string", name)
+	}
+	return s, nil
+}
+
+// key makes a Key of a JWK that may be used to verify signatures. The material
+// is decoded by jwkset, which sees the public members only.
+func (m jsonObject) key() (*Key, error) {
+	if err := m.checkUse(); err != nil {
+		return nil, err
+	}
+	var errs []error
+	read := func(name string) string {
+		s, err := m.text(name)
+		errs = append(errs, err)
+		return s
+	}
+	id, issuer, algorithm := read("kid"), read("issuer"), read("alg")
+	public := jwkset.JWKMarshal{
+		KTY: jwkset.KTY(read("kty")), CRV: jwkset.CRV(read("crv")),
+		X: read("x"), Y: read("y"), N: read("n"), E: read("e"),
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if m.has("alg") && algorithm == "" {
+		return nil, errors.New(`"alg" is empty`)
+	}
+	jwk, err := jwkset.NewJWKFromMarshal(public, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be read: %.200q", err.Error())
+	}
+	key, err := newPublicKey(id, Algorithm(algorithm), jwk.Key())
+	if err != nil {
+		return nil, err
+	}
+	key.issuer = issuer
+	return key, nil
+}
+
+// checkUse refuses what must not verify tokens, whatever its material.
+func (m jsonObject) checkUse() error {
+	if m.has("use") {
+		if use, err := m.text("use"); err != nil || use != "sig" {
+			return fmt.Errorf(`%w: "use" is not "sig"`, errNotForSigning)
+		}
+	}
+	if m.has("key_ops") {
+		var ops []string
+		if json.Unmarshal(m["key_ops"], &ops) != nil || !slices.Contains(ops, "verify") {
+			return fmt.Errorf(`%w: "key_ops" has no "verify"`, errNotForSigning)
+		}
+	}
+	if kty, _ := m.text("kty"); kty == "oct" || m.has("k") {
+		return errors.New("it is a symmetric key")
+	}
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth"} {
+		if m.has(name) {
+			return errors.New("it is a private key, which everybody can read now: withdraw it")
+		}
+	}
+	return nil
+}

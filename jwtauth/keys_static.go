@@ -1,0 +1,64 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/authctx/authctx"
+)
+
+// NewStaticKeys returns a source of keys that are known from the start and
+// never change. They are one issuer's: a key must not be in the sources of two.
+//
+// Several keys must have IDs, all different, and then only tokens that name one
+// of them find a key. A single key also serves tokens that name none, and if it
+// has no ID itself, tokens that name any, since there is nothing to confuse it
+// with.
+func NewStaticKeys(first *Key, rest ...*Key) (KeySource, error) {
+	s := &staticKeys{byID: make(map[string]*Key, 1+len(rest))}
+	var errs []error
+	for i, k := range append([]*Key{first}, rest...) {
+		switch {
+		case k == nil:
+			errs = append(errs, fmt.Errorf("jwtauth: static keys: key %d is nil", i))
+			continue
+		case k.id == "" && len(rest) > 0:
+			errs = append(errs, fmt.Errorf("jwtauth: static keys: key %d has no ID, and there are several", i))
+		case s.byID[k.id] != nil:
+			errs = append(errs, fmt.Errorf("jwtauth: static keys: several keys have the ID %q", k.id))
+		}
+		s.byID[k.id] = k
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if len(rest) == 0 {
+		s.only = first
+	}
+	return s, nil
+}
+
+type staticKeys struct {
+	byID map[string]*Key
+	only *Key // nil when there are several
+}
+
+func (s *staticKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, error) {
+	if s.only != nil && (keyID == "" || s.only.id == "") {
+		return s.only, nil
+	}
+	if k := s.byID[keyID]; k != nil {
+		return k, nil
+	}
+	if keyID == "" {
+		return nil, errNoKeyID
+	}
+	return nil, errNoSuchKey
+}
+
+// Refusals that say nothing of the request are made once.
+var (
+	errNoKeyID   = &authctx.Error{Reason: authctx.UnknownKey, Cause: errors.New("the token does not name its key, and there may be several")}
+	errNoSuchKey = &authctx.Error{Reason: authctx.UnknownKey, Cause: errors.New("the issuer has no key of that ID")}
+)
