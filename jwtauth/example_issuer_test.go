@@ -1,0 +1,91 @@
+package jwtauth_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// An auth service signs tokens and serves the public keys beside them.
+func ExampleIssuer() {
+	key, err := jwtauth.GenerateSigningKey(jwtauth.ES256)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer:   "https://auth.example.com",
+		Audience: []string{"https://api.example.com"},
+		Keys:     keys,
+		Lifetime: 10 * time.Minute,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// The password was checked; now say who it is.
+	token, err := issuer.Issue(context.Background(), authctx.Attributes{
+		Subject:  "alice",
+		ClientID: "web",
+		Roles:    []string{"editor"},
+		Scopes:   []string{"orders.read"},
+	})
+	fmt.Println(strings.Count(token, "."), err)
+
+	// Verifiers find the keys from the issuer identifier alone.
+	mux := http.NewServeMux()
+	mux.Handle("/.well-known/", issuer.Handler())
+	rec := httptest.NewRecorder()
+	mux.ServeHTTP(rec, httptest.NewRequest("GET", "/.well-known/openid-configuration", nil))
+	fmt.Println(rec.Body)
+	// Output:
+	// 2 <nil>
+	// {"issuer":"https://auth.example.com","jwks_uri":"https://auth.example.com/.well-known/jwks.json"}
+}
+
+// A new key is published first, signs after Ahead, and the old one stays
+// published until its last token has expired.
+func ExampleSigningKeys_Rotate() {
+	first, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: first,
+		Ahead:   10 * time.Minute, // longer than verifiers cache the set
+		Retain:  time.Hour,        // longer than any token lives
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	second, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	fmt.Println(keys.Rotate(second))
+
+	rec := httptest.NewRecorder()
+	keys.JWKSHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(strings.Count(rec.Body.String(), `"kid"`), "keys,", rec.Header().Get("Cache-Control"))
+	// Output:
+	// <nil>
+	// 2 keys, public, max-age=300
+}
+
+// Keys that replicas share come from a secret store.
+func ExampleNewSigningKey() {
+	// openssl genpkey -algorithm ed25519
+	pem := []byte(`-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+-----END PRIVATE KEY-----`)
+	key, err := jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: pem})
+	fmt.Println(key, err)
+	// Output: signing key "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" for EdDSA <nil>
+}

@@ -1,0 +1,197 @@
+package jwtauth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// accessTokenType is the "typ" of an access token (RFC 9068 section 2.1).
+const accessTokenType = "at+jwt"
+
+// maxIssuedLifetime bounds what an Issuer may be configured with: a token that
+// nobody can take back should not be good for longer.
+const maxIssuedLifetime = 24 * time.Hour
+
+// IssuerConfig configures [NewIssuer]. Issuer, Audience, Keys and Lifetime are
+// required.
+type IssuerConfig struct {
+	// Issuer is the issuer identifier ("iss"): an http or https URL without
+	// query and fragment (RFC 8414 section 2).
+	Issuer string
+	// Audience names the resource servers that tokens are for ("aud").
+	Audience []string
+	// Keys signs. Retain of the set must not be shorter than Lifetime.
+	Keys *SigningKeys
+	// Lifetime is how long a token is good, from one second to 24 hours. Minutes
+	// are usual, since a signed token cannot be taken back.
+	Lifetime time.Duration
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// Issuer issues access tokens in the profile of RFC 9068. It is safe for
+// concurrent use.
+//
+// It does not log anybody in and knows no clients: whoever calls
+// [Issuer.Issue] has made sure of the caller.
+type Issuer struct {
+	issuer   string
+	path     string // of the issuer identifier, without a slash at the end
+	audience audience
+	keys     *SigningKeys
+	lifetime time.Duration
+	now      func() time.Time
+}
+
+// NewIssuer returns an issuer for cfg, or an error that names every setting
+// that is missing or contradictory. It copies the audience.
+func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("jwtauth: issuer: "+format, args...))
+	}
+	u, err := url.Parse(cfg.Issuer)
+	if err != nil || !isIssuerURL(u) {
+		bad("Issuer is required and must be an http or https URL without user, query and fragment")
+		u = &url.URL{}
+	}
+	if len(cfg.Audience) == 0 || slices.Contains(cfg.Audience, "") {
+		bad("Audience is required and must not hold empty names")
+	}
+	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime {
+		bad("Lifetime is required and must lie between %v and %v", time.Second, maxIssuedLifetime)
+	}
+	switch {
+	case cfg.Keys == nil:
+		bad("Keys is required")
+	case cfg.Keys.retain < cfg.Lifetime:
+		bad("Lifetime is longer than Keys retains a key after its last signature")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	i := &Issuer{
+		issuer: cfg.Issuer, path: trimSlash(u.EscapedPath()), audience: slices.Clone(cfg.Audience),
+		keys: cfg.Keys, lifetime: cfg.Lifetime, now: cfg.Now,
+	}
+	if i.now == nil {
+		i.now = time.Now
+	}
+	return i, nil
+}
+
+func isIssuerURL(u *url.URL) bool {
+	return (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil &&
+		u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
+}
+
+// Issue returns a signed access token for the caller that a describes.
+//
+// Subject is required, and ClientID too (RFC 9068 section 2.2) unless the caller
+// is a service, whose subject is its client ID. Issuer must be empty or this
+// issuer. TokenID may be set and is otherwise 128 random bits. Expires may end
+// the token before Lifetime does, never after. Every key of Extra becomes a
+// claim with a list of strings. Provenance, IssuedAt and Claims are ignored.
+//
+// The error names what cannot be said in an access token: a scope with a space
+// in it, an Extra key that is the name of another claim, a user whose subject
+// is the client ID, or an incomplete group list.
+func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("jwtauth: issue: %w", err)
+	}
+	now := i.now()
+	if a.Issuer == "" {
+		a.Issuer = i.issuer
+	}
+	if a.Kind == authctx.Service && a.ClientID == "" {
+		a.ClientID = a.Subject
+	}
+	end := now.Add(i.lifetime)
+	if a.Expires.IsZero() || a.Expires.After(end) {
+		a.Expires = end
+	}
+	if a.TokenID == "" {
+		a.TokenID = randomID()
+	}
+	a.IssuedAt = now
+	if err := i.check(&a, now); err != nil {
+		return "", err
+	}
+	claims, err := json.Marshal(newAccessClaims(&a, i.audience))
+	if err != nil {
+		return "", fmt.Errorf("jwtauth: issue: %w", err)
+	}
+	if len(a.Extra) > 0 {
+		if claims, err = addClaims(claims, a.Extra); err != nil {
+			return "", err
+		}
+	}
+	return i.keys.signing().signToken(accessTokenType, claims)
+}
+
+func (i *Issuer) check(a *authctx.Attributes, now time.Time) error {
+	_, err := authctx.New(*a) // what every caller must satisfy
+	errs := []error{err}
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("jwtauth: issue: "+format, args...))
+	}
+	switch {
+	case a.Issuer != i.issuer:
+		bad("Issuer is not this issuer")
+	case a.ClientID == "":
+		bad("ClientID is required (RFC 9068 section 2.2)")
+	case a.Kind == authctx.Service && a.ClientID != a.Subject:
+		bad("the ClientID of a service is its Subject")
+	case a.Kind == authctx.User && a.ClientID == a.Subject:
+		// RFC 9068 section 5: nobody could tell such a user from the client.
+		bad("the Subject of a user must not be the ClientID")
+	}
+	if !a.Expires.After(now) {
+		bad("Expires has passed")
+	}
+	if a.GroupsIncomplete {
+		bad("an access token cannot say that Groups is incomplete")
+	}
+	for _, scope := range a.Scopes {
+		if !isScopeToken(scope) {
+			bad("Scopes holds one that is not a scope token (RFC 6749 section 3.3)")
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isScopeToken reports whether s can stand in a space-separated list without
+// becoming two (RFC 6749 section 3.3).
+func isScopeToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// randomID returns 128 random bits in base64url.
+func randomID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func trimSlash(s string) string {
+	if n := len(s); n > 0 && s[n-1] == '/' {
+		return s[:n-1]
+	}
+	return s
+}

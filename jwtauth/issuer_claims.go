@@ -1,0 +1,105 @@
+package jwtauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// accessClaims are the claims of RFC 9068 section 2.2 and those registered
+// claims that a principal has a place for.
+type accessClaims struct {
+	Issuer       string   `json:"iss"`
+	Subject      string   `json:"sub"`
+	Audience     audience `json:"aud"`
+	Expires      int64    `json:"exp"`
+	IssuedAt     int64    `json:"iat"`
+	TokenID      string   `json:"jti"`
+	ClientID     string   `json:"client_id"`
+	Scope        string   `json:"scope,omitempty"`
+	Roles        []string `json:"roles,omitempty"`
+	Groups       []string `json:"groups,omitempty"`
+	Entitlements []string `json:"entitlements,omitempty"`
+	Tenant       string   `json:"tenant,omitempty"`
+	Name         string   `json:"name,omitempty"`
+	Email        string   `json:"email,omitempty"`
+	SessionID    string   `json:"sid,omitempty"`
+	ACR          string   `json:"acr,omitempty"`
+	AMR          []string `json:"amr,omitempty"`
+	AuthTime     int64    `json:"auth_time,omitempty"`
+	Actor        *actor   `json:"act,omitempty"`
+}
+
+func newAccessClaims(a *authctx.Attributes, aud audience) *accessClaims {
+	return &accessClaims{
+		Issuer: a.Issuer, Subject: a.Subject, Audience: aud,
+		Expires: a.Expires.Unix(), IssuedAt: a.IssuedAt.Unix(), TokenID: a.TokenID,
+		ClientID: a.ClientID, Scope: strings.Join(a.Scopes, " "),
+		Roles: a.Roles, Groups: a.Groups, Entitlements: a.Permissions,
+		Tenant: a.Tenant, Name: a.Name, Email: a.Email, SessionID: a.SessionID,
+		ACR: a.ACR, AMR: a.AMR, AuthTime: seconds(a.AuthTime), Actor: newActor(a.Actors),
+	}
+}
+
+// audience is written as a string when it is one (RFC 7519 section 4.1.3).
+type audience []string
+
+// MarshalJSON implements json.Marshaler.
+func (a audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// actor is an "act" claim (RFC 8693 section 4.1), the current actor outermost.
+type actor struct {
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+	Actor   *actor `json:"act,omitempty"`
+}
+
+func newActor(chain []authctx.Actor) *actor {
+	if len(chain) == 0 {
+		return nil
+	}
+	return &actor{Issuer: chain[0].Issuer, Subject: chain[0].Subject, Actor: newActor(chain[1:])}
+}
+
+// seconds returns a NumericDate, 0 for none.
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// reservedClaims are names that Extra must not take: claims that Issue writes,
+// and claims that change what a token means.
+var reservedClaims = [...]string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "scope", "scp",
+	"roles", "groups", "entitlements", "permissions", "tenant", "name", "email", "email_verified",
+	"sid", "acr", "amr", "auth_time", "act", "may_act", "cnf", "at_hash", "c_hash", "nonce",
+	"events", "txn", "req_wl", "tctx", "rctx", "token_use", "typ",
+}
+
+// addClaims adds lists to an object. No added name may differ from a reserved
+// one in case only, because some reader will take the two for the same.
+func addClaims(claims []byte, extra map[string][]string) ([]byte, error) {
+	for name := range extra {
+		for _, reserved := range reservedClaims {
+			if strings.EqualFold(name, reserved) {
+				return nil, fmt.Errorf("jwtauth: issue: Extra has the key %q, which is a claim of its own", reserved)
+			}
+		}
+	}
+	more, err := json.Marshal(extra)
+	if err != nil {
+		return nil, fmt.Errorf("jwtauth: issue: %w", err)
+	}
+	claims[len(claims)-1] = ','
+	return append(claims, more[1:]...), nil
+}

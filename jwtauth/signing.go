@@ -1,0 +1,85 @@
+package jwtauth
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+)
+
+// signToken returns the compact serialization (RFC 7515 section 7.1) of claims,
+// which are a JSON object, under a header with this "typ".
+func (k *SigningKey) signToken(typ string, claims []byte) (string, error) {
+	b64 := base64.RawURLEncoding
+	header := k.header + typ + `"}`
+	// Room for the largest signature of the usual algorithms but RSA.
+	token := make([]byte, 0, b64.EncodedLen(len(header))+b64.EncodedLen(len(claims))+2+b64.EncodedLen(64))
+	token = b64.AppendEncode(token, []byte(header))
+	token = append(token, '.')
+	token = b64.AppendEncode(token, claims)
+	sig, err := k.sign(token)
+	if err != nil {
+		return "", fmt.Errorf("jwtauth: sign with key %q: %w", k.public.id, err)
+	}
+	token = append(token, '.')
+	return string(b64.AppendEncode(token, sig)), nil
+}
+
+// sign returns the JWS signature of input. golang-jwt signs where it can;
+// its RSA and ECDSA methods refuse a crypto.Signer, so those are done here.
+func (k *SigningKey) sign(input []byte) ([]byte, error) {
+	switch alg := k.public.algorithm; alg {
+	case HS256, HS384, HS512:
+		return alg.method().Sign(string(input), k.secret)
+	case EdDSA:
+		return alg.method().Sign(string(input), k.signer)
+	case PS256, PS384, PS512:
+		return k.signDigest(input, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.hash()})
+	case ES256, ES384, ES512:
+		der, err := k.signDigest(input, alg.hash())
+		if err != nil {
+			return nil, err
+		}
+		return ecdsaRaw(der, alg.signatureSize())
+	default:
+		return k.signDigest(input, alg.hash())
+	}
+}
+
+func (k *SigningKey) signDigest(input []byte, opts crypto.SignerOpts) ([]byte, error) {
+	h := opts.HashFunc().New()
+	h.Write(input)
+	return k.signer.Sign(rand.Reader, h.Sum(nil), opts)
+}
+
+// signatureSize returns the length of an ECDSA signature (RFC 7518 section
+// 3.4).
+func (a Algorithm) signatureSize() int {
+	switch a {
+	case ES256:
+		return 64
+	case ES384:
+		return 96
+	default:
+		return 132
+	}
+}
+
+// ecdsaRaw turns the ASN.1 form that every crypto.Signer returns into the two
+// numbers of fixed length that JWS wants.
+func ecdsaRaw(der []byte, size int) ([]byte, error) {
+	var sig struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(der, &sig)
+	if err != nil || len(rest) > 0 || sig.R.Sign() <= 0 || sig.S.Sign() <= 0 ||
+		sig.R.BitLen() > size/2*8 || sig.S.BitLen() > size/2*8 {
+		return nil, errors.New("the signer returned no ECDSA signature")
+	}
+	raw := make([]byte, size)
+	sig.R.FillBytes(raw[:size/2])
+	sig.S.FillBytes(raw[size/2:])
+	return raw, nil
+}

@@ -1,0 +1,135 @@
+package jwtauth_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// kmsSigner hides the type of a private key, as a key management service does.
+type kmsSigner struct{ inner crypto.Signer }
+
+func (k kmsSigner) Public() crypto.PublicKey { return k.inner.Public() }
+func (k kmsSigner) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return k.inner.Sign(r, digest, opts)
+}
+
+func pkcs8(key any) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))})
+}
+
+func TestSigningKeyRefusesWhatCannotSign(t *testing.T) {
+	rsa2048 := must(rsa.GenerateKey(rand.Reader, 2048))
+	p384 := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
+	_, ed, _ := ed25519.GenerateKey(nil)
+	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(ed.Public()))})
+	for name, tt := range map[string]struct {
+		cfg  jwtauth.SigningKeyConfig
+		want []string
+	}{
+		"nothing at all names both settings": {jwtauth.SigningKeyConfig{}, []string{"Algorithm", "exactly one of Signer, PEM and Secret"}},
+		"no algorithm":                       {jwtauth.SigningKeyConfig{Signer: ed}, []string{"Algorithm"}},
+		"algorithm none":                     {jwtauth.SigningKeyConfig{Algorithm: "none", Signer: ed}, []string{"Algorithm"}},
+		"two keys":                           {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, Signer: ed, PEM: pkcs8(ed)}, []string{"exactly one"}},
+		"RSA key for HMAC":                   {jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS256, Signer: rsa2048}, []string{"HS256"}},
+		"secret for RSA":                     {jwtauth.SigningKeyConfig{Algorithm: jwtauth.RS256, Secret: make([]byte, 64)}, []string{"not an HMAC algorithm"}},
+		"curve of another algorithm":         {jwtauth.SigningKeyConfig{Algorithm: jwtauth.ES256, Signer: p384}, []string{"ES256"}},
+		"short secret":                       {jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS256, Secret: make([]byte, 31)}, []string{"at least 32 bytes"}},
+		"secret shorter than the hash":       {jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS512, Secret: make([]byte, 63)}, []string{"at least 64 bytes"}},
+		"weak RSA":                           {jwtauth.SigningKeyConfig{Algorithm: jwtauth.RS256, Signer: weakRSA{}}, []string{"not 1024"}},
+		"no PEM":                             {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: []byte("secret-text")}, []string{"no PEM block"}},
+		"public key":                         {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: public}, []string{"not an unencrypted private key"}},
+		"broken private key": {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA,
+			PEM: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret-text")})}, []string{"cannot be parsed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := jwtauth.NewSigningKey(tt.cfg)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not say %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "secret-text") {
+				t.Errorf("error quotes the input: %v", err)
+			}
+		})
+	}
+}
+
+// weakRSA is a signer of 1024 bits, which crypto/rsa itself refuses to make.
+type weakRSA struct{}
+
+func (weakRSA) Public() crypto.PublicKey {
+	key := must(rsa.GenerateKey(rand.Reader, 2048)).PublicKey
+	key.N.Rsh(key.N, 1024)
+	return &key
+}
+
+func (weakRSA) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, nil }
+
+func TestSigningKeyIDIsTheThumbprintInEveryForm(t *testing.T) {
+	_, ed, _ := ed25519.GenerateKey(nil)
+	ec := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	rs := must(rsa.GenerateKey(rand.Reader, 2048))
+	for alg, key := range map[jwtauth.Algorithm]crypto.Signer{jwtauth.EdDSA: ed, jwtauth.ES256: ec, jwtauth.RS256: rs} {
+		memory := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: alg, Signer: key}))
+		loaded := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: alg, PEM: pkcs8(key)}))
+		remote := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: alg, Signer: kmsSigner{key}}))
+		if memory.ID() != loaded.ID() || memory.ID() != remote.ID() || len(memory.ID()) != 43 {
+			t.Errorf("%s: IDs %q, %q, %q are not one thumbprint", alg, memory.ID(), loaded.ID(), remote.ID())
+		}
+	}
+}
+
+// The key and thumbprint of RFC 8037 appendix A.3.
+func TestThumbprintOfRFC8037(t *testing.T) {
+	seed := []byte{
+		0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4,
+		0x44, 0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
+	}
+	key := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, Signer: ed25519.NewKeyFromSeed(seed)}))
+	if want := "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"; key.ID() != want {
+		t.Errorf("thumbprint %q, want %q", key.ID(), want)
+	}
+}
+
+func TestSigningKeyReadsOlderPEM(t *testing.T) {
+	ec := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	rs := must(rsa.GenerateKey(rand.Reader, 2048))
+	for alg, block := range map[jwtauth.Algorithm]*pem.Block{
+		jwtauth.ES256: {Type: "EC PRIVATE KEY", Bytes: must(x509.MarshalECPrivateKey(ec))},
+		jwtauth.PS256: {Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rs)},
+	} {
+		if _, err := jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: alg, PEM: pem.EncodeToMemory(block)}); err != nil {
+			t.Errorf("%s: %v", block.Type, err)
+		}
+	}
+}
+
+func TestRule11_NoVerbPrintsASigningKey(t *testing.T) {
+	secret := bytes.Repeat([]byte("s3cr"), 8)
+	key := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS256, Secret: secret, ID: "k1"}))
+	const want = `signing key "k1" for HS256`
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
+		for _, v := range []any{key, *key} {
+			if got := fmt.Sprintf(verb, v); got != want {
+				t.Errorf("%s of %T prints %q", verb, v, got)
+			}
+		}
+	}
+}

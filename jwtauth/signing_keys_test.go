@@ -1,0 +1,254 @@
+package jwtauth_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// testClock is a clock that tests set.
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newTestClock() *testClock { return &testClock{now: time.Unix(1_800_000_000, 0)} }
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func newTestKey(t testing.TB, alg jwtauth.Algorithm) *jwtauth.SigningKey {
+	t.Helper()
+	key, err := jwtauth.GenerateSigningKey(alg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// fetchKeyIDs returns the key IDs that h publishes, and the response.
+func fetchKeyIDs(t testing.TB, h http.Handler) ([]string, *http.Response) {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/anything", nil))
+	var set struct{ Keys []map[string]any }
+	if err := json.Unmarshal(rec.Body.Bytes(), &set); err != nil {
+		t.Fatalf("key set: %v", err)
+	}
+	ids := []string{}
+	for _, key := range set.Keys {
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+			if _, is := key[private]; is {
+				t.Errorf("key set publishes the private member %q", private)
+			}
+		}
+		ids = append(ids, key["kid"].(string))
+	}
+	return ids, rec.Result()
+}
+
+func TestSigningKeysNameEveryWrongSetting(t *testing.T) {
+	key, secret := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.HS256)
+	_, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Ahead: -1, Retain: -1, Published: []*jwtauth.Key{nil, secret.VerificationKey(), key.VerificationKey(), key.VerificationKey()},
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{"Ahead", "Retain", "Current", "Published[0]", "Published[1]", "Published[3]"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not name %s: %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "Published[2]") {
+		t.Errorf("error blames a good key: %v", err)
+	}
+}
+
+func TestRotationPublishesBeforeSigningAndRetainsAfter(t *testing.T) {
+	clock := newTestClock()
+	first, second := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.ES256)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: first, Ahead: time.Minute, Retain: 5 * time.Minute, Now: clock.Now,
+	}))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: 5 * time.Minute, Now: clock.Now,
+	}))
+	signer := func() string {
+		token := must(issuer.Issue(context.Background(), authctx.Attributes{Subject: "u", ClientID: "c"}))
+		return tokenHeader(t, token)["kid"].(string)
+	}
+	handler := keys.JWKSHandler()
+	expect := func(when, signs string, published ...string) {
+		t.Helper()
+		if got := signer(); got != signs {
+			t.Errorf("%s: %q signs, want %q", when, got, signs)
+		}
+		if got, _ := fetchKeyIDs(t, handler); !slices.Equal(got, published) {
+			t.Errorf("%s: published %q, want %q", when, got, published)
+		}
+	}
+	expect("at first", first.ID(), first.ID())
+	if err := keys.Rotate(second); err != nil {
+		t.Fatal(err)
+	}
+	expect("right after Rotate", first.ID(), first.ID(), second.ID())
+	clock.Advance(time.Minute - time.Second)
+	expect("a second before Ahead has passed", first.ID(), first.ID(), second.ID())
+	clock.Advance(time.Second)
+	expect("after Ahead", second.ID(), first.ID(), second.ID())
+	clock.Advance(5*time.Minute - time.Second)
+	expect("while the last old token lives", second.ID(), first.ID(), second.ID())
+	clock.Advance(time.Second)
+	expect("after Retain", second.ID(), second.ID())
+}
+
+func TestRotateRefuses(t *testing.T) {
+	key, pending := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	impostor := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{
+		Algorithm: jwtauth.HS256, Secret: make([]byte, 32), ID: pending.ID(),
+	}))
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: key, Published: []*jwtauth.Key{pending.VerificationKey()},
+	}))
+	for name, next := range map[string]*jwtauth.SigningKey{
+		"no key":                                nil,
+		"the key that signs":                    key,
+		"a key without ID":                      newTestKey(t, jwtauth.HS256),
+		"another key under the ID of Published": impostor,
+	} {
+		if err := keys.Rotate(next); err == nil {
+			t.Errorf("accepted %s", name)
+		}
+	}
+	if err := keys.Rotate(pending); err != nil {
+		t.Errorf("a published key whose turn has come: %v", err)
+	}
+	if got, _ := fetchKeyIDs(t, keys.JWKSHandler()); !slices.Equal(got, []string{key.ID(), pending.ID()}) {
+		t.Errorf("published %q, want each key once", got)
+	}
+	anonymous := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
+	if err := anonymous.Rotate(newTestKey(t, jwtauth.EdDSA)); err == nil {
+		t.Error("rotated away from a key without ID")
+	}
+}
+
+func TestReplicasPublishOneKeySet(t *testing.T) {
+	a, b := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	one := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: a, Published: []*jwtauth.Key{b.VerificationKey()}}))
+	two := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: b, Published: []*jwtauth.Key{a.VerificationKey()}}))
+	first, _ := fetchKeyIDs(t, one.JWKSHandler())
+	second, _ := fetchKeyIDs(t, two.JWKSHandler())
+	slices.Sort(first)
+	slices.Sort(second)
+	if len(first) != 2 || !slices.Equal(first, second) {
+		t.Errorf("replicas publish %q and %q", first, second)
+	}
+}
+
+func TestWithdrawTakesALeakedKeyOutAtOnce(t *testing.T) {
+	clock := newTestClock()
+	leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: leaked, Now: clock.Now}))
+	if err := keys.Withdraw("unknown"); err == nil {
+		t.Error("withdrew a key that is not there")
+	}
+	if err := keys.Withdraw(leaked.ID()); err == nil {
+		t.Fatal("withdrew the only key that signs")
+	}
+	if err := keys.Rotate(next); err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Withdraw(leaked.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := fetchKeyIDs(t, keys.JWKSHandler()); !slices.Equal(got, []string{next.ID()}) {
+		t.Errorf("published %q after withdrawal", got)
+	}
+	if !leaked.VerificationKey().Withdrawn() || next.VerificationKey().Withdrawn() {
+		t.Error("the wrong key counts as withdrawn")
+	}
+	if _, err := keys.Key(context.Background(), leaked.ID(), jwtauth.EdDSA); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("key source answers %v for a withdrawn key", err)
+	}
+	if got, err := keys.Key(context.Background(), next.ID(), jwtauth.EdDSA); err != nil || got != next.VerificationKey() {
+		t.Errorf("key source answers %v, %v for the key that signs", got, err)
+	}
+}
+
+func TestJWKSHandlerNeverServesSecrets(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
+	if ids, _ := fetchKeyIDs(t, keys.JWKSHandler()); len(ids) != 0 {
+		t.Errorf("published %q", ids)
+	}
+}
+
+func TestJWKSHandlerSpeaksHTTP(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.ES256), Ahead: 2 * time.Minute}))
+	h := keys.JWKSHandler()
+	_, resp := fetchKeyIDs(t, h)
+	if got := resp.Header.Get("Content-Type"); got != "application/jwk-set+json" {
+		t.Errorf("content type %q", got)
+	}
+	if got := resp.Header.Get("Cache-Control"); got != "public, max-age=60" {
+		t.Errorf("cache control %q; a new key must be known before it signs", got)
+	}
+	again := httptest.NewRequest("GET", "/", nil)
+	again.Header.Set("If-None-Match", resp.Header.Get("ETag"))
+	rec := httptest.NewRecorder()
+	if h.ServeHTTP(rec, again); rec.Code != http.StatusNotModified || rec.Body.Len() != 0 {
+		t.Errorf("answer to the same ETag: %d with %d bytes", rec.Code, rec.Body.Len())
+	}
+	rec = httptest.NewRecorder()
+	if h.ServeHTTP(rec, httptest.NewRequest("POST", "/", nil)); rec.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST answered %d", rec.Code)
+	}
+}
+
+func TestKeysRotateWhileTokensAreSigned(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Ahead: 1}))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: time.Minute,
+	}))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				token, err := issuer.Issue(context.Background(), authctx.Attributes{Subject: "u", ClientID: "c"})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				kid := tokenHeader(t, token)["kid"].(string)
+				if _, err := keys.Key(context.Background(), kid, jwtauth.EdDSA); err != nil {
+					t.Errorf("a fresh token's key is not published: %v", err)
+				}
+			}
+		})
+	}
+	for range 10 {
+		if err := keys.Rotate(newTestKey(t, jwtauth.EdDSA)); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
+}
