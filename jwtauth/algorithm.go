@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	_ "crypto/sha256" // the hashes that hash names
+	_ "crypto/sha512"
 	"fmt"
 )
 

@@ -1,0 +1,199 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/authctx/authctx"
+)
+
+// Bearer is an [authctx.Authenticator] that reads a bearer token from one place
+// of a request and asks a [TokenVerifier] about it. It is safe for concurrent
+// use.
+//
+// A request with two tokens, or with a malformed authorization field, is
+// answered with [authctx.InvalidRequest], a bad token as the verifier says, and
+// another scheme with [authctx.NoCredentials]. Tokens that are bound to a key or
+// certificate are refused: presented as plain bearer they are stolen or misused
+// (RFC 9449 section 7.2).
+type Bearer struct {
+	verifier TokenVerifier
+	source   BearerOptions
+	fields   authctx.FieldSet
+}
+
+// BearerOptions say where else than in "Authorization: Bearer" a token is, and
+// which tokens are meant. At most one of Cookie and Header may be set; a service
+// that takes tokens from several places joins several Bearers by
+// [authctx.OneOf], which refuses requests that use two of them.
+type BearerOptions struct {
+	// Cookie is the name of the cookie that holds the token. Browsers send
+	// cookies by themselves: protect the routes against cross-site requests.
+	Cookie string
+	// Header is the name of another header that holds the token.
+	Header string
+	// HeaderScheme says that the value of Header begins with "Bearer ".
+	HeaderScheme bool
+	// Shape says which tokens are this authenticator's; others get
+	// [authctx.NoCredentials], for whoever stands beside it.
+	Shape TokenShape
+}
+
+// TokenShape tells tokens apart by what they look like.
+type TokenShape uint8
+
+const (
+	// AnyShape takes every token for its own.
+	AnyShape TokenShape = iota
+	// JWTShape takes what is written like a signed JWT: three segments, the
+	// first of which begins a JSON object.
+	JWTShape
+	// OpaqueShape takes what is not JWTShape.
+	OpaqueShape
+)
+
+// NewBearer returns an authenticator that asks v. Nil options read the
+// authorization field and take every token.
+func NewBearer(v TokenVerifier, options *BearerOptions) (*Bearer, error) {
+	b := &Bearer{verifier: v}
+	if options != nil {
+		b.source = *options
+	}
+	if err := b.source.validate(v); err != nil {
+		return nil, err
+	}
+	b.source.Header = strings.ToLower(b.source.Header)
+	switch {
+	case b.source.Cookie != "":
+		b.fields = authctx.FieldSet{Cookies: []string{b.source.Cookie}}
+	case b.source.Header != "":
+		b.fields = authctx.FieldSet{Names: []string{b.source.Header}}
+	default:
+		b.source.Header, b.source.HeaderScheme = authorization, true
+		b.fields = authctx.FieldSet{Names: []string{authorization}, Schemes: []string{bearerScheme}}
+	}
+	return b, nil
+}
+
+const (
+	authorization = "authorization"
+	bearerScheme  = "Bearer"
+)
+
+func (o *BearerOptions) validate(v TokenVerifier) error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: bearer: "+format, args...)) }
+	if v == nil {
+		bad("a TokenVerifier is required")
+	}
+	if o.Cookie != "" && o.Header != "" {
+		bad("Cookie and Header are both set; join two authenticators with OneOf")
+	}
+	if !validToken(o.Cookie) {
+		bad("Cookie is not a cookie name")
+	}
+	if !validToken(o.Header) {
+		bad("Header is not a header name")
+	}
+	if strings.EqualFold(o.Header, authorization) {
+		bad("Header must not be authorization, which is what is read without it")
+	}
+	if o.HeaderScheme && o.Header == "" {
+		bad("HeaderScheme means nothing without Header")
+	}
+	if o.Shape > OpaqueShape {
+		bad("Shape is unknown")
+	}
+	return errors.Join(errs...)
+}
+
+// validToken reports whether s is empty or a token of RFC 9110 section 5.6.2.
+func validToken(s string) bool {
+	return !strings.ContainsAny(s, " \t()<>@,;:\\\"/[]?={}") &&
+		strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
+}
+
+// Fields implements [authctx.Authenticator].
+func (b *Bearer) Fields() authctx.FieldSet { return b.fields }
+
+// Presents implements [authctx.Presenter].
+func (b *Bearer) Presents(r *authctx.Request) bool {
+	_, err := b.token(r)
+	return !errors.Is(err, authctx.NoCredentials)
+}
+
+// Authenticate implements [authctx.Authenticator].
+func (b *Bearer) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
+	token, err := b.token(r)
+	if err != nil {
+		return authctx.Result{}, err
+	}
+	found, err := b.verifier.VerifyToken(ctx, token)
+	if err == nil && !found.Confirmation.IsZero() {
+		err = errBound
+	}
+	if err != nil {
+		return authctx.Result{}, err
+	}
+	return authctx.Result{Principal: found.Principal, Recheck: found.Recheck, Cached: found.Cached}, nil
+}
+
+// token returns the one token of a request that is this authenticator's.
+func (b *Bearer) token(r *authctx.Request) (string, error) {
+	var values []string
+	if b.source.Cookie != "" {
+		values = r.Cookies(b.source.Cookie)
+	} else {
+		values = r.Values(b.source.Header)
+	}
+	switch len(values) {
+	case 0:
+		return "", authctx.NoCredentials
+	case 1:
+	default:
+		return "", errTwoTokens
+	}
+	token := values[0]
+	if token == "" {
+		return "", authctx.NoCredentials // an empty cookie
+	}
+	if b.source.HeaderScheme {
+		var err error
+		if token, err = cutScheme(token); err != nil {
+			return "", err
+		}
+	}
+	if strings.IndexFunc(token, spaceOrControl) >= 0 || token == "" {
+		return "", errMalformedField
+	}
+	if b.source.Shape != AnyShape && looksSigned(token) != (b.source.Shape == JWTShape) {
+		return "", authctx.NoCredentials
+	}
+	return token, nil
+}
+
+var (
+	errTwoTokens      = refusal(authctx.InvalidRequest, "two tokens in one request")
+	errMalformedField = refusal(authctx.InvalidRequest, "the field that holds the token is malformed")
+)
+
+// cutScheme returns what follows "Bearer" (RFC 6750 section 2.1). Schemes are
+// compared without regard to case (RFC 9110 section 11.1).
+func cutScheme(value string) (string, error) {
+	scheme, token, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(scheme, bearerScheme) {
+		return "", authctx.NoCredentials
+	}
+	return strings.TrimLeft(token, " "), nil
+}
+
+func spaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// looksSigned reports whether a token is written like a signed JWT. It says
+// nothing about whether it is a good one.
+func looksSigned(token string) bool {
+	_, err := cut(token, len(token))
+	return err == nil
+}

@@ -1,0 +1,188 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// verifierFunc is a TokenVerifier that a test makes up.
+type verifierFunc func(string) (jwtauth.VerifiedToken, error)
+
+func (f verifierFunc) VerifyToken(_ context.Context, token string) (jwtauth.VerifiedToken, error) {
+	return f(token)
+}
+
+func newBearer(t testing.TB, v jwtauth.TokenVerifier, o *jwtauth.BearerOptions) *jwtauth.Bearer {
+	t.Helper()
+	b, err := jwtauth.NewBearer(v, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func fields(pairs ...string) *authctx.Request {
+	m := map[string][]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = append(m[pairs[i]], pairs[i+1])
+	}
+	return &authctx.Request{Transport: "http", Method: "GET", Target: "/", Fields: authctx.FieldMap(m)}
+}
+
+func TestBearerReadsOneTokenFromOnePlace(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	token := s.token(t, goodClaims(nil))
+	cookie := &jwtauth.BearerOptions{Cookie: "access"}
+	header := &jwtauth.BearerOptions{Header: "X-Access-Token"}
+	scheme := &jwtauth.BearerOptions{Header: "x-access-token", HeaderScheme: true}
+	for name, test := range map[string]struct {
+		options *jwtauth.BearerOptions
+		request *authctx.Request
+		want    error
+	}{
+		"a token":                            {nil, fields("Authorization", "Bearer "+token), nil},
+		"the scheme in any case":             {nil, fields("authorization", "bEARER  "+token), nil},
+		"nothing":                            {nil, fields(), authctx.NoCredentials},
+		"no request fields at all":           {nil, &authctx.Request{}, authctx.NoCredentials},
+		"an empty field":                     {nil, fields("Authorization", ""), authctx.NoCredentials},
+		"another scheme":                     {nil, fields("Authorization", "Basic dTpw"), authctx.NoCredentials},
+		"DPoP":                               {nil, fields("Authorization", "DPoP "+token), authctx.NoCredentials},
+		"a token without scheme":             {nil, fields("Authorization", token), authctx.NoCredentials},
+		"a scheme without token":             {nil, fields("Authorization", "Bearer"), authctx.InvalidRequest},
+		"a scheme and a space":               {nil, fields("Authorization", "Bearer "), authctx.InvalidRequest},
+		"two words":                          {nil, fields("Authorization", "Bearer "+token+" x"), authctx.InvalidRequest},
+		"a tab":                              {nil, fields("Authorization", "Bearer \t"+token), authctx.InvalidRequest},
+		"two lines":                          {nil, fields("Authorization", "Bearer "+token, "Authorization", "Bearer "+token), authctx.InvalidRequest},
+		"two lines in different case":        {nil, fields("Authorization", "Bearer "+token, "authorization", "Basic dTpw"), authctx.InvalidRequest},
+		"two lines joined":                   {nil, fields("Authorization", "Bearer "+token+", Bearer "+token), authctx.InvalidRequest},
+		"a malformed token":                  {nil, fields("Authorization", "Bearer abc"), authctx.InvalidToken},
+		"a JSON serialization":               {nil, fields("Authorization", `Bearer {"payload":"e30","signatures":[]}`), authctx.InvalidToken},
+		"a cookie, when not told":            {nil, fields("Cookie", "access="+token), authctx.NoCredentials},
+		"a cookie":                           {cookie, fields("Cookie", "a=b; access="+token), nil},
+		"a cookie of another case":           {cookie, fields("Cookie", "Access="+token), authctx.NoCredentials},
+		"an empty cookie":                    {cookie, fields("Cookie", "access="), authctx.NoCredentials},
+		"a cookie twice":                     {cookie, fields("Cookie", "access="+token+"; access="+token), authctx.InvalidRequest},
+		"authorization, when told a cookie":  {cookie, fields("Authorization", "Bearer "+token), authctx.NoCredentials},
+		"a header":                           {header, fields("x-access-token", token), nil},
+		"a header with an unexpected scheme": {header, fields("x-access-token", "Bearer "+token), authctx.InvalidRequest},
+		"a header with its scheme":           {scheme, fields("X-Access-Token", "Bearer "+token), nil},
+		"a header twice":                     {header, fields("x-access-token", token, "X-Access-Token", token), authctx.InvalidRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBearer(t, v, test.options)
+			res, err := authctx.Authenticate(t.Context(), b, test.request)
+			if !errors.Is(err, test.want) || test.want == nil && res.Principal.Subject() != "alice" {
+				t.Errorf("%v, %v; want %v", res.Principal, err, test.want)
+			}
+			if got := b.Presents(test.request); got == errors.Is(test.want, authctx.NoCredentials) {
+				t.Errorf("Presents: %v", got)
+			}
+		})
+	}
+}
+
+func TestBearerNamesExactlyWhatItReads(t *testing.T) {
+	v := newVerifier(t, signerFor(t, jwtauth.EdDSA), nil)
+	plain := newBearer(t, v, nil).Fields()
+	if !slices.Equal(plain.Names, []string{"authorization"}) || !slices.Equal(plain.Schemes, []string{"Bearer"}) || plain.Cookies != nil {
+		t.Errorf("%+v", plain)
+	}
+	cookie := newBearer(t, v, &jwtauth.BearerOptions{Cookie: "access"}).Fields()
+	if !slices.Equal(cookie.Cookies, []string{"access"}) || cookie.Names != nil {
+		t.Errorf("%+v", cookie)
+	}
+	header := newBearer(t, v, &jwtauth.BearerOptions{Header: "X-Token"}).Fields()
+	if !slices.Equal(header.Names, []string{"x-token"}) {
+		t.Errorf("%+v", header)
+	}
+}
+
+func TestRule1_NewBearerNamesEveryProblem(t *testing.T) {
+	v := newVerifier(t, signerFor(t, jwtauth.EdDSA), nil)
+	for want, test := range map[string]struct {
+		verifier jwtauth.TokenVerifier
+		options  jwtauth.BearerOptions
+	}{
+		"TokenVerifier": {nil, jwtauth.BearerOptions{}},
+		"OneOf":         {v, jwtauth.BearerOptions{Cookie: "a", Header: "b"}},
+		"Cookie":        {v, jwtauth.BearerOptions{Cookie: "a b"}},
+		"Header":        {v, jwtauth.BearerOptions{Header: "a\nb"}},
+		"authorization": {v, jwtauth.BearerOptions{Header: "Authorization"}},
+		"HeaderScheme":  {v, jwtauth.BearerOptions{HeaderScheme: true}},
+		"Shape":         {v, jwtauth.BearerOptions{Shape: 9}},
+	} {
+		if _, err := jwtauth.NewBearer(test.verifier, &test.options); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func TestTokensAreDividedByShape(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	signed := newBearer(t, newVerifier(t, s, nil), &jwtauth.BearerOptions{Shape: jwtauth.JWTShape})
+	bob, err := authctx.New(authctx.Attributes{Issuer: "https://opaque.example", Subject: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opaque := newBearer(t, verifierFunc(func(token string) (jwtauth.VerifiedToken, error) {
+		if token != "opaque.token" {
+			return jwtauth.VerifiedToken{}, authctx.InvalidToken
+		}
+		return jwtauth.VerifiedToken{Principal: bob}, nil
+	}), &jwtauth.BearerOptions{Shape: jwtauth.OpaqueShape})
+	for name, members := range map[string]authctx.Authenticator{
+		"signed first": authctx.OneOf(signed, opaque), "opaque first": authctx.OneOf(opaque, signed),
+	} {
+		for token, want := range map[string]string{
+			s.token(t, goodClaims(nil)): "alice", "opaque.token": "bob", "neither": "", "eyJ.bad.token": "",
+		} {
+			res, err := members.Authenticate(t.Context(), fields("authorization", "Bearer "+token))
+			if res.Principal.Subject() != want || want == "" && !errors.Is(err, authctx.InvalidToken) {
+				t.Errorf("%s: %.20q: %v, %v", name, token, res.Principal, err)
+			}
+		}
+		if _, err := members.Authenticate(t.Context(), fields()); !errors.Is(err, authctx.NoCredentials) {
+			t.Errorf("%s: nothing: %v", name, err)
+		}
+	}
+}
+
+func TestABoundTokenIsNoPlainBearerToken(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	b := newBearer(t, newVerifier(t, s, nil), nil)
+	for _, cnf := range []string{"jkt", "x5t#S256"} {
+		token := s.token(t, goodClaims(map[string]any{"cnf": map[string]any{cnf: "thumb"}}))
+		if res, err := b.Authenticate(t.Context(), fields("authorization", "Bearer "+token)); !errors.Is(err, authctx.InvalidToken) || !res.Principal.IsZero() {
+			t.Errorf("%s: %v, %v", cnf, res.Principal, err)
+		}
+	}
+}
+
+func TestKong_9946_TokensInTwoPlacesAreRefused(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	both := authctx.OneOf(newBearer(t, v, nil), newBearer(t, v, &jwtauth.BearerOptions{Cookie: "access"}))
+	token := s.token(t, goodClaims(nil))
+	if _, err := both.Authenticate(t.Context(), fields("authorization", "Bearer "+token, "cookie", "access="+token)); !errors.Is(err, authctx.InvalidRequest) {
+		t.Error(err)
+	}
+}
+
+func TestResultSaysWhetherACacheAnswered(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	b := newBearer(t, newVerifier(t, s, nil), nil)
+	request := fields("authorization", "Bearer "+s.token(t, goodClaims(nil)))
+	for i, want := range []bool{false, true} {
+		res, err := b.Authenticate(t.Context(), request)
+		if err != nil || res.Cached != want || res.Recheck == nil {
+			t.Errorf("request %d: %+v, %v", i, res.Cached, err)
+		}
+	}
+}

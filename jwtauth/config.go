@@ -1,0 +1,154 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config says which tokens of one issuer a [Verifier] takes. Issuer, Algorithms,
+// Keys, and Audiences or ClientIDs are required; nothing that is left empty
+// means that something is not checked.
+type Config struct {
+	// Issuer is compared with "iss" byte by byte (RFC 7519 section 4.1.1). Where
+	// it contains [TenantPlaceholder], Tenants is required too.
+	Issuer string
+	// Tenants says which tenants of a templated Issuer are let in.
+	Tenants TenantRule
+	// Audiences are who this service is to the issuer: "aud" must name at least
+	// one of them (RFC 7519 section 4.1.3).
+	Audiences []string
+	// ClientIDs are clients whose tokens are taken, for providers that put no
+	// "aud" into access tokens, such as AWS Cognito. Without Audiences, a token
+	// that has an "aud" nevertheless is refused; with them, both must hold.
+	ClientIDs []string
+	// Algorithms are those that tokens may be signed with. A key whose source
+	// names no algorithm is bound to the first one that fits its type.
+	Algorithms []Algorithm
+	// Keys finds the issuer's keys. It must serve no other issuer.
+	Keys KeySource
+
+	// Types says which kinds of token are taken; zero takes access tokens.
+	Types TypePolicy
+	// Claims says how claims become a principal. Nil reads what RFC 9068 and
+	// OpenID Connect define.
+	Claims *ClaimMapping
+	// Leeway is how far clocks may differ: 30 s when zero, at most
+	// [MaxLeeway]. [NoLeeway] stands for none. A principal ends at "exp" plus
+	// Leeway.
+	Leeway time.Duration
+	// MaxLifetime refuses tokens that live longer, counted from "iat", which is
+	// required then. Zero leaves the lifetime to the issuer.
+	MaxLifetime time.Duration
+	// MaxTokenBytes bounds the token before anything looks at it; 16 KiB when
+	// zero.
+	MaxTokenBytes int
+
+	// Revocations, when it is not nil, is asked on every request, for tokens
+	// that were verified before too.
+	Revocations Revocations
+	// AllowMissingTokenID takes tokens without "jti" although they could not be
+	// revoked one by one. It needs Revocations.
+	AllowMissingTokenID bool
+	// Cache bounds the memory of verified tokens; zero is a good default.
+	Cache CacheConfig
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+}
+
+const (
+	// NoLeeway in [Config.Leeway] trusts clocks to the second.
+	NoLeeway time.Duration = -1
+	// MaxLeeway is the most that [Config.Leeway] may be.
+	MaxLeeway = 5 * time.Minute
+
+	defaultLeeway        = 30 * time.Second
+	defaultMaxTokenBytes = 16 << 10
+	leastMaxTokenBytes   = 256
+	mostMaxTokenBytes    = 1 << 20
+)
+
+// validate reports everything that is missing or contradictory.
+func (c *Config) validate() error {
+	errs := c.validateNames()
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: "+format, args...)) }
+	if c.Keys == nil {
+		bad("Keys is required")
+	}
+	if c.Leeway != NoLeeway && (c.Leeway < 0 || c.Leeway > MaxLeeway || c.Leeway%time.Second != 0) {
+		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
+	}
+	if c.MaxLifetime < 0 {
+		bad("MaxLifetime must not be negative")
+	}
+	if c.MaxTokenBytes != 0 && (c.MaxTokenBytes < leastMaxTokenBytes || c.MaxTokenBytes > mostMaxTokenBytes) {
+		bad("MaxTokenBytes must be between %d and %d", leastMaxTokenBytes, mostMaxTokenBytes)
+	}
+	if c.AllowMissingTokenID && c.Revocations == nil {
+		bad("AllowMissingTokenID means nothing without Revocations")
+	}
+	return errors.Join(append(errs, c.Types.validate(), c.Cache.validate())...)
+}
+
+// validateNames judges who may have issued a token, for whom and with what.
+func (c *Config) validateNames() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: "+format, args...)) }
+	switch templates := strings.Count(c.Issuer, TenantPlaceholder); {
+	case c.Issuer == "":
+		bad("Issuer is required")
+	case templates > 1:
+		bad("Issuer contains %s twice", TenantPlaceholder)
+	case templates == 1 && c.Tenants == nil:
+		bad("Tenants is required because Issuer contains %s", TenantPlaceholder)
+	case templates == 0 && c.Tenants != nil:
+		bad("Tenants means nothing because Issuer does not contain %s", TenantPlaceholder)
+	}
+	if len(c.Audiences) == 0 && len(c.ClientIDs) == 0 {
+		bad("Audiences is required; ClientIDs replaces it for providers without aud")
+	}
+	if slices.Contains(c.Audiences, "") {
+		bad("Audiences has an empty element")
+	}
+	if slices.Contains(c.ClientIDs, "") {
+		bad("ClientIDs has an empty element")
+	}
+	if len(c.Algorithms) == 0 {
+		bad("Algorithms is required")
+	}
+	for _, a := range c.Algorithms {
+		if _, err := ParseAlgorithm(string(a)); err != nil {
+			bad("Algorithms has %q, which is not supported", a)
+		}
+	}
+	return errs
+}
+
+// withDefaults returns a copy that shares no slice with the caller and leaves
+// nothing to be guessed later.
+func (c Config) withDefaults() Config {
+	c.Audiences, c.ClientIDs = slices.Clone(c.Audiences), slices.Clone(c.ClientIDs)
+	c.Algorithms, c.Types = slices.Clone(c.Algorithms), c.Types.clone()
+	for i, a := range c.Algorithms {
+		if a == "Ed25519" {
+			c.Algorithms[i] = EdDSA
+		}
+	}
+	switch c.Leeway {
+	case 0:
+		c.Leeway = defaultLeeway
+	case NoLeeway:
+		c.Leeway = 0
+	}
+	if c.MaxTokenBytes == 0 {
+		c.MaxTokenBytes = defaultMaxTokenBytes
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Claims == nil {
+		c.Claims = RFC9068Claims()
+	}
+	return c
+}

@@ -1,0 +1,132 @@
+package jwtauth
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// header is what counts of a JOSE header: jku, x5u, x5c and x5t are sent by real
+// providers and never looked at.
+type header struct {
+	algorithm Algorithm
+	mediaType string // typ in lower case without "application/", empty when absent
+	keyID     string // empty when absent
+}
+
+// maxKeyID bounds what a stranger can make key sources look up.
+const maxKeyID = 256
+
+var headerParser = strictjson.NewParser(strictjson.Config{
+	Known:     []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty", "jwk"},
+	MaxValues: 256,
+})
+
+// parseHeader decodes and judges a header segment.
+func parseHeader(segment string, allowed []Algorithm) (header, error) {
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	var err error
+	if s.header, err = decodeSegment(s.header, segment); err != nil {
+		return header{}, err
+	}
+	if headerParser.Parse(&s.doc, string(s.header)) != nil {
+		return header{}, errHeaderJSON
+	}
+	// No extension is understood here, so crit always names an unknown one (RFC
+	// 7515 section 4.1.11), and a key that a token brings along proves nothing.
+	for _, name := range []string{"crit", "b64", "zip", "enc", "jwk"} {
+		if s.doc.Get(name).Kind() != strictjson.Missing {
+			return header{}, errHeaderName
+		}
+	}
+	return readHeader(&s.doc, allowed)
+}
+
+func readHeader(doc *strictjson.Doc, allowed []Algorithm) (h header, err error) {
+	alg, ok1 := optionalText(doc, "alg")
+	typ, ok2 := optionalText(doc, "typ")
+	cty, ok3 := optionalText(doc, "cty")
+	kid, ok4 := optionalText(doc, "kid")
+	switch {
+	case !ok1 || !ok2 || !ok3 || !ok4:
+		return header{}, errHeaderType
+	case mediaType(cty) == "jwt": // RFC 7519 section 5.2
+		return header{}, errHeaderName
+	case doc.Get("kid").Kind() != strictjson.Missing && !validKeyID(kid):
+		return header{}, errKeyID
+	}
+	if alg == "Ed25519" {
+		alg = string(EdDSA)
+	}
+	if !slices.Contains(allowed, Algorithm(alg)) {
+		return header{}, errAlgorithm
+	}
+	return header{Algorithm(alg), mediaType(typ), kid}, nil
+}
+
+// optionalText returns a member that is text, empty when absent; false when it
+// is something else.
+func optionalText(doc *strictjson.Doc, name string) (string, bool) {
+	v := doc.Get(name)
+	text, ok := v.Text()
+	return text, ok || v.Kind() == strictjson.Missing
+}
+
+// mediaType gives equal media types one form (RFC 7515 section 4.1.9).
+func mediaType(s string) string {
+	s = strings.ToLower(s)
+	if rest, ok := strings.CutPrefix(s, "application/"); ok && !strings.Contains(rest, "/") {
+		return rest
+	}
+	return s
+}
+
+func validKeyID(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxKeyID
+}
+
+// headerCache knows the headers of tokens that were verified. One issuer writes
+// few different ones, so that most tokens need no header parser.
+type headerCache struct {
+	allowed []Algorithm
+	known   atomic.Pointer[map[string]header] // never changed once stored
+	mu      sync.Mutex                        // held to replace known
+}
+
+// maxHeaders bounds headerCache.
+const maxHeaders = 64
+
+// get returns the header of a segment and whether it was known.
+func (c *headerCache) get(segment string) (h header, known bool, err error) {
+	if m := c.known.Load(); m != nil {
+		if h, ok := (*m)[segment]; ok {
+			return h, true, nil
+		}
+	}
+	h, err = parseHeader(segment, c.allowed)
+	return h, false, err
+}
+
+// remember keeps the header of a token that was verified, and nothing else of
+// the token.
+func (c *headerCache) remember(segment string, h header) {
+	h.keyID, h.mediaType = strings.Clone(h.keyID), strings.Clone(h.mediaType)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := map[string]header{}
+	if m := c.known.Load(); m != nil && len(*m) < maxHeaders {
+		next = maps.Clone(*m)
+	}
+	next[strings.Clone(segment)] = h
+	c.known.Store(&next)
+}

@@ -1,0 +1,207 @@
+package jwtauth
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// issuerPolicy is a validated [Config]: what one issuer's tokens must be.
+type issuerPolicy struct {
+	Config
+	issuer issuerName
+}
+
+func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	return &issuerPolicy{cfg, newIssuerName(cfg.Issuer, cfg.Tenants)}, nil
+}
+
+// verified is a token that was verified. It never changes.
+type verified struct {
+	token  VerifiedToken
+	policy *issuerPolicy
+	key    *Key
+	size   int       // in bytes, roughly
+	until  time.Time // when a cache must forget it
+}
+
+// stands reports whether the token still counts at time now.
+func (v *verified) stands(ctx context.Context, now time.Time) error {
+	if v.token.Principal.ExpiredAt(now) {
+		return errExpired
+	}
+	if v.key.Withdrawn() {
+		return authctx.UnknownKey
+	}
+	return v.policy.revoked(ctx, v.token.Principal)
+}
+
+// recheck is VerifiedToken.Recheck.
+func (v *verified) recheck(ctx context.Context) error { return v.stands(ctx, v.policy.Now()) }
+
+func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal) error {
+	if p.Revocations == nil {
+		return nil
+	}
+	switch yes, err := p.Revocations.Revoked(ctx, principal); {
+	case err != nil:
+		return unavailable("revocations", err)
+	case yes:
+		return errRevoked
+	}
+	return nil
+}
+
+// findKey returns the key that a header names. What the header says chooses
+// among the issuer's keys and proves nothing.
+func (p *issuerPolicy) findKey(ctx context.Context, h header) (*Key, error) {
+	if !slices.Contains(p.Algorithms, h.algorithm) {
+		return nil, errAlgorithm
+	}
+	if err := p.Types.checkHeader(h.mediaType); err != nil {
+		return nil, err
+	}
+	key, err := p.Keys.Key(ctx, h.keyID, h.algorithm)
+	switch {
+	case err != nil:
+		return nil, unavailable("keys", err)
+	case key == nil:
+		return nil, errNoKey
+	case h.keyID != "" && key.id != "" && key.id != h.keyID:
+		return nil, errWrongKey
+	case key.Withdrawn():
+		return nil, authctx.UnknownKey
+	case p.algorithmOf(key) != h.algorithm:
+		return nil, errKeyBound
+	}
+	return key, nil
+}
+
+// algorithmOf returns the one algorithm of a key (RFC 8725 section 3.1), empty
+// when the configuration has none for it.
+func (p *issuerPolicy) algorithmOf(key *Key) Algorithm {
+	if key.algorithm != "" {
+		return key.algorithm
+	}
+	for _, a := range p.Algorithms {
+		if a.fits(key.material) {
+			return a
+		}
+	}
+	return ""
+}
+
+// verify checks a decoded token with the key that findKey returned: first the
+// signature, then the claims, so that a token that is both forged and expired is
+// forged.
+func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now time.Time) (*verified, error) {
+	if !key.verifies(h.algorithm, c.signingInput(), s.signature) {
+		return nil, errSignature
+	}
+	if err := s.parseClaims(); err != nil {
+		return nil, err
+	}
+	iss, ok := s.doc.Get("iss").Text()
+	if !ok {
+		return nil, errIssuerType
+	}
+	if err := p.issuer.check(iss, &s.doc); err != nil {
+		return nil, err
+	}
+	if !p.issuer.serves(key.issuer, iss) {
+		return nil, errKeyIssuer
+	}
+	if err := p.Types.checkClaims(h.mediaType, &s.doc); err != nil {
+		return nil, err
+	}
+	life, err := p.checkLifetime(&s.doc, now)
+	if err != nil {
+		return nil, err
+	}
+	confirmation, err := readConfirmation(&s.doc)
+	if err != nil {
+		return nil, err
+	}
+	principal, err := p.principal(iss, life, s)
+	if err != nil {
+		return nil, err
+	}
+	v := &verified{policy: p, key: key, size: 2*len(s.payload) + verifiedOverhead}
+	v.token = VerifiedToken{Principal: principal, Confirmation: confirmation, Recheck: v.recheck}
+	return v, nil
+}
+
+// verifiedOverhead is what a verified token takes besides its claims, which are
+// held twice: as they are and as attributes.
+const verifiedOverhead = 1024
+
+// principal makes the caller of the claims and asks what only it can answer.
+func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx.Principal, error) {
+	attrs, err := p.Claims.attributes(&s.doc)
+	if err != nil {
+		return authctx.Principal{}, err
+	}
+	if err := p.checkAudience(s.doc.Get("aud"), attrs.ClientID); err != nil {
+		return authctx.Principal{}, err
+	}
+	attrs.Issuer, attrs.Provenance, attrs.Claims = iss, authctx.Verified, s.payload
+	attrs.IssuedAt, attrs.Expires = life.issued, life.end
+	if attrs.Subject != "" && attrs.Subject == attrs.ClientID {
+		attrs.Kind = authctx.Service // RFC 9068 section 5
+	}
+	switch {
+	case p.Types.kind == strictAccessTokens &&
+		(attrs.Subject == "" || attrs.ClientID == "" || attrs.TokenID == "" || life.issued.IsZero()):
+		return authctx.Principal{}, errRFC9068
+	case p.Revocations != nil && attrs.TokenID == "" && !p.AllowMissingTokenID:
+		return authctx.Principal{}, errNoTokenID
+	}
+	principal, err := authctx.New(attrs)
+	if err != nil {
+		return authctx.Principal{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: err}
+	}
+	return principal, nil
+}
+
+// checkAudience judges for whom the token was issued.
+func (p *issuerPolicy) checkAudience(aud strictjson.Value, clientID string) error {
+	if len(p.ClientIDs) > 0 && (clientID == "" || !slices.Contains(p.ClientIDs, clientID)) {
+		return errClient
+	}
+	switch missing := aud.Kind() == strictjson.Missing; {
+	case len(p.Audiences) == 0 && missing:
+		return nil // the client ID stands in for it
+	case len(p.Audiences) == 0:
+		return errAudienceSet
+	case missing:
+		return errNoAudience
+	}
+	if text, ok := aud.Text(); ok {
+		if !slices.Contains(p.Audiences, text) {
+			return errAudience
+		}
+		return nil
+	}
+	if aud.Kind() != strictjson.Array {
+		return errAudJSON
+	}
+	found := false
+	for v := range aud.Elements() {
+		text, ok := v.Text()
+		if !ok {
+			return errAudJSON
+		}
+		found = found || slices.Contains(p.Audiences, text)
+	}
+	if !found {
+		return errAudience
+	}
+	return nil
+}

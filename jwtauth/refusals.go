@@ -1,0 +1,75 @@
+package jwtauth
+
+import (
+	"errors"
+
+	"github.com/authctx/authctx"
+)
+
+// Refusals are made once: refusing garbage must not cost more than looking at
+// it, and a text that is made in advance cannot hold a secret.
+var (
+	errTooLong     = refusal(authctx.InvalidToken, "token is longer than MaxTokenBytes")
+	errNotCompact  = refusal(authctx.InvalidToken, "token is not a JWS in compact serialization")
+	errBase64      = refusal(authctx.InvalidToken, "token has a segment that is not strict base64url")
+	errHeaderJSON  = refusal(authctx.InvalidToken, "token header is not strict JSON")
+	errHeaderName  = refusal(authctx.InvalidToken, "token header has crit, b64, zip, enc or jwk, or a nested token")
+	errHeaderType  = refusal(authctx.InvalidToken, "token header has an alg, typ, kid or cty that is not text")
+	errKeyID       = refusal(authctx.InvalidToken, "token header has a kid that is empty, too long or not printable")
+	errAlgorithm   = refusal(authctx.InvalidToken, "token algorithm is not one that is accepted here")
+	errKeyBound    = refusal(authctx.InvalidToken, "token algorithm is not the one its key is bound to")
+	errSignature   = refusal(authctx.BadSignature, "")
+	errKeyIssuer   = refusal(authctx.WrongIssuer, "signing key is restricted to another issuer")
+	errWrongKey    = refusal(authctx.UnknownKey, "key source answered with another key")
+	errNoKey       = refusal(authctx.Unavailable, "key source answered with no key")
+	errClaimsJSON  = refusal(authctx.InvalidToken, "token claims are not strict JSON")
+	errIssuer      = refusal(authctx.WrongIssuer, "")
+	errIssuerType  = refusal(authctx.InvalidToken, "iss is missing or not text")
+	errTenant      = refusal(authctx.WrongIssuer, "tid is missing, not the tenant in iss, or not accepted here")
+	errAudience    = refusal(authctx.WrongAudience, "")
+	errNoAudience  = refusal(authctx.WrongAudience, "aud is missing")
+	errAudienceSet = refusal(authctx.WrongAudience, "token names an audience but only ClientIDs are configured")
+	errAudJSON     = refusal(authctx.InvalidToken, "aud is not text or a list of texts")
+	errClient      = refusal(authctx.WrongAudience, "token was issued to a client that is not in ClientIDs")
+	errType        = refusal(authctx.WrongType, "typ is not one that is accepted here")
+	errIDToken     = refusal(authctx.WrongType, "claims are those of an ID token")
+	errEventToken  = refusal(authctx.WrongType, "claims are those of a logout or other event token")
+	errExpMissing  = refusal(authctx.InvalidToken, "exp is missing or not a date")
+	errDate        = refusal(authctx.InvalidToken, "nbf or iat is not a date")
+	errExpired     = refusal(authctx.TokenExpired, "")
+	errNotYet      = refusal(authctx.TokenNotYetValid, "")
+	errLifetime    = refusal(authctx.InvalidToken, "token lives longer than MaxLifetime, or has no iat to tell")
+	errRFC9068     = refusal(authctx.InvalidToken, "sub, client_id, iat or jti is missing (RFC 9068 section 2.2)")
+	errCnf         = refusal(authctx.InvalidToken, "cnf holds no kind of confirmation that is known here")
+	errBound       = refusal(authctx.InvalidToken, "sender-constrained token presented as a plain bearer token")
+	errRevoked     = refusal(authctx.TokenRevoked, "")
+	errNoTokenID   = refusal(authctx.InvalidToken, "jti is missing, so the token could not be revoked")
+	errAborted     = refusal(authctx.Unavailable, "verification by another request was aborted")
+)
+
+func refusal(reason authctx.Reason, cause string) error {
+	if cause == "" {
+		return &authctx.Error{Reason: reason}
+	}
+	return &authctx.Error{Reason: reason, Cause: errors.New("jwtauth: " + cause)}
+}
+
+// unavailable is for what a source outside this package failed to answer. A
+// failure that names its reason keeps it.
+func unavailable(what string, err error) error {
+	if _, ok := errors.AsType[*authctx.Error](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[authctx.Reason](err); ok {
+		return err
+	}
+	return &authctx.Error{Reason: authctx.Unavailable, Cause: &sourceError{what, err}}
+}
+
+type sourceError struct {
+	what string
+	err  error
+}
+
+func (e *sourceError) Error() string { return "jwtauth: " + e.what + ": " + e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }

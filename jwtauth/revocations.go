@@ -1,0 +1,135 @@
+package jwtauth
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// Revocations knows what was withdrawn before its time. Implementations are safe
+// for concurrent use and quick: they are asked on every request.
+type Revocations interface {
+	// Revoked reports whether the credential that named p counts no longer: by
+	// issuer with token ID, session, or subject and issue time. A failure means
+	// that nobody could tell, and the request is answered with
+	// [authctx.Unavailable].
+	Revoked(ctx context.Context, p authctx.Principal) (bool, error)
+}
+
+// RevocationList is [Revocations] in memory, for one process. Each entry is kept
+// until a time that the caller chooses: the longest that a token it is about can
+// live. The zero RevocationList is empty and ready; it must not be copied.
+type RevocationList struct {
+	// Now is the clock; time.Now when nil. Set it before first use.
+	Now func() time.Time
+
+	mu      sync.RWMutex
+	entries map[revocation]revoked
+	purgeAt int // purge when entries has grown to this size
+}
+
+// revocation is what an entry is about. Its parts are fields of their own, so
+// that no choice of names makes two of them equal.
+type revocation struct {
+	kind       revocationKind
+	issuer, id string
+}
+
+type revocationKind uint8
+
+const (
+	revokedToken revocationKind = iota
+	revokedSession
+	revokedSubject
+)
+
+type revoked struct {
+	until        time.Time
+	issuedBefore time.Time // revokedSubject: the last second of issue that is revoked
+}
+
+// RevokeToken revokes the token with this ID ("jti") until a time.
+func (l *RevocationList) RevokeToken(issuer, tokenID string, until time.Time) {
+	l.add(revocation{revokedToken, issuer, tokenID}, revoked{until: until})
+}
+
+// RevokeSession revokes every token of a session ("sid") until a time.
+func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time) {
+	l.add(revocation{revokedSession, issuer, sessionID}, revoked{until: until})
+}
+
+// RevokeSubject revokes, until a time, every token of a subject that was issued
+// in the second of issuedBy or earlier, or does not say when it was issued.
+func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until time.Time) {
+	l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
+}
+
+// add never shortens what is there.
+func (l *RevocationList) add(r revocation, e revoked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.entries == nil {
+		l.entries = map[revocation]revoked{}
+	}
+	old := l.entries[r]
+	if old.until.After(e.until) {
+		e.until = old.until
+	}
+	if old.issuedBefore.After(e.issuedBefore) {
+		e.issuedBefore = old.issuedBefore
+	}
+	l.entries[r] = e
+	if len(l.entries) > max(l.purgeAt, 1024) {
+		l.purge()
+		l.purgeAt = 2 * len(l.entries)
+	}
+}
+
+func (l *RevocationList) purge() {
+	now := l.now()
+	for r, e := range l.entries {
+		if !now.Before(e.until) {
+			delete(l.entries, r)
+		}
+	}
+}
+
+func (l *RevocationList) now() time.Time {
+	if l.Now == nil {
+		return time.Now()
+	}
+	return l.Now()
+}
+
+// Len returns how many entries are in memory, ended ones included.
+func (l *RevocationList) Len() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.entries)
+}
+
+// Revoked implements [Revocations]. It never fails and does not allocate.
+func (l *RevocationList) Revoked(_ context.Context, p authctx.Principal) (bool, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if len(l.entries) == 0 {
+		return false, nil
+	}
+	now, issuer := l.now(), p.Issuer()
+	subject, ok := l.entry(revocation{revokedSubject, issuer, p.Subject()}, now)
+	return ok && !p.IssuedAt().After(subject.issuedBefore) ||
+		l.has(revocation{revokedToken, issuer, p.TokenID()}, now) ||
+		l.has(revocation{revokedSession, issuer, p.SessionID()}, now), nil
+}
+
+func (l *RevocationList) has(r revocation, now time.Time) bool {
+	_, ok := l.entry(r, now)
+	return ok && r.id != ""
+}
+
+func (l *RevocationList) entry(r revocation, now time.Time) (revoked, bool) {
+	e, ok := l.entries[r]
+	return e, ok && now.Before(e.until)
+}

@@ -1,0 +1,79 @@
+package jwtauth
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// TenantPlaceholder stands for the tenant in a templated [Config.Issuer], as in
+// "https://login.microsoftonline.com/{tenantid}/v2.0" (Entra ID). "iss" must
+// then be the template filled in with the token's own "tid".
+const TenantPlaceholder = "{tenantid}"
+
+// TenantRule says whether a tenant is let in. A nil TenantRule lets nobody in.
+type TenantRule func(tenant string) bool
+
+// OnlyTenants lets in exactly these tenants.
+func OnlyTenants(first string, rest ...string) TenantRule {
+	tenants := append([]string{first}, rest...)
+	return func(tenant string) bool { return tenant != "" && slices.Contains(tenants, tenant) }
+}
+
+// AnyTenant lets in every tenant of the provider, which may be anybody who signs
+// up there. The application must then tell its own customers from others by
+// [authctx.Principal.Issuer] and tenant.
+func AnyTenant() TenantRule { return func(string) bool { return true } }
+
+// issuerName matches "iss" against a configured issuer, templated or not.
+type issuerName struct {
+	text           string // as configured
+	before, after  string // around the placeholder
+	templated      bool
+	tenantAccepted TenantRule
+}
+
+func newIssuerName(issuer string, tenants TenantRule) issuerName {
+	before, after, templated := strings.Cut(issuer, TenantPlaceholder)
+	return issuerName{strings.Clone(issuer), before, after, templated, tenants}
+}
+
+// check judges iss, and what is in doc about the tenant.
+func (n *issuerName) check(iss string, doc *strictjson.Doc) error {
+	if !n.templated {
+		if iss != n.text {
+			return errIssuer
+		}
+		return nil
+	}
+	tenant, ok := n.tenant(iss)
+	if !ok {
+		return errIssuer
+	}
+	if tid, _ := doc.Get("tid").Text(); tid != tenant || n.tenantAccepted == nil || !n.tenantAccepted(tenant) {
+		return errTenant
+	}
+	return nil
+}
+
+// tenant returns the part of iss in the placeholder's place, which is one
+// segment of a path and nothing else.
+func (n *issuerName) tenant(iss string) (string, bool) {
+	if !n.templated || len(iss) <= len(n.before)+len(n.after) ||
+		!strings.HasPrefix(iss, n.before) || !strings.HasSuffix(iss, n.after) {
+		return "", false
+	}
+	tenant := iss[len(n.before) : len(iss)-len(n.after)]
+	return tenant, !strings.ContainsAny(tenant, "/?#%\\{}")
+}
+
+// serves reports whether a key restricted to some issuer may sign for iss.
+func (n *issuerName) serves(keyIssuer, iss string) bool {
+	if keyIssuer == "" || keyIssuer == iss {
+		return true
+	}
+	restriction := newIssuerName(keyIssuer, nil)
+	_, ok := restriction.tenant(iss)
+	return ok
+}

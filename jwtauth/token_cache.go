@@ -1,0 +1,214 @@
+package jwtauth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+)
+
+// CacheConfig bounds a verifier's memory of tokens that were verified. The zero
+// CacheConfig is a good default.
+//
+// Tokens are remembered by a keyed hash and not kept. What is remembered lives
+// no longer than the token, its key, MaxAge, or a revocation, and being used
+// does not make it live longer.
+type CacheConfig struct {
+	// Disabled verifies every token anew.
+	Disabled bool
+	// MaxEntries bounds the number of tokens; 65,536 when zero.
+	MaxEntries int
+	// MaxBytes bounds the memory, roughly; 64 MiB when zero.
+	MaxBytes int
+	// MaxAge is the longest that a token is remembered; 10 minutes when zero.
+	MaxAge time.Duration
+}
+
+func (c *CacheConfig) validate() error {
+	if c.MaxEntries < 0 || c.MaxBytes < 0 || c.MaxAge < 0 {
+		return errors.New("jwtauth: Cache has a negative bound")
+	}
+	if c.Disabled && *c != (CacheConfig{Disabled: true}) {
+		return errors.New("jwtauth: Cache is disabled and has bounds")
+	}
+	return nil
+}
+
+// digest stands for a token.
+type digest [sha256.Size]byte
+
+// tokenCache remembers verified tokens.
+type tokenCache struct {
+	secret [sha256.BlockSize]byte
+	maxAge time.Duration
+	shards []cacheShard // a power of two, at most 256
+}
+
+// cacheShard keeps two generations. When the young one is full it becomes the
+// old one and what was old is gone; what is used moves to the young one.
+type cacheShard struct {
+	mu         sync.RWMutex
+	young, old map[digest]*verified
+	bytes      int // of young
+	flights    map[digest]*flight
+	maxEntries int // of one generation
+	maxBytes   int
+	_          [40]byte // keeps neighbours out of one cache line
+}
+
+func newTokenCache(cfg CacheConfig) *tokenCache {
+	if cfg.Disabled {
+		return nil
+	}
+	maxEntries, maxBytes := orDefault(cfg.MaxEntries, 1<<16), orDefault(cfg.MaxBytes, 64<<20)
+	c := &tokenCache{maxAge: orDefault(cfg.MaxAge, 10*time.Minute)}
+	_, _ = rand.Read(c.secret[:]) // never fails
+	shards := 1
+	for shards < 256 && shards*64 <= maxEntries && shards*(256<<10) <= maxBytes {
+		shards *= 2
+	}
+	c.shards = make([]cacheShard, shards)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.maxEntries, s.maxBytes = max(1, maxEntries/shards/2), maxBytes/shards/2
+		s.young, s.flights = map[digest]*verified{}, map[digest]*flight{}
+	}
+	return c
+}
+
+func orDefault[T int | time.Duration](v, otherwise T) T {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+// hashBuffers hold a secret and a token while they are hashed.
+var hashBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
+
+// digest hashes a token under the secret of this cache, so that nobody outside
+// can tell where a token lands, and a copy of the memory does not show what was
+// cached. SHA-256 keeps two tokens from being taken for one.
+func (c *tokenCache) digest(token string) digest {
+	b := hashBuffers.Get().(*[]byte)
+	*b = append(append((*b)[:0], c.secret[:]...), token...)
+	d := sha256.Sum256(*b)
+	clear(*b)
+	hashBuffers.Put(b)
+	return d
+}
+
+func (c *tokenCache) shard(d digest) *cacheShard { return &c.shards[int(d[0])&(len(c.shards)-1)] }
+
+// get returns what is remembered of a token, nil when that is nothing or not to
+// be believed any more.
+func (c *tokenCache) get(d digest, now time.Time) *verified {
+	s := c.shard(d)
+	s.mu.RLock()
+	v, young := s.young[d]
+	if !young {
+		v = s.old[d]
+	}
+	s.mu.RUnlock()
+	if v == nil {
+		return nil
+	}
+	if !now.Before(v.until) || v.key.Withdrawn() {
+		s.forget(d, v)
+		return nil
+	}
+	if !young {
+		s.renew(d, v)
+	}
+	return v
+}
+
+func (s *cacheShard) forget(d digest, v *verified) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.young[d] == v {
+		delete(s.young, d)
+		s.bytes -= v.size
+	}
+	if s.old[d] == v {
+		delete(s.old, d)
+	}
+}
+
+// renew moves what is used to the young generation. Its end stays as it is.
+func (s *cacheShard) renew(d digest, v *verified) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.old[d] == v {
+		delete(s.old, d)
+		s.put(d, v)
+	}
+}
+
+func (s *cacheShard) put(d digest, v *verified) {
+	if v.size > s.maxBytes {
+		return
+	}
+	if len(s.young) >= s.maxEntries || s.bytes+v.size > s.maxBytes {
+		s.old, s.young, s.bytes = s.young, make(map[digest]*verified), 0
+	}
+	if _, there := s.young[d]; !there {
+		s.young[d] = v
+		s.bytes += v.size
+	}
+}
+
+// flight is the verification of one token that several requests wait for.
+type flight struct {
+	policy *issuerPolicy
+	key    *Key
+	found  *verified
+	err    error
+	done   chan struct{} // nil until somebody waits
+}
+
+// join returns the flight of a token that is being verified with the same key,
+// or a new one that the caller must lead and finish.
+func (c *tokenCache) join(d digest, policy *issuerPolicy, key *Key) (_ *flight, leader bool) {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fl := s.flights[d]; fl != nil && fl.policy == policy && fl.key == key {
+		if fl.done == nil {
+			fl.done = make(chan struct{})
+		}
+		return fl, false
+	}
+	fl := &flight{policy: policy, key: key, err: errAborted}
+	s.flights[d] = fl
+	return fl, true
+}
+
+// finish remembers a good result and wakes whoever waits.
+func (c *tokenCache) finish(d digest, fl *flight, now time.Time) {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[d] == fl {
+		delete(s.flights, d)
+	}
+	if fl.err == nil {
+		fl.found.until = now.Add(c.maxAge)
+		s.put(d, fl.found)
+	}
+	if fl.done != nil {
+		close(fl.done)
+	}
+}
+
+// wait returns what the leader found out, or gives up with ctx.
+func (fl *flight) wait(ctx context.Context) (*verified, error) {
+	select {
+	case <-fl.done:
+		return fl.found, fl.err
+	case <-ctx.Done():
+		return nil, unavailable("verification by another request", ctx.Err())
+	}
+}

@@ -1,0 +1,159 @@
+package jwtauth
+
+import (
+	"context"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// Verifier verifies the tokens of one issuer, strictly and for any transport:
+//
+//   - size, characters and segments before anything is decoded, the header
+//     before the key, the signature before the claims;
+//   - one algorithm per key, from a list; keys from configuration only;
+//   - issuer, audience, expiry and kind of token always.
+//
+// It is safe for concurrent use and starts no goroutine. Tokens that were
+// verified are remembered by a keyed hash, see [CacheConfig]; nothing is shared
+// with other verifiers.
+type Verifier struct {
+	front  front
+	policy *issuerPolicy
+}
+
+// NewVerifier returns a verifier, or an error that names every field of cfg that
+// is missing or contradictory. It keeps nothing that the caller can change.
+func NewVerifier(cfg Config) (*Verifier, error) {
+	policy, err := newIssuerPolicy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	v := &Verifier{policy: policy}
+	v.front.init(policy.Config, policy.Algorithms)
+	return v, nil
+}
+
+// Issuer returns the issuer as it was configured.
+func (v *Verifier) Issuer() string { return v.policy.Config.Issuer }
+
+// Verify returns whom a plain bearer token speaks for. It refuses tokens that
+// are bound to a key or certificate ("cnf"), because a string alone cannot show
+// that its presenter has it; see [Verifier.VerifyToken]. Otherwise it is the
+// same. A token that was verified before is answered without allocation.
+func (v *Verifier) Verify(ctx context.Context, token string) (authctx.Principal, error) {
+	found, _, err := v.front.verify(ctx, v.policy, token)
+	return plain(found, err)
+}
+
+// VerifyToken implements [TokenVerifier]. A token with a
+// [VerifiedToken.Confirmation] counts only if the caller checks that too.
+func (v *Verifier) VerifyToken(ctx context.Context, token string) (VerifiedToken, error) {
+	return result(v.front.verify(ctx, v.policy, token))
+}
+
+// chooser finds the policy of the issuer that a token names. What it reads is
+// not verified and must only be used to choose.
+type chooser interface {
+	choose(ctx context.Context, s *scratch) (*issuerPolicy, error)
+}
+
+// choose implements chooser: one issuer needs no look at the claims.
+func (p *issuerPolicy) choose(context.Context, *scratch) (*issuerPolicy, error) { return p, nil }
+
+// front is what all tokens pass first, whoever issued them.
+type front struct {
+	maxBytes int
+	now      func() time.Time
+	headers  headerCache
+	cache    *tokenCache // nil when disabled
+}
+
+func (f *front) init(cfg Config, algorithms []Algorithm) {
+	f.maxBytes, f.now = cfg.MaxTokenBytes, cfg.Now
+	f.headers.allowed = algorithms
+	f.cache = newTokenCache(cfg.Cache)
+}
+
+// verify returns the verified token and whether it had been verified before.
+func (f *front) verify(ctx context.Context, issuers chooser, token string) (*verified, bool, error) {
+	c, err := cut(token, f.maxBytes)
+	if err != nil {
+		return nil, false, err
+	}
+	h, known, err := f.headers.get(c.header())
+	if err != nil {
+		return nil, false, err
+	}
+	now := f.now()
+	var d digest
+	if f.cache != nil {
+		d = f.cache.digest(token)
+		if v := f.cache.get(d, now); v != nil {
+			if err := v.stands(ctx, now); err != nil {
+				return nil, false, err
+			}
+			return v, true, nil
+		}
+	}
+	v, err := f.first(ctx, issuers, c, h, d, now)
+	if err != nil {
+		return nil, false, err
+	}
+	if !known {
+		f.headers.remember(c.header(), h)
+	}
+	if err := v.policy.revoked(ctx, v.token.Principal); err != nil {
+		return nil, false, err
+	}
+	return v, false, nil
+}
+
+// first verifies a token that is not in the cache. Only the search for the key
+// runs on the caller's context; what requests for the same token share is
+// computation alone, which no caller can abort for the others.
+func (f *front) first(ctx context.Context, issuers chooser, c compact, h header, d digest, now time.Time) (*verified, error) {
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	if err := s.decode(c); err != nil {
+		return nil, err
+	}
+	policy, err := issuers.choose(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	key, err := policy.findKey(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if f.cache == nil {
+		return policy.verify(c, h, key, s, now)
+	}
+	shared, leader := f.cache.join(d, policy, key)
+	if !leader {
+		return shared.wait(ctx)
+	}
+	defer f.cache.finish(d, shared, now)
+	shared.found, shared.err = policy.verify(c, h, key, s, now)
+	return shared.found, shared.err
+}
+
+// plain returns the principal of a token that asks for no proof of possession.
+func plain(v *verified, err error) (authctx.Principal, error) {
+	if err != nil {
+		return authctx.Principal{}, err
+	}
+	if !v.token.Confirmation.IsZero() {
+		return authctx.Principal{}, errBound
+	}
+	return v.token.Principal, nil
+}
+
+func result(v *verified, cached bool, err error) (VerifiedToken, error) {
+	if err != nil {
+		return VerifiedToken{}, err
+	}
+	token := v.token
+	token.Cached = cached
+	return token, nil
+}

@@ -1,0 +1,214 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+var allAlgorithms = []jwtauth.Algorithm{
+	jwtauth.HS256, jwtauth.HS384, jwtauth.HS512, jwtauth.RS256, jwtauth.RS384, jwtauth.RS512,
+	jwtauth.PS256, jwtauth.PS384, jwtauth.PS512, jwtauth.ES256, jwtauth.ES384, jwtauth.ES512, jwtauth.EdDSA,
+}
+
+func TestEveryAlgorithmVerifiesItsOwnTokensAndNoOthers(t *testing.T) {
+	tokens := map[jwtauth.Algorithm]string{}
+	for _, a := range allAlgorithms {
+		tokens[a] = signerFor(t, a).token(t, goodClaims(nil))
+	}
+	for _, a := range allAlgorithms {
+		v := newVerifier(t, signerFor(t, a), nil)
+		for b, token := range tokens {
+			p, err := v.Verify(t.Context(), token)
+			if a == b && (err != nil || p.Subject() != "alice" || p.Provenance() != authctx.Verified) {
+				t.Errorf("%s: %v, %v", a, p, err)
+			}
+			if a != b && !errors.Is(err, authctx.InvalidToken) {
+				t.Errorf("a verifier for %s takes a token by %s: %v", a, b, err)
+			}
+		}
+	}
+}
+
+func TestVerifyReadsWhatRFC9068Defines(t *testing.T) {
+	s := signerFor(t, jwtauth.ES256)
+	p, err := newVerifier(t, s, nil).Verify(t.Context(), s.token(t, goodClaims(map[string]any{"tenant": "acme"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Issuer() != testIssuer || p.ClientID() != "web" || p.TokenID() != "t1" || p.Tenant() != "acme" ||
+		!p.HasScope("write") || p.Kind() != authctx.User {
+		t.Errorf("%+v", p.Attributes())
+	}
+	if want := testNow.Add(600*time.Second + 30*time.Second); !p.Expires().Equal(want) {
+		t.Errorf("effective end %v, want exp and leeway: %v", p.Expires(), want)
+	}
+	var claims struct{ Sub, Scope string }
+	if err := p.DecodeClaims(&claims); err != nil || claims.Sub != "alice" || claims.Scope != "read write" {
+		t.Errorf("claims %+v, %v", claims, err)
+	}
+}
+
+func TestATokenWhoseSubjectIsItsClientIsAService(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	p, err := newVerifier(t, s, nil).Verify(t.Context(), s.token(t, goodClaims(map[string]any{"sub": "job", "client_id": "job"})))
+	if err != nil || p.Kind() != authctx.Service {
+		t.Errorf("%v, %v", p, err)
+	}
+}
+
+func TestHeadersThatRealProvidersSendAreIgnored(t *testing.T) {
+	s := signerFor(t, jwtauth.RS256)
+	v := newVerifier(t, s, nil)
+	for _, extra := range []string{
+		`"x5t":"abc"`, `"x5t#S256":"abc"`, `"x5c":["MIIB"]`, `"jku":"https://evil.example/jwks"`, `"x5u":"https://evil.example/c"`,
+		`"typ":"JWT"`, `"typ":"application/at+JWT"`, `"ver":{"a":[1]}`,
+	} {
+		if _, err := v.Verify(t.Context(), s.compact(t, `{"alg":"RS256","kid":"k1",`+extra+`}`, asJSON(t, goodClaims(nil)))); err != nil {
+			t.Errorf("%s: %v", extra, err)
+		}
+	}
+}
+
+func TestEdDSAAndEd25519AreTheSameAlgorithm(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	token := s.compact(t, `{"alg":"Ed25519","kid":"k1"}`, asJSON(t, goodClaims(nil)))
+	for _, a := range []jwtauth.Algorithm{"EdDSA", "Ed25519"} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Algorithms = []jwtauth.Algorithm{a} })
+		if _, err := v.Verify(t.Context(), token); err != nil {
+			t.Errorf("configured as %s: %v", a, err)
+		}
+	}
+}
+
+func TestRule1_NewVerifierNamesEveryProblem(t *testing.T) {
+	_, err := jwtauth.NewVerifier(jwtauth.Config{})
+	requireNames(t, err, "Issuer", "Audiences", "Algorithms", "Keys")
+
+	cfg := configFor(t, signerFor(t, jwtauth.RS256))
+	cfg.Audiences, cfg.ClientIDs = []string{"a", ""}, []string{""}
+	cfg.Algorithms = []jwtauth.Algorithm{"none", jwtauth.RS256}
+	cfg.Leeway, cfg.MaxLifetime, cfg.MaxTokenBytes = time.Hour, -1, 10
+	cfg.AllowMissingTokenID, cfg.Tenants = true, jwtauth.AnyTenant()
+	cfg.Types = jwtauth.NamedTypes("")
+	cfg.Cache = jwtauth.CacheConfig{Disabled: true, MaxEntries: -1}
+	_, err = jwtauth.NewVerifier(cfg)
+	requireNames(t, err, "Audiences", "ClientIDs", "Algorithms", "Leeway", "MaxLifetime", "MaxTokenBytes",
+		"AllowMissingTokenID", "Tenants", "Types", "Cache")
+
+	cfg = configFor(t, signerFor(t, jwtauth.RS256))
+	cfg.Issuer = "https://login.example/{tenantid}/v2.0"
+	_, err = jwtauth.NewVerifier(cfg)
+	requireNames(t, err, "Tenants")
+}
+
+func requireNames(t *testing.T, err error, names ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, name := range names {
+		if !strings.Contains(err.Error(), "jwtauth: "+name+" ") {
+			t.Errorf("%q does not name %s", err, name)
+		}
+	}
+}
+
+func TestRule12_AVerifierKeepsNothingThatItsCallerCanChange(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	cfg := configFor(t, s)
+	v, err := jwtauth.NewVerifier(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Audiences[0], cfg.Algorithms[0] = "other", jwtauth.HS256
+	if _, err := v.Verify(t.Context(), s.token(t, goodClaims(nil))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRule8_AKeySourceThatCannotTellIsUnavailable(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	other, err := jwtauth.NewPublicKey("k2", jwtauth.EdDSA, testEdKey().Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("network down")
+	for name, test := range map[string]struct {
+		key  *jwtauth.Key
+		err  error
+		want authctx.Reason
+	}{
+		"failure without reason": {nil, cause, authctx.Unavailable},
+		"failure with reason":    {nil, authctx.UnknownKey, authctx.UnknownKey},
+		"neither key nor error":  {nil, nil, authctx.Unavailable},
+		"a key of another ID":    {other, nil, authctx.UnknownKey},
+	} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) {
+			c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) { return test.key, test.err })
+		})
+		_, err := v.Verify(t.Context(), s.token(t, goodClaims(nil)))
+		if got := authctx.ReasonOf(err); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+		if test.err != nil && !errors.Is(err, test.err) {
+			t.Errorf("%s: %v lost its cause", name, err)
+		}
+	}
+}
+
+type keySourceFunc func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error)
+
+func (f keySourceFunc) Key(ctx context.Context, id string, a jwtauth.Algorithm) (*jwtauth.Key, error) {
+	return f(ctx, id, a)
+}
+
+func TestSenderConstrainedTokensAreRefusedAsPlainBearer(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	token := s.token(t, goodClaims(map[string]any{"cnf": map[string]any{"jkt": "thumb"}}))
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("Verify: %v", err)
+	}
+	found, err := v.VerifyToken(t.Context(), token)
+	if err != nil || found.Confirmation.KeyThumbprint != "thumb" {
+		t.Errorf("VerifyToken: %+v, %v", found.Confirmation, err)
+	}
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("Verify of a cached token: %v", err)
+	}
+	for _, cnf := range []any{map[string]any{}, map[string]any{"kid": "x"}, "jkt", map[string]any{"jkt": 1}, map[string]any{"jkt": ""}, []any{}} {
+		if _, err := v.VerifyToken(t.Context(), s.token(t, goodClaims(map[string]any{"cnf": cnf}))); !errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("cnf %v: %v", cnf, err)
+		}
+	}
+}
+
+func TestRecheckAsksAboutTimeAndRevocationAgain(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	now := testNow
+	revocations := &jwtauth.RevocationList{Now: func() time.Time { return now }}
+	v := newVerifier(t, s, func(c *jwtauth.Config) {
+		c.Now, c.Revocations = func() time.Time { return now }, revocations
+	})
+	found, err := v.VerifyToken(t.Context(), s.token(t, goodClaims(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := found.Recheck(t.Context()); err != nil {
+		t.Error(err)
+	}
+	revocations.RevokeToken(testIssuer, "t1", now.Add(time.Hour))
+	if err := found.Recheck(t.Context()); !errors.Is(err, authctx.TokenRevoked) {
+		t.Error(err)
+	}
+	now = now.Add(time.Hour)
+	if err := found.Recheck(t.Context()); !errors.Is(err, authctx.TokenExpired) {
+		t.Error(err)
+	}
+}
