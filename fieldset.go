@@ -23,6 +23,9 @@ type FieldSet struct {
 	Prefixes []string
 	// Cookies are names of single cookies within the cookie field.
 	Cookies []string
+	// Subprotocols are beginnings of WebSocket subprotocols that carry a
+	// credential, such as "bearer.": a browser can send it no other way.
+	Subprotocols []string
 	// Schemes are the authentication schemes read from the authorization field,
 	// spelled as in a challenge, the preferred one first: "Bearer", "DPoP".
 	Schemes []string
@@ -46,6 +49,7 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 		u.Names = appendNew(u.Names, o.Names)
 		u.Prefixes = appendNew(u.Prefixes, o.Prefixes)
 		u.Cookies = appendNew(u.Cookies, o.Cookies)
+		u.Subprotocols = appendNew(u.Subprotocols, o.Subprotocols)
 		u.Schemes = appendNew(u.Schemes, o.Schemes)
 	}
 	return u
@@ -55,7 +59,7 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 // to the set: case is folded, "_" and "." equal "-", and a "grpc-metadata-"
 // prefix or a "-bin" suffix changes nothing, because some server behind us
 // will take all of those for the same name. It does not look at cookies and
-// does not allocate.
+// subprotocols, which are parts of a field, and does not allocate.
 func (s FieldSet) Owns(name string) bool {
 	for hasFoldedPrefix(name, grpcGatewayPrefix) {
 		name = name[len(grpcGatewayPrefix):]
@@ -103,11 +107,11 @@ func foldByte(c byte) byte {
 // covers reports whether s owns everything that other names.
 func (s FieldSet) covers(other FieldSet) bool {
 	return containsAll(s.Names, other.Names) && containsAll(s.Prefixes, other.Prefixes) &&
-		containsAll(s.Cookies, other.Cookies)
+		containsAll(s.Cookies, other.Cookies) && containsAll(s.Subprotocols, other.Subprotocols)
 }
 
 func (s FieldSet) empty() bool {
-	return len(s.Names) == 0 && len(s.Prefixes) == 0 && len(s.Cookies) == 0
+	return len(s.Names) == 0 && len(s.Prefixes) == 0 && len(s.Cookies) == 0 && len(s.Subprotocols) == 0
 }
 
 // in returns the part of s for which r has a value. Prefixes are not looked up:
@@ -122,6 +126,11 @@ func (s FieldSet) in(r *Request) FieldSet {
 	for _, name := range s.Cookies {
 		if len(r.Cookies(name)) > 0 {
 			found.Cookies = append(found.Cookies, name)
+		}
+	}
+	for _, prefix := range s.Subprotocols {
+		if len(r.Subprotocols(prefix)) > 0 {
+			found.Subprotocols = append(found.Subprotocols, prefix)
 		}
 	}
 	return found

@@ -95,6 +95,20 @@ func (r *Request) Cookies(name string) []string {
 	return found
 }
 
+// Subprotocols returns what follows prefix in every WebSocket subprotocol that
+// the peer offers (RFC 6455 section 11.3.4) and that begins with it.
+func (r *Request) Subprotocols(prefix string) []string {
+	var found []string
+	for _, line := range r.Values("sec-websocket-protocol") {
+		for offer := range strings.SplitSeq(line, ",") {
+			if rest, ok := strings.CutPrefix(strings.Trim(offer, " \t"), prefix); ok {
+				found = append(found, rest)
+			}
+		}
+	}
+	return found
+}
+
 func unquote(v string) string {
 	if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
 		return v[1 : len(v)-1]
