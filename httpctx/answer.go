@@ -1,0 +1,218 @@
+package httpctx
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// defaultRetryAfter is what a client waits when nobody knows better.
+const defaultRetryAfter = 5 * time.Second
+
+// answers is how refusals are said in HTTP. Bodies are made once, since they
+// hold nothing of the request.
+type answers struct {
+	realm   string
+	schemes []string
+	bodies  map[authctx.Reason][]byte
+}
+
+// problem is the body of a refusal (RFC 9457). Reason is an extension member
+// for programs; it has the label of [authctx.Reason.Public].
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Reason string `json:"reason"`
+}
+
+func newAnswers(realm string, schemes []string) answers {
+	if realm == "" {
+		realm = "api"
+	}
+	if len(schemes) == 0 {
+		schemes = []string{"Bearer"} // a 401 must name one (RFC 9110 section 15.5.2)
+	}
+	a := answers{realm: realm, schemes: schemes, bodies: map[authctx.Reason][]byte{}}
+	for _, reason := range authctx.Reasons() {
+		if reason != reason.Public() {
+			continue
+		}
+		status := statusOf(reason)
+		body, _ := json.Marshal(problem{ // a struct of texts and a number cannot fail
+			Type: "about:blank", Title: http.StatusText(status), Status: status,
+			Detail: reason.Description(), Reason: reason.String(),
+		})
+		a.bodies[reason] = append(body, '\n')
+	}
+	return a
+}
+
+// statusOf returns the one HTTP answer of a public reason.
+func statusOf(reason authctx.Reason) int {
+	switch reason {
+	case authctx.InvalidRequest:
+		return http.StatusBadRequest
+	case authctx.InsufficientScope, authctx.PermissionDenied:
+		return http.StatusForbidden
+	case authctx.Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusUnauthorized
+}
+
+// errorCode returns the "error" of a challenge (RFC 6750 section 3.1, RFC 9449
+// section 12.2, RFC 9470 section 3), empty when there is none.
+func errorCode(reason authctx.Reason) string {
+	switch reason {
+	case authctx.InvalidRequest:
+		return "invalid_request"
+	case authctx.InvalidToken, authctx.TokenExpired, authctx.TokenRevoked:
+		return "invalid_token"
+	case authctx.InvalidProof:
+		return "invalid_dpop_proof"
+	case authctx.NonceRequired:
+		return "use_dpop_nonce"
+	case authctx.InsufficientAuthentication:
+		return "insufficient_user_authentication"
+	case authctx.InsufficientScope:
+		return "insufficient_scope"
+	}
+	return ""
+}
+
+// WriteError answers r with what err means, for handlers that decide themselves
+// with [authctx.Authorize]: status, challenge and problem details of the error's
+// reason, and nothing of its cause. An error without a reason is 503. It is not
+// told to the observer.
+func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	s.writeError(w, r, err)
+}
+
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if s.refuse != nil && s.refuse(w, s.stripped(r), err) {
+		return
+	}
+	reason := authctx.ReasonOf(err).Public()
+	h := w.Header()
+	// What was meant for another body does not describe this one.
+	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} {
+		h.Del(name)
+	}
+	s.answers.challenge(h, r, reason, err)
+	body := s.answers.bodies[reason]
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(statusOf(reason))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client may have gone
+	}
+}
+
+// stripped returns a copy of r without what is never shown to user code.
+func (s *Server) stripped(r *http.Request) *http.Request {
+	clone := r.WithContext(r.Context())
+	clone.Header, _ = s.strip.header(r.Header, authctx.FieldSet{}, nil)
+	s.strip.trailer(clone, r)
+	return clone
+}
+
+// challenge writes WWW-Authenticate, or Retry-After where trying again is what
+// helps. Each scheme gets a line; the one the client tried has the error.
+func (a *answers) challenge(h http.Header, r *http.Request, reason authctx.Reason, err error) {
+	h.Del("WWW-Authenticate")
+	switch reason {
+	case authctx.Unavailable:
+		h.Set("Retry-After", retryAfter(err))
+		return
+	case authctx.PermissionDenied:
+		return
+	}
+	tried := a.tried(r, reason)
+	for i, scheme := range a.schemes {
+		line := scheme + ` realm="` + escapeQuoted(a.realm) + `"`
+		if code := errorCode(reason); code != "" && i == tried {
+			line += `, error="` + code + `", error_description="` + reason.Description() + `"` + hints(err)
+		}
+		h.Add("WWW-Authenticate", line)
+	}
+}
+
+// tried returns the index of the scheme that the error belongs to.
+func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
+	want, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if reason == authctx.InvalidProof || reason == authctx.NonceRequired {
+		want = "DPoP"
+	}
+	for i, scheme := range a.schemes {
+		if strings.EqualFold(scheme, want) {
+			return i
+		}
+	}
+	return 0
+}
+
+// hints returns the parameters that tell a client how to do better.
+func hints(err error) string {
+	e, ok := errors.AsType[*authctx.Error](err)
+	if !ok {
+		return ""
+	}
+	var b strings.Builder
+	list := func(name string, tokens []string) {
+		if joined := joinTokens(tokens); joined != "" {
+			b.WriteString(", " + name + `="` + joined + `"`)
+		}
+	}
+	switch e.Reason {
+	case authctx.InsufficientScope:
+		list("scope", e.Scopes)
+	case authctx.InsufficientAuthentication:
+		list("acr_values", e.ACRValues)
+		list("scope", e.Scopes)
+		if e.MaxAge != nil {
+			b.WriteString(`, max_age="` + strconv.FormatInt(max(0, int64(*e.MaxAge/time.Second)), 10) + `"`)
+		}
+	}
+	return b.String()
+}
+
+// joinTokens joins what may stand in a scope parameter (RFC 6750 section 3) and
+// leaves out what may not.
+func joinTokens(tokens []string) string {
+	var b strings.Builder
+	for _, token := range tokens {
+		if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' }) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(token)
+	}
+	return b.String()
+}
+
+func retryAfter(err error) string {
+	wait := defaultRetryAfter
+	if e, ok := errors.AsType[*authctx.Error](err); ok && e.RetryAfter > 0 {
+		wait = e.RetryAfter
+	}
+	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
+}
+
+// quotable reports whether s can stand in a quoted-string, with escapes.
+func quotable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c >= 0x7f })
+}
+
+func escapeQuoted(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+}

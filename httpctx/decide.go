@@ -1,0 +1,172 @@
+package httpctx
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// route is what is known of where a request goes before it is let through.
+type route struct {
+	pattern string
+	entry   authctx.Entry
+	// answered says that the mux answers itself and runs nothing of the user's.
+	answered bool
+}
+
+// router returns how requests for next are routed.
+func (s *Server) router(next http.Handler) func(*http.Request) route {
+	mux, ok := next.(*http.ServeMux)
+	if !ok {
+		return func(r *http.Request) route { return s.routed(r.Pattern) }
+	}
+	return func(r *http.Request) route {
+		_, pattern := mux.Handler(r)
+		if pattern == "" {
+			return route{answered: true}
+		}
+		return s.routed(pattern)
+	}
+}
+
+func (s *Server) routed(pattern string) route {
+	return route{pattern: pattern, entry: s.policy.Route(pattern)}
+}
+
+// name is what the observer is told.
+func (rt route) name() string {
+	if rt.entry.Listed() {
+		return rt.entry.Name
+	}
+	return rt.pattern
+}
+
+// decision is the outcome for one request.
+type decision struct {
+	route  route
+	result authctx.Result
+	err    error
+	header http.Header // what the handler sees; nil when it sees nothing
+}
+
+// decide is the only place where a request is let through.
+func (s *Server) decide(r *http.Request, rt route) decision {
+	var start time.Time
+	if s.observer != nil {
+		start = s.now()
+	}
+	d := decision{route: rt}
+	if !rt.entry.Public && !isPreflight(r) {
+		d.result, d.err = s.authenticate(r)
+		if d.err == nil {
+			d.err = s.authorize(r.Context(), rt, d.result.Principal)
+		} else if s.allowAnonymous && errors.Is(d.err, authctx.NoCredentials) {
+			d.err = nil
+		}
+	}
+	var kept authctx.FieldSet
+	if s.keepCredentials && d.err == nil {
+		kept = d.result.Read
+	}
+	if s.observer == nil {
+		if d.err == nil {
+			d.header, _ = s.strip.header(r.Header, kept, nil)
+		}
+		return d
+	}
+	var ignored []string
+	d.header, ignored = s.strip.header(r.Header, kept, &d.result.Read)
+	s.observe(r, &d, ignored, start)
+	return d
+}
+
+func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
+	in := &incoming{fields: fieldReader{r.Header, s.keys}}
+	in.request = authctx.Request{
+		Transport:        "http",
+		Method:           r.Method,
+		Target:           r.URL.Path,
+		Fields:           &in.fields,
+		Peer:             peer(r),
+		PeerCertificates: peerCertificates(r),
+	}
+	return authctx.Authenticate(r.Context(), s.authenticator, &in.request)
+}
+
+// authorize judges a caller who is known.
+func (s *Server) authorize(ctx context.Context, rt route, p authctx.Principal) error {
+	if s.policy == nil || rt.answered {
+		return nil
+	}
+	return rt.entry.Check(ctx, p)
+}
+
+// admit returns the request that the handler sees.
+func (s *Server) admit(r *http.Request, d *decision) *http.Request {
+	ctx := r.Context()
+	if !d.result.Principal.IsZero() {
+		if s.keepCredentials {
+			ctx = withInbound(ctx, r.Header, d.result.Read)
+		}
+		ctx = d.result.NewContext(ctx)
+	} else if _, ok := authctx.FromContext(ctx); ok {
+		ctx = authctx.NewContext(ctx, authctx.Principal{})
+	}
+	admitted := r.WithContext(ctx)
+	admitted.Header = d.header
+	s.strip.trailer(admitted, r)
+	return admitted
+}
+
+// isPreflight reports whether r is what a browser sends before a cross-origin
+// request: it has no body, and it is not itself the request it asks about
+// (Fetch standard, "CORS-preflight request").
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.ContentLength == 0 &&
+		single(r.Header["Origin"]) && single(r.Header["Access-Control-Request-Method"])
+}
+
+func single(values []string) bool { return len(values) == 1 && values[0] != "" }
+
+func (s *Server) observe(r *http.Request, d *decision, ignored []string, start time.Time) {
+	s.observer.Observe(r.Context(), authctx.Event{
+		Transport: "http",
+		Entry:     d.route.name(),
+		Method:    r.Method,
+		Target:    r.URL.Path,
+		Outcome:   authctx.OutcomeOf(d.err),
+		Reason:    authctx.ReasonOf(d.err),
+		Err:       d.err,
+		Principal: d.result.Principal,
+		Peer:      peer(r),
+		Ignored:   ignored,
+		Cached:    d.result.Cached,
+		Duration:  s.now().Sub(start),
+	})
+}
+
+// observeRefusal tells the observer of a refusal after the request was let in.
+func (s *Server) observeRefusal(r *http.Request, err error) {
+	s.observeAfter(r, authctx.OutcomeOf(err), err)
+}
+
+func (s *Server) observeAfter(r *http.Request, outcome authctx.Outcome, err error) {
+	if s.observer == nil {
+		return
+	}
+	p, _ := authctx.FromContext(r.Context())
+	s.observer.Observe(r.Context(), authctx.Event{
+		Transport: "http",
+		Entry:     r.Pattern,
+		Method:    r.Method,
+		Target:    r.URL.Path,
+		Outcome:   outcome,
+		Reason:    authctx.ReasonOf(err),
+		Err:       err,
+		Principal: p,
+		Peer:      peer(r),
+	})
+}

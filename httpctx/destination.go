@@ -1,0 +1,101 @@
+package httpctx
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// destination is a parsed host pattern.
+type destination struct {
+	host string // exact, or the suffix with its leading dot
+	port string // empty for any
+	any  bool   // below a suffix
+}
+
+// parseDestination reads "host", "host:port", "*.suffix" or "*.suffix:port". An
+// IPv6 address stands in brackets.
+func parseDestination(pattern string) (destination, error) {
+	u := url.URL{Host: strings.ToLower(pattern)}
+	d := destination{host: u.Hostname(), port: u.Port()}
+	rest, wild := strings.CutPrefix(d.host, "*")
+	if wild {
+		d.host, d.any = rest, true
+	}
+	switch {
+	case d.host == "" || strings.ContainsAny(d.host, "*/@?#% \t") || strings.HasSuffix(d.host, "."):
+		return destination{}, errors.New(`it is not "host", "host:port" or "*.suffix"`)
+	case d.any && (len(d.host) < 2 || d.host[0] != '.'):
+		return destination{}, errors.New(`a wildcard is a whole label with a suffix, "*.suffix"`)
+	case canonicalHost(d.host, d.port) != strings.TrimPrefix(strings.ToLower(pattern), "*"):
+		return destination{}, errors.New("it is not a host with an optional port")
+	}
+	return d, nil
+}
+
+// canonicalHost writes host and port as a URL does.
+func canonicalHost(host, port string) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port == "" {
+		return host
+	}
+	return host + ":" + port
+}
+
+// parseDestinations reports every pattern that is wrong.
+func parseDestinations(patterns []string) ([]destination, error) {
+	if len(patterns) == 0 {
+		return nil, errors.New("httpctx: transport: Destinations is required")
+	}
+	var list []destination
+	var errs []error
+	for _, pattern := range patterns {
+		d, err := parseDestination(pattern)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("httpctx: transport: Destinations: %q: %w", pattern, err))
+		}
+		list = append(list, d)
+	}
+	return list, errors.Join(errs...)
+}
+
+// matches reports whether u is the destination, by its URL alone: a Host header
+// does not say where a request goes.
+func (d destination) matches(u *url.URL) bool {
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if d.port != "" && d.port != portOf(u) {
+		return false
+	}
+	if d.any {
+		return len(host) > len(d.host) && strings.HasSuffix(host, d.host)
+	}
+	return host == d.host
+}
+
+func portOf(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+		return port
+	case u.Scheme == "https":
+		return "443"
+	case u.Scheme == "http":
+		return "80"
+	}
+	return ""
+}
+
+// isLoopback reports whether u stays on this machine.
+func isLoopback(u *url.URL) bool {
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+

@@ -1,0 +1,191 @@
+package httpctx
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"net/http/httputil"
+
+	"github.com/authctx/authctx"
+)
+
+// ProxyConfig configures [NewProxy].
+type ProxyConfig struct {
+	// Server stands in front of the proxy: the credentials it reads are not
+	// passed on, and refusals are answered as it answers them. It is required.
+	Server *Server
+	// Propagator writes the caller for the upstream. It is required.
+	Propagator authctx.Propagator
+}
+
+// Proxy carries the caller through a [httputil.ReverseProxy]. It is safe for
+// concurrent use.
+//
+// What a client sent never becomes what the upstream believes: identity fields
+// and the client's credential are removed from the outgoing request, and the
+// caller is written onto it after hop-by-hop fields are gone, so that a
+// "Connection: x-user-id" cannot take it away again. A request without a caller
+// in its context, such as one for a public route, goes out without identity.
+//
+// The only protocol upgrade that passes is a WebSocket, and it is closed at its
+// caller's effective end.
+type Proxy struct {
+	server     *Server
+	propagator authctx.Propagator
+	strip      stripper // requests
+	clean      stripper // responses
+	keys       map[string]string
+}
+
+// NewProxy returns a proxy for cfg, or an error that names every setting that is
+// missing.
+func NewProxy(cfg ProxyConfig) (*Proxy, error) {
+	var errs []error
+	if cfg.Server == nil {
+		errs = append(errs, errors.New("httpctx: proxy: Server is required"))
+	}
+	if cfg.Propagator == nil {
+		errs = append(errs, errors.New("httpctx: proxy: Propagator is required"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	written := cfg.Propagator.Fields()
+	return &Proxy{
+		server:     cfg.Server,
+		propagator: cfg.Propagator,
+		strip:      newStripper(authctx.IdentityFields(), cfg.Server.strip.set, written),
+		clean:      newStripper(authctx.IdentityFields(), written),
+		keys:       canonicalKeys(written),
+	}, nil
+}
+
+// Handler returns rp with this proxy's part added: [Proxy.Rewrite] after
+// rp.Rewrite, [Proxy.ModifyResponse] before rp.ModifyResponse, and refusals
+// answered as [Server] does instead of by rp.ErrorHandler. It copies rp. It fails
+// when rp has no Rewrite, since a Director runs before hop-by-hop fields are
+// removed and cannot be made safe.
+//
+// The handler authenticates nobody: put it behind [Server.Handler].
+func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
+	//lint:ignore SA1019 refusing a Director takes looking at it
+	if rp == nil || rp.Rewrite == nil || rp.Director != nil {
+		return nil, errors.New("httpctx: proxy: the ReverseProxy needs a Rewrite and must not have a Director")
+	}
+	return &httputil.ReverseProxy{
+		Transport:     rp.Transport,
+		FlushInterval: rp.FlushInterval,
+		ErrorLog:      rp.ErrorLog,
+		BufferPool:    rp.BufferPool,
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			rp.Rewrite(pr)
+			p.Rewrite(pr)
+		},
+		ModifyResponse: func(res *http.Response) error {
+			if err := p.ModifyResponse(res); err != nil || rp.ModifyResponse == nil {
+				return err
+			}
+			return rp.ModifyResponse(res)
+		},
+		ErrorHandler: p.errorHandler(rp),
+	}, nil
+}
+
+// Rewrite finishes pr.Out, and is to be the last thing that a
+// [httputil.ReverseProxy.Rewrite] function does. Use [Proxy.Handler] unless you
+// need to call it yourself.
+//
+// A request that may not go out, because the caller cannot be written or because
+// it asks for an upgrade that is not a WebSocket, is given a context that is
+// cancelled already, with the error as its [context.Cause]: the transport sends
+// nothing, and the proxy's ErrorHandler gets that error.
+func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
+	h := pr.Out.Header
+	p.strip.delete(h)
+	p.strip.delete(pr.Out.Trailer)
+	if err := p.prepare(pr); err != nil {
+		p.server.observeRefusal(pr.In, err)
+		h.Del("Connection")
+		h.Del("Upgrade")
+		ctx, cancel := context.WithCancelCause(pr.Out.Context())
+		cancel(&refusal{err})
+		pr.Out = pr.Out.WithContext(ctx)
+	}
+}
+
+// refusal is why a request was not sent.
+type refusal struct{ error }
+
+func (r *refusal) Unwrap() error { return r.error }
+
+// prepare writes the caller and bounds the life of a WebSocket.
+func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
+	upgrade := len(pr.Out.Header["Upgrade"]) > 0
+	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {
+		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("upgrade to another protocol than websocket")}
+	}
+	caller, ok := authctx.FromContext(pr.In.Context())
+	if !ok {
+		return nil
+	}
+	if err := inject(pr.In.Context(), p.propagator, caller, p.keys, pr.Out.Header); err != nil {
+		return err
+	}
+	if end := caller.Expires(); upgrade && !end.IsZero() {
+		ctx, cancel := context.WithTimeout(pr.Out.Context(), end.Sub(p.server.now()))
+		context.AfterFunc(pr.In.Context(), cancel)
+		pr.Out = pr.Out.WithContext(ctx)
+	}
+	return nil
+}
+
+// ModifyResponse removes identity fields from what the upstream answered, its
+// trailers included: who is calling is nobody's business outside. It refuses an
+// answer that switches protocols without having been asked.
+func (p *Proxy) ModifyResponse(res *http.Response) error {
+	p.clean.delete(res.Header)
+	p.clean.delete(res.Trailer)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if res.Request == nil || !isWebSocket(res.Request.Header) {
+			return errors.New("httpctx: proxy: the upstream switched protocols without being asked")
+		}
+		return nil
+	}
+	if res.Body != nil {
+		res.Body = &endNotifier{res.Body, func() { p.clean.delete(res.Trailer) }}
+	}
+	return nil
+}
+
+// errorHandler answers refusals, and leaves other errors to the handler of rp,
+// or does what a ReverseProxy without one does.
+func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter, *http.Request, error) {
+	next, logf := rp.ErrorHandler, log.Printf
+	if rp.ErrorLog != nil {
+		logf = rp.ErrorLog.Printf
+	}
+	if next == nil {
+		next = func(w http.ResponseWriter, _ *http.Request, err error) {
+			logf("http: proxy error: %v", err)
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}
+	return func(w http.ResponseWriter, r *http.Request, err error) {
+		if refused, ok := errors.AsType[*refusal](context.Cause(r.Context())); ok && hasReason(refused) {
+			p.server.WriteError(w, r, refused.error)
+			return
+		}
+		next(w, r, err)
+	}
+}
+
+// hasReason reports whether err says why in the closed set of reasons.
+func hasReason(err error) bool {
+	if _, ok := errors.AsType[*authctx.Error](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[authctx.Reason](err)
+	return ok
+}
+

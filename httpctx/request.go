@@ -1,0 +1,69 @@
+package httpctx
+
+import (
+	"crypto/x509"
+	"iter"
+	"maps"
+	"net/http"
+	"net/netip"
+
+	"github.com/authctx/authctx"
+)
+
+// incoming is an [authctx.Request] with its fields, in one allocation.
+type incoming struct {
+	request authctx.Request
+	fields  fieldReader
+}
+
+// fieldReader reads the header of a request, whose keys are canonical. Names
+// that are asked for on every request have their key ready, because making it
+// allocates.
+type fieldReader struct {
+	header http.Header
+	keys   map[string]string
+}
+
+func (f *fieldReader) Values(name string) []string {
+	key, ok := f.keys[name]
+	if !ok {
+		key = http.CanonicalHeaderKey(name)
+	}
+	return f.header[key]
+}
+
+func (f *fieldReader) Names() iter.Seq[string] { return maps.Keys(f.header) }
+
+func canonicalKeys(set authctx.FieldSet) map[string]string {
+	keys := make(map[string]string, len(set.Names))
+	for _, name := range set.Names {
+		keys[name] = http.CanonicalHeaderKey(name)
+	}
+	return keys
+}
+
+// peer returns the address at the other end of the connection. Headers have no
+// say in it.
+func peer(r *http.Request) netip.AddrPort {
+	addr, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addr
+}
+
+// peerCertificates returns the chain that was verified, never the one that was
+// merely shown.
+func peerCertificates(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return r.TLS.VerifiedChains[0]
+}
+
+// setFields writes response fields.
+func setFields(h http.Header, fields []authctx.Field) {
+	for _, f := range fields {
+		h.Set(f.Name, f.Value)
+	}
+}

@@ -1,0 +1,154 @@
+package httpctx
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// ServerConfig configures [NewServer].
+type ServerConfig struct {
+	// Authenticator says who is calling. It is required.
+	Authenticator authctx.Authenticator
+	// Policy is the table of rules, keyed by routed pattern: see
+	// [Server.Handler]. When it is nil, every authenticated caller passes and
+	// rules are a matter of [Server.Require] and of handlers.
+	Policy *authctx.Policy
+	// AllowAnonymous lets requests without credentials reach the handler, which
+	// sees no caller. Bad credentials are still refused. It contradicts Policy,
+	// which says for each route whether a caller is needed.
+	AllowAnonymous bool
+	// KeepCredentials leaves the client's own, verified credential on the
+	// request that the handler sees, for a token exchange. [Transport] and
+	// [Proxy] do not pass it on even then. By default it is removed.
+	KeepCredentials bool
+	// Strip names further fields to remove from requests, such as the identity
+	// fields of another system. Identity fields of this module and whatever
+	// Authenticator reads are removed in any case.
+	Strip authctx.FieldSet
+	// Realm is the realm of challenges; empty means "api".
+	Realm string
+	// Refuse, when it is not nil, is asked to answer a refused request, and
+	// reports whether it did; if not, the Server answers. The request is
+	// stripped. It serves clients that do not speak problem details, such as
+	// those of gRPC.
+	Refuse func(w http.ResponseWriter, r *http.Request, err error) bool
+	// Observer is told of every decision; nil means nobody is.
+	Observer authctx.Observer
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// Server authenticates and authorizes incoming requests. It is safe for
+// concurrent use.
+type Server struct {
+	authenticator   authctx.Authenticator
+	policy          *authctx.Policy
+	allowAnonymous  bool
+	keepCredentials bool
+	refuse          func(http.ResponseWriter, *http.Request, error) bool
+	observer        authctx.Observer
+	now             func() time.Time
+
+	strip   stripper
+	keys    map[string]string
+	answers answers
+}
+
+// NewServer returns a server for cfg, or an error that names every setting that
+// is missing, wrong or in contradiction to another.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	s := &Server{
+		authenticator:   cfg.Authenticator,
+		policy:          cfg.Policy,
+		allowAnonymous:  cfg.AllowAnonymous,
+		keepCredentials: cfg.KeepCredentials,
+		refuse:          cfg.Refuse,
+		observer:        cfg.Observer,
+		now:             cfg.Now,
+	}
+	var errs []error
+	if cfg.Authenticator == nil {
+		errs = append(errs, errors.New("httpctx: server: Authenticator is required"))
+	}
+	if cfg.AllowAnonymous && cfg.Policy != nil {
+		errs = append(errs, errors.New("httpctx: server: AllowAnonymous contradicts Policy; list public routes in the policy"))
+	}
+	if !quotable(cfg.Realm) {
+		errs = append(errs, errors.New("httpctx: server: Realm is not printable ASCII"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	fields := cfg.Authenticator.Fields()
+	s.strip = newStripper(authctx.IdentityFields(), fields, cfg.Strip)
+	s.keys = canonicalKeys(fields)
+	s.answers = newAnswers(cfg.Realm, fields.Schemes)
+	return s, nil
+}
+
+// Handler returns a handler that lets only decided requests through to next.
+//
+// When next is an [http.ServeMux], the policy is asked about the pattern that
+// the mux will route the request by. A request that the mux answers itself, such
+// as one for an unknown path, gets that answer if it is authenticated, and 401
+// otherwise. Any other next is judged by the pattern that an outer mux has
+// routed by, [http.Request.Pattern]; without one, only the policy's default rule
+// applies. The raw path decides nothing.
+//
+// Entries that the policy calls public are not authenticated, and neither is a
+// CORS preflight. The handler then sees no caller and no credential.
+//
+// The request that next sees is a copy with the caller in its context. If it
+// becomes a WebSocket, the connection is closed at the caller's effective end.
+func (s *Server) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		panic("httpctx: nil handler")
+	}
+	route := s.router(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d := s.decide(r, route(r))
+		setFields(w.Header(), d.result.Response)
+		if d.err != nil {
+			s.writeError(w, r, d.err)
+			return
+		}
+		next.ServeHTTP(s.endWithCaller(w, r, &d), s.admit(r, &d))
+	})
+}
+
+// Check decides about r by its pattern as [Server.Handler] does for a handler
+// that is not a mux, and tells the observer. A nil error with a zero principal
+// is a request that needs none.
+//
+// Check writes nothing and changes nothing: r still has all of its fields, and
+// the fields of Result.Response, with or without an error, are the caller's to
+// send.
+func (s *Server) Check(r *http.Request) (authctx.Result, error) {
+	d := s.decide(r, s.routed(r.Pattern))
+	return d.result, d.err
+}
+
+// Require returns middleware for single routes inside [Server.Handler]: it lets
+// callers through whom rule allows. It authenticates nobody, so outside of
+// Handler it refuses everybody. The observer is told when it refuses.
+func (s *Server) Require(rule authctx.Rule) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		if next == nil {
+			panic("httpctx: nil handler")
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := authctx.Authorize(r.Context(), rule); err != nil {
+				s.observeRefusal(r, err)
+				s.WriteError(w, r, err)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}

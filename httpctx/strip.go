@@ -1,0 +1,178 @@
+package httpctx
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/authctx/authctx"
+)
+
+// maxIgnored bounds how many names of stripped fields an observer is told, so
+// that a hostile request is not a long log line.
+const maxIgnored = 16
+
+// stripper removes the fields of a set from headers and trailers.
+type stripper struct {
+	set      authctx.FieldSet
+	identity authctx.FieldSet
+}
+
+func newStripper(identity authctx.FieldSet, others ...authctx.FieldSet) stripper {
+	return stripper{set: withoutCovered(identity.Union(others...)), identity: identity}
+}
+
+// withoutCovered drops names that a prefix covers, since every name is compared
+// with every field of every request.
+func withoutCovered(set authctx.FieldSet) authctx.FieldSet {
+	prefixes := authctx.FieldSet{Prefixes: set.Prefixes}
+	set.Names = slices.DeleteFunc(set.Names, prefixes.Owns)
+	return set
+}
+
+// header returns h without the fields of the set: a copy, or h itself when it
+// has none of them. Fields of kept stay, unless they are identity fields.
+//
+// With a non-nil read, it also returns the names of identity fields that came
+// in and are not in read.
+func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.FieldSet) (clean http.Header, ignored []string) {
+	clean = h
+	copied := false
+	own := func() http.Header {
+		if !copied {
+			clean, copied = maps.Clone(h), true
+		}
+		return clean
+	}
+	for name, values := range h {
+		if !s.set.Owns(name) {
+			if left, changed := s.elements(name, values, kept); changed {
+				replace(own(), name, left)
+			}
+			continue
+		}
+		identity := s.identity.Owns(name)
+		if !identity && keeps(kept, name) {
+			continue
+		}
+		delete(own(), name)
+		if identity && read != nil && !read.Owns(name) && len(ignored) < maxIgnored {
+			ignored = append(ignored, name)
+		}
+	}
+	return clean, ignored
+}
+
+// keeps compares exactly: what is only similar to a credential was not read.
+func keeps(kept authctx.FieldSet, name string) bool {
+	return slices.ContainsFunc(kept.Names, func(n string) bool { return strings.EqualFold(n, name) })
+}
+
+func replace(h http.Header, name string, values []string) {
+	if len(values) == 0 {
+		delete(h, name)
+		return
+	}
+	h[name] = values
+}
+
+// delete removes the fields of the set from h itself.
+func (s *stripper) delete(h http.Header) {
+	for name, values := range h {
+		if s.set.Owns(name) {
+			delete(h, name)
+		} else if left, changed := s.elements(name, values, authctx.FieldSet{}); changed {
+			replace(h, name, left)
+		}
+	}
+}
+
+// elements removes single cookies and WebSocket subprotocols from the lines of
+// the fields that hold them.
+func (s *stripper) elements(name string, lines []string, kept authctx.FieldSet) (left []string, changed bool) {
+	switch {
+	case len(s.set.Cookies) > 0 && strings.EqualFold(name, "Cookie"):
+		return removeElements(lines, ";", func(element string) bool {
+			cookie, _, _ := strings.Cut(element, "=")
+			cookie = strings.Trim(cookie, " \t")
+			return !slices.Contains(kept.Cookies, cookie) &&
+				slices.ContainsFunc(s.set.Cookies, func(c string) bool { return strings.EqualFold(c, cookie) })
+		})
+	case len(s.set.Subprotocols) > 0 && strings.EqualFold(name, "Sec-Websocket-Protocol"):
+		return removeElements(lines, ",", func(element string) bool {
+			return slices.ContainsFunc(s.set.Subprotocols, func(prefix string) bool {
+				return len(element) >= len(prefix) && strings.EqualFold(element[:len(prefix)], prefix)
+			})
+		})
+	}
+	return lines, false
+}
+
+func removeElements(lines []string, sep string, remove func(element string) bool) (left []string, changed bool) {
+	for _, line := range lines {
+		var elements []string
+		for element := range strings.SplitSeq(line, sep) {
+			element = strings.Trim(element, " \t")
+			if remove(element) {
+				changed = true
+			} else if element != "" {
+				elements = append(elements, element)
+			}
+		}
+		if len(elements) > 0 {
+			left = append(left, strings.Join(elements, sep+" "))
+		}
+	}
+	if !changed {
+		return lines, false
+	}
+	return left, true
+}
+
+// trailer gives clone, a shallow copy of r, trailers of its own without the
+// fields of the set. Trailers that arrive after the body are copied when it
+// ends; the names that were announced do not bind the peer.
+func (s *stripper) trailer(clone, r *http.Request) {
+	if r.Trailer == nil {
+		return
+	}
+	clean := make(http.Header, len(r.Trailer))
+	arrived := func() {
+		for name, values := range r.Trailer {
+			if !s.set.Owns(name) {
+				clean[name] = values
+			}
+		}
+	}
+	arrived()
+	clone.Trailer = clean
+	if r.Body != nil && r.Body != http.NoBody {
+		clone.Body = &endNotifier{r.Body, arrived}
+	}
+}
+
+// endNotifier is a body that calls ended when it was read to its end.
+type endNotifier struct {
+	io.ReadCloser
+	ended func()
+}
+
+func (b *endNotifier) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.ended()
+	}
+	return n, err
+}
+
+// any reports whether h has a field of the set.
+func (s *stripper) any(h http.Header) bool {
+	for name := range h {
+		if s.set.Owns(name) {
+			return true
+		}
+	}
+	return false
+}
