@@ -98,4 +98,3 @@ func isLoopback(u *url.URL) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
 }
-

@@ -188,4 +188,3 @@ func hasReason(err error) bool {
 	_, ok := errors.AsType[authctx.Reason](err)
 	return ok
 }
-
