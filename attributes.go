@@ -121,7 +121,8 @@ func (a *Attributes) times(yield func(name string, t *time.Time) bool) {
 		yield("AsOf", &a.AsOf)
 }
 
-func (a Attributes) clone() Attributes {
+// own replaces everything that a shares with its maker by copies.
+func (a *Attributes) own() {
 	n := 0
 	for _, list := range a.lists {
 		n += len(*list)
@@ -144,7 +145,6 @@ func (a Attributes) clone() Attributes {
 		}
 		a.Extra = extra
 	}
-	return a
 }
 
 // validate reports everything that is wrong, each by attribute name and never

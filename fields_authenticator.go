@@ -92,7 +92,9 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 }
 
 func (f *FieldsAuthenticator) read(r *Request) (Principal, error) {
-	a, err := f.layout.decode(r)
+	rec := new(record)
+	a := &rec.body
+	err := f.layout.decode(r, a)
 	switch {
 	case err != nil:
 		return Principal{}, err
@@ -103,5 +105,5 @@ func (f *FieldsAuthenticator) read(r *Request) (Principal, error) {
 	case a.Issuer == "":
 		a.Issuer = f.issuer
 	}
-	return newOwned(a)
+	return rec.seal()
 }

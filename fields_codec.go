@@ -14,6 +14,7 @@ import (
 
 var (
 	errGrammar  = errors.New("not in the grammar of identity fields")
+	errDoubled  = errors.New("it occurs more than once")
 	errVerbatim = errors.New("cannot be written without encoding, which this layout does not have")
 )
 
@@ -22,30 +23,32 @@ func plainByte(c byte) bool {
 	return c > ' ' && c < 0x7f && c != ',' && c != '=' && c != '%'
 }
 
-// appendEscaped appends s to b, percent-encoded where it must be.
-func appendEscaped(b []byte, s string) []byte {
+// writeEscaped writes s, percent-encoded where it must be.
+func writeEscaped(b *strings.Builder, s string) {
 	for i := range len(s) {
 		if c := s[i]; plainByte(c) {
-			b = append(b, c)
+			b.WriteByte(c)
 		} else {
-			b = appendHex(b, c)
+			writeHex(b, c)
 		}
 	}
-	return b
 }
 
-func appendHex(b []byte, c byte) []byte {
+func writeHex(b *strings.Builder, c byte) {
 	const digits = "0123456789ABCDEF"
-	return append(b, '%', digits[c>>4], digits[c&15])
+	b.WriteByte('%')
+	b.WriteByte(digits[c>>4])
+	b.WriteByte(digits[c&15])
 }
 
-func escape(s string) string {
+// isPlain reports whether s needs no encoding.
+func isPlain(s string) bool {
 	for i := range len(s) {
 		if !plainByte(s[i]) {
-			return string(appendEscaped(make([]byte, 0, len(s)+16), s))
+			return false
 		}
 	}
-	return s
+	return true
 }
 
 // unescape reads one element. Space at either end belongs to the transport and
@@ -106,55 +109,7 @@ func unhex(c byte) byte {
 	return 0xff
 }
 
-// joinList writes a list in one value.
-func joinList(list []string) string {
-	if len(list) == 1 {
-		return escape(list[0])
-	}
-	n := len(list)
-	for _, s := range list {
-		n += len(s)
-	}
-	b := make([]byte, 0, n)
-	for i, s := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendEscaped(b, s)
-	}
-	return string(b)
-}
-
-// splitList reads a list; an empty element is an error.
-func splitList(value string, element func(string) (string, error)) ([]string, error) {
-	list := make([]string, 0, strings.Count(value, ",")+1)
-	for part := range strings.SplitSeq(value, ",") {
-		s, err := element(part)
-		if err != nil {
-			return nil, err
-		}
-		if s == "" {
-			return nil, errGrammar
-		}
-		list = append(list, s)
-	}
-	return list, nil
-}
-
-// joinPairs writes a list whose elements are two texts around sep.
-func joinPairs(sep byte, pairs func(yield func(left, right string) bool)) string {
-	var b []byte
-	for left, right := range pairs {
-		if len(b) > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendEscaped(b, left), sep)
-		b = appendEscaped(b, right)
-	}
-	return string(b)
-}
-
-// splitPairs reads what joinPairs writes.
+// splitPairs reads a list whose elements are two texts around sep.
 func splitPairs(value string, sep byte, add func(left, right string)) error {
 	for element := range strings.SplitSeq(value, ",") {
 		element = strings.Trim(element, " \t")
@@ -213,14 +168,14 @@ func readVerbatim(s string) (string, error) {
 // escapeKey writes a key as part of a field name. Upper case is encoded too,
 // for names lose their case on the way.
 func escapeKey(key string) string {
-	b := make([]byte, 0, len(key)+8)
+	var b strings.Builder
 	for i := range len(key) {
 		c := key[i]
 		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' {
-			b = append(b, c)
+			b.WriteByte(c)
 		} else {
-			b = appendHex(b, c)
+			writeHex(&b, c)
 		}
 	}
-	return string(b)
+	return b.String()
 }

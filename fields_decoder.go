@@ -1,8 +1,8 @@
 package authctx
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,34 +20,29 @@ type fieldDecoder struct {
 	err     error
 }
 
-// decode reads the attributes of a request, without asking whether they are
-// complete.
-func (l *FieldLayout) decode(r *Request) (Attributes, error) {
+// decode reads the attributes of a request into a, without asking whether they
+// are complete.
+func (l *FieldLayout) decode(r *Request, a *Attributes) error {
 	d := fieldDecoder{layout: l, request: r}
-	var a Attributes
-	for _, s := range l.texts(&a) {
-		*s.value = decoded(&d, s.name, d.element)
+	for _, s := range l.texts(a) {
+		*s.value = d.text(s.name)
 	}
-	for _, s := range l.lists(&a) {
-		*s.value = d.list(s.name)
-	}
-	for _, s := range l.times(&a) {
+	d.lists(a)
+	for _, s := range l.times(a) {
 		*s.value = decoded(&d, s.name, parseTime)
 	}
 	a.Kind = decoded(&d, l.Kind, parseKind)
 	a.GroupsIncomplete = decoded(&d, l.GroupsIncomplete, parseTrue)
-	d.pairs(l.Actor, ' ', func(issuer, subject string) {
-		a.Actors = append(a.Actors, Actor{issuer, subject})
-	})
-	addExtra := func(key, value string) {
-		if a.Extra == nil {
-			a.Extra = map[string][]string{}
-		}
-		a.Extra[key] = append(a.Extra[key], value)
+	d.actors(a)
+	d.extra(a)
+	return d.err
+}
+
+func (a *Attributes) addExtra(key, value string) {
+	if a.Extra == nil {
+		a.Extra = map[string][]string{}
 	}
-	d.pairs(l.Extra, '=', addExtra)
-	d.prefixed(l.ExtraPrefix, addExtra)
-	return a, d.err
+	a.Extra[key] = append(a.Extra[key], value)
 }
 
 // values returns what a field holds, within the bound on the whole.
@@ -58,7 +53,7 @@ func (d *fieldDecoder) values(name string) []string {
 	values := d.request.Values(name)
 	for _, v := range values {
 		if d.size += len(v); d.size > maxFieldsRead {
-			d.fail(name, fmt.Errorf("identity fields exceed %d bytes", maxFieldsRead))
+			d.check(name, fmt.Errorf("identity fields exceed %d bytes", maxFieldsRead))
 			return nil
 		}
 	}
@@ -74,14 +69,22 @@ func (d *fieldDecoder) one(name string) string {
 	case 1:
 		return strings.Trim(values[0], " \t")
 	}
-	d.fail(name, errors.New("it occurs more than once"))
+	d.check(name, errDoubled)
 	return ""
 }
 
-func (d *fieldDecoder) fail(name string, err error) {
-	if d.err == nil {
+// check keeps the first error.
+func (d *fieldDecoder) check(name string, err error) {
+	if err != nil && d.err == nil {
 		d.err = fmt.Errorf("%s: %w", name, err)
 	}
+}
+
+// text reads one text.
+func (d *fieldDecoder) text(name string) string {
+	s, err := d.layout.element(d.one(name))
+	d.check(name, err)
+	return s
 }
 
 // decoded applies a parser to a field that is there.
@@ -92,69 +95,108 @@ func decoded[V any](d *fieldDecoder, name string, parse func(string) (V, error))
 	}
 	parsed, err := parse(value)
 	if err != nil {
-		d.fail(name, err)
+		d.check(name, err)
 		return v
 	}
 	return parsed
 }
 
 // element reads one text in the layout's encoding.
-func (d *fieldDecoder) element(s string) (string, error) {
-	if d.layout.Verbatim {
+func (l *FieldLayout) element(s string) (string, error) {
+	if l.Verbatim {
 		return readVerbatim(s)
 	}
 	return unescape(s)
 }
 
-func (d *fieldDecoder) list(name string) []string {
-	if !d.layout.Repeat {
-		return decoded(d, name, func(value string) ([]string, error) { return splitList(value, d.element) })
-	}
-	var list []string
-	for _, value := range d.values(name) {
-		s, err := d.element(value)
-		if err != nil {
-			d.fail(name, err)
-			return nil
+// lists reads all lists into one backing array.
+func (d *fieldDecoder) lists(a *Attributes) {
+	slots := d.layout.lists(a)
+	var raw [len(slots)][]string
+	n := 0
+	for i, s := range slots {
+		raw[i] = d.values(s.name)
+		for _, value := range raw[i] {
+			n += strings.Count(value, ",") + 1
 		}
-		if s != "" {
+	}
+	all := make([]string, 0, n)
+	for i, s := range slots {
+		start := len(all)
+		var err error
+		if all, err = d.layout.appendList(all, raw[i]); err != nil {
+			d.check(s.name, err)
+			return
+		}
+		*s.value = all[start:len(all):len(all)]
+	}
+}
+
+// appendList appends the elements that a field's values hold.
+func (l *FieldLayout) appendList(list, values []string) ([]string, error) {
+	if len(values) > 1 && !l.Repeat {
+		return nil, errDoubled
+	}
+	for _, value := range values {
+		for more := true; more; {
+			part := value
+			if !l.Repeat {
+				part, value, more = strings.Cut(value, ",")
+			} else {
+				more = false
+			}
+			s, err := l.element(part)
+			if err != nil {
+				return nil, err
+			}
+			if s == "" {
+				return nil, errGrammar
+			}
 			list = append(list, s)
 		}
 	}
-	return list
+	return list, nil
 }
 
-func (d *fieldDecoder) pairs(name string, sep byte, add func(left, right string)) {
+func (d *fieldDecoder) actors(a *Attributes) {
+	name := d.layout.Actor
 	if value := d.one(name); value != "" {
-		if err := splitPairs(value, sep, add); err != nil {
-			d.fail(name, err)
-		}
+		d.check(name, splitPairs(value, ' ', func(issuer, subject string) {
+			a.Actors = append(a.Actors, Actor{issuer, subject})
+		}))
 	}
 }
 
-// prefixed reads extra attributes that have a field each.
-func (d *fieldDecoder) prefixed(prefix string, add func(key, value string)) {
-	if prefix == "" || d.request == nil || d.request.Fields == nil {
+func (d *fieldDecoder) extra(a *Attributes) {
+	name := d.layout.Extra
+	if value := d.one(name); value != "" {
+		d.check(name, splitPairs(value, '=', a.addExtra))
+	}
+	prefix := d.layout.ExtraPrefix
+	if prefix == "" {
 		return
 	}
-	for name := range d.request.Fields.Names() {
-		if len(name) <= len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
-			continue
-		}
-		key, err := percentDecode(strings.ToLower(name[len(prefix):]))
-		if err != nil {
-			d.fail(prefix, err)
-			return
-		}
-		for _, value := range d.values(name) {
-			s, err := d.element(value)
-			if err != nil || s == "" {
-				d.fail(prefix, errGrammar)
-				return
-			}
-			add(key, s)
+	for _, name := range slices.Collect(d.request.Fields.Names()) {
+		if len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			d.check(prefix, d.extraField(a, name, name[len(prefix):]))
 		}
 	}
+}
+
+// extraField reads a field that carries one extra attribute in its name.
+func (d *fieldDecoder) extraField(a *Attributes, name, escapedKey string) error {
+	key, err := percentDecode(strings.ToLower(escapedKey))
+	if err != nil {
+		return err
+	}
+	for _, value := range d.values(name) {
+		s, err := d.layout.element(value)
+		if err != nil {
+			return err
+		}
+		a.addExtra(key, s)
+	}
+	return nil
 }
 
 func parseTime(value string) (time.Time, error) {

@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -109,109 +105,6 @@ func (f *FieldsPropagator) encoded(a *attributes) ([]Field, error) {
 	}
 	a.encoded.Store(&encodedFields{f, fields})
 	return fields, nil
-}
-
-// fieldEncoder collects fields and the first error.
-type fieldEncoder struct {
-	layout *FieldLayout
-	fields []Field
-	err    error
-}
-
-// encode returns the fields of a in the order of the layout.
-func (l *FieldLayout) encode(a *Attributes) ([]Field, error) {
-	e := fieldEncoder{layout: l, fields: make([]Field, 0, 16)}
-	for _, s := range l.texts(a) {
-		e.text(s.name, *s.value)
-	}
-	if a.Kind != User {
-		e.add(l.Kind, a.Kind.String())
-	}
-	for _, s := range l.lists(a) {
-		e.list(s.name, *s.value)
-	}
-	if a.GroupsIncomplete {
-		e.add(l.GroupsIncomplete, "true")
-	}
-	for _, s := range l.times(a) {
-		if !s.value.IsZero() {
-			e.add(s.name, strconv.FormatInt(s.value.Unix(), 10))
-		}
-	}
-	e.add(l.Actor, joinPairs(' ', a.actorPairs))
-	e.extra(a)
-	return e.fields, e.err
-}
-
-// add adds a value in the grammar. What is absent, and what the layout has no
-// field for, is left out.
-func (e *fieldEncoder) add(name, value string) {
-	if name != "" && value != "" {
-		e.fields = append(e.fields, Field{name, value})
-	}
-}
-
-func (e *fieldEncoder) text(name, value string) {
-	if !e.layout.Verbatim {
-		value = escape(value)
-	} else if err := verbatim(value); err != nil && name != "" && e.err == nil {
-		e.err = fmt.Errorf("authctx: %s %w", name, err)
-	}
-	e.add(name, value)
-}
-
-func (e *fieldEncoder) list(name string, list []string) {
-	switch {
-	case e.layout.Repeat:
-		for _, s := range list {
-			e.text(name, s)
-		}
-	case e.layout.Verbatim:
-		if slices.ContainsFunc(list, notInList) && name != "" && e.err == nil {
-			e.err = fmt.Errorf("authctx: %s %w", name, errVerbatim)
-		}
-		e.text(name, strings.Join(list, ","))
-	default:
-		e.add(name, joinList(list))
-	}
-}
-
-// notInList reports an element that a comma-separated list without encoding
-// would change.
-func notInList(s string) bool {
-	return strings.Contains(s, ",") || strings.Trim(s, " \t") != s
-}
-
-func (e *fieldEncoder) extra(a *Attributes) {
-	if e.layout.ExtraPrefix == "" {
-		e.add(e.layout.Extra, joinPairs('=', a.extraPairs))
-		return
-	}
-	for key, value := range a.extraPairs {
-		e.text(e.layout.ExtraPrefix+escapeKey(key), value)
-	}
-}
-
-func (a *Attributes) actorPairs(yield func(issuer, subject string) bool) {
-	for _, actor := range a.Actors {
-		if !yield(actor.Issuer, actor.Subject) {
-			return
-		}
-	}
-}
-
-// extraPairs yields keys in order, so that one caller has one encoded form.
-func (a *Attributes) extraPairs(yield func(key, value string) bool) {
-	if len(a.Extra) == 0 {
-		return
-	}
-	for _, key := range slices.Sorted(maps.Keys(a.Extra)) {
-		for _, value := range a.Extra[key] {
-			if !yield(key, value) {
-				return
-			}
-		}
-	}
 }
 
 func withinBudget(fields []Field, budget int) error {

@@ -34,24 +34,33 @@ type Principal struct {
 // empty, and times must lie between 1970 and 9999. Times are cut to whole
 // seconds, so that an end never moves into the future on its way over the wire.
 func New(attrs Attributes) (Principal, error) {
-	return newOwned(attrs.clone())
-}
-
-// newOwned is New for attributes that nobody else holds.
-func newOwned(attrs Attributes) (Principal, error) {
-	if err := attrs.validate(); err != nil {
-		return Principal{}, err
-	}
-	attrs.normalize()
-	return Principal{a: &attributes{Attributes: &attrs}}, nil
+	rec := &record{body: attrs}
+	rec.body.own()
+	return rec.seal()
 }
 
 // attributes is what a handle points to; what it holds never changes after
-// newOwned. Two pointers deep, fmt finds nothing to print even where a wrong
-// verb makes it look into unexported fields.
+// seal. Two pointers deep, fmt finds nothing to print even where a wrong verb
+// makes it look into unexported fields.
 type attributes struct {
 	*Attributes
 	encoded atomic.Pointer[encodedFields] // what FieldsPropagator last made of it
+}
+
+// record is a principal's memory, in one piece.
+type record struct {
+	attributes
+	body Attributes
+}
+
+// seal makes a principal of a record whose body nobody else holds.
+func (r *record) seal() (Principal, error) {
+	if err := r.body.validate(); err != nil {
+		return Principal{}, err
+	}
+	r.body.normalize()
+	r.attributes.Attributes = &r.body
+	return Principal{a: &r.attributes}, nil
 }
 
 // nobody is what the zero Principal reads.
@@ -196,7 +205,11 @@ func (p Principal) DecodeClaims(v any) error {
 // Attributes returns a deep copy of everything p holds, for making a changed
 // principal with [New]. Whoever changes what was verified should also lower the
 // provenance.
-func (p Principal) Attributes() Attributes { return p.get().Attributes.clone() }
+func (p Principal) Attributes() Attributes {
+	a := *p.get().Attributes
+	a.own()
+	return a
+}
 
 // Equal reports whether p and q hold the same attributes, list order, claims
 // and provenance included. Two zero principals are equal.

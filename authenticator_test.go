@@ -1,0 +1,136 @@
+package authctx_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+func request(fields map[string][]string) *authctx.Request {
+	return &authctx.Request{Transport: "http", Fields: authctx.FieldMap(fields)}
+}
+
+// reads returns an authenticator that answers with a caller named after itself
+// when its field is "good", and refuses anything else in it.
+func reads(t testing.TB, name string, fields authctx.FieldSet) authctx.Authenticator {
+	p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: name})
+	return authctx.NewAuthenticator(fields, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+		values := r.Values(fields.Names[0])
+		switch {
+		case len(values) == 0 || values[0] == "not mine":
+			return authctx.Result{}, authctx.NoCredentials
+		case values[0] == "good "+name || values[0] == "good":
+			return authctx.Result{Principal: p}, nil
+		case values[0] == "down":
+			return authctx.Result{}, io.ErrUnexpectedEOF
+		}
+		return authctx.Result{Principal: p}, authctx.InvalidToken
+	})
+}
+
+func TestOneOf(t *testing.T) {
+	jwt := reads(t, "jwt", authctx.FieldSet{Names: []string{"authorization"}})
+	opaque := reads(t, "opaque", authctx.FieldSet{Names: []string{"authorization"}})
+	proof := reads(t, "proof", authctx.FieldSet{Names: []string{"authorization", "dpop"}})
+	txn := reads(t, "txn", authctx.FieldSet{Names: []string{"txn-token"}})
+	for _, c := range []struct {
+		name    string
+		members []authctx.Authenticator
+		fields  map[string][]string
+		want    authctx.Reason
+		who     string
+	}{
+		{"nothing presented", []authctx.Authenticator{jwt, txn}, nil, authctx.NoCredentials, ""},
+		{"the first member answers", []authctx.Authenticator{jwt, txn}, map[string][]string{"Authorization": {"good"}}, 0, "jwt"},
+		{"the second member answers", []authctx.Authenticator{jwt, txn}, map[string][]string{"Txn-Token": {"good"}}, 0, "txn"},
+		{"two kinds at once", []authctx.Authenticator{jwt, txn}, map[string][]string{"authorization": {"good"}, "txn-token": {"good"}}, authctx.InvalidRequest, ""},
+		{"two kinds at once, one of them bad", []authctx.Authenticator{jwt, txn}, map[string][]string{"authorization": {"bad"}, "txn-token": {"good"}}, authctx.InvalidRequest, ""},
+		{"an empty field is absent", []authctx.Authenticator{jwt, txn}, map[string][]string{"authorization": {""}, "txn-token": {"good"}}, 0, "txn"},
+		{"members of one field stand side by side", []authctx.Authenticator{jwt, opaque}, map[string][]string{"authorization": {"not mine"}}, authctx.NoCredentials, ""},
+		{"a member that reads all the fields makes them one kind", []authctx.Authenticator{jwt, proof}, map[string][]string{"authorization": {"good"}, "dpop": {"x"}}, 0, "jwt"},
+		{"bad credentials are not passed to the next member", []authctx.Authenticator{jwt, opaque}, map[string][]string{"authorization": {"good opaque"}}, authctx.InvalidToken, ""},
+		{"could not check is not passed to the next member", []authctx.Authenticator{jwt, opaque}, map[string][]string{"authorization": {"down"}}, authctx.Unavailable, ""},
+		{"a nil member lets nobody in", []authctx.Authenticator{nil, jwt}, map[string][]string{"authorization": {"good"}}, authctx.Unavailable, ""},
+		{"nested", []authctx.Authenticator{authctx.OneOf(jwt, txn), opaque}, map[string][]string{"authorization": {"x"}, "txn-token": {"x"}}, authctx.InvalidRequest, ""},
+	} {
+		a := authctx.OneOf(c.members[0], c.members[1:]...)
+		res, err := a.Authenticate(context.Background(), request(c.fields))
+		if got := authctx.ReasonOf(err); got != c.want || res.Principal.Subject() != c.who {
+			t.Errorf("%s: %v and %q, want %v and %q", c.name, err, res.Principal.Subject(), c.want, c.who)
+		}
+	}
+}
+
+func TestOneOfSaysWhereTheAnswerWasRead(t *testing.T) {
+	jwt := reads(t, "jwt", authctx.FieldSet{Names: []string{"authorization"}})
+	txn := reads(t, "txn", authctx.FieldSet{Names: []string{"txn-token"}})
+	res, err := authctx.OneOf(jwt, txn).Authenticate(context.Background(), request(map[string][]string{"txn-token": {"good"}}))
+	if err != nil || !res.Read.Owns("txn-token") || res.Read.Owns("authorization") {
+		t.Errorf("Read = %+v, %v", res.Read, err)
+	}
+	if all := authctx.OneOf(jwt, txn).Fields(); !all.Owns("txn-token") || !all.Owns("authorization") {
+		t.Errorf("Fields = %+v", all)
+	}
+}
+
+func TestRule8_BadAndUnverifiableNeverBecomeAnonymous(t *testing.T) {
+	somebody := alice(t)
+	for _, c := range []struct {
+		name string
+		res  authctx.Result
+		err  error
+		want authctx.Reason
+	}{
+		{"success without a principal", authctx.Result{}, nil, authctx.Unavailable},
+		{"an error without a reason", authctx.Result{}, io.EOF, authctx.Unavailable},
+		{"a principal beside an error", authctx.Result{Principal: somebody}, authctx.TokenExpired, authctx.TokenExpired},
+	} {
+		a := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) { return c.res, c.err })
+		res, err := authctx.Authenticate(context.Background(), a, request(nil))
+		if authctx.ReasonOf(err) != c.want || !res.Principal.IsZero() {
+			t.Errorf("%s: %v, %v", c.name, res.Principal, err)
+		}
+		if errors.Is(err, authctx.NoCredentials) {
+			t.Errorf("%s counts as absent", c.name)
+		}
+	}
+	for name, a := range map[string]authctx.Authenticator{"nil": nil, "nil function": authctx.NewAuthenticator(authctx.FieldSet{}, nil)} {
+		if _, err := authctx.Authenticate(context.Background(), a, request(nil)); !errors.Is(err, authctx.Unavailable) {
+			t.Errorf("%s authenticator: %v", name, err)
+		}
+	}
+}
+
+func TestResponseFieldsSurviveARefusal(t *testing.T) {
+	nonce := []authctx.Field{{Name: "dpop-nonce", Value: "n"}}
+	a := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{Response: nonce}, authctx.NonceRequired
+	})
+	if res, err := authctx.Authenticate(context.Background(), a, request(nil)); len(res.Response) != 1 || !errors.Is(err, authctx.NonceRequired) {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+func TestRequestReadsFieldsAndCookies(t *testing.T) {
+	r := request(map[string][]string{
+		"X-One": {"a"}, "x-two": {"", "b"}, "X-TWO": {"c"}, "x-none": {""},
+		"Cookie": {`a=1; session="tok"; other=session=x`, "session=tok2"},
+	})
+	for name, want := range map[string]int{"x-one": 1, "X-ONE": 1, "x-two": 2, "x-none": 0, "absent": 0} {
+		if got := r.Values(name); len(got) != want {
+			t.Errorf("Values(%q) = %q, want %d", name, got, want)
+		}
+	}
+	if got := r.Cookies("session"); len(got) != 2 || got[0] != "tok" || got[1] != "tok2" {
+		t.Errorf("Cookies = %q", got)
+	}
+	if got := r.Cookies("Session"); got != nil {
+		t.Errorf("cookie names fold case: %q", got)
+	}
+	if (&authctx.Request{}).Values("x") != nil || (*authctx.Request)(nil).Values("x") != nil {
+		t.Error("a request without fields has values")
+	}
+}

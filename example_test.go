@@ -1,0 +1,233 @@
+package authctx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// caller stands for what a middleware has found out.
+func caller() authctx.Principal {
+	p, err := authctx.New(authctx.Attributes{
+		Issuer:      "https://idp.example",
+		Subject:     "alice",
+		Roles:       []string{"editor"},
+		Permissions: []string{"orders:read"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func ExampleNew() {
+	p, err := authctx.New(authctx.Attributes{Issuer: "https://idp.example", Subject: "alice", Roles: []string{"editor"}})
+	fmt.Println(p, err)
+
+	_, err = authctx.New(authctx.Attributes{Roles: []string{""}})
+	fmt.Println(err)
+	// Output:
+	// user alice of https://idp.example (asserted) <nil>
+	// authctx: Issuer is required
+	// authctx: Subject is required
+	// authctx: Roles has an empty element
+}
+
+func ExampleFromContext() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	if p, ok := authctx.FromContext(ctx); ok {
+		fmt.Println(p.Subject(), p.HasRole("editor"))
+	}
+	// Output: alice true
+}
+
+func ExampleAuthorize() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	mayRead := authctx.Any(authctx.Role("admin"), authctx.Permission("orders:read"))
+	fmt.Println(authctx.Authorize(ctx, mayRead))
+
+	err := authctx.Authorize(ctx, authctx.Permission("orders:delete"))
+	fmt.Println(err, errors.Is(err, authctx.PermissionDenied))
+	fmt.Println(authctx.Authorize(context.Background(), mayRead))
+	// Output:
+	// <nil>
+	// authctx: permission denied: permission "orders:delete" required true
+	// authctx: no credentials
+}
+
+// A rule is any function of the caller.
+func ExampleRuleFunc() {
+	sameTenant := func(tenant string) authctx.Rule {
+		return authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
+			if p.Tenant() != tenant {
+				return authctx.PermissionDenied
+			}
+			return nil
+		})
+	}
+	ctx := authctx.NewContext(context.Background(), caller())
+	fmt.Println(authctx.Authorize(ctx, authctx.All(authctx.Role("editor"), sameTenant("acme"))))
+	// Output: authctx: permission denied
+}
+
+func ExampleNewPolicy() {
+	policy, err := authctx.NewPolicy(authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{
+			"GET /orders/{id}":  authctx.Authenticated(),
+			"/shop.v1.Orders/*": authctx.Role("editor"),
+		},
+		Public: []string{"GET /health"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	fmt.Println(policy.RPC("/shop.v1.Orders/List").Check(ctx, caller()))
+	fmt.Println(policy.Route("GET /health").Check(ctx, authctx.Principal{}))
+	fmt.Println(policy.Route("GET /forgotten").Check(ctx, caller()))
+	// Output:
+	// <nil>
+	// <nil>
+	// authctx: permission denied: the policy does not list this
+}
+
+// A gateway writes the caller as plain fields, and a service behind it, which
+// trusts whoever connects from the gateway's network, reads them.
+func ExampleNewFieldsPropagator() {
+	propagator, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	if err != nil {
+		panic(err)
+	}
+	fields := map[string][]string{}
+	err = propagator.Inject(context.Background(), caller(), func(name, value string) {
+		fields[name] = []string{value}
+		fmt.Println(name, value)
+	})
+	fmt.Println(err)
+	// Output:
+	// x-user-id alice
+	// x-user-issuer https://idp.example
+	// x-user-roles editor
+	// x-user-permissions orders:read
+	// <nil>
+}
+
+func ExampleNewFieldsAuthenticator() {
+	trust, err := authctx.TrustPeerCIDR("10.1.0.0/16")
+	if err != nil {
+		panic(err)
+	}
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust})
+	if err != nil {
+		panic(err)
+	}
+	for _, peer := range []string{"10.1.0.7:4711", "192.0.2.1:4711"} {
+		result, err := authenticator.Authenticate(context.Background(), &authctx.Request{
+			Transport: "http",
+			Peer:      netip.MustParseAddrPort(peer),
+			Fields:    authctx.FieldMap(map[string][]string{"X-User-Id": {"alice"}, "X-User-Issuer": {"https://idp.example"}}),
+		})
+		fmt.Println(result.Principal, err)
+	}
+	// Output:
+	// user alice of https://idp.example (asserted) <nil>
+	// nobody authctx: no credentials: identity fields not believed: peer 192.0.2.1 is in no trusted prefix
+}
+
+func ExampleTrustSPIFFEID() {
+	_, err := authctx.TrustSPIFFEID("spiffe://prod.example/gateway")
+	fmt.Println(err)
+	_, err = authctx.TrustSPIFFEID("spiffe://prod.example")
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// authctx: trust: "spiffe://prod.example" names a trust domain and no workload; say TrustSPIFFEDomain if that is meant
+}
+
+// An API key store, as an authenticator of one's own.
+func ExampleNewAuthenticator() {
+	apiKey := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"x-api-key"}},
+		func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+			switch keys := r.Values("x-api-key"); {
+			case len(keys) == 0:
+				return authctx.Result{}, authctx.NoCredentials
+			case len(keys) > 1:
+				return authctx.Result{}, authctx.InvalidRequest
+			case keys[0] != "correct horse": // look the key's hash up instead
+				return authctx.Result{}, authctx.InvalidToken
+			}
+			return authctx.Result{Principal: caller()}, nil
+		})
+	request := &authctx.Request{Fields: authctx.FieldMap(map[string][]string{"X-Api-Key": {"correct horse"}})}
+	result, err := apiKey.Authenticate(context.Background(), request)
+	fmt.Println(result.Principal, err)
+	// Output: user alice of https://idp.example (asserted) <nil>
+}
+
+func ExampleOneOf() {
+	answer := func(name string) authctx.Authenticator {
+		return authctx.NewAuthenticator(authctx.FieldSet{Names: []string{name}},
+			func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+				if len(r.Values(name)) == 0 {
+					return authctx.Result{}, authctx.NoCredentials
+				}
+				return authctx.Result{Principal: caller()}, nil
+			})
+	}
+	either := authctx.OneOf(answer("authorization"), answer("x-api-key"))
+	for _, fields := range []map[string][]string{
+		{"x-api-key": {"k"}},
+		{"x-api-key": {"k"}, "authorization": {"Bearer t"}},
+	} {
+		result, err := either.Authenticate(context.Background(), &authctx.Request{Fields: authctx.FieldMap(fields)})
+		fmt.Println(result.Principal, err)
+	}
+	// Output:
+	// user alice of https://idp.example (asserted) <nil>
+	// nobody authctx: malformed or ambiguous credentials: credentials of two kinds in one request
+}
+
+func ExampleInjectHeaders() {
+	propagator, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	if err != nil {
+		panic(err)
+	}
+	headers := map[string]string{"content-type": "application/json", "X-User-Id": "somebody-else"}
+	ctx := authctx.NewContext(context.Background(), caller())
+	if err := authctx.InjectHeaders(ctx, propagator, headers); err != nil {
+		panic(err)
+	}
+
+	// A consumer that trusts every writer of the topic.
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		panic(err)
+	}
+	ctx, err = authctx.ExtractHeaders(context.Background(), authenticator, "orders", headers)
+	p, _ := authctx.FromContext(ctx)
+	fmt.Println(p, err)
+	// Output: user alice of https://idp.example (asserted) <nil>
+}
+
+func ExampleNewSlogObserver() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if slices.Contains([]string{slog.TimeKey}, a.Key) {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	authctx.NewSlogObserver(logger).Observe(context.Background(), authctx.Event{
+		Transport: "http", Entry: "GET /orders/{id}", Outcome: authctx.Denied,
+		Reason: authctx.TokenExpired, Duration: 42 * time.Microsecond,
+	})
+	// Output: level=WARN msg="authctx: denied" transport=http entry="GET /orders/{id}" reason=token_expired duration=42µs
+}

@@ -1,0 +1,110 @@
+package authctx_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+func TestLayoutsOfOtherSystems(t *testing.T) {
+	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
+	for _, c := range []struct {
+		name       string
+		layout     authctx.FieldLayout
+		attributes authctx.Attributes
+		fields     map[string][]string
+	}{
+		{"Kubernetes repeats groups and has a field per extra attribute", k8s,
+			authctx.Attributes{Issuer: "k", Subject: "system:serviceaccount:ns:sa", Groups: []string{"system:authenticated", "a,b", "100%"}, Extra: map[string][]string{"scopes": {"a", "b"}, "example.org/Team": {"x y"}}},
+			map[string][]string{"x-remote-user": {"system:serviceaccount:ns:sa"}, "x-remote-group": {"system:authenticated", "a,b", "100%"},
+				"x-remote-extra-scopes": {"a", "b"}, "x-remote-extra-example%2Eorg%2F%54eam": {"x y"}}},
+		{"oauth2-proxy separates groups by comma", proxy,
+			authctx.Attributes{Issuer: "k", Subject: "u1", Name: "alice", Email: "a@example.com", Groups: []string{"x", "y z"}},
+			map[string][]string{"x-forwarded-user": {"u1"}, "x-forwarded-preferred-username": {"alice"}, "x-forwarded-email": {"a@example.com"}, "x-forwarded-groups": {"x,y z"}}},
+	} {
+		p := mustNew(t, c.attributes)
+		fields := write(t, propagator(t, authctx.FieldsPropagatorConfig{Layout: &c.layout}), p)
+		if !maps.EqualFunc(fields, c.fields, slices.Equal) {
+			t.Errorf("%s: wrote %q", c.name, fields)
+		}
+		res, err := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &c.layout, Issuer: "k"}).Authenticate(context.Background(), request(fields))
+		if err != nil || !res.Principal.Equal(p) {
+			t.Errorf("%s: read back %+v, %v", c.name, res.Principal.Attributes(), err)
+		}
+	}
+}
+
+func TestLayoutWithoutEncodingRefusesWhatItWouldChange(t *testing.T) {
+	proxy := authctx.OAuth2ProxyLayout()
+	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &proxy})
+	for name, a := range map[string]authctx.Attributes{
+		"x-forwarded-user":               {Subject: "a\nb"},
+		"x-forwarded-email":              {Subject: "a", Email: " a"},
+		"x-forwarded-preferred-username": {Subject: "a", Name: "zoë"},
+		"x-forwarded-groups":             {Subject: "a", Groups: []string{"a", "b,c"}},
+	} {
+		a.Issuer = "i"
+		err := prop.Inject(context.Background(), mustNew(t, a), func(string, string) { t.Error("something was written") })
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOneLayoutSaysWhatIsWrittenReadAndStripped(t *testing.T) {
+	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
+	for _, c := range []struct {
+		layout *authctx.FieldLayout
+		owned  []string
+		free   []string
+	}{
+		{nil, []string{"x-user-id", "X_User_Anything"}, []string{"x-remote-user"}},
+		{&k8s, []string{"X-Remote-User", "x_remote_extra_foo", "X-Remote-Uid"}, []string{"x-user-id", "x-remote"}},
+		{&proxy, []string{"X-Forwarded-User", "x_forwarded_access_token"}, []string{"x-forwarded-for", "x-forwarded-proto"}},
+	} {
+		prop, auth := propagator(t, authctx.FieldsPropagatorConfig{Layout: c.layout}), reader(t, authctx.FieldsAuthenticatorConfig{Layout: c.layout, Issuer: "i"})
+		for _, set := range []authctx.FieldSet{prop.Fields(), auth.Fields()} {
+			for _, name := range c.owned {
+				if !set.Owns(name) {
+					t.Errorf("%s is not stripped", name)
+				}
+			}
+			for _, name := range c.free {
+				if set.Owns(name) {
+					t.Errorf("%s is stripped", name)
+				}
+			}
+		}
+	}
+}
+
+// Traefik configured one spelling of a name and read another.
+func TestCVE_2026_33433_LayoutNamesHaveOneSpelling(t *testing.T) {
+	for _, name := range []string{"X-Auth-User", "x_auth_user", "x.auth.user", "x auth", "grpc-user", "user-bin", "", "ü"} {
+		layout := authctx.FieldLayout{Subject: name}
+		if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout}); err == nil {
+			t.Errorf("%q was accepted as a field name", name)
+		}
+	}
+	layout := authctx.FieldLayout{Subject: "x-auth-user"}
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "i"})
+	twice := request(map[string][]string{"x-auth-user": {"alice"}, "X-Auth-User": {"evil"}})
+	if _, err := auth.Authenticate(context.Background(), twice); !errors.Is(err, authctx.InvalidRequest) {
+		t.Errorf("two spellings of one name: %v", err)
+	}
+}
+
+func TestLayoutReportsEverythingThatIsWrong(t *testing.T) {
+	layout := authctx.FieldLayout{Issuer: "x-a", Name: "x-a", Extra: "x-extra", ExtraPrefix: "x-e-", Groups: "x-e-groups", OwnPrefix: "Bad"}
+	_, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, Budget: -1})
+	for _, part := range []string{"Subject is required", `"x-a" is used twice`, "exclude each other", `"x-e-groups"`, `"Bad"`, "Budget"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error does not say %s:\n%v", part, err)
+		}
+	}
+}

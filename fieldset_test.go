@@ -1,0 +1,82 @@
+package authctx_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+func TestRule6_EverySpellingOfAnIdentityFieldIsOwned(t *testing.T) {
+	set := authctx.IdentityFields()
+	for _, name := range []string{
+		"x-user-id", "X-User-Id", "X-USER-ID", "x_user_id", "X_User-Id", "x.user.id", "X.User_Id", "x user id",
+		"x-user-anything-new", "X-User-", "txn-token", "Txn_Token", "TXN.TOKEN",
+		"x-user-id-bin", "txn-token-bin", "txn_token_bin", "txn-token-bin-bin",
+		"Grpc-Metadata-X-User-Id", "grpc-metadata-txn-token", "Grpc_Metadata_X_User_Id", "grpc-metadata-grpc-metadata-txn-token-bin",
+	} {
+		if !set.Owns(name) {
+			t.Errorf("%q passes", name)
+		}
+	}
+	for _, name := range []string{"", "x-user", "user-agent", "x-users-id", "txn-token-2", "x-txn-token", "authorization", "-bin", "grpc-metadata-", "bin", "x-request-id", "x-usér-id"} {
+		if set.Owns(name) {
+			t.Errorf("%q is taken for identity", name)
+		}
+	}
+}
+
+func TestOwnsAllocatesNothing(t *testing.T) {
+	set := authctx.IdentityFields()
+	if n := testing.AllocsPerRun(100, func() { set.Owns("Grpc-Metadata-X-User-Id-Bin"); set.Owns("Accept-Encoding") }); n > 0 {
+		t.Errorf("Owns allocates %v times", n)
+	}
+}
+
+func TestUnionOwnsWhatItsPartsOwn(t *testing.T) {
+	a := authctx.FieldSet{Names: []string{"authorization"}, Schemes: []string{"DPoP", "Bearer"}}
+	b := authctx.FieldSet{Names: []string{"authorization", "dpop"}, Prefixes: []string{"x-"}, Cookies: []string{"session"}, Schemes: []string{"Bearer"}}
+	u := a.Union(b)
+	for _, name := range []string{"Authorization", "DPoP", "x-anything"} {
+		if !u.Owns(name) {
+			t.Errorf("the union does not own %q", name)
+		}
+	}
+	if len(u.Names) != 2 || len(u.Schemes) != 2 || u.Schemes[0] != "DPoP" || len(u.Cookies) != 1 {
+		t.Errorf("union has doubles or lost order: %+v", u)
+	}
+	u.Names[0] = "changed"
+	if a.Names[0] != "authorization" {
+		t.Error("the union shares memory with its parts")
+	}
+	if (authctx.FieldSet{}).Owns("authorization") {
+		t.Error("the zero set owns something")
+	}
+}
+
+// FuzzOwns holds Owns against a slow and obvious oracle.
+func FuzzOwns(f *testing.F) {
+	for _, s := range []string{"x-user-id", "GRPC_METADATA_x.user-id-bin", "txn-token", "x-us\u017fer-id", "-bin-bin"} {
+		f.Add(s)
+	}
+	set := authctx.IdentityFields()
+	fold := strings.NewReplacer("_", "-", ".", "-", " ", "-")
+	f.Fuzz(func(t *testing.T, name string) {
+		folded := fold.Replace(strings.Map(func(r rune) rune {
+			if 'A' <= r && r <= 'Z' {
+				return r + 'a' - 'A'
+			}
+			return r
+		}, strings.ToValidUTF8(name, "?")))
+		for strings.HasPrefix(folded, "grpc-metadata-") {
+			folded = strings.TrimPrefix(folded, "grpc-metadata-")
+		}
+		for len(folded) > 4 && strings.HasSuffix(folded, "-bin") {
+			folded = strings.TrimSuffix(folded, "-bin")
+		}
+		want := folded == "txn-token" || strings.HasPrefix(folded, "x-user-")
+		if got := set.Owns(name); got != want {
+			t.Errorf("Owns(%q) = %v, want %v", name, got, want)
+		}
+	})
+}

@@ -1,0 +1,74 @@
+package authctx_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+func TestACallerTravelsInMessageHeaders(t *testing.T) {
+	prop, auth := propagator(t, authctx.FieldsPropagatorConfig{}), reader(t, authctx.FieldsAuthenticatorConfig{})
+	p := mustNew(t, full())
+	ctx := authctx.NewContext(context.Background(), p)
+
+	texts := map[string]string{"trace": "1", "X_User_Roles": "root", "Txn-Token": "forged", "x-user-id-bin": "x"}
+	bytes := map[string][]byte{"trace": []byte("1"), "X-User-Tenant": []byte("evil")}
+	if err := authctx.InjectHeaders(ctx, prop, texts); err != nil {
+		t.Fatal(err)
+	}
+	if err := authctx.InjectHeaders(ctx, prop, bytes); err != nil {
+		t.Fatal(err)
+	}
+	if texts["trace"] != "1" || texts["X_User_Roles"] != "" || texts["Txn-Token"] != "" || bytes["X-User-Tenant"] != nil {
+		t.Errorf("headers are %q and %q", texts, bytes)
+	}
+	for name, extract := range map[string]func() (context.Context, error){
+		"strings": func() (context.Context, error) {
+			return authctx.ExtractHeaders(context.Background(), auth, "orders", texts)
+		},
+		"bytes": func() (context.Context, error) {
+			return authctx.ExtractHeaders(context.Background(), auth, "orders", bytes)
+		},
+	} {
+		got, err := extract()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if q, ok := authctx.FromContext(got); !ok || !q.Equal(travelled(t, p)) {
+			t.Errorf("%s: %+v", name, q.Attributes())
+		}
+	}
+}
+
+func TestAMessageWithoutACallerIsNotAnonymous(t *testing.T) {
+	ctx, err := authctx.ExtractHeaders(context.Background(), reader(t, authctx.FieldsAuthenticatorConfig{}), "orders", map[string]string{"trace": "1"})
+	if !errors.Is(err, authctx.NoCredentials) || ctx != nil {
+		t.Errorf("%v, %v", ctx, err)
+	}
+}
+
+func TestInjectingNobodyStripsAndFails(t *testing.T) {
+	headers := map[string]string{"x-user-id": "forged"}
+	err := authctx.InjectHeaders(context.Background(), propagator(t, authctx.FieldsPropagatorConfig{}), headers)
+	if !errors.Is(err, authctx.NoCredentials) || len(headers) != 0 {
+		t.Errorf("%q, %v", headers, err)
+	}
+	if err := authctx.InjectHeaders(context.Background(), nil, headers); err == nil {
+		t.Error("a nil propagator was accepted")
+	}
+}
+
+func TestMessageAuthenticatorsSeeTheTopic(t *testing.T) {
+	var seen authctx.Request
+	a := authctx.NewAuthenticator(authctx.FieldSet{}, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+		seen = *r
+		return authctx.Result{}, authctx.NoCredentials
+	})
+	_, _ = authctx.ExtractHeaders(context.Background(), a, "orders", map[string]string{})
+	if seen.Transport != authctx.MessageTransport || seen.Target != "orders" || seen.Peer.IsValid() {
+		t.Errorf("%+v", seen)
+	}
+}

@@ -1,0 +1,94 @@
+package authctx_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+func TestEveryReasonHasALabelATextAndASentence(t *testing.T) {
+	label, seen := regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`), map[string]bool{}
+	reasons := authctx.Reasons()
+	if len(reasons) != 17 {
+		t.Errorf("%d reasons; a new one needs an answer in every transport", len(reasons))
+	}
+	for _, r := range reasons {
+		if !label.MatchString(r.String()) || seen[r.String()] || seen[r.Error()] {
+			t.Errorf("reason %d: label %q or text %q is malformed or taken", r, r.String(), r.Error())
+		}
+		seen[r.String()], seen[r.Error()] = true, true
+		if r.Description() == "" {
+			t.Errorf("%v has no sentence for the caller", r)
+		}
+		if r.Public() != r.Public().Public() {
+			t.Errorf("%v: Public is not stable", r)
+		}
+	}
+}
+
+func TestWaysATokenCanBeWrongAreOneToTheCaller(t *testing.T) {
+	for _, r := range []authctx.Reason{authctx.BadSignature, authctx.UnknownKey, authctx.WrongIssuer,
+		authctx.WrongAudience, authctx.WrongType, authctx.TokenNotYetValid} {
+		if r.Public() != authctx.InvalidToken || r.Description() != authctx.InvalidToken.Description() {
+			t.Errorf("%v tells the caller more than that the token is invalid", r)
+		}
+	}
+	for _, r := range authctx.Reasons() {
+		blames := r >= authctx.InvalidToken && r <= authctx.WrongType
+		if errors.Is(r, authctx.InvalidToken) != blames {
+			t.Errorf("%v matches InvalidToken: %v", r, !blames)
+		}
+	}
+}
+
+func TestCategoryAndCauseBothMatch(t *testing.T) {
+	err := fmt.Errorf("outer: %w", &authctx.Error{Reason: authctx.TokenExpired, Cause: fmt.Errorf("inner: %w", io.EOF)})
+	for _, target := range []error{authctx.TokenExpired, authctx.InvalidToken, io.EOF} {
+		if !errors.Is(err, target) {
+			t.Errorf("%v does not match %v", err, target)
+		}
+	}
+	if errors.Is(err, authctx.Unavailable) {
+		t.Error("an expired token counts as unavailable")
+	}
+	if r, ok := errors.AsType[authctx.Reason](err); !ok || r != authctx.TokenExpired {
+		t.Errorf("As found %v", r)
+	}
+}
+
+// golang-jwt joined its errors, so that a caller who asked only for expiry
+// missed a bad signature.
+func TestCVE_2024_51744_AForgedTokenIsNeverMerelyExpired(t *testing.T) {
+	err := error(&authctx.Error{Reason: authctx.BadSignature, Cause: &authctx.Error{Reason: authctx.TokenExpired}})
+	if errors.Is(err, authctx.TokenExpired) || authctx.ReasonOf(err) != authctx.BadSignature {
+		t.Errorf("%v counts as expired", err)
+	}
+	var inner *authctx.Error
+	if errors.As(errors.Unwrap(err), &inner) {
+		t.Error("the cause's refusal can be unwrapped")
+	}
+}
+
+func TestReasonOf(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want authctx.Reason
+	}{
+		{"nil has none", nil, 0},
+		{"a reason is its own", authctx.InvalidProof, authctx.InvalidProof},
+		{"a wrapped reason", fmt.Errorf("x: %w", authctx.InsufficientScope), authctx.InsufficientScope},
+		{"an Error", &authctx.Error{Reason: authctx.PermissionDenied}, authctx.PermissionDenied},
+		{"an Error that forgot its reason", &authctx.Error{}, authctx.Unavailable},
+		{"an Error with a reason out of range", &authctx.Error{Reason: 200}, authctx.Unavailable},
+		{"an error without a reason could not check", io.EOF, authctx.Unavailable},
+	} {
+		if got := authctx.ReasonOf(c.err); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package authctx_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+func fails(r authctx.Reason) authctx.Rule {
+	return authctx.RuleFunc(func(context.Context, authctx.Principal) error { return r })
+}
+
+func TestAuthorize(t *testing.T) {
+	editor := authctx.NewContext(context.Background(), mustNew(t, authctx.Attributes{
+		Issuer: "i", Subject: "s", Roles: []string{"editor"}, Permissions: []string{"orders:create"}, Scopes: []string{"read"},
+	}))
+	yes, no := authctx.Authenticated(), fails(authctx.PermissionDenied)
+	unsure, scope := fails(authctx.Unavailable), fails(authctx.InsufficientScope)
+	var nilRule authctx.Rule
+	for _, c := range []struct {
+		name string
+		rule authctx.Rule
+		want authctx.Reason // zero allows
+	}{
+		{"any known caller is authenticated", yes, 0},
+		{"a role that is held", authctx.Role("editor"), 0},
+		{"a role that is not held", authctx.Role("admin"), authctx.PermissionDenied},
+		{"a role is matched exactly, not by case", authctx.Role("Editor"), authctx.PermissionDenied},
+		{"a role is matched exactly, not by prefix", authctx.Role("edit"), authctx.PermissionDenied},
+		{"the empty role is nobody's", authctx.Role(""), authctx.PermissionDenied},
+		{"a permission that is held", authctx.Permission("orders:create"), 0},
+		{"a permission is not a role", authctx.Permission("editor"), authctx.PermissionDenied},
+		{"the empty permission is nobody's", authctx.Permission(""), authctx.PermissionDenied},
+		{"a scope that was granted", authctx.Scope("read"), 0},
+		{"a scope that was not granted", authctx.Scope("write"), authctx.InsufficientScope},
+		{"the empty scope is nobody's", authctx.Scope(""), authctx.InsufficientScope},
+		{"a nil rule denies", nilRule, authctx.PermissionDenied},
+		{"a nil function denies", authctx.RuleFunc(nil), authctx.PermissionDenied},
+		{"All of one", authctx.All(yes), 0},
+		{"All needs every rule", authctx.All(yes, yes, no), authctx.PermissionDenied},
+		{"All returns the first refusal", authctx.All(yes, scope, no), authctx.InsufficientScope},
+		{"All with a nil member denies", authctx.All(yes, nil), authctx.PermissionDenied},
+		{"Any needs one rule", authctx.Any(no, yes), 0},
+		{"Any with nothing but nil denies", authctx.Any(nil, nil), authctx.PermissionDenied},
+		{"Any returns the first refusal", authctx.Any(scope, no), authctx.InsufficientScope},
+		{"Any that could not be decided", authctx.Any(no, unsure, scope), authctx.Unavailable},
+		{"Any allows in spite of an undecided rule", authctx.Any(unsure, yes), 0},
+		{"an error without a reason denies", authctx.RuleFunc(func(context.Context, authctx.Principal) error { return errors.New("no") }), authctx.PermissionDenied},
+	} {
+		if got := authctx.ReasonOf(authctx.Authorize(editor, c.rule)); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		if got := authctx.ReasonOf(authctx.Authorize(context.Background(), c.rule)); got != authctx.NoCredentials {
+			t.Errorf("%s: without a caller: %v, want no credentials", c.name, got)
+		}
+	}
+}
+
+func TestScopeRefusalSaysWhatWouldDo(t *testing.T) {
+	err := authctx.Scope("orders.write").Check(context.Background(), alice(t))
+	if e, ok := errors.AsType[*authctx.Error](err); !ok || !slices.Equal(e.Scopes, []string{"orders.write"}) {
+		t.Errorf("%v does not name the scope", err)
+	}
+}
+
+func TestRefusingAllocatesNothing(t *testing.T) {
+	ctx := authctx.NewContext(context.Background(), alice(t))
+	rule := authctx.All(authctx.Authenticated(), authctx.Any(authctx.Role("admin"), authctx.Scope("x")))
+	if n := testing.AllocsPerRun(100, func() { _ = authctx.Authorize(ctx, rule) }); n > 0 {
+		t.Errorf("Authorize allocates %v times", n)
+	}
+}
+
+func TestPolicyConfigReportsEverythingThatIsWrong(t *testing.T) {
+	rule := authctx.Authenticated()
+	_, err := authctx.NewPolicy(authctx.PolicyConfig{
+		Rules:  map[string]authctx.Rule{"GET /nil": nil, "orders": rule, "/pkg.*/M": rule, "/*": rule, "GET /a/*": rule, "/both": rule, "": rule},
+		Public: []string{"/both", "health"},
+	})
+	for _, part := range []string{`"GET /nil"`, `"orders"`, `"/pkg.*/M"`, `"/*"`, `"GET /a/*"`, `"/both"`, `"health"`, `""`} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error does not name %s:\n%v", part, err)
+		}
+	}
+	if _, err := authctx.NewPolicy(authctx.PolicyConfig{}); err == nil {
+		t.Error("an empty policy was accepted")
+	}
+}
+
+func testPolicy(t *testing.T, fallback authctx.Rule) *authctx.Policy {
+	t.Helper()
+	p, err := authctx.NewPolicy(authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{
+			"GET /orders/{id}":    authctx.Authenticated(),
+			"/shop.Orders/*":      authctx.Role("editor"),
+			"/shop.Orders/Delete": authctx.Role("admin"),
+		},
+		Public:  []string{"GET /health", "/grpc.health.v1.Health/*"},
+		Default: fallback,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestRule10_WhatAPolicyDoesNotListIsRefused(t *testing.T) {
+	p, ctx, editor := testPolicy(t, nil), context.Background(), alice(t)
+	for _, c := range []struct {
+		entry authctx.Entry
+		name  string
+		known authctx.Reason // for a known caller
+		anon  authctx.Reason
+	}{
+		{p.Route("GET /orders/{id}"), "GET /orders/{id}", 0, authctx.NoCredentials},
+		{p.Route("GET /orders/7"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.Route("/orders/{id}"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.Route(""), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.Route("GET /health"), "GET /health", 0, 0},
+		{p.Route("/shop.Orders/*"), "/shop.Orders/*", 0, authctx.NoCredentials},
+		{p.Route("/shop.Orders/List"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.RPC("/shop.Orders/List"), "/shop.Orders/*", 0, authctx.NoCredentials},
+		{p.RPC("/shop.Orders/Delete"), "/shop.Orders/Delete", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.RPC("/shop.OrdersX/List"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.RPC("/shop.Orders"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.RPC("shop.Orders/List"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{p.RPC("/grpc.health.v1.Health/Check"), "/grpc.health.v1.Health/*", 0, 0},
+		{p.RPC(""), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{(*authctx.Policy)(nil).RPC("/shop.Orders/List"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{(*authctx.Policy)(nil).Route("GET /health"), "", authctx.PermissionDenied, authctx.NoCredentials},
+		{authctx.Entry{}, "", authctx.PermissionDenied, authctx.NoCredentials},
+	} {
+		if c.entry.Name != c.name || c.entry.Listed() != (c.name != "") {
+			t.Errorf("entry %q, want %q", c.entry.Name, c.name)
+		}
+		if got := authctx.ReasonOf(c.entry.Check(ctx, editor)); got != c.known {
+			t.Errorf("%q for a known caller: %v, want %v", c.name, got, c.known)
+		}
+		if got := authctx.ReasonOf(c.entry.Check(ctx, authctx.Principal{})); got != c.anon {
+			t.Errorf("%q without a caller: %v, want %v", c.name, got, c.anon)
+		}
+	}
+}
+
+func TestDefaultRuleAppliesToWhatIsNotListed(t *testing.T) {
+	p, ctx := testPolicy(t, authctx.Authenticated()), context.Background()
+	for _, e := range []authctx.Entry{p.Route("GET /else"), p.RPC("/else.S/M")} {
+		if e.Name != "default" || !e.Listed() || e.Public {
+			t.Errorf("entry %+v is not the default", e)
+		}
+		if err := e.Check(ctx, alice(t)); err != nil {
+			t.Errorf("a known caller: %v", err)
+		}
+		if !errors.Is(e.Check(ctx, authctx.Principal{}), authctx.NoCredentials) {
+			t.Error("the default let in somebody unknown")
+		}
+	}
+	if err := p.RPC("/shop.Orders/Delete").Check(ctx, alice(t)); !errors.Is(err, authctx.PermissionDenied) {
+		t.Errorf("the default overrides a listed rule: %v", err)
+	}
+}
+
+func TestPolicyDoesNotKeepItsConfig(t *testing.T) {
+	rules := map[string]authctx.Rule{"/a": authctx.Role("admin")}
+	p, err := authctx.NewPolicy(authctx.PolicyConfig{Rules: rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules["/a"] = authctx.Authenticated()
+	rules["/b"] = authctx.Authenticated()
+	if !slices.Equal(p.Names(), []string{"/a"}) || p.Route("/a").Check(context.Background(), alice(t)) == nil {
+		t.Error("the policy changed with the map it was made of")
+	}
+}

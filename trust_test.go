@@ -1,0 +1,135 @@
+package authctx_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/netip"
+	"net/url"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+func from(peer string) *authctx.Request {
+	r := &authctx.Request{}
+	if peer != "" {
+		r.Peer = netip.AddrPortFrom(netip.MustParseAddr(peer), 4711)
+	}
+	return r
+}
+
+func withCertificate(t *testing.T, uris, dns []string) *authctx.Request {
+	leaf := &x509.Certificate{DNSNames: dns}
+	for _, s := range uris {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf.URIs = append(leaf.URIs, u)
+	}
+	return &authctx.Request{PeerCertificates: []*x509.Certificate{leaf}}
+}
+
+func must(t *testing.T) func(authctx.Trust, error) authctx.Trust {
+	return func(trust authctx.Trust, err error) authctx.Trust {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return trust
+	}
+}
+
+func TestTrustByPeerAddress(t *testing.T) {
+	trust := must(t)(authctx.TrustPeerCIDR("10.1.0.0/16", "::1/128", "fe80::/10"))
+	for peer, want := range map[string]bool{
+		"10.1.2.3": true, "::ffff:10.1.2.3": true, "::1": true, "fe80::1%eth0": true,
+		"10.2.0.1": false, "127.0.0.1": false, "::2": false, "": false,
+	} {
+		if got := trust.Trusts(from(peer)) == nil; got != want {
+			t.Errorf("peer %q trusted: %v, want %v", peer, got, want)
+		}
+	}
+}
+
+// oauth2-proxy took an unset list of trusted proxies for everybody.
+func TestCVE_2026_40575_TrustInEverybodyIsNotACIDR(t *testing.T) {
+	for _, prefix := range []string{"0.0.0.0/0", "::/0", "", "10.0.0.1", "::ffff:10.0.0.0/104", "10.0.0.0/33", "all"} {
+		if _, err := authctx.TrustPeerCIDR("10.0.0.0/8", prefix); err == nil {
+			t.Errorf("%q was accepted", prefix)
+		}
+	}
+}
+
+func TestTrustByCertificate(t *testing.T) {
+	gateway := must(t)(authctx.TrustSPIFFEID("spiffe://prod.example/gateway", "spiffe://prod.example/edge/eu"))
+	domain := must(t)(authctx.TrustSPIFFEDomain("prod.example"))
+	dns := must(t)(authctx.TrustDNSName("gateway.internal"))
+	for _, c := range []struct {
+		name      string
+		trust     authctx.Trust
+		uris, dns []string
+		want      bool
+	}{
+		{"the exact workload", gateway, []string{"spiffe://prod.example/gateway"}, nil, true},
+		{"the other workload", gateway, []string{"spiffe://prod.example/edge/eu"}, nil, true},
+		{"a longer path", gateway, []string{"spiffe://prod.example/gateway/x"}, nil, false},
+		{"a prefix of the path", gateway, []string{"spiffe://prod.example/gate"}, nil, false},
+		{"another domain", gateway, []string{"spiffe://prod.example.evil/gateway"}, nil, false},
+		{"upper case", gateway, []string{"spiffe://PROD.example/gateway"}, nil, false},
+		{"a query", gateway, []string{"spiffe://prod.example/gateway?x"}, nil, false},
+		{"two URI names", gateway, []string{"spiffe://prod.example/gateway", "spiffe://prod.example/other"}, nil, false},
+		{"no URI name", gateway, nil, []string{"prod.example"}, false},
+		{"any workload of the domain", domain, []string{"spiffe://prod.example/anything"}, nil, true},
+		{"a sub-domain is another domain", domain, []string{"spiffe://a.prod.example/x"}, nil, false},
+		{"a port", domain, []string{"spiffe://prod.example:1/x"}, nil, false},
+		{"user info", domain, []string{"spiffe://a@prod.example/x"}, nil, false},
+		{"dot segments", domain, []string{"spiffe://prod.example/../x"}, nil, false},
+		{"not SPIFFE", domain, []string{"https://prod.example/x"}, nil, false},
+		{"the DNS name", dns, nil, []string{"other", "Gateway.Internal"}, true},
+		{"another DNS name", dns, nil, []string{"xgateway.internal"}, false},
+		{"a wildcard in the certificate", dns, nil, []string{"*.internal"}, false},
+		{"no DNS name", dns, nil, nil, false},
+	} {
+		if got := c.trust.Trusts(withCertificate(t, c.uris, c.dns)) == nil; got != c.want {
+			t.Errorf("%s: trusted %v, want %v", c.name, got, c.want)
+		}
+	}
+	for name, trust := range map[string]authctx.Trust{"id": gateway, "domain": domain, "dns": dns} {
+		if trust.Trusts(from("127.0.0.1")) == nil {
+			t.Errorf("%s: a peer without a verified certificate is trusted", name)
+		}
+	}
+}
+
+func TestRule1_TrustWithoutAMeaningIsAnError(t *testing.T) {
+	for name, make := range map[string]func(string, ...string) (authctx.Trust, error){
+		"TrustSPIFFEID": authctx.TrustSPIFFEID, "TrustSPIFFEDomain": authctx.TrustSPIFFEDomain,
+		"TrustDNSName": authctx.TrustDNSName, "TrustPeerCIDR": authctx.TrustPeerCIDR,
+	} {
+		for _, bad := range []string{"", "*", "spiffe://", "spiffe://prod.example", "a b", "x/*", "spiffe://prod.example/*"} {
+			if _, err := make(bad); err == nil {
+				t.Errorf("%s(%q) was accepted", name, bad)
+			}
+		}
+	}
+}
+
+func TestTrustCombines(t *testing.T) {
+	yes := authctx.TrustNetworkAlone()
+	no := authctx.TrustFunc(func(*authctx.Request) error { return errors.New("no") })
+	for _, c := range []struct {
+		name  string
+		trust authctx.Trust
+		want  bool
+	}{
+		{"any of one", authctx.TrustAnyOf(yes), true}, {"any of two", authctx.TrustAnyOf(no, yes), true},
+		{"any of none that trusts", authctx.TrustAnyOf(no, nil), false}, {"any of nil", authctx.TrustAnyOf(nil), false},
+		{"all of two", authctx.TrustAllOf(yes, yes), true}, {"all but one", authctx.TrustAllOf(yes, no), false},
+		{"all with nil", authctx.TrustAllOf(yes, nil), false}, {"a nil function", authctx.TrustFunc(nil), false},
+	} {
+		if got := c.trust.Trusts(from("127.0.0.1")) == nil; got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
