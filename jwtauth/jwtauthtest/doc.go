@@ -1,0 +1,9 @@
+// Package jwtauthtest helps to test programs that verify tokens: an identity
+// provider on a loopback port that can rotate its keys and fail in all the ways
+// real ones do, a builder for tokens good and bad, and ready-made callers.
+//
+// Everything is real: HTTP over sockets, keys and signatures. Nothing leaves
+// the machine. Code that only needs a caller in a context, because it
+// authorizes and does not authenticate, takes [User] or [Service] and
+// [authctx.NewContext] and needs no token at all.
+package jwtauthtest

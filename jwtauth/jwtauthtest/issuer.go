@@ -1,0 +1,212 @@
+package jwtauthtest
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// Audience is what tokens are for unless [Options] say otherwise.
+const Audience = "https://api.test"
+
+// Options configure [NewIssuer]. The zero value and nil are complete.
+type Options struct {
+	// Algorithm signs; empty means ES256. It must not be an HMAC one, which has
+	// no key to publish: see [Token.SignWith].
+	Algorithm jwtauth.Algorithm
+	// Audience is "aud"; empty means [Audience].
+	Audience string
+	// Lifetime is how long tokens are good; zero means five minutes.
+	Lifetime time.Duration
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// Issuer is an identity provider: an HTTP server on a loopback port with a key
+// set and the documents that lead to it, and the keys to sign tokens. It is
+// safe for concurrent use.
+type Issuer struct {
+	tb     testing.TB
+	opts   Options
+	server *httptest.Server
+
+	mu          sync.Mutex
+	keys        []*key // all published; the last one signs
+	issuer      *jwtauth.Issuer
+	broken      http.Handler // nil when all is well
+	fetches     int
+	discoveries int
+}
+
+// NewIssuer starts an issuer, which stops when the test ends.
+func NewIssuer(tb testing.TB, opts *Options) *Issuer {
+	tb.Helper()
+	i := &Issuer{tb: tb}
+	if opts != nil {
+		i.opts = *opts
+	}
+	if i.opts.Algorithm == "" {
+		i.opts.Algorithm = jwtauth.ES256
+	}
+	if i.opts.Audience == "" {
+		i.opts.Audience = Audience
+	}
+	if i.opts.Lifetime == 0 {
+		i.opts.Lifetime = 5 * time.Minute
+	}
+	if i.opts.Now == nil {
+		i.opts.Now = time.Now
+	}
+	i.server = httptest.NewServer(http.HandlerFunc(i.serve))
+	tb.Cleanup(func() {
+		i.server.CloseClientConnections() // what hangs must not keep Close waiting
+		i.server.Close()
+	})
+	i.sign(newKey(tb, i.opts.Algorithm))
+	return i
+}
+
+// URL returns the issuer identifier, under which the discovery documents are.
+func (i *Issuer) URL() string { return i.server.URL }
+
+// JWKSURL returns where the key set is.
+func (i *Issuer) JWKSURL() string { return i.current().JWKSURL() }
+
+// Rotate lets a new key sign at once and publishes it beside the older ones,
+// without the notice that a careful issuer would give.
+func (i *Issuer) Rotate() {
+	i.tb.Helper()
+	next := newKey(i.tb, i.opts.Algorithm)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.sign(append(slices.Clone(i.keys), next)...)
+}
+
+// DropOldKeys publishes only the key that signs.
+func (i *Issuer) DropOldKeys() {
+	i.tb.Helper()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.sign(i.keys[len(i.keys)-1])
+}
+
+// Break answers every request with h from now on: one of [Down], [Hang],
+// [Status], [Junk], [NoKeys] and [Oversized], or any handler.
+func (i *Issuer) Break(h http.Handler) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.broken = h
+}
+
+// Repair ends what Break began.
+func (i *Issuer) Repair() { i.Break(nil) }
+
+// Fetches returns how often the key set was asked for, broken answers
+// included.
+func (i *Issuer) Fetches() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.fetches
+}
+
+// Discoveries returns how often a discovery document was asked for, broken
+// answers included.
+func (i *Issuer) Discoveries() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.discoveries
+}
+
+// Token returns a good access token for [User].
+func (i *Issuer) Token() *Token {
+	i.tb.Helper()
+	return i.TokenFor(User(i.tb).Attributes())
+}
+
+// TokenFor returns a good access token for the caller that a describes, as
+// [jwtauth.Issuer.Issue] would; a's issuer becomes this one, and its end is
+// left to Lifetime.
+func (i *Issuer) TokenFor(a authctx.Attributes) *Token {
+	i.tb.Helper()
+	a.Issuer, a.Expires = i.URL(), time.Time{}
+	raw, err := i.current().Issue(context.Background(), a)
+	if err != nil {
+		i.tb.Fatalf("jwtauthtest: %v", err)
+	}
+	i.mu.Lock()
+	signing := i.keys[len(i.keys)-1]
+	i.mu.Unlock()
+	parts := strings.Split(raw, ".")
+	t := &Token{tb: i.tb, now: i.opts.Now, Header: decode(i.tb, parts[0]), Claims: decode(i.tb, parts[1])}
+	t.Header["kid"] = signing.id
+	return t.SignWith(string(i.opts.Algorithm), signing.private)
+}
+
+func (i *Issuer) current() *jwtauth.Issuer {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.issuer
+}
+
+// sign makes keys the published ones, of which the last signs. The caller holds
+// the lock.
+func (i *Issuer) sign(keys ...*key) {
+	i.tb.Helper()
+	i.keys = keys
+	last := len(keys) - 1
+	cfg := jwtauth.SigningKeysConfig{Current: keys[last].signing, Now: i.opts.Now}
+	for _, k := range keys[:last] {
+		cfg.Published = append(cfg.Published, k.signing.VerificationKey())
+	}
+	set, err := jwtauth.NewSigningKeys(cfg)
+	if err != nil {
+		i.tb.Fatalf("jwtauthtest: %v", err)
+	}
+	i.issuer, err = jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: i.server.URL, Audience: []string{i.opts.Audience}, Keys: set, Lifetime: i.opts.Lifetime, Now: i.opts.Now,
+	})
+	if err != nil {
+		i.tb.Fatalf("jwtauthtest: %v", err)
+	}
+}
+
+func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	h := i.issuer.Handler()
+	if i.broken != nil {
+		h = i.broken
+	}
+	if strings.HasSuffix(r.URL.Path, "/jwks.json") {
+		i.fetches++
+	} else {
+		i.discoveries++
+	}
+	i.mu.Unlock()
+	h.ServeHTTP(w, r)
+}
+
+// decode returns a JSON object with its numbers as they were written.
+func decode(tb testing.TB, part string) map[string]any {
+	tb.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(part)
+	var m map[string]any
+	if err == nil {
+		dec := json.NewDecoder(strings.NewReader(string(text)))
+		dec.UseNumber()
+		err = dec.Decode(&m)
+	}
+	if err != nil {
+		tb.Fatalf("jwtauthtest: %v", err)
+	}
+	return m
+}
