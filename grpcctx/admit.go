@@ -1,0 +1,119 @@
+package grpcctx
+
+import (
+	"context"
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"github.com/authctx/authctx"
+)
+
+// admission is a call that was let through.
+type admission struct {
+	ctx    context.Context // what the handler gets
+	result authctx.Result
+	event  authctx.Event
+}
+
+// admit decides about one call: the only decision there is, for unary calls and
+// streams. It returns the context for the handler, with the caller and without
+// anything that the peer wrote about one.
+func (s *Server) admit(ctx context.Context, method string) (admission, error) {
+	start := s.now()
+	md := incoming(ctx)
+	entry := s.policy.RPC(method)
+	req := newRequest(ctx, method, md)
+
+	var res authctx.Result
+	var err error
+	if !entry.Public {
+		res, err = authctx.Authenticate(ctx, s.authenticator, req)
+		setResponse(ctx, res.Response)
+	}
+	a := admission{result: res, event: authctx.Event{
+		Transport: req.Transport,
+		Entry:     entry.Name,
+		Method:    req.Method,
+		Target:    method,
+		Principal: res.Principal,
+		Peer:      req.Peer,
+		Cached:    res.Cached,
+	}}
+	if s.observer != nil {
+		a.event.Ignored = ignored(md, s.reported, res.Read)
+	}
+	strip(md, s.stripped)
+	a.ctx = res.NewContext(metadata.NewIncomingContext(ctx, md))
+	if err == nil {
+		err = entry.Check(a.ctx, res.Principal)
+	}
+	a.event.Duration = s.now().Sub(start)
+	s.observe(a.ctx, a.event, authctx.OutcomeOf(err), err)
+	return a, err
+}
+
+func (s *Server) observe(ctx context.Context, e authctx.Event, outcome authctx.Outcome, err error) {
+	if s.observer == nil {
+		return
+	}
+	e.Outcome, e.Reason, e.Err = outcome, authctx.ReasonOf(err), err
+	s.observer.Observe(ctx, e)
+}
+
+// setResponse sends fields that the authenticator wants to answer with, whether
+// or not the call is let through. A name or value that metadata cannot hold is
+// not sent.
+func setResponse(ctx context.Context, response []authctx.Field) {
+	for _, f := range response {
+		_ = grpc.SetHeader(ctx, metadata.Pairs(f.Name, f.Value))
+	}
+}
+
+// newRequest describes a call. Every gRPC call is a POST.
+func newRequest(ctx context.Context, method string, md metadata.MD) *authctx.Request {
+	r := &authctx.Request{Transport: "grpc", Method: "POST", Target: method, Fields: fields(md)}
+	if p, ok := peer.FromContext(ctx); ok {
+		r.Peer = addrPort(p.Addr)
+		r.PeerCertificates = verifiedChain(p.AuthInfo)
+	}
+	return r
+}
+
+// addrPort returns the zero address for what is not an IP address, such as a
+// Unix socket.
+func addrPort(addr net.Addr) netip.AddrPort {
+	switch a := addr.(type) {
+	case nil:
+		return netip.AddrPort{}
+	case *net.TCPAddr:
+		ap := a.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	ap, err := netip.ParseAddrPort(addr.String()) // grpc.Server.ServeHTTP has text only
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// verifiedChain returns the peer's certificates if this server's TLS stack
+// verified them; certificates that were merely shown prove nothing.
+func verifiedChain(info credentials.AuthInfo) []*x509.Certificate {
+	if t, ok := info.(credentials.TLSInfo); ok && len(t.State.VerifiedChains) > 0 {
+		return t.State.VerifiedChains[0]
+	}
+	return nil
+}
+
+// remaining returns how long p may still act, and false when it has no end.
+func (s *Server) remaining(p authctx.Principal) (time.Duration, bool) {
+	end := p.Expires()
+	return end.Sub(s.now()), !end.IsZero()
+}

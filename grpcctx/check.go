@@ -1,0 +1,43 @@
+package grpcctx
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+)
+
+// ServiceLister is what [Server.Check] looks at; a [grpc.Server] is one.
+type ServiceLister interface {
+	GetServiceInfo() map[string]grpc.ServiceInfo
+}
+
+// Check compares the policy with the methods of srv and returns an error that
+// lists what does not fit: methods that the policy does not list, which would
+// be refused, and entries that name a method which a registered service does
+// not have. Call it once all services are registered, before serving.
+//
+// It has nothing to say about entries for services that are not registered, as
+// one policy may be shared by several programs.
+func (s *Server) Check(srv ServiceLister) error {
+	var errs []error
+	services := srv.GetServiceInfo()
+	for _, service := range slices.Sorted(maps.Keys(services)) {
+		for _, method := range services[service].Methods {
+			if full := "/" + service + "/" + method.Name; !s.policy.RPC(full).Listed() {
+				errs = append(errs, fmt.Errorf("grpcctx: the policy says nothing about %s", full))
+			}
+		}
+	}
+	for _, name := range s.policy.Names() {
+		service, method, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+		info, registered := services[service]
+		if registered && method != "*" && !slices.ContainsFunc(info.Methods, func(m grpc.MethodInfo) bool { return m.Name == method }) {
+			errs = append(errs, fmt.Errorf("grpcctx: the policy names %s, but %s has no such method", name, service))
+		}
+	}
+	return errors.Join(errs...)
+}

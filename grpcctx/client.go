@@ -1,0 +1,119 @@
+package grpcctx
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/authctx/authctx"
+)
+
+// ClientConfig configures [NewClient]. Propagator is required.
+type ClientConfig struct {
+	// Propagator writes the caller on outgoing calls.
+	Propagator authctx.Propagator
+	// AllowInsecurePlaintext lets callers travel over connections without
+	// transport security to other machines, where whoever is on the path can
+	// read and change who is calling. It is for networks that encrypt by
+	// themselves, such as a service mesh. Connections within the machine need
+	// no permission.
+	AllowInsecurePlaintext bool
+}
+
+// Client carries the caller of a context on the calls that are made with it. It
+// is safe for concurrent use and may serve several connections: a caller is
+// sent to whatever these are dialed to, and nowhere else.
+type Client struct {
+	propagator authctx.Propagator
+	owned      authctx.FieldSet
+	guard      guard
+}
+
+// NewClient returns a client for cfg, or an error that names what is missing.
+func NewClient(cfg ClientConfig) (*Client, error) {
+	if cfg.Propagator == nil {
+		return nil, errors.New("grpcctx: ClientConfig.Propagator is required")
+	}
+	return &Client{
+		propagator: cfg.Propagator,
+		owned:      stripSet(authctx.IdentityFields(), cfg.Propagator.Fields()),
+		guard:      guard{allowPlaintext: cfg.AllowInsecurePlaintext},
+	}, nil
+}
+
+// DialOptions returns the interceptors, for unary calls and streams together,
+// and a check of the connection's security. Pass all of them to
+// [grpc.NewClient].
+//
+// On every call, all identity fields that outgoing metadata held before are
+// removed, whoever wrote them and however they were spelled; then the caller of
+// the context is written. A call without a caller goes out without one. Other
+// metadata, an authorization field of the application's own and per-RPC
+// credentials are not touched.
+//
+// Interceptors run in the order in which options are given. Give these last:
+// what an interceptor behind them adds to the metadata is not looked at.
+func (c *Client) DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(c.unary),
+		grpc.WithChainStreamInterceptor(c.stream),
+		grpc.WithPerRPCCredentials(c.guard),
+	}
+}
+
+func (c *Client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ctx, err := c.outgoing(ctx)
+	if err != nil {
+		return err
+	}
+	return invoke(ctx, method, req, reply, cc, opts...)
+}
+
+func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, err := c.outgoing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return streamer(ctx, desc, cc, method, opts...)
+}
+
+// outgoing returns ctx with outgoing metadata that names the caller of ctx and
+// nobody else.
+func (c *Client) outgoing(ctx context.Context) (context.Context, error) {
+	ctx = withoutOutgoing(ctx, c.owned)
+	p, ok := authctx.FromContext(ctx)
+	if !ok {
+		return ctx, nil
+	}
+	pairs := make([]string, 0, 48)
+	err := c.propagator.Inject(ctx, p, func(name, value string) { pairs = append(pairs, name, value) })
+	if err != nil {
+		return ctx, localError(err)
+	}
+	return metadata.AppendToOutgoingContext(c.guard.mark(ctx), pairs...), nil
+}
+
+// withoutOutgoing removes the fields of set from outgoing metadata. Keys of a
+// raw [metadata.MD] may be in upper case, which makes grpc fail the call; they
+// are folded on the way.
+func withoutOutgoing(ctx context.Context, set authctx.FieldSet) context.Context {
+	md, ok := metadata.FromOutgoingContext(ctx)
+	if !ok {
+		return ctx
+	}
+	strip(md, set)
+	return metadata.NewOutgoingContext(ctx, md)
+}
+
+// localError is the error of a call that was not sent. A handler that returns
+// it tells its own caller no more than the status says.
+func localError(err error) error {
+	if reason := authctx.Reason(0); errors.As(err, &reason) {
+		return refuse(err)
+	}
+	return &refusal{err, status.New(codes.Internal, "the caller could not be carried on")}
+}

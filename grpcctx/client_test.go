@@ -1,0 +1,264 @@
+package grpcctx_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
+)
+
+// recorder is a server that keeps the metadata of the last call as it came.
+func recorder(t *testing.T) (addr string, last func() metadata.MD) {
+	e := new(echo)
+	addr = serve(t, e)
+	return addr, func() metadata.MD {
+		t.Helper()
+		calls := e.calls()
+		if len(calls) == 0 {
+			t.Fatal("no call arrived")
+		}
+		md, _ := metadata.FromIncomingContext(calls[len(calls)-1])
+		return md
+	}
+}
+
+// identityIn returns the part of md that looks like identity.
+func identityIn(md metadata.MD) metadata.MD {
+	found := metadata.MD{}
+	for name, values := range md {
+		if authctx.IdentityFields().Owns(name) {
+			found[name] = values
+		}
+	}
+	return found
+}
+
+func TestTheCallerOfTheContextArrives(t *testing.T) {
+	out, in := plainFields(t)
+	whole := newPrincipal(t, func(a *authctx.Attributes) {
+		a.Name = "Zoë, \"the\" = 100%\r\n\x00 Example "
+		a.Permissions, a.Groups, a.AMR = []string{"orders:create", "a,b"}, []string{"g 1"}, []string{"pwd", "otp"}
+		a.Actors = []authctx.Actor{{Issuer: "https://issuer.example", Subject: "robot"}}
+		a.Extra = map[string][]string{"region": {"eu", "us"}}
+		a.Expires = time.Now().Add(time.Hour)
+	})
+	e := new(echo)
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = in })
+	cc := dial(t, serve(t, e, s.ServerOptions()...), newClient(t, grpcctx.ClientConfig{Propagator: out}).DialOptions()...)
+	for i, method := range kinds {
+		if err := call(authctx.NewContext(t.Context(), whole), cc, method); err != nil {
+			t.Fatal(err)
+		}
+		if p, _ := authctx.FromContext(e.calls()[i]); !p.Equal(whole) {
+			t.Errorf("%s: the handler sees %+v, want %+v", method, p.Attributes(), whole.Attributes())
+		}
+	}
+	for _, method := range kinds {
+		wantRefusal(t, call(t.Context(), cc, method), authctx.NoCredentials)
+	}
+}
+
+// Whatever was in the context before, our fields arrive once and ours alone.
+func TestRule6_OutgoingMetadataHasOneValueOfOurs(t *testing.T) {
+	out, _ := plainFields(t)
+	alice := newPrincipal(t)
+	want := metadata.MD{}
+	if err := out.Inject(t.Context(), alice, func(name, value string) { want.Append(name, value) }); err != nil {
+		t.Fatal(err)
+	}
+	dirty := map[string]func(context.Context) context.Context{
+		"nothing": func(ctx context.Context) context.Context { return ctx },
+		"appended pairs": func(ctx context.Context) context.Context {
+			return metadata.AppendToOutgoingContext(ctx, "x-user-id", "root", "X-User-Roles", "admin", "x-user-id", "root")
+		},
+		"raw keys in upper case": func(ctx context.Context) context.Context {
+			return metadata.NewOutgoingContext(ctx, metadata.MD{"X-USER-ID": {"root"}, "X-User-Id": {"root"}, "x-user-id": {"root"}, "Txn-Token": {"e30"}})
+		},
+		"look-alikes": func(ctx context.Context) context.Context {
+			return metadata.NewOutgoingContext(ctx, metadata.Pairs("x_user_id", "root", "x.user.id", "root", "x-user-id-bin", "root",
+				"grpc-metadata-x-user-id", "root", "x-user-future", "1", "txn_token", "e30"))
+		},
+		"the incoming metadata of another caller": func(ctx context.Context) context.Context {
+			ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("x-user-id", "bob", "x-user-email", "bob@example.com"))
+			md, _ := metadata.FromIncomingContext(ctx)
+			return metadata.NewOutgoingContext(ctx, md)
+		},
+		"our own metadata of an earlier call": func(ctx context.Context) context.Context {
+			return metadata.NewOutgoingContext(ctx, metadata.Join(want, want))
+		},
+	}
+	addr, last := recorder(t)
+	cc := dial(t, addr, newClient(t, grpcctx.ClientConfig{Propagator: out}).DialOptions()...)
+	for name, spoil := range dirty {
+		for _, method := range kinds {
+			t.Run(name+method, func(t *testing.T) {
+				ctx := metadata.AppendToOutgoingContext(spoil(t.Context()), "x-request-id", "42")
+				if err := call(authctx.NewContext(ctx, alice), cc, method); err != nil {
+					t.Fatal(err)
+				}
+				if got := identityIn(last()); !maps.EqualFunc(got, want, slices.Equal) {
+					t.Errorf("arrived %v, want %v", got, want)
+				}
+				if got := last().Get("x-request-id"); !slices.Equal(got, []string{"42"}) {
+					t.Errorf("other metadata arrived as %q", got)
+				}
+				if err := call(ctx, cc, method); err != nil {
+					t.Fatal(err)
+				}
+				if got := identityIn(last()); len(got) != 0 {
+					t.Errorf("a call without a caller carried %v", got)
+				}
+			})
+		}
+	}
+}
+
+func TestRule12_TheContextMetadataOfTheApplicationIsNotChanged(t *testing.T) {
+	addr, _ := recorder(t)
+	cc := dial(t, addr, newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
+	mine := metadata.MD{"x-user-id": {"root"}, "X-Trace": {"1"}}
+	ctx := authctx.NewContext(metadata.NewOutgoingContext(t.Context(), mine), newPrincipal(t))
+	if err := call(ctx, cc, unary); err != nil {
+		t.Fatal(err)
+	}
+	if want := (metadata.MD{"x-user-id": {"root"}, "X-Trace": {"1"}}); !maps.EqualFunc(mine, want, slices.Equal) {
+		t.Errorf("metadata is now %v", mine)
+	}
+}
+
+// A careless service forwards all incoming metadata. Behind our server there is
+// no credential and no identity left in it.
+func TestIncomingMetadataForwardedWholesaleLeaksNothing(t *testing.T) {
+	out, in := plainFields(t)
+	addr, last := recorder(t)
+	onward := dial(t, addr, newClient(t, grpcctx.ClientConfig{Propagator: out}).DialOptions()...)
+	careless := func(ss grpc.ServerStream) error {
+		md, _ := metadata.FromIncomingContext(ss.Context())
+		return errors.Join(call(metadata.NewOutgoingContext(ss.Context(), md), onward, unary), ss.SendMsg(nothing()))
+	}
+	authenticator := authctx.OneOf(bearer(map[string]authctx.Principal{"alice": newPrincipal(t)}, nil), in)
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = authenticator })
+	cc := dial(t, serve(t, &echo{onStream: careless}, s.ServerOptions()...))
+	for _, ctx := range []context.Context{
+		withToken(t.Context(), "alice"),
+		metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "https://issuer.example"),
+	} {
+		if err := call(ctx, cc, bidiStream); err != nil {
+			t.Fatal(err)
+		}
+		if got := last(); len(got["authorization"]) != 0 || !slices.Equal(got["x-user-id"], []string{"alice"}) {
+			t.Errorf("the next service received %v", got)
+		}
+	}
+}
+
+// tokenSource is an application's own per-RPC credentials.
+type tokenSource struct{ token string }
+
+func (s tokenSource) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + s.token}, nil
+}
+
+func (tokenSource) RequireTransportSecurity() bool { return false }
+
+func TestTheClientComposesWithInterceptorsAndPerRPCCredentials(t *testing.T) {
+	addr, last := recorder(t)
+	tag := func(value string) grpc.DialOption {
+		return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(metadata.AppendToOutgoingContext(ctx, "x-tag", value, "x-user-id", "root"), method, req, reply, cc, opts...)
+		})
+	}
+	opts := append([]grpc.DialOption{tag("before"), grpc.WithPerRPCCredentials(tokenSource{"connection"})},
+		newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
+	cc := dial(t, addr, opts...)
+	ctx := authctx.NewContext(metadata.AppendToOutgoingContext(t.Context(), "x-own", "kept"), newPrincipal(t))
+	if err := call(ctx, cc, unary, grpc.PerRPCCredentials(tokenSource{"call"})); err != nil {
+		t.Fatal(err)
+	}
+	md := last()
+	if !slices.Equal(md["x-tag"], []string{"before"}) || !slices.Equal(md["x-own"], []string{"kept"}) || !slices.Equal(md["x-user-id"], []string{"alice"}) {
+		t.Errorf("arrived %v", md)
+	}
+	if got := slices.Sorted(slices.Values(md["authorization"])); !slices.Equal(got, []string{"Bearer call", "Bearer connection"}) {
+		t.Errorf("authorization %q", got)
+	}
+}
+
+// An interceptor behind ours can only double a field, and doubled fields are
+// refused by whoever reads them.
+func TestWhatAnInnerInterceptorAddsIsRefusedByTheReader(t *testing.T) {
+	out, in := plainFields(t)
+	e := new(echo)
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = in })
+	opts := append(newClient(t, grpcctx.ClientConfig{Propagator: out}).DialOptions(),
+		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(metadata.AppendToOutgoingContext(ctx, "x-user-id", "root"), method, req, reply, cc, opts...)
+		}))
+	cc := dial(t, serve(t, e, s.ServerOptions()...), opts...)
+	wantRefusal(t, call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, unary), authctx.InvalidRequest)
+}
+
+func TestACallerWhoCannotBeCarriedIsNotSent(t *testing.T) {
+	e := new(echo)
+	small, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Budget: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cc := dial(t, serve(t, e), newClient(t, grpcctx.ClientConfig{Propagator: small}).DialOptions()...)
+	for _, method := range kinds {
+		large := newPrincipal(t, func(a *authctx.Attributes) { a.Roles = []string{strings.Repeat("r", 500)} })
+		err := call(authctx.NewContext(t.Context(), large), cc, method)
+		if err == nil || !strings.Contains(err.Error(), "x-user-roles") {
+			t.Errorf("%s: %v does not name the largest field", method, err)
+		}
+		if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.Message(), "x-user") {
+			t.Errorf("%s: a handler would pass on %v", method, st)
+		}
+		expired := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Unix(1, 0) })
+		err = call(authctx.NewContext(t.Context(), expired), cc, method)
+		if !errors.Is(err, authctx.TokenExpired) || status.Code(err) != codes.Unauthenticated {
+			t.Errorf("%s: an expired caller: %v", method, err)
+		}
+	}
+	if n := len(e.calls()); n != 0 {
+		t.Errorf("%d calls were sent", n)
+	}
+}
+
+func TestPlaintextIsRefusedUnlessAllowedOrWithinTheMachine(t *testing.T) {
+	alice := authctx.NewContext(t.Context(), newPrincipal(t))
+	// A handler's context has the peer that called it, here over loopback.
+	inHandler := peer.NewContext(alice, &peer.Peer{Addr: loopback})
+	for _, method := range kinds {
+		e := new(echo)
+		closed := pipe(t, e, nil, newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
+		for name, ctx := range map[string]context.Context{"a caller": alice, "a caller in a handler": inHandler} {
+			err := call(ctx, closed, method)
+			if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "without transport security") {
+				t.Errorf("%s, %s: %v", method, name, err)
+			}
+		}
+		if n := len(e.calls()); n != 0 {
+			t.Errorf("%s: %d calls were sent", method, n)
+		}
+		if err := call(t.Context(), closed, method); err != nil {
+			t.Errorf("%s: a call without a caller: %v", method, err)
+		}
+		open := pipe(t, new(echo), nil, newClient(t, grpcctx.ClientConfig{AllowInsecurePlaintext: true}).DialOptions()...)
+		if err := call(alice, open, method); err != nil {
+			t.Errorf("%s: allowed by name: %v", method, err)
+		}
+	}
+}

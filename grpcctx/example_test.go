@@ -1,0 +1,123 @@
+package grpcctx_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
+)
+
+// must keeps the examples short; a program handles its errors.
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
+
+// whoServer is a health service whose handler looks at its caller.
+type whoServer struct {
+	healthpb.UnimplementedHealthServer
+}
+
+func (whoServer) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	caller, _ := authctx.FromContext(ctx)
+	fmt.Println("the service sees", caller)
+	return new(healthpb.HealthCheckResponse), authctx.Authorize(ctx, authctx.Role("editor"))
+}
+
+// A gateway calls a service behind it, and the service knows for whom.
+func Example() {
+	// The service believes the plain fields of peers on its own machine.
+	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+		Trust: must(authctx.TrustPeerCIDR("127.0.0.0/8", "::1/128")),
+	}))
+	policy := must(authctx.NewPolicy(authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"/grpc.health.v1.Health/*": authctx.Authenticated()},
+	}))
+	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: reader, Policy: policy}))
+	srv := grpc.NewServer(auth.ServerOptions()...)
+	healthpb.RegisterHealthServer(srv, whoServer{})
+	if err := auth.Check(srv); err != nil {
+		log.Fatal(err)
+	}
+	lis := must(net.Listen("tcp", "127.0.0.1:0"))
+	go func() { _ = srv.Serve(lis) }()
+	defer srv.Stop()
+
+	// The gateway writes them.
+	writer := must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{}))
+	carry := must(grpcctx.NewClient(grpcctx.ClientConfig{Propagator: writer}))
+	conn := must(grpc.NewClient(lis.Addr().String(),
+		append(carry.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...))
+	defer conn.Close()
+
+	alice := must(authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice", Roles: []string{"editor"}}))
+	ctx := authctx.NewContext(context.Background(), alice)
+	_, err := healthpb.NewHealthClient(conn).Check(ctx, new(healthpb.HealthCheckRequest))
+	fmt.Println("alice:", err)
+
+	_, err = healthpb.NewHealthClient(conn).Check(context.Background(), new(healthpb.HealthCheckRequest))
+	fmt.Println("nobody:", err)
+	// Output:
+	// the service sees user alice of https://issuer.example (asserted)
+	// alice: <nil>
+	// nobody: rpc error: code = Unauthenticated desc = Authentication is required.
+}
+
+func ExampleServer_Check() {
+	policy := must(authctx.NewPolicy(authctx.PolicyConfig{
+		Rules:  map[string]authctx.Rule{"/grpc.health.v1.Health/Wotch": authctx.Authenticated()},
+		Public: []string{"/grpc.health.v1.Health/Check"},
+	}))
+	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
+	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: reader, Policy: policy}))
+	srv := grpc.NewServer(auth.ServerOptions()...)
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	fmt.Println(auth.Check(srv))
+	// Output:
+	// grpcctx: the policy says nothing about /grpc.health.v1.Health/List
+	// grpcctx: the policy says nothing about /grpc.health.v1.Health/Watch
+	// grpcctx: the policy names /grpc.health.v1.Health/Wotch, but grpc.health.v1.Health has no such method
+}
+
+func ExampleStatus() {
+	st := grpcctx.Status(&authctx.Error{Reason: authctx.InsufficientScope, Scopes: []string{"orders:write"}})
+	fmt.Println(st.Code(), "-", st.Message())
+
+	// The client reads it back from the error of its call.
+	refusal, ok := grpcctx.FromError(st.Err())
+	fmt.Println(ok, refusal.Reason, refusal.Scopes)
+	// Output:
+	// PermissionDenied - The access token lacks a required scope.
+	// true authctx: scope missing [orders:write]
+}
+
+// A gateway refuses a gRPC request from its net/http handler.
+func ExampleWriteError() {
+	gateway := func(w http.ResponseWriter, r *http.Request) {
+		if grpcctx.IsRequest(r) {
+			grpcctx.WriteError(w, authctx.NoCredentials)
+			return
+		}
+		http.Error(w, "log in first", http.StatusUnauthorized)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/orders.v1.Orders/Get", nil)
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+	r.Header.Set("Content-Type", "application/grpc")
+	w := httptest.NewRecorder()
+	gateway(w, r)
+	fmt.Println(w.Code, w.Header().Get("Grpc-Status"), w.Header().Get("Grpc-Message"))
+	// Output:
+	// 200 16 Authentication is required.
+}

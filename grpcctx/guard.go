@@ -1,0 +1,66 @@
+package grpcctx
+
+import (
+	"context"
+	"net"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// guard vetoes calls that would carry a caller over a connection that anybody
+// on the path can read. It takes the form of per-RPC credentials because only
+// those learn which connection a call goes out on; it adds nothing to the call.
+type guard struct{ allowPlaintext bool }
+
+type guardKey struct{}
+
+// mark returns ctx for a call that carries a caller.
+//
+// The peer of a context in a handler is whoever called the handler. It is
+// hidden, so that it is never mistaken for the peer that grpc adds once the
+// connection is chosen.
+func (g guard) mark(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, guardKey{}, true)
+	if _, ok := peer.FromContext(ctx); ok {
+		ctx = peer.NewContext(ctx, new(peer.Peer))
+	}
+	return ctx
+}
+
+// GetRequestMetadata implements [credentials.PerRPCCredentials].
+func (g guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	if g.allowPlaintext || ctx.Value(guardKey{}) == nil || secure(ctx) || withinMachine(ctx) {
+		return nil, nil
+	}
+	return nil, status.Error(codes.Unauthenticated,
+		"grpcctx: refusing to send the caller over a connection without transport security")
+}
+
+// RequireTransportSecurity implements [credentials.PerRPCCredentials]. Asking
+// for it would refuse loopback connections too.
+func (g guard) RequireTransportSecurity() bool { return false }
+
+// secure reports whether the connection says of itself that it is encrypted and
+// authenticated. [credentials.CheckSecurityLevel] also takes silence for yes.
+func secure(ctx context.Context) bool {
+	info, _ := credentials.RequestInfoFromContext(ctx)
+	common, ok := info.AuthInfo.(interface {
+		GetCommonAuthInfo() credentials.CommonAuthInfo
+	})
+	return ok && common.GetCommonAuthInfo().SecurityLevel == credentials.PrivacyAndIntegrity
+}
+
+// withinMachine reports whether the connection does not leave this machine.
+func withinMachine(ctx context.Context) bool {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return false
+	}
+	if unix, ok := p.Addr.(*net.UnixAddr); ok {
+		return unix != nil
+	}
+	return addrPort(p.Addr).Addr().IsLoopback()
+}

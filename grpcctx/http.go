@@ -1,0 +1,53 @@
+package grpcctx
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// IsRequest reports whether r is a gRPC request: HTTP/2 with a content type of
+// application/grpc, whatever the message format behind it. gRPC-Web is not
+// gRPC.
+func IsRequest(r *http.Request) bool {
+	const contentType = "application/grpc"
+	ct := r.Header.Get("Content-Type")
+	return r.ProtoMajor >= 2 && len(ct) >= len(contentType) && strings.EqualFold(ct[:len(contentType)], contentType) &&
+		(len(ct) == len(contentType) || ct[len(contentType)] == '+' || ct[len(contentType)] == ';')
+}
+
+// WriteError answers a gRPC request that a net/http handler refuses, as a
+// gateway does, with the status of err (see [Status]): one block of headers and
+// nothing after it, which gRPC calls Trailers-Only. It must be all that is
+// written to w; headers that w already has are sent along.
+func WriteError(w http.ResponseWriter, err error) {
+	st := Status(err)
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h.Set("Grpc-Status", strconv.Itoa(int(st.Code())))
+	h.Set("Grpc-Message", percentEncode(st.Message()))
+	if details, err := proto.Marshal(st.Proto()); err == nil {
+		h.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(details))
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// percentEncode writes a status message: printable ASCII but "%" stands for
+// itself.
+func percentEncode(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	return b.String()
+}

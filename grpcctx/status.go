@@ -1,0 +1,137 @@
+package grpcctx
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/authctx/authctx"
+)
+
+// ErrorDomain is the domain of the ErrorInfo in statuses of this module.
+const ErrorDomain = "authctx"
+
+// Keys of the ErrorInfo's metadata.
+const (
+	keyScope     = "requiredScope" // separated by spaces
+	keyACRValues = "acrValues"     // separated by spaces, in order of preference
+	keyMaxAge    = "maxAge"        // seconds
+)
+
+// Status returns what a caller may learn of err, OK for nil. Its code is
+// Unauthenticated for credentials that are absent, bad or too weak,
+// PermissionDenied where a rule said no, and Unavailable where nobody could
+// tell.
+//
+// The message is the reason's description. One google.rpc.ErrorInfo gives the
+// public reason in upper case, such as TOKEN_EXPIRED, in the domain
+// [ErrorDomain], and in its metadata what would have sufficed: requiredScope,
+// acrValues, maxAge. Nothing else of err is in it.
+func Status(err error) *status.Status {
+	if err == nil {
+		return status.New(codes.OK, "")
+	}
+	reason := authctx.ReasonOf(err).Public()
+	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(reason.String()), Domain: ErrorDomain}
+	if e, ok := errors.AsType[*authctx.Error](err); ok {
+		info.Metadata = hints(e)
+	}
+	st := status.New(code(reason), reason.Description())
+	if detailed, err := st.WithDetails(info); err == nil {
+		return detailed
+	}
+	return st // a rule's hint is not valid UTF-8
+}
+
+func code(r authctx.Reason) codes.Code {
+	switch r {
+	case authctx.InsufficientScope, authctx.PermissionDenied:
+		return codes.PermissionDenied
+	case authctx.Unavailable:
+		return codes.Unavailable
+	}
+	return codes.Unauthenticated
+}
+
+func hints(e *authctx.Error) map[string]string {
+	m := map[string]string{}
+	if len(e.Scopes) > 0 {
+		m[keyScope] = strings.Join(e.Scopes, " ")
+	}
+	if len(e.ACRValues) > 0 {
+		m[keyACRValues] = strings.Join(e.ACRValues, " ")
+	}
+	if e.MaxAge != nil {
+		m[keyMaxAge] = strconv.FormatInt(int64(*e.MaxAge/time.Second), 10)
+	}
+	return m
+}
+
+// FromError reads a refusal back from the error of an RPC, so that a client can
+// tell why it was refused. It reports false for every other error.
+//
+// It is the server's word: fit for deciding what to try next, such as a fresh
+// token after [authctx.TokenExpired]. The cause is err.
+func FromError(err error) (*authctx.Error, bool) {
+	st, ok := status.FromError(err)
+	if !ok || st.Code() == codes.OK {
+		return nil, false
+	}
+	for _, detail := range st.Details() {
+		info, ok := detail.(*errdetails.ErrorInfo)
+		if !ok || info.GetDomain() != ErrorDomain {
+			continue
+		}
+		for _, reason := range authctx.Reasons() {
+			if reason.Public() == reason && strings.ToUpper(reason.String()) == info.GetReason() && code(reason) == st.Code() {
+				return withHints(&authctx.Error{Reason: reason, Cause: err}, info.GetMetadata()), true
+			}
+		}
+	}
+	return nil, false
+}
+
+func withHints(e *authctx.Error, m map[string]string) *authctx.Error {
+	e.Scopes = strings.Fields(m[keyScope])
+	e.ACRValues = strings.Fields(m[keyACRValues])
+	if s, err := strconv.ParseUint(m[keyMaxAge], 10, 31); err == nil {
+		age := time.Duration(s) * time.Second
+		e.MaxAge = &age
+	}
+	return e
+}
+
+// refusal is an error of an interceptor: the status goes to the peer, the rest
+// stays with the interceptors around this one.
+type refusal struct {
+	error
+	status *status.Status
+}
+
+// refuse makes err the refusal of a call.
+func refuse(err error) error { return &refusal{err, Status(err)} }
+
+// GRPCStatus is what grpc sends.
+func (r *refusal) GRPCStatus() *status.Status { return r.status }
+
+func (r *refusal) Unwrap() error { return r.error }
+
+// translate turns a handler's refusal, such as one of [authctx.Authorize], into
+// its status. It leaves statuses and other errors alone.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	if reason := authctx.Reason(0); errors.As(err, &reason) {
+		return refuse(err)
+	}
+	return err
+}

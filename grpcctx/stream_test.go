@@ -1,0 +1,276 @@
+package grpcctx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
+)
+
+// blocked are handlers that are stuck when their caller's end comes. Each
+// reports how its last operation ended.
+var blocked = map[string]func(ss grpc.ServerStream) error{
+	"in a receive": func(ss grpc.ServerStream) error {
+		for {
+			if err := ss.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+				return err
+			}
+		}
+	},
+	"in a send that flow control holds back": func(ss grpc.ServerStream) error {
+		page := wrapperspb.String(strings.Repeat("x", 32<<10))
+		for {
+			if err := ss.SendMsg(page); err != nil {
+				return err
+			}
+		}
+	},
+	"on its context": func(ss grpc.ServerStream) error {
+		<-ss.Context().Done()
+		return context.Cause(ss.Context())
+	},
+}
+
+// open starts a stream of the kind of method and leaves it open.
+func open(t *testing.T, ctx context.Context, cc *grpc.ClientConn, method string) grpc.ClientStream {
+	t.Helper()
+	desc := &grpc.StreamDesc{ClientStreams: method != serverStream, ServerStreams: method != clientStream}
+	cs, err := cc.NewStream(ctx, desc, method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cs
+}
+
+// drain reads until the status.
+func drain(cs grpc.ClientStream) error {
+	for {
+		if err := cs.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+			return err
+		}
+	}
+}
+
+func TestRule9_AStreamEndsWithItsCallerWhateverItsHandlerWaitsFor(t *testing.T) {
+	for where, handler := range blocked {
+		for _, method := range streams {
+			if method == clientStream && strings.Contains(where, "send") {
+				continue // it sends one message at most
+			}
+			t.Run(where+method, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					seen := new(events)
+					unblocked := make(chan error, 1)
+					e := &echo{onStream: func(ss grpc.ServerStream) error {
+						err := handler(ss)
+						unblocked <- err
+						return err
+					}}
+					alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(90 * time.Minute) })
+					s := newServer(t, func(c *grpcctx.ServerConfig) {
+						c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+						c.Observer = seen
+					})
+					cs := open(t, withToken(t.Context(), "alice"), pipe(t, e, s.ServerOptions()), method)
+					start := time.Now()
+					err := <-unblocked
+					if got := time.Since(start); got != 90*time.Minute {
+						t.Errorf("the handler went on for %v", got)
+					}
+					if err == nil {
+						t.Error("the handler saw no error")
+					}
+					wantRefusal(t, drain(cs), authctx.TokenExpired)
+					list := seen.list()
+					last := list[len(list)-1]
+					if len(list) != 2 || last.Outcome != authctx.Ended || last.Reason != authctx.TokenExpired || last.Principal.Subject() != "alice" || last.Target != method {
+						t.Errorf("the observer was told %+v", list)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The same over a real socket, where nothing is simulated.
+func TestRule9_AStreamEndsOverARealConnection(t *testing.T) {
+	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Second) })
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+	})
+	e := &echo{onStream: blocked["in a receive"]}
+	cs := open(t, withToken(t.Context(), "alice"), dial(t, serve(t, e, s.ServerOptions()...)), bidiStream)
+	wantRefusal(t, drain(cs), authctx.TokenExpired)
+}
+
+func TestRule9_AStreamEndsWhenARecheckSaysSo(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer error
+		reason authctx.Reason
+	}{
+		"revoked":         {authctx.TokenRevoked, authctx.TokenRevoked},
+		"cannot be asked": {errors.New("connection refused"), authctx.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				seen := new(events)
+				var asked atomic.Int32
+				recheck := func(context.Context) error {
+					if asked.Add(1) < 5 {
+						return nil
+					}
+					return test.answer
+				}
+				s := newServer(t, func(c *grpcctx.ServerConfig) {
+					c.Authenticator = bearer(map[string]authctx.Principal{"alice": newPrincipal(t)}, recheck)
+					c.Observer, c.RecheckInterval = seen, 10*time.Second
+				})
+				e := &echo{onStream: blocked["in a receive"]}
+				start := time.Now()
+				cs := open(t, withToken(t.Context(), "alice"), pipe(t, e, s.ServerOptions()), bidiStream)
+				wantRefusal(t, drain(cs), test.reason)
+				if got := time.Since(start); got != 50*time.Second || asked.Load() != 5 {
+					t.Errorf("ended after %v and %d rechecks", got, asked.Load())
+				}
+				list := seen.list()
+				if last := list[len(list)-1]; last.Outcome != authctx.Ended || last.Reason != test.reason {
+					t.Errorf("the observer was told %+v", last)
+				}
+			})
+		})
+	}
+}
+
+func TestARecheckThatHangsDoesNotHoldAStreamPastItsEndNorItsHandler(t *testing.T) {
+	hang := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	config := func(p authctx.Principal) func(*grpcctx.ServerConfig) {
+		return func(c *grpcctx.ServerConfig) {
+			c.Authenticator = bearer(map[string]authctx.Principal{"alice": p}, hang)
+			c.RecheckInterval = time.Second
+		}
+	}
+	t.Run("past its end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Minute) })
+			e := &echo{onStream: blocked["in a receive"]}
+			cs := open(t, withToken(t.Context(), "alice"), pipe(t, e, newServer(t, config(alice)).ServerOptions()), bidiStream)
+			start := time.Now()
+			wantRefusal(t, drain(cs), authctx.TokenExpired)
+			if got := time.Since(start); got != time.Minute {
+				t.Errorf("ended after %v", got)
+			}
+		})
+	})
+	t.Run("past its handler", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			e := &echo{onStream: func(grpc.ServerStream) error {
+				<-time.After(time.Minute)
+				return nil
+			}}
+			cs := open(t, withToken(t.Context(), "alice"), pipe(t, e, newServer(t, config(newPrincipal(t))).ServerOptions()), bidiStream)
+			start := time.Now()
+			if err := drain(cs); !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+			if got := time.Since(start); got != time.Minute {
+				t.Errorf("ended after %v", got)
+			}
+		})
+	})
+}
+
+// A stream whose caller may act long enough ends as its handler says, and its
+// messages pass unchanged.
+func TestAStreamWithinItsCallersLifeIsUndisturbed(t *testing.T) {
+	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+	})
+	e := &echo{onStream: func(ss grpc.ServerStream) error {
+		for {
+			m := new(wrapperspb.StringValue)
+			if err := ss.RecvMsg(m); errors.Is(err, io.EOF) {
+				return status.Error(codes.AlreadyExists, "said enough")
+			} else if err != nil {
+				return err
+			}
+			if err := ss.SendMsg(m); err != nil {
+				return err
+			}
+		}
+	}}
+	cs := open(t, withToken(t.Context(), "alice"), dial(t, serve(t, e, s.ServerOptions()...)), bidiStream)
+	for i := range 100 {
+		want := fmt.Sprint("message ", i)
+		if err := cs.SendMsg(wrapperspb.String(want)); err != nil {
+			t.Fatal(err)
+		}
+		got := new(wrapperspb.StringValue)
+		if err := cs.RecvMsg(got); err != nil || got.Value != want {
+			t.Fatalf("got %q, %v", got.Value, err)
+		}
+	}
+	if err := cs.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := drain(cs); status.Code(err) != codes.AlreadyExists {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// errBoom is what a handler panics with.
+var errBoom = errors.New("boom")
+
+func TestAPanicOfAStreamHandlerReachesTheInterceptorsAround(t *testing.T) {
+	var recovered any
+	recovering := func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+		defer func() {
+			recovered = recover()
+			err = status.Error(codes.Internal, "recovered")
+		}()
+		return next(srv, ss)
+	}
+	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+	})
+	e := &echo{onStream: func(grpc.ServerStream) error { panic(errBoom) }}
+	opts := append([]grpc.ServerOption{grpc.ChainStreamInterceptor(recovering)}, s.ServerOptions()...)
+	err := call(withToken(t.Context(), "alice"), dial(t, serve(t, e, opts...)), bidiStream)
+	if status.Code(err) != codes.Internal {
+		t.Errorf("ended with %v", err)
+	}
+	if p, ok := recovered.(error); !ok || !errors.Is(p, errBoom) || !strings.Contains(p.Error(), "stream_test.go") {
+		t.Errorf("recovered %v, want boom and where it happened", recovered)
+	}
+}
+
+func TestTheEndOfAUnaryCallersTimeDoesNotCutTheCall(t *testing.T) {
+	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
+	e := new(echo)
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+	})
+	if err := call(withToken(t.Context(), "alice"), dial(t, serve(t, e, s.ServerOptions()...)), unary); err != nil {
+		t.Fatal(err)
+	}
+	if deadline, ok := e.one(t).Deadline(); ok {
+		t.Errorf("the handler was given the deadline %v", deadline)
+	}
+}
