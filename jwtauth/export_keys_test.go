@@ -2,3 +2,17 @@ package jwtauth
 
 // SameKey lets tests outside compare keys by what they are.
 func SameKey(a, b *Key) bool { return a.same(b) }
+
+// WhileLocked shows that f needs no lock.
+func (r *RemoteKeys) WhileLocked(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+// Sightings returns how many unknown keys are remembered.
+func (r *RemoteKeys) Sightings() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen.current) + len(r.seen.previous)
+}

@@ -1,0 +1,171 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// RemoteKeysConfig says where the keys of one issuer are and how they are kept
+// up to date. One of Issuer and JWKSURL is required; everything else has a
+// default. URLs must be https; http is for loopback addresses.
+type RemoteKeysConfig struct {
+	// Issuer finds the keys through the issuer's metadata: OpenID Connect
+	// Discovery, and where there is none, RFC 8414. The metadata must name
+	// exactly this issuer.
+	Issuer string
+	// MetadataIssuer is what the metadata must name instead of Issuer. It is
+	// for Entra ID, whose metadata for several tenants names the template
+	// "https://login.microsoftonline.com/{tenantid}/v2.0", braces included.
+	MetadataIssuer string
+	// JWKSURL is the address of the JWK Set itself.
+	JWKSURL string
+
+	// RefreshInterval is the longest time between two loads while the provider
+	// answers, and so the longest that a key verifies after the provider has
+	// removed it; 15 minutes by default. A max-age of the provider shortens
+	// it, to a minute at the least. A load that fails is tried again after a
+	// second, then after ever longer, up to 30 seconds.
+	RefreshInterval time.Duration
+	// CoolDown is the shortest time between two loads that requests with
+	// unknown keys cause; 10 seconds by default.
+	CoolDown time.Duration
+	// Timeout bounds one HTTP exchange, and how long a request waits for keys;
+	// 5 seconds by default.
+	Timeout time.Duration
+	// MaxStale is how old keys may be that the provider, being out of reach,
+	// has not confirmed; older ones are withdrawn. By default they are
+	// believed for as long as the outage lasts.
+	MaxStale time.Duration
+
+	// MaxBytes bounds what is read of one response; 1 MiB by default.
+	MaxBytes int64
+	// MaxKeys bounds the keys of a set, usable or not; 100 by default.
+	MaxKeys int
+
+	// Transport makes the requests. Nil uses one of its own, with timeouts,
+	// through the proxy that the environment names. Redirects are not followed
+	// and cookies not kept either way.
+	Transport http.RoundTripper
+	// InsecureAllowHTTP permits http:// to addresses that are not loopback.
+	// Whoever is on the network between here and there can then sign tokens.
+	InsecureAllowHTTP bool
+}
+
+const minRefresh = 100 * time.Millisecond
+
+// withDefaults checks everything at once.
+func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("jwtauth: RemoteKeysConfig: "+format, args...))
+	}
+	switch {
+	case cfg.Issuer == "" && cfg.JWKSURL == "":
+		bad("one of Issuer and JWKSURL is required")
+	case cfg.Issuer != "" && cfg.JWKSURL != "":
+		bad("Issuer and JWKSURL exclude each other")
+	case cfg.Issuer != "":
+		if u, err := parseKeyURL(cfg.Issuer, cfg.InsecureAllowHTTP); err != nil {
+			bad("Issuer: %w", err)
+		} else if u.RawQuery != "" || u.ForceQuery {
+			bad("Issuer: it has a query (RFC 8414 section 2)")
+		}
+	default:
+		if _, err := parseKeyURL(cfg.JWKSURL, cfg.InsecureAllowHTTP); err != nil {
+			bad("JWKSURL: %w", err)
+		}
+	}
+	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
+		bad("MetadataIssuer needs Issuer")
+	}
+	positive := func(name string, value *time.Duration, standard time.Duration) {
+		if *value == 0 {
+			*value = standard
+		} else if *value < 0 {
+			bad("%s is negative", name)
+		}
+	}
+	positive("RefreshInterval", &cfg.RefreshInterval, 15*time.Minute)
+	positive("CoolDown", &cfg.CoolDown, 10*time.Second)
+	positive("Timeout", &cfg.Timeout, 5*time.Second)
+	positive("MaxStale", &cfg.MaxStale, 0)
+	if cfg.RefreshInterval > 0 && cfg.RefreshInterval < minRefresh {
+		bad("RefreshInterval is below %v", minRefresh)
+	}
+	if cfg.MaxStale > 0 && cfg.MaxStale <= cfg.RefreshInterval {
+		bad("MaxStale must be longer than RefreshInterval, which is %v", cfg.RefreshInterval)
+	}
+	if cfg.MaxBytes < 0 || cfg.MaxKeys < 0 {
+		bad("MaxBytes and MaxKeys must not be negative")
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 1 << 20
+	}
+	if cfg.MaxKeys == 0 {
+		cfg.MaxKeys = 100
+	}
+	return cfg, errors.Join(errs...)
+}
+
+// parseKeyURL checks the address of keys or of what leads to them.
+func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("it is not a URL")
+	case u.Host == "" || u.Hostname() == "":
+		return nil, fmt.Errorf("%.200q is not an absolute URL", u.Redacted())
+	case u.User != nil:
+		return nil, errors.New("the URL holds a user name")
+	case strings.Contains(raw, "#"):
+		return nil, fmt.Errorf("%.200q has a fragment", raw)
+	case u.Scheme == "https" || u.Scheme == "http" && (allowHTTP || isLoopback(u.Hostname())):
+		return u, nil
+	}
+	return nil, fmt.Errorf("%.200q is not https", raw)
+}
+
+// isLoopback says what http is allowed for: a name that never leaves the
+// machine, or an address of it.
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// isInward reports whether a host is an address that only this machine or its
+// link can reach, which metadata from elsewhere has no business to name.
+func isInward(host string) bool {
+	if isLoopback(host) {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap()
+	return addr.IsUnspecified() || addr.IsLinkLocalUnicast() || addr.IsMulticast()
+}
+
+// ownTransport shares nothing with http.DefaultTransport, whose timeouts are
+// not meant for this.
+func ownTransport(timeout time.Duration) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
+		TLSHandshakeTimeout:    timeout,
+		ResponseHeaderTimeout:  timeout,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConnsPerHost:    1,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+	}
+}

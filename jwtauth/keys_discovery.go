@@ -1,0 +1,80 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// discover asks the issuer's metadata for the address of its keys.
+func (f *fetcher) discover(ctx context.Context) (string, error) {
+	var refusal error
+	for _, address := range metadataURLs(f.cfg.Issuer) {
+		body, _, err := f.get(ctx, address, false)
+		if status, ok := errors.AsType[statusError](err); ok && status >= 400 && status < 500 {
+			refusal = err // not there; perhaps it is at the other place
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("metadata: %w", err)
+		}
+		found, err := f.readMetadata(body)
+		if err != nil {
+			return "", fmt.Errorf("metadata: %w", err)
+		}
+		return found, nil
+	}
+	return "", fmt.Errorf("metadata: %w", refusal)
+}
+
+// metadataURLs returns where an issuer's metadata may be: OpenID Connect
+// Discovery section 4.1 puts the well-known part after the issuer's path, RFC
+// 8414 section 3.1 before it.
+func metadataURLs(issuer string) []string {
+	trimmed := strings.TrimSuffix(issuer, "/")
+	u, err := url.Parse(trimmed)
+	if err != nil {
+		return nil
+	}
+	path := u.EscapedPath()
+	return []string{
+		trimmed + "/.well-known/openid-configuration",
+		strings.TrimSuffix(trimmed, path) + "/.well-known/oauth-authorization-server" + path,
+	}
+}
+
+// readMetadata returns "jwks_uri" of metadata that is the issuer's own.
+func (f *fetcher) readMetadata(body []byte) (string, error) {
+	doc, err := readJSONObject(body)
+	if err != nil {
+		return "", err
+	}
+	want := f.cfg.Issuer
+	if f.cfg.MetadataIssuer != "" {
+		want = f.cfg.MetadataIssuer
+	}
+	if issuer, err := doc.text("issuer"); err != nil || issuer != want {
+		return "", fmt.Errorf("it is the metadata of %.200q, not of %q", issuer, want)
+	}
+	address, err := doc.text("jwks_uri")
+	if err != nil || address == "" {
+		return "", errors.New(`there is no "jwks_uri"`)
+	}
+	from, err := parseKeyURL(f.cfg.Issuer, f.cfg.InsecureAllowHTTP)
+	if err != nil {
+		return "", err
+	}
+	// http is for an issuer that is itself on loopback; nobody else may send us
+	// to it, or to anything else that only we can reach.
+	inside := isLoopback(from.Hostname())
+	to, err := parseKeyURL(address, f.cfg.InsecureAllowHTTP)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf(`"jwks_uri": %w`, err)
+	case !inside && isInward(to.Hostname()):
+		return "", fmt.Errorf(`"jwks_uri": %.200q is inside this machine or its link`, address)
+	}
+	return address, nil
+}

@@ -1,0 +1,123 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// fetcher loads a key set over HTTP. It is used by one goroutine at a time.
+type fetcher struct {
+	cfg     RemoteKeysConfig
+	client  *http.Client
+	jwksURL string // empty until it has been discovered
+}
+
+func newFetcher(cfg RemoteKeysConfig) fetcher {
+	transport := cfg.Transport
+	if transport == nil {
+		transport = ownTransport(cfg.Timeout)
+	}
+	return fetcher{cfg: cfg, jwksURL: cfg.JWKSURL, client: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// close drops idle connections of the transport that is our own.
+func (f *fetcher) close() {
+	if f.cfg.Transport == nil {
+		f.client.CloseIdleConnections()
+	}
+}
+
+// load returns the key set and how long the provider says it is fresh. A load
+// that comes by itself asks the metadata again where the keys are; if that
+// fails and an address is known, it is used, and doubt says so.
+func (f *fetcher) load(ctx context.Context, own bool) (set jwkSet, maxAge time.Duration, doubt, err error) {
+	if f.cfg.Issuer != "" && (own || f.jwksURL == "") {
+		found, err := f.discover(ctx)
+		switch {
+		case err == nil:
+			f.jwksURL = found
+		case f.jwksURL == "":
+			return jwkSet{}, 0, nil, err
+		}
+		doubt = err
+	}
+	body, maxAge, err := f.get(ctx, f.jwksURL, !own)
+	if err != nil {
+		return jwkSet{}, 0, nil, fmt.Errorf("keys: %w", err)
+	}
+	set, err = parseJWKSet(body, f.cfg.MaxKeys)
+	if err != nil {
+		return jwkSet{}, 0, nil, fmt.Errorf("keys: JWK Set: %w", err)
+	}
+	return set, maxAge, doubt, nil
+}
+
+// statusError is an answer other than 200.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("the provider answered %d", int(e)) }
+
+// get returns the body of a 200 response, whatever type it claims to have: what
+// it is decides. Caches on the way are told to ask the provider if the answer
+// must be fresh.
+func (f *fetcher) get(ctx context.Context, address string, fresh bool) (body []byte, maxAge time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, 0, errors.New("the address is not a URL")
+	}
+	req.Header.Set("Accept", "application/json, application/jwk-set+json")
+	if fresh {
+		req.Header.Set("Cache-Control", "no-cache")
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the address, whose query may be a secret
+		}
+		return nil, 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, 0, statusError(resp.StatusCode)
+	}
+	body, err = io.ReadAll(io.LimitReader(resp.Body, f.cfg.MaxBytes+1))
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case int64(len(body)) > f.cfg.MaxBytes:
+		return nil, 0, fmt.Errorf("the answer has more than %d bytes", f.cfg.MaxBytes)
+	}
+	return body, freshFor(resp.Header), nil
+}
+
+// freshFor returns max-age (RFC 9111 section 5.2.2.1) less the time the answer
+// has spent in caches, and 0 when the provider does not say.
+func freshFor(h http.Header) time.Duration {
+	var maxAge int
+	for _, line := range h.Values("Cache-Control") {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+			switch strings.ToLower(name) {
+			case "no-cache", "no-store":
+				return 0
+			case "max-age":
+				maxAge, _ = strconv.Atoi(strings.Trim(value, `"`))
+			}
+		}
+	}
+	age, _ := strconv.Atoi(h.Get("Age"))
+	const day = 24 * 60 * 60 // more than this makes no difference, and could overflow
+	return time.Duration(min(maxAge, day)-max(0, min(age, day))) * time.Second
+}

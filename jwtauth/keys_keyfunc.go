@@ -1,0 +1,120 @@
+package jwtauth
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+
+	"github.com/authctx/authctx"
+)
+
+// keyfuncWait bounds how long a storage of somebody else may hold up a request.
+const keyfuncWait = 5 * time.Second
+
+// KeysFromKeyfunc makes a [KeySource] of a keyfunc that is there already. It
+// must hold the keys of one issuer only, and tokens must name their key.
+//
+// What is read from it is held to the same rules as elsewhere: no symmetric, no
+// private and no weak keys, "use" and "key_ops" respected, one algorithm. How
+// it loads keys remains its own affair: it may wait, though no longer than five
+// seconds and not on the request's context; with keyfunc's defaults it cannot
+// tell a provider that is down from a key that is unknown. [NewRemoteKeys] can,
+// and also finds keys without reading the storage each time.
+func KeysFromKeyfunc(kf keyfunc.Keyfunc) (KeySource, error) {
+	if kf == nil || kf.Storage() == nil {
+		return nil, errors.New("jwtauth: the keyfunc is nil or has no storage")
+	}
+	return &keyfuncKeys{storage: kf.Storage(), handedOut: map[string]*Key{}}, nil
+}
+
+type keyfuncKeys struct {
+	storage jwkset.Storage
+
+	mu        sync.Mutex
+	handedOut map[string]*Key // so that a key that stays is the same Key
+}
+
+func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm) (*Key, error) {
+	switch {
+	case keyID == "":
+		return nil, errNoKeyID
+	case len(keyID) > maxKeyIDLength || algorithm.Symmetric():
+		return nil, errNoSuchKey
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyfuncWait)
+	defer cancel()
+	jwk, err := s.storage.KeyRead(ctx, keyID)
+	if err != nil {
+		return nil, s.refusal(err)
+	}
+	key, err := keyOf(jwk)
+	if err == nil && key.id != keyID {
+		err = errors.New("the storage returned another key")
+	}
+	if err != nil {
+		return nil, &authctx.Error{Reason: authctx.UnknownKey, Cause: fmt.Errorf("key %.64q: %w", keyID, err)}
+	}
+	return s.handOut(key), nil
+}
+
+func (s *keyfuncKeys) refusal(err error) error {
+	if refusal, ok := errors.AsType[*authctx.Error](err); ok {
+		return refusal
+	}
+	if errors.Is(err, jwkset.ErrKeyNotFound) {
+		return errNoSuchKey
+	}
+	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyfuncWait}
+}
+
+// handOut returns the Key that was handed out for the same key before, or k.
+func (s *keyfuncKeys) handOut(k *Key) *Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.handedOut[k.id]; old != nil {
+		if old.same(k) {
+			return old
+		}
+		old.withdraw()
+	}
+	k.gone = func() bool { return !s.holds(k) }
+	s.handedOut[k.id] = k
+	for id, other := range s.handedOut {
+		if id != k.id && !s.holds(other) {
+			other.withdraw()
+			delete(s.handedOut, id)
+		}
+	}
+	return k
+}
+
+// holds reports whether the storage still has k, without loading anything.
+func (s *keyfuncKeys) holds(k *Key) bool {
+	all, err := s.storage.KeyReadAll(context.Background())
+	return err == nil && slices.ContainsFunc(all, func(jwk jwkset.JWK) bool {
+		if jwk.Marshal().KID != k.id {
+			return false
+		}
+		m, ok := k.material.(interface{ Equal(crypto.PublicKey) bool })
+		return ok && m.Equal(jwk.Key())
+	})
+}
+
+// keyOf makes a Key of a jwkset key by the rules for keys from JSON.
+func keyOf(jwk jwkset.JWK) (*Key, error) {
+	m := jwk.Marshal()
+	switch {
+	case m.USE != "" && m.USE != jwkset.UseSig:
+		return nil, fmt.Errorf(`%w: "use" is not "sig"`, errNotForSigning)
+	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
+		return nil, fmt.Errorf(`%w: "key_ops" has no "verify"`, errNotForSigning)
+	}
+	return newPublicKey(m.KID, Algorithm(m.ALG), jwk.Key())
+}

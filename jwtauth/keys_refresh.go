@@ -1,0 +1,157 @@
+package jwtauth
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// refresh carries out every load, one after the other, so that no response can
+// overtake a later one. Loads that requests ask for do not move the schedule of
+// those that come by themselves: clients must not be able to cause more than
+// their one per cool-down.
+func (r *RemoteKeys) refresh(first *flight) {
+	defer r.abandon()
+	next := time.NewTimer(time.Hour)
+	defer next.Stop()
+	failures := 0
+	for f, own := first, true; ; f, own = r.nextFlight(next.C) {
+		if f == nil {
+			return
+		}
+		maxAge, err := r.load(f, own)
+		if !own {
+			continue
+		}
+		if failures++; err == nil {
+			failures = 0
+		}
+		next.Reset(r.schedule(maxAge, failures))
+	}
+}
+
+// nextFlight waits for the next load, nil when the source was closed, and
+// reports whether it comes by itself.
+func (r *RemoteKeys) nextFlight(tick <-chan time.Time) (f *flight, own bool) {
+	for {
+		select {
+		case <-r.ctx.Done():
+			return nil, false
+		case <-r.asked:
+		case <-tick:
+			own = true
+		}
+		r.mu.Lock()
+		f = r.flight
+		if f == nil && own && !r.closed {
+			f = r.begin()
+		}
+		r.mu.Unlock()
+		if f != nil || own {
+			return f, own
+		}
+	}
+}
+
+// schedule returns how long to wait for the next load. Jitter only shortens it,
+// since the refresh interval is a promise.
+func (r *RemoteKeys) schedule(maxAge time.Duration, failures int) time.Duration {
+	wait := r.cfg.RefreshInterval
+	if maxAge > 0 {
+		wait = min(wait, max(maxAge, time.Minute))
+	}
+	if failures > 0 {
+		wait = min(wait, lastRetry, firstRetry<<min(failures-1, 8))
+	}
+	wait -= rand.N(wait/10 + 1)
+	r.mu.Lock()
+	r.nextAt = time.Now().Add(wait)
+	r.mu.Unlock()
+	return wait
+}
+
+// load carries out one flight.
+func (r *RemoteKeys) load(f *flight, own bool) (maxAge time.Duration, err error) {
+	began := time.Now()
+	set, maxAge, doubt, err := r.fetch.load(r.ctx, own)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Loads++
+	r.stats.LastError = doubt
+	if err == nil {
+		r.good, r.goodAt = f.number, began
+		r.stats.LoadedAt, r.stats.Skipped = time.Now(), set.skipped
+		r.replace(set.keys)
+	} else {
+		r.stats.Failures++
+		r.stats.LastError = err
+	}
+	r.land(f)
+	return maxAge, err
+}
+
+// land ends a flight. It needs the lock.
+func (r *RemoteKeys) land(f *flight) {
+	r.flight = nil
+	close(f.done)
+}
+
+// abandon ends the flight that the end of the source has overtaken.
+func (r *RemoteKeys) abandon() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flight != nil {
+		r.land(r.flight)
+	}
+}
+
+// replace makes keys the ones that are believed, nil for none, and withdraws
+// those that are no longer among them. It needs the lock.
+func (r *RemoteKeys) replace(keys []*Key) {
+	old := r.set.Load()
+	if old == nil {
+		old = &keySet{}
+	}
+	if keys == nil {
+		r.good = 0
+		r.set.Store(nil)
+	} else {
+		set := &keySet{byID: make(map[string]*Key, len(keys)), loadedAt: time.Now()}
+		for _, k := range keys {
+			if o := old.byID[k.id]; o != nil && o.same(k) {
+				k = o
+			}
+			set.byID[k.id] = k
+		}
+		r.set.Store(set)
+	}
+	for id, o := range old.byID {
+		if r.known(id) != o {
+			o.withdraw()
+		}
+	}
+}
+
+// expire withdraws keys that have not been confirmed for too long.
+func (r *RemoteKeys) expire() {
+	for {
+		wait := r.cfg.MaxStale
+		r.mu.Lock()
+		if set := r.set.Load(); set != nil {
+			if wait = time.Until(set.loadedAt.Add(r.cfg.MaxStale)); wait <= 0 {
+				r.replace(nil)
+				wait = r.cfg.MaxStale
+			}
+		}
+		r.mu.Unlock()
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+
+	"github.com/authctx/authctx"
+)
+
+// RemoteKeys is the key set of one issuer, loaded over HTTP and kept up to date
+// in the background. It is a [KeySource] and safe for concurrent use.
+//
+// A key that is known is found without a lock, a clock or a wait, whatever the
+// provider is doing. For one that is not, requests share a single load, which
+// runs on nobody's context, and which requests can cause once per cool-down
+// however many they are; until such a load has ended the answer is
+// [authctx.Unavailable], and only then [authctx.UnknownKey].
+//
+// Nothing but a well-formed set with at least one usable key replaces the keys.
+// A key that is in the new set as it was in the old stays the same [Key]; one
+// that is not is withdrawn, and with it what it verified. Symmetric keys,
+// private keys, keys for encryption, weak keys, keys without an ID and keys
+// that share one are not used.
+type RemoteKeys struct {
+	cfg   RemoteKeysConfig
+	fetch fetcher
+	set   atomic.Pointer[keySet] // nil while there are no keys to believe
+
+	mu       sync.Mutex // never held during I/O
+	flight   *flight    // the load that is under way or asked for; nil when there is none
+	started  uint64     // loads begun
+	good     uint64     // number of the last load that brought keys; 0 when they are no longer believed
+	goodAt   time.Time  // when that load began
+	coolTill time.Time  // no request causes a load before
+	nextAt   time.Time  // when the next load begins by itself
+	seen     sightings
+	waiting  int
+	stats    RemoteKeysStats
+	closed   bool
+
+	keyfunc keyfunc.Keyfunc
+
+	asked  chan struct{} // holds one signal that flight was set by a request
+	ctx    context.Context
+	cancel context.CancelFunc
+	owned  sync.WaitGroup
+}
+
+// keySet is what lookups read. It is never changed.
+type keySet struct {
+	byID     map[string]*Key
+	loadedAt time.Time
+}
+
+// flight is one load of the keys, which any number of requests wait for.
+type flight struct {
+	number uint64
+	done   chan struct{} // closed at its end
+}
+
+// maxWaiting bounds the requests that a provider which hangs can hold up at the
+// same time.
+const maxWaiting = 1000
+
+// NewRemoteKeys returns the keys of cfg at once and loads them in the
+// background: a program whose provider is down starts, answers
+// [authctx.Unavailable], and recovers by itself. The error names everything
+// that is missing or contradictory in cfg. [RemoteKeys.Close] must be called in
+// the end.
+func NewRemoteKeys(cfg RemoteKeysConfig) (*RemoteKeys, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &RemoteKeys{cfg: cfg, fetch: newFetcher(cfg), asked: make(chan struct{}, 1)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	if r.keyfunc, err = newKeyfunc(r); err != nil {
+		r.cancel()
+		return nil, err
+	}
+	r.mu.Lock()
+	first := r.begin()
+	r.mu.Unlock()
+	r.owned.Go(func() { r.refresh(first) })
+	if cfg.MaxStale > 0 {
+		r.owned.Go(r.expire)
+	}
+	return r, nil
+}
+
+// LoadRemoteKeys is [NewRemoteKeys] for a program that must not start without
+// its keys: it waits for the first load, no longer than ctx, and fails if that
+// fails. ctx counts for nothing after that.
+func LoadRemoteKeys(ctx context.Context, cfg RemoteKeysConfig) (*RemoteKeys, error) {
+	r, err := NewRemoteKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if r.Ready(ctx) == nil {
+		return r, nil
+	}
+	err = r.Stats().LastError
+	if err == nil {
+		err = ctx.Err()
+	}
+	return nil, errors.Join(fmt.Errorf("jwtauth: loading remote keys: %w", err), r.Close())
+}
+
+// Key implements [KeySource]. A token that names no key finds none, since how
+// many keys a provider publishes is its own affair.
+func (r *RemoteKeys) Key(ctx context.Context, keyID string, algorithm Algorithm) (*Key, error) {
+	if k := r.known(keyID); k != nil {
+		return k, nil
+	}
+	switch {
+	case keyID == "":
+		return nil, errNoKeyID
+	case len(keyID) > maxKeyIDLength || algorithm.Symmetric():
+		return nil, errNoSuchKey // no set could bring it
+	}
+	return r.find(ctx, keyID)
+}
+
+// Ready returns nil when there are keys, and otherwise [authctx.Unavailable]
+// with the reason. It waits for a load that is under way, no longer than ctx,
+// and starts none.
+func (r *RemoteKeys) Ready(ctx context.Context) error {
+	r.mu.Lock()
+	f := r.flight
+	r.mu.Unlock()
+	if f != nil && r.set.Load() == nil {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+		}
+	}
+	if r.set.Load() != nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unavailable(errNoKeys)
+}
+
+// RemoteKeysStats is what a health endpoint wants to know.
+type RemoteKeysStats struct {
+	// Keys is how many keys are believed now.
+	Keys int
+	// Skipped says why keys of the last set could not be used. The slice is
+	// only read.
+	Skipped []error
+	// LoadedAt is when the keys were last loaded, zero before the first time,
+	// and Age how long ago that was.
+	LoadedAt time.Time
+	Age      time.Duration
+	// LastError is why the last load failed or what was wrong with it; nil
+	// when all went well.
+	LastError error
+	// Loads counts the loads that ended, Failures those that brought nothing.
+	Loads, Failures uint64
+}
+
+// Stats returns the state of the keys.
+func (r *RemoteKeys) Stats() RemoteKeysStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	if set := r.set.Load(); set != nil {
+		s.Keys = len(set.byID)
+	}
+	if !s.LoadedAt.IsZero() {
+		s.Age = time.Since(s.LoadedAt)
+	}
+	return s
+}
+
+// Close ends the background work and waits for it. Keys that nobody keeps up to
+// date any more are not believed: they are withdrawn, and the source answers
+// [authctx.Unavailable]. So close it after the servers that use it. It returns
+// nil, and may be called again.
+func (r *RemoteKeys) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.cancel()
+	r.owned.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.replace(nil)
+	r.fetch.close()
+	return nil
+}
+
+var (
+	errNoKeys    = errors.New("the keys have not been loaded")
+	errClosed    = errors.New("the key source is closed")
+	errCoolDown  = errors.New("the key is not known, and it is too early to look for it")
+	errHeldUp    = errors.New("too many requests wait for keys")
+	errSlowKeys  = errors.New("the keys took too long to load")
+	errNotWaited = errors.New("the request ended before the keys were loaded")
+)
+
+// unavailable needs the lock.
+func (r *RemoteKeys) unavailable(cause error) error {
+	if r.closed {
+		return &authctx.Error{Reason: authctx.Unavailable, Cause: errClosed}
+	}
+	if r.stats.LastError != nil {
+		cause = fmt.Errorf("%w: %w", cause, r.stats.LastError)
+	}
+	again := r.coolTill
+	if !r.nextAt.IsZero() && (r.nextAt.Before(again) || !time.Now().Before(again)) {
+		again = r.nextAt
+	}
+	return &authctx.Error{
+		Reason:     authctx.Unavailable,
+		Cause:      cause,
+		RetryAfter: max(time.Until(again), time.Second),
+	}
+}

@@ -1,0 +1,525 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func TestRule1_RemoteKeysSayEverythingThatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  jwtauth.RemoteKeysConfig
+		want []string
+	}{
+		"nothing":   {jwtauth.RemoteKeysConfig{}, []string{"one of Issuer and JWKSURL"}},
+		"both":      {jwtauth.RemoteKeysConfig{Issuer: "https://a.example", JWKSURL: jwksURL}, []string{"exclude"}},
+		"http":      {jwtauth.RemoteKeysConfig{JWKSURL: "http://a.example/jwks"}, []string{"JWKSURL", "not https"}},
+		"http, in":  {jwtauth.RemoteKeysConfig{Issuer: "http://10.0.0.1"}, []string{"Issuer", "not https"}},
+		"file":      {jwtauth.RemoteKeysConfig{JWKSURL: "file:///etc/passwd"}, []string{"JWKSURL"}},
+		"relative":  {jwtauth.RemoteKeysConfig{JWKSURL: "/jwks"}, []string{"JWKSURL"}},
+		"garbage":   {jwtauth.RemoteKeysConfig{JWKSURL: "https://\x7f"}, []string{"JWKSURL", "not a URL"}},
+		"user":      {jwtauth.RemoteKeysConfig{JWKSURL: "https://u:secret@a.example/"}, []string{"user name"}},
+		"fragment":  {jwtauth.RemoteKeysConfig{JWKSURL: "https://a.example/#"}, []string{"fragment"}},
+		"query":     {jwtauth.RemoteKeysConfig{Issuer: "https://a.example?x"}, []string{"query"}},
+		"lone":      {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MetadataIssuer: "x"}, []string{"MetadataIssuer needs Issuer"}},
+		"durations": {jwtauth.RemoteKeysConfig{RefreshInterval: -1, CoolDown: -1, Timeout: -1, MaxStale: -1, MaxKeys: -1}, []string{"Issuer", "RefreshInterval", "CoolDown", "Timeout", "MaxStale", "MaxKeys"}},
+		"too often": {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, RefreshInterval: 1}, []string{"RefreshInterval"}},
+		"too stale": {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MaxStale: time.Minute}, []string{"MaxStale"}},
+	} {
+		keys, err := jwtauth.NewRemoteKeys(c.cfg)
+		if err == nil {
+			keys.Close()
+			t.Errorf("%s: taken", name)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v does not say %q", name, err, want)
+			}
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRemoteKeysAreFoundByTheirIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(jwks(jwk("rsa", &keysRSA().PublicKey, map[string]any{"alg": "RS256", "use": "sig"}), jwk("ec", &keysP384().PublicKey), jwk("ed", edKey(1))))
+		keys := keysFrom(t, s)
+		for id, want := range map[string]jwtauth.Algorithm{"rsa": jwtauth.RS256, "ec": jwtauth.ES384, "ed": jwtauth.EdDSA} {
+			key, err := keys.Key(t.Context(), id, want)
+			if err != nil || key.ID() != id || key.Algorithm() != want {
+				t.Errorf("%s: got %v, %v", id, key, err)
+			}
+		}
+		if s.fetches() != 1 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+		st := keys.Stats()
+		if st.Keys != 3 || st.Loads != 1 || st.Failures != 0 || st.LastError != nil || len(st.Skipped) != 0 || st.Age != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestRule4_AKnownKeyIsFoundWhileALoadHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		s.change(func(s *keyServer) { s.hang = make(chan struct{}) })
+		go find(keys, "unknown")
+		synctest.Wait()
+		if s.fetches() != 2 {
+			t.Fatal("no load hangs")
+		}
+		before := time.Now()
+		for range 10_000 {
+			wantFind(t, keys, "k1", "found")
+		}
+		if allocs := testing.AllocsPerRun(100, func() { find(keys, "k1") }); allocs != 0 {
+			t.Errorf("%v allocations", allocs)
+		}
+		if time.Since(before) != 0 {
+			t.Errorf("it took %v", time.Since(before))
+		}
+		keys.WhileLocked(func() { wantFind(t, keys, "k1", "found") })
+	})
+}
+
+func TestRule4_NoRequestWaitsBeyondItsDeadlineOrTheBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.hang = make(chan struct{})
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.Timeout = 3 * time.Second })
+		for _, c := range []struct{ deadline, want time.Duration }{
+			{50 * time.Millisecond, 50 * time.Millisecond},
+			{time.Hour, 3 * time.Second},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
+			before := time.Now()
+			key, err := keys.Key(ctx, "k1", jwtauth.EdDSA)
+			if got := outcome(key, err); got != "unavailable" {
+				t.Errorf("got %s", got)
+			}
+			if waited := time.Since(before); waited > c.want {
+				t.Errorf("waited %v, want at most %v", waited, c.want)
+			}
+			if e, ok := errors.AsType[*authctx.Error](err); !ok || e.RetryAfter < time.Second {
+				t.Errorf("no RetryAfter: %v", err)
+			}
+			cancel()
+		}
+	})
+}
+
+func TestRule4_OneMoreWaiterThanTheBoundIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.hang = make(chan struct{})
+		keys := keysFrom(t, s)
+		var refused, found atomic.Int32
+		var all sync.WaitGroup
+		before := time.Now()
+		for range 1500 {
+			all.Go(func() {
+				switch got := find(keys, "k1"); {
+				case got == "found":
+					found.Add(1)
+				case got == "unavailable" && time.Since(before) == 0:
+					refused.Add(1)
+				default:
+					t.Error(got)
+				}
+			})
+		}
+		synctest.Wait()
+		time.Sleep(time.Second)
+		close(s.hang)
+		all.Wait()
+		if found.Load() != 1000 || refused.Load() != 500 {
+			t.Errorf("%d found, %d refused", found.Load(), refused.Load())
+		}
+	})
+}
+
+func TestRule4_RotationUnder200ConcurrentRequestsLosesNoneAndCostsAtMost2Fetches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		for round := range 5 {
+			n := round + 2
+			s.serve(edSet(n-1, n))
+			before := s.fetches()
+			s.change(func(s *keyServer) { s.hang = make(chan struct{}) })
+			var all sync.WaitGroup
+			for range 200 {
+				all.Go(func() { wantFind(t, keys, fmt.Sprintf("k%d", n), "found") })
+			}
+			synctest.Wait()
+			s.change(func(s *keyServer) { close(s.hang); s.hang = nil })
+			all.Wait()
+			if got := s.fetches() - before; got > 2 {
+				t.Errorf("rotation %d cost %d fetches", round, got)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// The load that is under way when the first new token comes began before the
+// rotation, so that it cannot bring the key; a second one does.
+func TestRule4_RotationDuringABackgroundLoadLosesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		release := make(chan struct{})
+		s.hang = release
+		keys := keysFrom(t, s)
+		synctest.Wait() // the answer, without the key, is on its way
+		s.change(func(s *keyServer) { s.bodies[""], s.hang = edSet(1, 2), nil })
+		var all sync.WaitGroup
+		for range 200 {
+			all.Go(func() { wantFind(t, keys, "k2", "found") })
+		}
+		synctest.Wait()
+		close(release)
+		all.Wait()
+		if s.fetches() != 2 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+	})
+}
+
+func TestRule4_TenThousandRandomKeyIDsCostOneFetchPerCoolDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 24 * time.Hour })
+		wantFind(t, keys, "k1", "found")
+		const flood, period = 10_000, 40 * time.Second
+		var all sync.WaitGroup
+		for i := range flood {
+			all.Go(func() {
+				time.Sleep(period / flood * time.Duration(i))
+				if got := find(keys, fmt.Sprintf("random%d", i)); got == "found" {
+					t.Error(got)
+				}
+				wantFind(t, keys, "k1", "found")
+			})
+		}
+		all.Wait()
+		if got, most := s.fetches()-1, int(period/(10*time.Second)); got < 1 || got > most {
+			t.Errorf("%d fetches in %v, want at most %d", got, period, most)
+		}
+		if n := keys.Sightings(); n > 2000 {
+			t.Errorf("%d invented keys are remembered", n)
+		}
+	})
+}
+
+func TestRule4_AnAttackerWhoDisconnectsMidFetchChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		s.serve(edSet(1, 2))
+		hang := make(chan struct{})
+		s.change(func(s *keyServer) { s.hang = hang })
+		ctx, disconnect := context.WithCancel(t.Context())
+		done := make(chan string)
+		go func() { done <- outcome(keys.Key(ctx, "forged", jwtauth.EdDSA)) }()
+		synctest.Wait()
+		disconnect()
+		if got := <-done; got != "unavailable" {
+			t.Errorf("the attacker got %s", got)
+		}
+		go func() { done <- find(keys, "k2") }()
+		synctest.Wait()
+		close(hang)
+		if got := <-done; got != "found" {
+			t.Errorf("the client got %s", got)
+		}
+		if s.fetches() != 2 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+	})
+}
+
+func TestRule4_AProviderDownForADayFailsNoRequestWhoseKeyIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1, 2))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		first, _ := keys.Key(t.Context(), "k1", jwtauth.EdDSA)
+		s.change(func(s *keyServer) { s.down = true })
+		for range 24 * 60 {
+			time.Sleep(time.Minute)
+			wantFind(t, keys, "k1", "found")
+			wantFind(t, keys, "k2", "found")
+		}
+		if first.Withdrawn() {
+			t.Error("the key was withdrawn")
+		}
+		wantFind(t, keys, "k3", "unavailable")
+		st := keys.Stats()
+		if st.LastError == nil || st.Age < 24*time.Hour || st.Failures == 0 || st.Keys != 2 {
+			t.Errorf("%+v", st)
+		}
+		s.change(func(s *keyServer) { s.down = false })
+		time.Sleep(30 * time.Second)
+		if st := keys.Stats(); st.LastError != nil || st.Age > 30*time.Second {
+			t.Errorf("not recovered: %+v", st)
+		}
+	})
+}
+
+func TestRule4_ARemovedKeyStopsVerifyingWithinTheRefreshInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1, 2))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute })
+		removed := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		stays := must(keys.Key(t.Context(), "k2", jwtauth.EdDSA))
+		for range 20 { // at every point of the schedule
+			time.Sleep(7 * time.Minute)
+			if removed.Withdrawn() || stays.Withdrawn() {
+				t.Fatal("withdrawn while it was published")
+			}
+		}
+		s.serve(edSet(2))
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if !removed.Withdrawn() {
+			t.Error("what it verified still counts")
+		}
+		if stays.Withdrawn() {
+			t.Error("the other key went with it")
+		}
+		wantFind(t, keys, "k1", "unknown_key")
+		if again := must(keys.Key(t.Context(), "k2", jwtauth.EdDSA)); again != stays {
+			t.Error("a key that stayed is another Key now")
+		}
+	})
+}
+
+func TestAKeyWhoseMaterialChangesUnderTheSameIDIsWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(jwks(jwk("k", edKey(1))))
+		keys := keysFrom(t, s)
+		before := must(keys.Key(t.Context(), "k", jwtauth.EdDSA))
+		s.serve(jwks(jwk("k", edKey(2))))
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		after := must(keys.Key(t.Context(), "k", jwtauth.EdDSA))
+		if !before.Withdrawn() || after == before || after.Withdrawn() {
+			t.Errorf("before withdrawn: %v, same: %v", before.Withdrawn(), after == before)
+		}
+	})
+}
+
+func TestRule4_CannotCheckIsNeverInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+
+		wantFind(t, keys, "a", "unknown_key") // a fetch that began later did not bring it
+		wantFind(t, keys, "a", "unknown_key")
+		wantFind(t, keys, "b", "unavailable") // first seen within the cool-down
+		_, err := keys.Key(t.Context(), "b", jwtauth.EdDSA)
+		if e, ok := errors.AsType[*authctx.Error](err); !ok || e.RetryAfter != 10*time.Second {
+			t.Errorf("RetryAfter of %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		wantFind(t, keys, "c", "unknown_key") // this one's fetch speaks for b too
+		wantFind(t, keys, "b", "unknown_key")
+		if s.fetches() != 3 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+
+		time.Sleep(10 * time.Second)
+		s.change(func(s *keyServer) { s.down = true })
+		wantFind(t, keys, "d", "unavailable") // the fetch failed
+		wantFind(t, keys, "d", "unavailable")
+		s.change(func(s *keyServer) { s.down = false })
+		s.serve(edSet(1, 4))
+		time.Sleep(10 * time.Second)
+		wantFind(t, keys, "k4", "found")
+	})
+}
+
+func TestAKeyThatAppearsAfterItWasAbsentIsFoundAfterTheCoolDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "k2", "unknown_key") // signed before it was published, or forged
+		s.serve(edSet(1, 2))
+		time.Sleep(10 * time.Second)
+		wantFind(t, keys, "k2", "found")
+	})
+}
+
+func TestForcedLoadsTellCachesToAskTheProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "k2", "unknown_key")
+		for i, want := range []string{"", "no-cache"} {
+			if got := s.requests[i].Header.Get("Cache-Control"); got != want {
+				t.Errorf("fetch %d has Cache-Control %q, want %q", i, got, want)
+			}
+		}
+	})
+}
+
+func TestTokensThatCannotBeTheProvidersCauseNoFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "", "unknown_key")
+		wantFind(t, keys, strings.Repeat("k", 257), "unknown_key")
+		if got := outcome(keys.Key(t.Context(), "k2", jwtauth.HS256)); got != "unknown_key" {
+			t.Errorf("HMAC: %s", got)
+		}
+		if s.fetches() != 1 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+	})
+}
+
+func TestMaxStaleWithdrawsKeysThatNobodyConfirms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour })
+		key := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		time.Sleep(24 * time.Hour) // while the provider answers nothing ages
+		if key.Withdrawn() {
+			t.Fatal("withdrawn although confirmed")
+		}
+		confirmed := keys.Stats().LoadedAt
+		s.change(func(s *keyServer) { s.down = true })
+		time.Sleep(time.Until(confirmed.Add(time.Hour - time.Second)))
+		wantFind(t, keys, "k1", "found")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !key.Withdrawn() {
+			t.Error("not withdrawn")
+		}
+		wantFind(t, keys, "k1", "unavailable")
+		if keys.Ready(t.Context()) == nil {
+			t.Error("ready without keys")
+		}
+		s.change(func(s *keyServer) { s.down = false })
+		time.Sleep(30 * time.Second)
+		wantFind(t, keys, "k1", "found")
+	})
+}
+
+func TestClosedKeysAreNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		key := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		s.change(func(s *keyServer) { s.hang = make(chan struct{}) })
+		waiting := make(chan string)
+		go func() { waiting <- find(keys, "k2") }()
+		synctest.Wait()
+		keys.Close()
+		if got := <-waiting; got != "unavailable" {
+			t.Errorf("who waited got %s", got)
+		}
+		if !key.Withdrawn() {
+			t.Error("not withdrawn")
+		}
+		wantFind(t, keys, "k1", "unavailable")
+		wantFind(t, keys, "k2", "unavailable")
+		if err := keys.Close(); err != nil || s.fetches() != 2 {
+			t.Errorf("%v, %d fetches", err, s.fetches())
+		}
+		// That no goroutine is left is for the bubble to check.
+	})
+}
+
+func TestRefreshFollowsTheProvidersMaxAgeWithinBounds(t *testing.T) {
+	for _, c := range []struct {
+		name, cacheControl, age string
+		want                    time.Duration
+	}{
+		{"nothing said", "", "", 15 * time.Minute},
+		{"shorter", "public, max-age=300", "", 5 * time.Minute},
+		{"quoted, other case", `Max-Age="300"`, "", 5 * time.Minute},
+		{"partly used up in a cache", "max-age=300", "100", 200 * time.Second},
+		{"longer than the interval", "max-age=86400", "", 15 * time.Minute},
+		{"too short", "max-age=1", "", time.Minute},
+		{"zero", "max-age=0", "", 15 * time.Minute},
+		{"negative", "max-age=-5", "", 15 * time.Minute},
+		{"beyond all numbers", "max-age=99999999999999999999", "", 15 * time.Minute},
+		{"negative age", "max-age=300", "-99999999", 5 * time.Minute},
+		{"no-cache wins", "max-age=300, no-cache", "", 15 * time.Minute},
+		{"no-store wins", "no-store, max-age=300", "", 15 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newKeyServer(edSet(1))
+				s.header = http.Header{"Cache-Control": {c.cacheControl}, "Age": {c.age}}
+				keys := keysFrom(t, s)
+				for s.fetches() < 50 {
+					time.Sleep(time.Minute)
+				}
+				keys.Close()
+				distinct := map[time.Duration]bool{}
+				for i := 1; i < len(s.times); i++ {
+					gap := s.times[i].Sub(s.times[i-1])
+					distinct[gap] = true
+					if gap > c.want || gap < c.want*9/10 {
+						t.Fatalf("%v between loads, want between 90%% and 100%% of %v", gap, c.want)
+					}
+				}
+				if len(distinct) < 10 {
+					t.Errorf("no jitter: %d different gaps", len(distinct))
+				}
+			})
+		})
+	}
+}
+
+func TestStrictStartFailsWhereLenientStartRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.down = true
+		cfg := jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, Transport: s}
+		if keys, err := jwtauth.LoadRemoteKeys(t.Context(), cfg); err == nil || keys != nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("strict: %v, %v", keys, err)
+		}
+		s.change(func(s *keyServer) { s.down, s.hang = false, make(chan struct{}) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := jwtauth.LoadRemoteKeys(ctx, cfg); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("strict, hanging: %v", err)
+		}
+		s.change(func(s *keyServer) { s.hang = nil })
+		ctx, cancel = context.WithCancel(t.Context())
+		keys, err := jwtauth.LoadRemoteKeys(ctx, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel() // counts for nothing any more
+		defer keys.Close()
+		wantFind(t, keys, "k1", "found")
+		s.serve(edSet(1, 2))
+		wantFind(t, keys, "k2", "found")
+	})
+}

@@ -1,0 +1,170 @@
+package jwtauth_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+const jwksURL = "https://issuer.example/jwks"
+
+// keyServer is a provider of keys with faults on demand. It is a transport, so
+// that it also works where time is not real.
+type keyServer struct {
+	mu       sync.Mutex
+	bodies   map[string]string // by URL; "" is for every other
+	status   int
+	header   http.Header
+	down     bool          // connections are refused
+	hang     chan struct{} // responses wait until it is closed
+	requests []*http.Request
+	times    []time.Time
+}
+
+func newKeyServer(set string) *keyServer {
+	return &keyServer{bodies: map[string]string{"": set}, status: http.StatusOK}
+}
+
+// change alters the server between two requests.
+func (s *keyServer) change(f func(s *keyServer)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s)
+}
+
+func (s *keyServer) serve(set string) { s.change(func(s *keyServer) { s.bodies[""] = set }) }
+
+func (s *keyServer) fetches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.requests)
+}
+
+func (s *keyServer) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	s.requests = append(s.requests, req)
+	s.times = append(s.times, time.Now())
+	down, hang := s.down, s.hang
+	body, ok := s.bodies[req.URL.String()]
+	if !ok {
+		body = s.bodies[""]
+	}
+	resp := &http.Response{
+		Request: req, StatusCode: s.status, Header: s.header.Clone(), ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(strings.NewReader(body)),
+	}
+	s.mu.Unlock()
+	if resp.Header == nil {
+		resp.Header = http.Header{}
+	}
+	if body == "404" {
+		resp.StatusCode = http.StatusNotFound
+	}
+	if down {
+		return nil, errors.New("connection refused")
+	}
+	if hang != nil {
+		select {
+		case <-hang:
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
+	}
+	return resp, nil
+}
+
+// keysFrom returns remote keys that load from s and are closed with the test.
+func keysFrom(t testing.TB, s *keyServer, change ...func(*jwtauth.RemoteKeysConfig)) *jwtauth.RemoteKeys {
+	t.Helper()
+	cfg := jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, Transport: s}
+	for _, f := range change {
+		f(&cfg)
+	}
+	keys, err := jwtauth.NewRemoteKeys(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keys.Close() })
+	return keys
+}
+
+// jwk writes a JSON Web Key by hand, with changes; nil removes a member.
+func jwk(id string, pub crypto.PublicKey, change ...map[string]any) string {
+	b64 := base64.RawURLEncoding.EncodeToString
+	m := map[string]any{"kid": id}
+	switch k := pub.(type) {
+	case *rsa.PublicKey:
+		m["kty"], m["n"], m["e"] = "RSA", b64(k.N.Bytes()), b64(big.NewInt(int64(k.E)).Bytes())
+	case *ecdsa.PublicKey:
+		point := must(k.Bytes())[1:]
+		m["kty"], m["crv"] = "EC", k.Curve.Params().Name
+		m["x"], m["y"] = b64(point[:len(point)/2]), b64(point[len(point)/2:])
+	case ed25519.PublicKey:
+		m["kty"], m["crv"], m["x"] = "OKP", "Ed25519", b64(k)
+	}
+	for _, c := range change {
+		for name, value := range c {
+			if m[name] = value; value == nil {
+				delete(m, name)
+			}
+		}
+	}
+	return string(must(json.Marshal(m)))
+}
+
+func jwks(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
+
+// edKey returns a different key for each number, cheaply.
+func edKey(n int) ed25519.PublicKey {
+	seed := bytes.Repeat([]byte{byte(n), byte(n >> 8)}, 16)
+	return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+}
+
+// edSet is a set of such keys, each with its number as its ID: "k1", "k2", …
+func edSet(numbers ...int) string {
+	var all []string
+	for _, n := range numbers {
+		all = append(all, jwk(fmt.Sprintf("k%d", n), edKey(n)))
+	}
+	return jwks(all...)
+}
+
+// find asks for a key and says what came of it: "found", or the reason.
+func find(keys jwtauth.KeySource, id string) string {
+	key, err := keys.Key(context.Background(), id, jwtauth.EdDSA)
+	return outcome(key, err)
+}
+
+func outcome(key *jwtauth.Key, err error) string {
+	switch {
+	case err == nil && key != nil:
+		return "found"
+	case key != nil || err == nil:
+		return fmt.Sprintf("both or neither: %v, %v", key, err)
+	}
+	return authctx.ReasonOf(err).String()
+}
+
+func wantFind(t testing.TB, keys jwtauth.KeySource, id, want string) {
+	t.Helper()
+	if got := find(keys, id); got != want {
+		t.Errorf("%s: got %s, want %s", id, got, want)
+	}
+}

@@ -1,0 +1,122 @@
+package jwtauth
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// find looks for a key that is not in the set.
+func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
+	r.mu.Lock()
+	since := r.seen.first(keyID, r.started)
+	key, f, err := r.await(keyID, since)
+	r.mu.Unlock()
+	if f == nil {
+		return key, err
+	}
+	timeout := time.NewTimer(r.cfg.Timeout)
+	defer timeout.Stop()
+	for {
+		var cause error
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			cause = errNotWaited
+		case <-timeout.C:
+			cause = errSlowKeys
+		}
+		r.mu.Lock()
+		r.waiting--
+		if cause != nil {
+			err = r.unavailable(cause)
+			r.mu.Unlock()
+			return nil, err
+		}
+		key, f, err = r.await(keyID, since)
+		r.mu.Unlock()
+		if f == nil {
+			return key, err
+		}
+	}
+}
+
+// await returns the load to wait for, and nil when key and err are the answer.
+// It needs the lock.
+//
+// since is the number of loads that had begun when the key was first asked for.
+// Only one that began later can prove that there is no such key: an earlier one
+// may have been answered just before the provider published it.
+func (r *RemoteKeys) await(keyID string, since uint64) (key *Key, f *flight, err error) {
+	if key = r.known(keyID); key != nil {
+		return key, nil, nil
+	}
+	now := time.Now()
+	absent := r.good > since
+	switch {
+	case r.closed:
+		return nil, nil, r.unavailable(errClosed)
+	case absent && now.Before(r.goodAt.Add(r.cfg.CoolDown)):
+		return nil, nil, errNoSuchKey
+	case r.flight == nil && now.Before(r.coolTill):
+		if absent {
+			return nil, nil, errNoSuchKey
+		}
+		return nil, nil, r.unavailable(errCoolDown)
+	case r.waiting >= maxWaiting:
+		return nil, nil, r.unavailable(errHeldUp)
+	case r.flight == nil:
+		r.coolTill = now.Add(r.cfg.CoolDown)
+		r.begin()
+		select {
+		case r.asked <- struct{}{}:
+		default: // a signal that nobody has taken yet will do
+		}
+	}
+	r.waiting++
+	return nil, r.flight, nil
+}
+
+// known reads the set as it is now.
+func (r *RemoteKeys) known(keyID string) *Key {
+	if set := r.set.Load(); set != nil {
+		return set.byID[keyID]
+	}
+	return nil
+}
+
+// begin makes a flight for the background to carry out. It needs the lock.
+func (r *RemoteKeys) begin() *flight {
+	r.started++
+	r.seen.turn()
+	r.flight = &flight{number: r.started, done: make(chan struct{})}
+	return r.flight
+}
+
+// sightings remembers how many loads had begun when an unknown key was first
+// asked for. It is bounded: what is not asked for while two loads begin is
+// forgotten, and when it is full it takes no more, so that a flood of invented
+// keys costs those who send it a "try again later" where "no" was due.
+type sightings struct {
+	current, previous map[string]uint64
+}
+
+const maxSightings = 1000
+
+func (s *sightings) first(keyID string, loads uint64) uint64 {
+	if n, ok := s.current[keyID]; ok {
+		return n
+	}
+	if n, ok := s.previous[keyID]; ok {
+		loads = n
+	}
+	if len(s.current) < maxSightings {
+		if s.current == nil {
+			s.current = map[string]uint64{}
+		}
+		s.current[strings.Clone(keyID)] = loads // keyID may be part of a large token
+	}
+	return loads
+}
+
+func (s *sightings) turn() { s.current, s.previous = nil, s.current }
