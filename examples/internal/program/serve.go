@@ -1,0 +1,82 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// grace is how long requests may go on after the program was told to stop.
+const grace = 3 * time.Second
+
+// Server is a server that [Serve] runs.
+type Server struct {
+	serve func() error
+	stop  func(ctx context.Context) // returns when everything ended, or was ended with ctx
+}
+
+// HTTP serves h on l: HTTP/1.1 and, with prior knowledge, HTTP/2 without TLS.
+// A slow or idle client is cut off; a response may stream for as long as it
+// likes.
+func HTTP(l net.Listener, h http.Handler) Server {
+	s := &http.Server{
+		Handler:           h,
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return Server{
+		serve: func() error { return s.Serve(l) },
+		stop: func(ctx context.Context) {
+			if s.Shutdown(ctx) != nil {
+				s.Close()
+			}
+		},
+	}
+}
+
+// GRPC serves s on l.
+func GRPC(l net.Listener, s *grpc.Server) Server {
+	return Server{
+		serve: func() error { return s.Serve(l) },
+		stop: func(ctx context.Context) {
+			defer context.AfterFunc(ctx, s.Stop)()
+			s.GracefulStop()
+		},
+	}
+}
+
+// Serve runs the servers until ctx ends or one of them fails, and then stops
+// them all. It returns when they have stopped.
+func Serve(ctx context.Context, servers ...Server) error {
+	failed := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { failed <- s.serve() }()
+	}
+	var err error
+	running := len(servers)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		running--
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	for _, s := range servers {
+		s.stop(ctx)
+	}
+	for range running {
+		<-failed
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

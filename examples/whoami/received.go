@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
+)
+
+// receivedKey is the context key of the names that came in.
+type receivedKey struct{}
+
+func withReceived(ctx context.Context, fields map[string][]string) context.Context {
+	var names []string
+	for name := range maps.Keys(fields) {
+		if !strings.HasPrefix(name, ":") { // HTTP/2 pseudo-header
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	slices.Sort(names)
+	return context.WithValue(ctx, receivedKey{}, slices.Compact(names))
+}
+
+// receivedNames returns the lower-case names of all fields that came in.
+func receivedNames(ctx context.Context) []string {
+	names, _ := ctx.Value(receivedKey{}).([]string)
+	return names
+}
+
+// recordReceived notes the names of the headers before next can strip any.
+func recordReceived(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(withReceived(r.Context(), r.Header)))
+	})
+}
+
+// receivedRecorder does the same for gRPC. A stats handler is asked before any
+// interceptor.
+type receivedRecorder struct{}
+
+func (receivedRecorder) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return withReceived(ctx, md)
+}
+
+func (receivedRecorder) HandleRPC(context.Context, stats.RPCStats) {}
+
+func (receivedRecorder) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+	return ctx
+}
+
+func (receivedRecorder) HandleConn(context.Context, stats.ConnStats) {}
