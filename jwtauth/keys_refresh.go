@@ -14,12 +14,12 @@ const (
 // overtake a later one. Loads that requests ask for do not move the schedule of
 // those that come by themselves: clients must not be able to cause more than
 // their one per cool-down.
-func (r *RemoteKeys) refresh(first *flight) {
+func (r *RemoteKeys) refresh(first *keyLoad) {
 	defer r.abandon()
 	next := time.NewTimer(time.Hour)
 	defer next.Stop()
 	failures := 0
-	for f, own := first, true; ; f, own = r.nextFlight(next.C) {
+	for f, own := first, true; ; f, own = r.nextLoad(next.C) {
 		if f == nil {
 			return
 		}
@@ -34,9 +34,9 @@ func (r *RemoteKeys) refresh(first *flight) {
 	}
 }
 
-// nextFlight waits for the next load, nil when the source was closed, and
+// nextLoad waits for the next load, nil when the source was closed, and
 // reports whether it comes by itself.
-func (r *RemoteKeys) nextFlight(tick <-chan time.Time) (f *flight, own bool) {
+func (r *RemoteKeys) nextLoad(tick <-chan time.Time) (f *keyLoad, own bool) {
 	for {
 		select {
 		case <-r.ctx.Done():
@@ -46,7 +46,7 @@ func (r *RemoteKeys) nextFlight(tick <-chan time.Time) (f *flight, own bool) {
 			own = true
 		}
 		r.mu.Lock()
-		f = r.flight
+		f = r.pending
 		if f == nil && own && !r.closed {
 			f = r.begin()
 		}
@@ -74,8 +74,8 @@ func (r *RemoteKeys) schedule(maxAge time.Duration, failures int) time.Duration 
 	return wait
 }
 
-// load carries out one flight.
-func (r *RemoteKeys) load(f *flight, own bool) (maxAge time.Duration, err error) {
+// load carries out one load and takes over what it brings.
+func (r *RemoteKeys) load(f *keyLoad, own bool) (maxAge time.Duration, err error) {
 	began := time.Now()
 	set, maxAge, doubt, err := r.fetch.load(r.ctx, own)
 	r.mu.Lock()
@@ -94,18 +94,18 @@ func (r *RemoteKeys) load(f *flight, own bool) (maxAge time.Duration, err error)
 	return maxAge, err
 }
 
-// land ends a flight. It needs the lock.
-func (r *RemoteKeys) land(f *flight) {
-	r.flight = nil
+// land ends a load. It needs the lock.
+func (r *RemoteKeys) land(f *keyLoad) {
+	r.pending = nil
 	close(f.done)
 }
 
-// abandon ends the flight that the end of the source has overtaken.
+// abandon ends the load that the end of the source has overtaken.
 func (r *RemoteKeys) abandon() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.flight != nil {
-		r.land(r.flight)
+	if r.pending != nil {
+		r.land(r.pending)
 	}
 }
 

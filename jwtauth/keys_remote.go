@@ -33,7 +33,7 @@ type RemoteKeys struct {
 	set   atomic.Pointer[keySet] // nil while there are no keys to believe
 
 	mu       sync.Mutex // never held during I/O
-	flight   *flight    // the load that is under way or asked for; nil when there is none
+	pending  *keyLoad   // the load that is under way or asked for; nil when there is none
 	started  uint64     // loads begun
 	good     uint64     // number of the last load that brought keys; 0 when they are no longer believed
 	goodAt   time.Time  // when that load began
@@ -46,7 +46,7 @@ type RemoteKeys struct {
 
 	keyfunc keyfunc.Keyfunc
 
-	asked  chan struct{} // holds one signal that flight was set by a request
+	asked  chan struct{} // holds one signal that pending was set by a request
 	ctx    context.Context
 	cancel context.CancelFunc
 	owned  sync.WaitGroup
@@ -58,8 +58,8 @@ type keySet struct {
 	loadedAt time.Time
 }
 
-// flight is one load of the keys, which any number of requests wait for.
-type flight struct {
+// keyLoad is one load of the keys, which any number of requests wait for.
+type keyLoad struct {
 	number uint64
 	done   chan struct{} // closed at its end
 }
@@ -132,7 +132,7 @@ func (r *RemoteKeys) Key(ctx context.Context, keyID string, algorithm Algorithm)
 // and starts none.
 func (r *RemoteKeys) Ready(ctx context.Context) error {
 	r.mu.Lock()
-	f := r.flight
+	f := r.pending
 	r.mu.Unlock()
 	if f != nil && r.set.Load() == nil {
 		select {

@@ -47,7 +47,7 @@ func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 // since is the number of loads that had begun when the key was first asked for.
 // Only one that began later can prove that there is no such key: an earlier one
 // may have been answered just before the provider published it.
-func (r *RemoteKeys) await(keyID string, since uint64) (key *Key, f *flight, err error) {
+func (r *RemoteKeys) await(keyID string, since uint64) (key *Key, f *keyLoad, err error) {
 	if key = r.known(keyID); key != nil {
 		return key, nil, nil
 	}
@@ -58,14 +58,14 @@ func (r *RemoteKeys) await(keyID string, since uint64) (key *Key, f *flight, err
 		return nil, nil, r.unavailable(errClosed)
 	case absent && now.Before(r.goodAt.Add(r.cfg.CoolDown)):
 		return nil, nil, errNoSuchKey
-	case r.flight == nil && now.Before(r.coolTill):
+	case r.pending == nil && now.Before(r.coolTill):
 		if absent {
 			return nil, nil, errNoSuchKey
 		}
 		return nil, nil, r.unavailable(errCoolDown)
 	case r.waiting >= maxWaiting:
 		return nil, nil, r.unavailable(errHeldUp)
-	case r.flight == nil:
+	case r.pending == nil:
 		r.coolTill = now.Add(r.cfg.CoolDown)
 		r.begin()
 		select {
@@ -74,7 +74,7 @@ func (r *RemoteKeys) await(keyID string, since uint64) (key *Key, f *flight, err
 		}
 	}
 	r.waiting++
-	return nil, r.flight, nil
+	return nil, r.pending, nil
 }
 
 // known reads the set as it is now.
@@ -85,12 +85,12 @@ func (r *RemoteKeys) known(keyID string) *Key {
 	return nil
 }
 
-// begin makes a flight for the background to carry out. It needs the lock.
-func (r *RemoteKeys) begin() *flight {
+// begin makes a load for the background to carry out. It needs the lock.
+func (r *RemoteKeys) begin() *keyLoad {
 	r.started++
 	r.seen.turn()
-	r.flight = &flight{number: r.started, done: make(chan struct{})}
-	return r.flight
+	r.pending = &keyLoad{number: r.started, done: make(chan struct{})}
+	return r.pending
 }
 
 // sightings remembers how many loads had begun when an unknown key was first
