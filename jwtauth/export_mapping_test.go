@@ -1,0 +1,15 @@
+package jwtauth
+
+import (
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// ReadClaims lets tests of behaviour map claims that no token carries.
+func ReadClaims(m *ClaimMapping, claims string) (authctx.Attributes, error) {
+	var doc strictjson.Doc
+	if err := strictjson.NewParser(strictjson.Config{Known: m.names()}).Parse(&doc, claims); err != nil {
+		return authctx.Attributes{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: err}
+	}
+	return m.attributes(&doc)
+}

@@ -1,0 +1,286 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"unicode/utf8"
+)
+
+// ClaimMapping says how the claims of a verified token become a principal. It
+// is immutable, so that verifiers may share it.
+//
+// The functions named after a provider, such as [KeycloakClaims], return ready
+// ones; [ClaimMapping.Config] lets one be changed:
+//
+//	cfg := jwtauth.KeycloakClaims("orders-api").Config()
+//	cfg.Tenant = []jwtauth.ClaimSource{jwtauth.Claim("organization_id")}
+//	mapping, err := jwtauth.NewClaimMapping(cfg)
+//
+// A claim that is null or empty counts as absent. A claim of another JSON type
+// than is asked for makes the token invalid: what a caller may do must not
+// depend on what could not be read.
+type ClaimMapping struct {
+	cfg ClaimMappingConfig
+}
+
+// ClaimMappingConfig is the mutable twin of [ClaimMapping]. A field that is nil
+// is read from where RFC 9068 and OpenID Connect put it; one that is empty but
+// not nil is read from nowhere.
+//
+// "iat", "auth_time" and the actors in "act" (RFC 8693 section 4.1; an actor
+// without an issuer has the token's) are always read.
+type ClaimMappingConfig struct {
+	// Subject and the other texts are taken from the first source that is
+	// present. A token without a subject is refused.
+	Subject   []ClaimSource // sub
+	Name      []ClaimSource // name, preferred_username
+	Email     []ClaimSource // email
+	Tenant    []ClaimSource // tenant
+	ClientID  []ClaimSource // client_id, azp, cid
+	SessionID []ClaimSource // sid
+	TokenID   []ClaimSource // jti
+	ACR       []ClaimSource // acr
+
+	// Roles and the other lists are merged from all sources, in order and each
+	// value once.
+	AMR         []ClaimSource // amr, of strings or of objects with "method"
+	Roles       []ClaimSource // roles
+	Permissions []ClaimSource // permissions, entitlements
+	Scopes      []ClaimSource // scope, scp; strings split at spaces, never at commas
+	Groups      []ClaimSource // groups
+
+	// Extra are further lists by their key in the principal. Unlike the claims
+	// themselves they travel with it. Numbers and booleans count as their text.
+	Extra map[string][]ClaimSource
+
+	// GroupsIncomplete are signs that the issuer left groups out; any suffices.
+	GroupsIncomplete []ClaimTest
+	// Service are signs that the caller is a program; any suffices. A subject
+	// that is its own client is one too (RFC 9068 section 5).
+	Service []ClaimTest
+	// Require must all hold, or the token is one of another kind.
+	Require []ClaimTest
+
+	// SPIFFE takes the issuer from the subject, which must be a SPIFFE ID: the
+	// trust domain, as "spiffe://example.org". "iss", which SPIFFE leaves
+	// optional, is then ignored.
+	SPIFFE bool
+}
+
+// ClaimSource is a place in the claims and how to read what is there.
+type ClaimSource struct {
+	// Path leads through objects, one member name each: a name may hold dots,
+	// slashes and colons.
+	Path []string
+	// Form says how a list is written. Texts have the zero form only.
+	Form ClaimForm
+	// Member is what counts of an object in an array; "value" when empty (RFC
+	// 7643 section 2.4).
+	Member string
+	// TrimPrefix is taken off values that start with it; then AddPrefix is put
+	// in front of every value.
+	TrimPrefix, AddPrefix string
+}
+
+// Claim returns the source at that path in its zero form.
+func Claim(path ...string) ClaimSource { return ClaimSource{Path: path} }
+
+// ClaimForm is a way to write a list.
+type ClaimForm uint8
+
+const (
+	// ClaimValues: an array, of strings or of objects; or one value as a string.
+	ClaimValues ClaimForm = iota
+	// ClaimWords: an array, or a string that spaces divide.
+	ClaimWords
+	// ClaimCommaList: an array, or a string that commas divide.
+	ClaimCommaList
+	// ClaimKeys: the member names of an object, or of the objects in an array.
+	ClaimKeys
+	// ClaimClerkPermissions: the permissions in the organization claim of Clerk's
+	// second version, where bit masks spread "per" over the features in "fea".
+	ClaimClerkPermissions
+
+	claimFormEnd
+)
+
+// ClaimTest asks something of one claim. Exactly one of Values and Present is
+// set.
+type ClaimTest struct {
+	Path []string
+	// Values: the claim is one of these strings or an array that holds one;
+	// "true" and "false" stand for the booleans too.
+	Values []string
+	// Present: the claim is there and not null.
+	Present bool
+}
+
+// NewClaimMapping returns the mapping that cfg describes. It copies what cfg
+// holds. The error names every field that cannot be meant.
+func NewClaimMapping(cfg ClaimMappingConfig) (*ClaimMapping, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return newClaimMapping(cfg), nil
+}
+
+func newClaimMapping(cfg ClaimMappingConfig) *ClaimMapping {
+	cfg = cfg.clone()
+	defaults := rfc9068Config()
+	def := maps.Collect(defaults.sources)
+	for name, sources := range cfg.sources {
+		if *sources == nil {
+			*sources = *def[name]
+		}
+	}
+	return &ClaimMapping{cfg: cfg}
+}
+
+// Config returns a deep copy of what m was made of, defaults filled in.
+func (m *ClaimMapping) Config() ClaimMappingConfig { return m.cfg.clone() }
+
+// rfc9068Config names the claims of RFC 7519, RFC 9068 and OpenID Connect, and
+// what providers write instead of some.
+func rfc9068Config() ClaimMappingConfig {
+	return ClaimMappingConfig{
+		Subject:     []ClaimSource{Claim("sub")},
+		Name:        []ClaimSource{Claim("name"), Claim("preferred_username")},
+		Email:       []ClaimSource{Claim("email")},
+		Tenant:      []ClaimSource{Claim("tenant")},
+		ClientID:    []ClaimSource{Claim("client_id"), Claim("azp"), Claim("cid")},
+		SessionID:   []ClaimSource{Claim("sid")},
+		TokenID:     []ClaimSource{Claim("jti")},
+		ACR:         []ClaimSource{Claim("acr")},
+		AMR:         []ClaimSource{{Path: []string{"amr"}, Member: "method"}},
+		Roles:       []ClaimSource{Claim("roles")},
+		Permissions: []ClaimSource{Claim("permissions"), Claim("entitlements")},
+		Scopes:      []ClaimSource{{Path: []string{"scope"}, Form: ClaimWords}, {Path: []string{"scp"}, Form: ClaimWords}},
+		Groups:      []ClaimSource{Claim("groups")},
+	}
+}
+
+// texts yields the sources of every single-valued attribute.
+func (c *ClaimMappingConfig) texts(yield func(string, *[]ClaimSource) bool) {
+	_ = yield("Subject", &c.Subject) && yield("Name", &c.Name) && yield("Email", &c.Email) &&
+		yield("Tenant", &c.Tenant) && yield("ClientID", &c.ClientID) && yield("SessionID", &c.SessionID) &&
+		yield("TokenID", &c.TokenID) && yield("ACR", &c.ACR)
+}
+
+// lists yields the sources of every list attribute except Extra.
+func (c *ClaimMappingConfig) lists(yield func(string, *[]ClaimSource) bool) {
+	_ = yield("AMR", &c.AMR) && yield("Roles", &c.Roles) && yield("Permissions", &c.Permissions) &&
+		yield("Scopes", &c.Scopes) && yield("Groups", &c.Groups)
+}
+
+// sources yields what texts and lists do.
+func (c *ClaimMappingConfig) sources(yield func(string, *[]ClaimSource) bool) {
+	on := true
+	for _, part := range []func(func(string, *[]ClaimSource) bool){c.texts, c.lists} {
+		for name, s := range part {
+			if on = on && yield(name, s); !on {
+				return
+			}
+		}
+	}
+}
+
+// tests yields every list of tests.
+func (c *ClaimMappingConfig) tests(yield func(string, *[]ClaimTest) bool) {
+	_ = yield("GroupsIncomplete", &c.GroupsIncomplete) && yield("Service", &c.Service) && yield("Require", &c.Require)
+}
+
+func (c ClaimMappingConfig) clone() ClaimMappingConfig {
+	for _, sources := range c.sources {
+		*sources = cloneSources(*sources)
+	}
+	if c.Extra != nil {
+		extra := make(map[string][]ClaimSource, len(c.Extra))
+		for key, sources := range c.Extra {
+			extra[key] = cloneSources(sources)
+		}
+		c.Extra = extra
+	}
+	for _, tests := range c.tests {
+		*tests = slices.Clone(*tests)
+		for i, t := range *tests {
+			(*tests)[i].Path, (*tests)[i].Values = slices.Clone(t.Path), slices.Clone(t.Values)
+		}
+	}
+	return c
+}
+
+// cloneSources keeps nil and empty apart, which mean different things.
+func cloneSources(sources []ClaimSource) []ClaimSource {
+	sources = slices.Clone(sources)
+	for i := range sources {
+		sources[i].Path = slices.Clone(sources[i].Path)
+	}
+	return sources
+}
+
+// validate reports everything that is wrong, by field.
+func (c *ClaimMappingConfig) validate() error {
+	var errs []error
+	note := func(field string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("jwtauth: %s %w", field, err))
+		}
+	}
+	if c.Subject != nil && len(c.Subject) == 0 {
+		note("Subject", errors.New("needs a source"))
+	}
+	for name, sources := range c.texts {
+		for i, s := range *sources {
+			note(fmt.Sprintf("%s[%d]", name, i), s.validate(false))
+		}
+	}
+	for name, sources := range c.lists {
+		for i, s := range *sources {
+			note(fmt.Sprintf("%s[%d]", name, i), s.validate(true))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Extra)) {
+		if key == "" || !utf8.ValidString(key) {
+			note("Extra", errors.New("has a key that is empty or not valid UTF-8"))
+		}
+		for i, s := range c.Extra[key] {
+			note(fmt.Sprintf("Extra[%q][%d]", key, i), s.validate(true))
+		}
+	}
+	for name, tests := range c.tests {
+		for i, t := range *tests {
+			note(fmt.Sprintf("%s[%d]", name, i), t.validate())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *ClaimSource) validate(list bool) error {
+	switch {
+	case len(s.Path) == 0 || slices.Contains(s.Path, ""):
+		return errors.New("needs a path without empty segments")
+	case s.Form >= claimFormEnd:
+		return errors.New("has an unknown form")
+	case !list && (s.Form != ClaimValues || s.Member != ""):
+		return errors.New("is a single text and has neither form nor member")
+	case s.Member != "" && s.Form >= ClaimKeys:
+		return errors.New("has a form that looks at no member")
+	case !utf8.ValidString(s.AddPrefix):
+		return errors.New("has a prefix that is not valid UTF-8")
+	}
+	return nil
+}
+
+func (t *ClaimTest) validate() error {
+	switch {
+	case len(t.Path) == 0 || slices.Contains(t.Path, ""):
+		return errors.New("needs a path without empty segments")
+	case t.Present == (len(t.Values) > 0):
+		return errors.New("needs either Values or Present")
+	case slices.Contains(t.Values, ""):
+		return errors.New("has an empty value")
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package jwtauth
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// attributes returns what verified claims say of the caller. Expires, Claims
+// and Provenance are left to whoever verified them. The result refers to doc's
+// memory only through substrings of its source.
+func (m *ClaimMapping) attributes(doc *strictjson.Doc) (authctx.Attributes, error) {
+	r := claimReader{root: doc.Root()}
+	for i := range m.cfg.Require {
+		if !m.cfg.Require[i].holds(r.root) {
+			return authctx.Attributes{}, &authctx.Error{
+				Reason: authctx.WrongType,
+				Cause:  &claimError{m.cfg.Require[i].Path, "is not that of this kind of token"},
+			}
+		}
+	}
+	var a authctx.Attributes
+	r.texts(&m.cfg, &a)
+	r.lists(&m.cfg, &a)
+	issuer, ok := m.issuer(doc)
+	switch {
+	case ok:
+	case m.cfg.SPIFFE:
+		r.fail([]string{"sub"}, "is no SPIFFE ID")
+	default:
+		r.fail([]string{"iss"}, "is not a string")
+	}
+	a.Issuer = issuer
+	a.AuthTime, a.IssuedAt = r.date("auth_time"), r.date("iat")
+	a.Actors = r.actors(issuer)
+	a.GroupsIncomplete = anyHolds(m.cfg.GroupsIncomplete, r.root)
+	if a.Subject == a.ClientID || anyHolds(m.cfg.Service, r.root) {
+		a.Kind = authctx.Service
+	}
+	if a.Subject == "" {
+		r.fail(m.cfg.Subject[0].Path, "is missing")
+	}
+	if r.err != nil {
+		return authctx.Attributes{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: r.err}
+	}
+	return a, nil
+}
+
+// issuer returns the issuer that the claims name, and false when they name none
+// in the way they must. It looks at nothing else, so it may be asked before
+// anything was verified.
+func (m *ClaimMapping) issuer(doc *strictjson.Doc) (string, bool) {
+	if !m.cfg.SPIFFE {
+		iss, _ := doc.Get("iss").Text()
+		return iss, iss != ""
+	}
+	id, _ := doc.Get("sub").Text()
+	return trustDomain(id)
+}
+
+// trustDomain returns the trust domain of a SPIFFE ID (SPIFFE-ID sections 2.1
+// and 2.2) as an ID of its own, without path.
+func trustDomain(id string) (string, bool) {
+	rest, ok := strings.CutPrefix(id, "spiffe://")
+	domain, path, _ := strings.Cut(rest, "/")
+	if !ok || domain == "" || strings.Trim(domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
+		return "", false
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return "", false
+		}
+	}
+	return id[:len("spiffe://")+len(domain)], true
+}
+
+// names returns every top-level claim that m reads, for refusing other
+// spellings of them.
+func (m *ClaimMapping) names() []string {
+	names := []string{"iss", "sub", "iat", "auth_time", "act", "fea"}
+	add := func(path []string) { names = append(names, path[0]) }
+	for _, sources := range m.cfg.sources {
+		for _, s := range *sources {
+			add(s.Path)
+		}
+	}
+	for _, sources := range m.cfg.Extra {
+		for _, s := range sources {
+			add(s.Path)
+		}
+	}
+	for _, tests := range m.cfg.tests {
+		for _, t := range *tests {
+			add(t.Path)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// claimError says what is wrong with a claim, by its name and never its value.
+type claimError struct {
+	path    []string
+	problem string
+}
+
+func (e *claimError) Error() string { return "claim " + strings.Join(e.path, ".") + " " + e.problem }
+
+// claimReader reads claims into attributes and remembers the first problem.
+type claimReader struct {
+	root strictjson.Value
+	all  []string // backs every list
+	err  error
+}
+
+func (r *claimReader) fail(path []string, problem string) {
+	if r.err == nil {
+		r.err = &claimError{path, problem}
+	}
+}
+
+func (r *claimReader) texts(c *ClaimMappingConfig, a *authctx.Attributes) {
+	a.Subject = r.text(c.Subject)
+	a.Name = r.text(c.Name)
+	a.Email = r.text(c.Email)
+	a.Tenant = r.text(c.Tenant)
+	a.ClientID = r.text(c.ClientID)
+	a.SessionID = r.text(c.SessionID)
+	a.TokenID = r.text(c.TokenID)
+	a.ACR = r.text(c.ACR)
+}
+
+func (r *claimReader) lists(c *ClaimMappingConfig, a *authctx.Attributes) {
+	r.all = make([]string, 0, 32)
+	a.AMR = r.list(c.AMR, false)
+	a.Roles = r.list(c.Roles, false)
+	a.Permissions = r.list(c.Permissions, false)
+	a.Scopes = r.list(c.Scopes, false)
+	a.Groups = r.list(c.Groups, false)
+	for key, sources := range c.Extra {
+		if values := r.list(sources, true); len(values) > 0 {
+			if a.Extra == nil {
+				a.Extra = make(map[string][]string, len(c.Extra))
+			}
+			a.Extra[key] = values
+		}
+	}
+}
+
+// text returns the first text that is there.
+func (r *claimReader) text(sources []ClaimSource) string {
+	for i := range sources {
+		s := &sources[i]
+		v := follow(r.root, s.Path)
+		if !v.Exists() {
+			continue
+		}
+		text, ok := v.Text()
+		if !ok {
+			r.fail(s.Path, "is not a string")
+			return ""
+		}
+		if text != "" {
+			return s.prefixed(text)
+		}
+	}
+	return ""
+}
+
+// date returns a NumericDate, zero when absent.
+func (r *claimReader) date(name string) time.Time {
+	v := r.root.Get(name)
+	if !v.Exists() {
+		return time.Time{}
+	}
+	t, ok := v.Date()
+	if !ok {
+		r.fail([]string{name}, "is not a date")
+	}
+	return t
+}
+
+// actors reads who acts on the subject's behalf, outermost first (RFC 8693
+// section 4.1). An actor that cannot be named must not look like none.
+func (r *claimReader) actors(issuer string) []authctx.Actor {
+	var actors []authctx.Actor
+	for v := r.root.Get("act"); v.Kind() != strictjson.Missing; v = v.Get("act") {
+		actor := authctx.Actor{Issuer: issuer}
+		actor.Subject, _ = v.Get("sub").Text()
+		if iss := v.Get("iss"); iss.Kind() != strictjson.Missing {
+			actor.Issuer, _ = iss.Text()
+		}
+		if actor.Subject == "" || actor.Issuer == "" {
+			r.fail([]string{"act"}, "has an actor without a name")
+			return nil
+		}
+		actors = append(actors, actor)
+	}
+	return actors
+}
+
+// follow returns the value at a path, Missing when there is none.
+func follow(v strictjson.Value, path []string) strictjson.Value {
+	for _, name := range path {
+		v = v.Get(name)
+	}
+	return v
+}
+
+func anyHolds(tests []ClaimTest, root strictjson.Value) bool {
+	for i := range tests {
+		if tests[i].holds(root) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *ClaimTest) holds(root strictjson.Value) bool {
+	v := follow(root, t.Path)
+	if t.Present {
+		return v.Exists()
+	}
+	switch v.Kind() {
+	case strictjson.String:
+		text, _ := v.Text()
+		return slices.Contains(t.Values, text)
+	case strictjson.True, strictjson.False:
+		return slices.Contains(t.Values, v.Raw())
+	case strictjson.Array:
+		for e := range v.Elements() {
+			if text, ok := e.Text(); ok && slices.Contains(t.Values, text) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,299 @@
+package jwtauth_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// claimVector is a token payload and what a preset must make of it.
+type claimVector struct {
+	Name, Preset   string
+	Args           []string
+	Claims         json.RawMessage
+	Want           *authctx.Attributes
+	Refused, Cause string
+}
+
+func claimVectors(t testing.TB) []claimVector {
+	t.Helper()
+	files, err := filepath.Glob("testdata/claims/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no claim vectors: %v", err)
+	}
+	var all []claimVector
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var vectors []claimVector
+		if err := json.Unmarshal(data, &vectors); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if len(vectors) == 0 {
+			t.Fatalf("%s: no vectors", file)
+		}
+		all = append(all, vectors...)
+	}
+	return all
+}
+
+func TestPresetsReadRealisticTokens(t *testing.T) {
+	covered := map[string]bool{}
+	for _, v := range claimVectors(t) {
+		covered[v.Preset] = true
+		t.Run(v.Preset+"/"+v.Name, func(t *testing.T) {
+			mapping, err := jwtauth.PresetClaims(v.Preset, v.Args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := jwtauth.ReadClaims(mapping, string(v.Claims))
+			if v.Want == nil {
+				wantRefusal(t, err, v.Refused, v.Cause)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantAttributes(t, got, *v.Want)
+		})
+	}
+	for _, name := range jwtauth.PresetNames() {
+		if !covered[name] {
+			t.Errorf("preset %s has no token", name)
+		}
+	}
+}
+
+func wantAttributes(t *testing.T, got, want authctx.Attributes) {
+	t.Helper()
+	p, err := authctx.New(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := authctx.New(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Equal(q) {
+		g, _ := json.MarshalIndent(p.Attributes(), "", " ")
+		w, _ := json.MarshalIndent(q.Attributes(), "", " ")
+		t.Errorf("got %s\nwant %s", g, w)
+	}
+}
+
+func wantRefusal(t *testing.T, err error, reason, cause string) {
+	t.Helper()
+	e, ok := errors.AsType[*authctx.Error](err)
+	if !ok {
+		t.Fatalf("got %v, want a refusal", err)
+	}
+	if !errors.Is(err, authctx.InvalidToken) || e.Reason.String() != reason || e.Cause.Error() != cause {
+		t.Errorf("got %v: %v, want %s: %s", e.Reason, e.Cause, reason, cause)
+	}
+}
+
+func TestA21_ClaimsOfAnotherTypeAreRefused(t *testing.T) {
+	for claims, cause := range map[string]string{
+		`{"iss":["evil","good"],"sub":"s"}`:                       "claim iss is not a string",
+		`{"iss":7,"sub":"s"}`:                                     "claim iss is not a string",
+		`{"iss":"","sub":"s"}`:                                    "claim iss is not a string",
+		`{"sub":"s"}`:                                             "claim iss is not a string",
+		`{"iss":"i","sub":["a"]}`:                                 "claim sub is not a string",
+		`{"iss":"i","sub":9007199254740993}`:                      "claim sub is not a string",
+		`{"iss":"i","sub":{"value":"a"}}`:                         "claim sub is not a string",
+		`{"iss":"i","sub":true}`:                                  "claim sub is not a string",
+		`{"iss":"i","sub":""}`:                                    "claim sub is missing",
+		`{"iss":"i","sub":null}`:                                  "claim sub is missing",
+		`{"iss":"i"}`:                                             "claim sub is missing",
+		`{"iss":"i","sub":"s","tenant":42}`:                       "claim tenant is not a string",
+		`{"iss":"i","sub":"s","client_id":["c"]}`:                 "claim client_id is not a string",
+		`{"iss":"i","sub":"s","roles":7}`:                         "claim roles is not a list in the form expected",
+		`{"iss":"i","sub":"s","roles":{"admin":true}}`:            "claim roles is not a list in the form expected",
+		`{"iss":"i","sub":"s","roles":["a",1]}`:                   "claim roles is not a list in the form expected",
+		`{"iss":"i","sub":"s","roles":["a",null]}`:                "claim roles is not a list in the form expected",
+		`{"iss":"i","sub":"s","roles":["a",["b"]]}`:               "claim roles is not a list in the form expected",
+		`{"iss":"i","sub":"s","groups":[{"display":"no value"}]}`: "claim groups is not a list in the form expected",
+		`{"iss":"i","sub":"s","scope":true}`:                      "claim scope is not a list in the form expected",
+		`{"iss":"i","sub":"s","auth_time":"yesterday"}`:           "claim auth_time is not a date",
+		`{"iss":"i","sub":"s","auth_time":1e19}`:                  "claim auth_time is not a date",
+		`{"iss":"i","sub":"s","iat":-1}`:                          "claim iat is not a date",
+		`{"iss":"i","sub":"s","act":"support"}`:                   "claim act has an actor without a name",
+		`{"iss":"i","sub":"s","act":{"sub":7}}`:                   "claim act has an actor without a name",
+		`{"iss":"i","sub":"s","act":null}`:                        "claim act has an actor without a name",
+		`{"iss":"i","sub":"s","act":{"sub":"a","iss":7}}`:         "claim act has an actor without a name",
+		`{"iss":"i","sub":"s","act":{"sub":"a","act":{}}}`:        "claim act has an actor without a name",
+		`{"iss":"i","sub":"s","act":[{"sub":"a"}]}`:               "claim act has an actor without a name",
+	} {
+		t.Run(claims, func(t *testing.T) {
+			_, err := jwtauth.ReadClaims(jwtauth.RFC9068Claims(), claims)
+			wantRefusal(t, err, "invalid_token", cause)
+		})
+	}
+}
+
+func TestRule3_CaseVariantsOfMappedClaimsAreRefused(t *testing.T) {
+	for _, claims := range []string{
+		`{"iss":"i","sub":"s","SUB":"admin"}`, `{"iss":"i","sub":"s","ſub":"admin"}`,
+		`{"iss":"i","sub":"s","Roles":["admin"]}`, `{"iss":"i","sub":"s","Auth_Time":1}`,
+		`{"iss":"i","sub":"s","roles":["a"],"roles":["admin"]}`,
+	} {
+		if _, err := jwtauth.ReadClaims(jwtauth.RFC9068Claims(), claims); !errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("%s: %v", claims, err)
+		}
+	}
+}
+
+func TestAMappingReadsAnyPathFormAndPrefix(t *testing.T) {
+	mapping, err := jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+		Subject: []jwtauth.ClaimSource{{Path: []string{"https://example.com/id", "a.b:c"}, TrimPrefix: "user:", AddPrefix: "u-"}},
+		Roles: []jwtauth.ClaimSource{
+			{Path: []string{"groups"}, TrimPrefix: "role:", AddPrefix: "g/"},
+			{Path: []string{"urn:x:roles"}, Form: jwtauth.ClaimKeys},
+			{Path: []string{"list"}, Form: jwtauth.ClaimCommaList},
+			{Path: []string{"people"}, Member: "role"},
+			{Path: []string{"deep", "er", "roles"}, Form: jwtauth.ClaimWords},
+		},
+		Groups: []jwtauth.ClaimSource{},
+		Email:  []jwtauth.ClaimSource{},
+		Extra:  map[string][]jwtauth.ClaimSource{"level": {jwtauth.Claim("level"), jwtauth.Claim("also")}, "none": {jwtauth.Claim("none")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := jwtauth.ReadClaims(mapping, `{"iss":"i","https://example.com/id":{"a.b:c":"user:7"},"sub":"ignored",
+		"groups":["role:a","b","role:"],"urn:x:roles":{"c":{},"d":{}},"list":"e, f,,e","people":[{"role":"g"},"h"],
+		"deep":{"er":{"roles":"i  j c"}},"email":"ignored","level":3,"also":[true,"x",1.50]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAttributes(t, got, authctx.Attributes{
+		Issuer: "i", Subject: "u-7",
+		Roles: []string{"g/a", "g/b", "c", "d", "e", "f", "g", "h", "i", "j"},
+		Extra: map[string][]string{"level": {"3", "true", "x", "1.50"}},
+	})
+}
+
+func TestLongListsAreMergedOnce(t *testing.T) {
+	var want []string
+	for i := range 300 {
+		want = append(want, "group-"+string(rune('a'+i%26))+strings.Repeat("x", i/26))
+	}
+	list, _ := json.Marshal(slices.Concat(want, want))
+	got, err := jwtauth.ReadClaims(jwtauth.RFC9068Claims(), `{"iss":"i","sub":"s","roles":["first"],"groups":`+string(list)+`}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Groups, want) || !slices.Equal(got.Roles, []string{"first"}) {
+		t.Errorf("got %d groups of %d, roles %q", len(got.Groups), len(want), got.Roles)
+	}
+}
+
+func TestRule1_EveryUnusableFieldOfAMappingIsReported(t *testing.T) {
+	_, err := jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+		Subject: []jwtauth.ClaimSource{},
+		Name:    []jwtauth.ClaimSource{{}},
+		Email:   []jwtauth.ClaimSource{jwtauth.Claim("email"), {Path: []string{"mail"}, Form: jwtauth.ClaimWords}},
+		Roles:   []jwtauth.ClaimSource{jwtauth.Claim("a", "")},
+		Groups:  []jwtauth.ClaimSource{{Path: []string{"g"}, Form: 99}},
+		AMR:     []jwtauth.ClaimSource{{Path: []string{"g"}, Form: jwtauth.ClaimKeys, Member: "x"}},
+		Scopes:  []jwtauth.ClaimSource{{Path: []string{"g"}, AddPrefix: "\xff"}},
+		Extra:   map[string][]jwtauth.ClaimSource{"": nil, "k": {{}}},
+		Require: []jwtauth.ClaimTest{{Path: []string{"typ"}}, {Values: []string{"x"}}},
+		Service: []jwtauth.ClaimTest{{Path: []string{"a"}, Values: []string{""}}, {Path: []string{"a"}, Values: []string{"x"}, Present: true}},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := []string{
+		"jwtauth: Subject needs a source",
+		"jwtauth: Name[0] needs a path without empty segments",
+		"jwtauth: Email[1] is a single text and has neither form nor member",
+		"jwtauth: AMR[0] has a form that looks at no member",
+		"jwtauth: Roles[0] needs a path without empty segments",
+		"jwtauth: Scopes[0] has a prefix that is not valid UTF-8",
+		"jwtauth: Groups[0] has an unknown form",
+		"jwtauth: Extra has a key that is empty or not valid UTF-8",
+		`jwtauth: Extra["k"][0] needs a path without empty segments`,
+		"jwtauth: Service[0] has an empty value",
+		"jwtauth: Service[1] needs either Values or Present",
+		"jwtauth: Require[0] needs either Values or Present",
+		"jwtauth: Require[1] needs a path without empty segments",
+	}
+	if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", err, strings.Join(want, "\n"))
+	}
+}
+
+func TestRule12_AMappingSharesNothingWithItsConfig(t *testing.T) {
+	cfg := jwtauth.ClaimMappingConfig{
+		Roles:   []jwtauth.ClaimSource{jwtauth.Claim("a", "b")},
+		Extra:   map[string][]jwtauth.ClaimSource{"k": {jwtauth.Claim("x")}},
+		Require: []jwtauth.ClaimTest{{Path: []string{"typ"}, Values: []string{"T"}}},
+	}
+	mapping, err := jwtauth.NewClaimMapping(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoil := func(c jwtauth.ClaimMappingConfig) {
+		c.Roles[0].Path[1] = "spoiled"
+		c.Extra["k"][0].Path[0] = "spoiled"
+		c.Extra["new"] = []jwtauth.ClaimSource{jwtauth.Claim("iss")}
+		c.Require[0].Path[0], c.Require[0].Values[0] = "spoiled", "spoiled"
+	}
+	spoil(cfg)
+	spoil(mapping.Config())
+	got, err := jwtauth.ReadClaims(mapping, `{"iss":"i","sub":"s","typ":"T","a":{"b":["r"]},"x":"y"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAttributes(t, got, authctx.Attributes{Issuer: "i", Subject: "s", Roles: []string{"r"}, Extra: map[string][]string{"k": {"y"}}})
+}
+
+func TestPresetsAreValidAndSurviveBeingRebuilt(t *testing.T) {
+	for _, v := range claimVectors(t) {
+		preset, err := jwtauth.PresetClaims(v.Preset, v.Args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rebuilt, err := jwtauth.NewClaimMapping(preset.Config())
+		if err != nil {
+			t.Fatalf("%s: %v", v.Preset, err)
+		}
+		a, err1 := jwtauth.ReadClaims(preset, string(v.Claims))
+		b, err2 := jwtauth.ReadClaims(rebuilt, string(v.Claims))
+		if (err1 == nil) != (err2 == nil) {
+			t.Fatalf("%s: %v, rebuilt %v", v.Name, err1, err2)
+		}
+		if err1 == nil {
+			wantAttributes(t, b, a)
+		}
+	}
+}
+
+func TestPresetsAreFoundByExactName(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"Keycloak", nil, `jwtauth: "Keycloak" is no preset; there are auth0, clerk, cognito, dex, entra, firebase, google, hydra, keycloak, kubernetes, okta, rfc9068, spiffe, supabase, zitadel`},
+		{"okta", []string{"x"}, "jwtauth: preset okta takes no arguments"},
+		{"keycloak", []string{"a", ""}, "jwtauth: preset keycloak has an empty argument"},
+	} {
+		if _, err := jwtauth.PresetClaims(c.name, c.args...); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+	if _, err := jwtauth.PresetClaims(""); err == nil {
+		t.Error("no name is a preset")
+	}
+}

@@ -1,0 +1,213 @@
+package jwtauth
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// PresetClaims returns a ready mapping by name, for programs that are told by a
+// flag or a file. The arguments are those of the function that the name stands
+// for; see [PresetNames].
+func PresetClaims(name string, args ...string) (*ClaimMapping, error) {
+	preset, ok := presets()[name]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("jwtauth: %q is no preset; there are %s", name, strings.Join(PresetNames(), ", "))
+	case len(args) > 0 && !preset.args:
+		return nil, fmt.Errorf("jwtauth: preset %s takes no arguments", name)
+	case slices.Contains(args, ""):
+		return nil, fmt.Errorf("jwtauth: preset %s has an empty argument", name)
+	}
+	return preset.make(args...), nil
+}
+
+// PresetNames returns the names that [PresetClaims] knows, sorted.
+func PresetNames() []string { return slices.Sorted(maps.Keys(presets())) }
+
+type preset struct {
+	make func(args ...string) *ClaimMapping
+	args bool // takes arguments
+}
+
+func presets() map[string]preset {
+	plain := func(f func() *ClaimMapping) preset {
+		return preset{make: func(...string) *ClaimMapping { return f() }}
+	}
+	return map[string]preset{
+		"rfc9068":    plain(RFC9068Claims),
+		"keycloak":   {KeycloakClaims, true},
+		"auth0":      {Auth0Claims, true},
+		"okta":       plain(OktaClaims),
+		"entra":      plain(EntraClaims),
+		"cognito":    plain(CognitoClaims),
+		"google":     plain(GoogleClaims),
+		"firebase":   plain(FirebaseClaims),
+		"zitadel":    {ZitadelClaims, true},
+		"hydra":      plain(HydraClaims),
+		"dex":        plain(DexClaims),
+		"supabase":   plain(SupabaseClaims),
+		"clerk":      plain(ClerkClaims),
+		"kubernetes": plain(KubernetesClaims),
+		"spiffe":     plain(SPIFFEClaims),
+	}
+}
+
+// RFC9068Claims reads what RFC 7519, RFC 9068 and OpenID Connect define, and
+// "tenant", "permissions", "scp" and "cid", which many providers use. It is what
+// a nil mapping stands for.
+func RFC9068Claims() *ClaimMapping { return newClaimMapping(ClaimMappingConfig{}) }
+
+// KeycloakClaims reads access tokens of Keycloak, which say in a claim what
+// kind they are. Roles are those of the realm and those of the clients given
+// here, usually the one that stands for this service; what a caller may do at
+// other clients is left out, because their roles may have the same names.
+// Groups lose the slash in front.
+func KeycloakClaims(clients ...string) *ClaimMapping {
+	cfg := ClaimMappingConfig{
+		SessionID: []ClaimSource{Claim("sid"), Claim("session_state")},
+		Roles:     []ClaimSource{Claim("realm_access", "roles")},
+		Groups:    []ClaimSource{{Path: []string{"groups"}, TrimPrefix: "/"}},
+		Require:   []ClaimTest{{Path: []string{"typ"}, Values: []string{"Bearer", "DPoP"}}},
+		// A service account's name can be taken by a user, these notes of its
+		// session cannot.
+		Service: []ClaimTest{
+			{Path: []string{"clientHost"}, Present: true},
+			{Path: []string{"clientAddress"}, Present: true},
+		},
+	}
+	for _, client := range clients {
+		cfg.Roles = append(cfg.Roles, Claim("resource_access", client, "roles"))
+	}
+	return newClaimMapping(cfg)
+}
+
+// Auth0Claims reads access tokens of Auth0, of either profile. Auth0 wants
+// custom claims to have names that begin with a URL: "roles" and "groups" are
+// also read behind each of the namespaces given here, such as
+// "https://app.example.com/".
+func Auth0Claims(namespaces ...string) *ClaimMapping {
+	cfg := ClaimMappingConfig{
+		Tenant:  []ClaimSource{Claim("org_id")},
+		Roles:   []ClaimSource{Claim("roles")},
+		Groups:  []ClaimSource{Claim("groups")},
+		Service: []ClaimTest{{Path: []string{"gty"}, Values: []string{"client-credentials"}}},
+	}
+	for _, namespace := range namespaces {
+		cfg.Roles = append(cfg.Roles, Claim(namespace+"roles"))
+		cfg.Groups = append(cfg.Groups, Claim(namespace+"groups"))
+	}
+	return newClaimMapping(cfg)
+}
+
+// OktaClaims reads access tokens of an Okta custom authorization server. The
+// subject is "uid", because "sub" is a login name there, which can change hands;
+// tokens of programs have only "sub", their client.
+func OktaClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		Subject:  []ClaimSource{Claim("uid"), Claim("sub")},
+		Name:     []ClaimSource{Claim("name"), Claim("preferred_username"), Claim("sub")},
+		ClientID: []ClaimSource{Claim("cid")},
+	})
+}
+
+// EntraClaims reads access tokens of Microsoft Entra ID, version 2. The subject
+// is "oid", the same for all applications of a tenant, and not the pairwise
+// "sub". Above 200 groups the token names none and the principal's groups are
+// marked incomplete.
+func EntraClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		Subject:  []ClaimSource{Claim("oid"), Claim("sub")},
+		Tenant:   []ClaimSource{Claim("tid")},
+		ClientID: []ClaimSource{Claim("azp"), Claim("appid")},
+		TokenID:  []ClaimSource{Claim("jti"), Claim("uti")},
+		GroupsIncomplete: []ClaimTest{
+			{Path: []string{"_claim_names", "groups"}, Present: true},
+			{Path: []string{"hasgroups"}, Values: []string{"true"}},
+		},
+		Service: []ClaimTest{{Path: []string{"idtyp"}, Values: []string{"app"}}},
+	})
+}
+
+// CognitoClaims reads access tokens of AWS Cognito, which have no "aud": the
+// verifier checks the client instead.
+func CognitoClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		Name:      []ClaimSource{Claim("username")},
+		ClientID:  []ClaimSource{Claim("client_id")},
+		SessionID: []ClaimSource{Claim("origin_jti")},
+		Groups:    []ClaimSource{Claim("cognito:groups")},
+		Require:   []ClaimTest{{Path: []string{"token_use"}, Values: []string{"access"}}},
+	})
+}
+
+// ZitadelClaims reads JWT access tokens of Zitadel. Roles are those of the
+// projects given by ID, or, when none is given, those of the project that the
+// client belongs to. A role counts whichever organization granted it; who must
+// tell them apart finds the organizations in the claims. The tenant is the
+// organization that the user belongs to.
+func ZitadelClaims(projects ...string) *ClaimMapping {
+	cfg := ClaimMappingConfig{
+		Tenant: []ClaimSource{Claim("urn:zitadel:iam:user:resourceowner:id")},
+	}
+	for _, project := range projects {
+		cfg.Roles = append(cfg.Roles, ClaimSource{
+			Path: []string{"urn:zitadel:iam:org:project:" + project + ":roles"}, Form: ClaimKeys,
+		})
+	}
+	if len(projects) == 0 {
+		cfg.Roles = []ClaimSource{{Path: []string{"urn:zitadel:iam:org:project:roles"}, Form: ClaimKeys}}
+	}
+	return newClaimMapping(cfg)
+}
+
+// HydraClaims reads JWT access tokens of Ory Hydra. Claims that the login
+// application added are looked for at the top level and then under "ext".
+func HydraClaims() *ClaimMapping {
+	cfg := rfc9068Config()
+	for name, sources := range cfg.sources {
+		if name == "Subject" || name == "ClientID" || name == "TokenID" || name == "Scopes" {
+			continue // Hydra's own
+		}
+		for _, s := range *sources {
+			s.Path = append([]string{"ext"}, s.Path...)
+			*sources = append(*sources, s)
+		}
+	}
+	return newClaimMapping(cfg)
+}
+
+// ClerkClaims reads session tokens of Clerk, of both versions. Roles and
+// permissions lose the "org:" in front: "admin", "invoices:create". They are
+// those of the active organization, which is the tenant. "azp" is the web
+// origin there and not a client.
+func ClerkClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		Tenant:   []ClaimSource{Claim("o", "id"), Claim("org_id")},
+		ClientID: []ClaimSource{},
+		Roles: []ClaimSource{
+			{Path: []string{"o", "rol"}, TrimPrefix: "org:"},
+			{Path: []string{"org_role"}, TrimPrefix: "org:"},
+		},
+		Permissions: []ClaimSource{
+			{Path: []string{"o"}, Form: ClaimClerkPermissions},
+			{Path: []string{"org_permissions"}, TrimPrefix: "org:"},
+		},
+	})
+}
+
+// SupabaseClaims reads access tokens of Supabase. "role" there is a role of the
+// database: it becomes the extra attribute "role", and the application's roles
+// are read from "app_metadata", which users cannot write, and from "user_role",
+// where a hook may put one.
+func SupabaseClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		SessionID: []ClaimSource{Claim("session_id")},
+		ACR:       []ClaimSource{Claim("aal")},
+		Tenant:    []ClaimSource{Claim("app_metadata", "tenant")},
+		Roles:     []ClaimSource{Claim("app_metadata", "roles"), Claim("app_metadata", "role"), Claim("user_role")},
+		Extra:     map[string][]ClaimSource{"role": {Claim("role")}, "anonymous": {Claim("is_anonymous")}},
+		Service:   []ClaimTest{{Path: []string{"role"}, Values: []string{"service_role"}}},
+	})
+}

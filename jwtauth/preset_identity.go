@@ -1,0 +1,65 @@
+package jwtauth
+
+// Presets for what is not an access token of an authorization server: ID tokens
+// and the identities of workloads.
+
+// GoogleClaims reads ID tokens of Google, whose access tokens are opaque. An ID
+// token tells a client who logged in; taking it for access is a choice, made
+// with [IDTokenTypes]. The tenant is the hosted domain.
+func GoogleClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{Tenant: []ClaimSource{Claim("hd")}})
+}
+
+// FirebaseClaims reads ID tokens of Firebase and Google Identity Platform.
+// Custom claims are read where RFC 9068 has them, at the top level. See
+// [GoogleClaims] about ID tokens.
+func FirebaseClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		Tenant:   []ClaimSource{Claim("firebase", "tenant")},
+		ClientID: []ClaimSource{},
+		Extra:    map[string][]ClaimSource{"sign-in-provider": {Claim("firebase", "sign_in_provider")}},
+	})
+}
+
+// DexClaims reads tokens of Dex. Its access tokens have the form of ID tokens,
+// so that the verifier may need [IDTokenTypes].
+func DexClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		ClientID: []ClaimSource{Claim("azp"), Claim("client_id")},
+		Extra: map[string][]ClaimSource{
+			"connector":         {Claim("federated_claims", "connector_id")},
+			"connector-user-id": {Claim("federated_claims", "user_id")},
+		},
+	})
+}
+
+// KubernetesClaims reads tokens of Kubernetes service accounts. The caller is a
+// service, its tenant the namespace; service account, pod and node are extra
+// attributes.
+func KubernetesClaims() *ClaimMapping {
+	about := func(path ...string) []ClaimSource {
+		return []ClaimSource{Claim(append([]string{"kubernetes.io"}, path...)...)}
+	}
+	return newClaimMapping(ClaimMappingConfig{
+		Tenant:  about("namespace"),
+		Require: []ClaimTest{{Path: []string{"kubernetes.io", "serviceaccount", "name"}, Present: true}},
+		Service: []ClaimTest{{Path: []string{"sub"}, Present: true}},
+		Extra: map[string][]ClaimSource{
+			"service-account":     about("serviceaccount", "name"),
+			"service-account-uid": about("serviceaccount", "uid"),
+			"pod":                 about("pod", "name"),
+			"pod-uid":             about("pod", "uid"),
+			"node":                about("node", "name"),
+		},
+	})
+}
+
+// SPIFFEClaims reads JWT-SVIDs. The caller is a service; its subject is the
+// SPIFFE ID and its issuer the trust domain as an ID, such as
+// "spiffe://example.org".
+func SPIFFEClaims() *ClaimMapping {
+	return newClaimMapping(ClaimMappingConfig{
+		SPIFFE:  true,
+		Service: []ClaimTest{{Path: []string{"sub"}, Present: true}},
+	})
+}
