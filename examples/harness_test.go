@@ -180,3 +180,13 @@ func send(t *testing.T, method, url, body string, header ...string) reply {
 	}
 	return reply{res.StatusCode, res.Header, string(read)}
 }
+
+// eventually asks until ok, which must happen within the patience of a test.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+// Gateway verifies the tokens of clients once, for any HTTP and any gRPC service
+// behind it, and tells those services who is calling.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/examples/internal/program"
+)
+
+const about = `gateway verifies bearer tokens and tells the services behind it who is calling.
+
+One address serves HTTP/1.1, HTTP/2 without TLS and gRPC. Calls with the content
+type application/grpc go to -grpc-upstream, any method, unary and streaming;
+everything else goes to -upstream. GET /healthz (alive) and GET /readyz (keys
+there) are answered by the gateway itself, without a token. Decisions are logged
+as JSON on standard error.
+
+Identity fields and Transaction Tokens that a client sends are removed on every
+path. So is its token: services believe the gateway, not the client.
+
+  go run ./examples/gateway -listen 127.0.0.1:8080 \
+      -issuer https://idp.example.com -audience https://api.example.com \
+      -upstream http://127.0.0.1:8081 -grpc-upstream 127.0.0.1:9091`
+
+type gateway struct {
+	listen       string
+	issuer       string
+	audiences    program.List
+	jwks         string
+	algorithms   program.List
+	keysRefresh  time.Duration
+	keysCoolDown time.Duration
+	leeway       time.Duration
+	forward      string
+	upstream     *url.URL
+	grpcUpstream *url.URL
+}
+
+func main() {
+	program.Main("gateway", about, &gateway{})
+}
+
+func (g *gateway) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&g.listen, "listen", "127.0.0.1:8080", "serve on `ADDR`; port 0 takes a free one")
+	fs.StringVar(&g.issuer, "issuer", "", "the `URL` of the identity provider, as \"iss\" has it (required)")
+	fs.Var(&g.audiences, "audience", "`AUD` that tokens must be for, one of a list with commas (required)")
+	fs.StringVar(&g.jwks, "jwks", "", "`URL` of the provider's keys; without it they are discovered at the issuer")
+	fs.Var(&g.algorithms, "algorithms", "`ALGS` that tokens may be signed with, separated by commas (default RS256,ES256,EdDSA)")
+	fs.DurationVar(&g.keysRefresh, "keys-refresh", 15*time.Minute, "load the keys again after this `TIME` at the latest")
+	fs.DurationVar(&g.keysCoolDown, "keys-cooldown", 10*time.Second, "`TIME` between loads that tokens with unknown keys may cause")
+	fs.DurationVar(&g.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
+	fs.Func("upstream", "`URL` of the HTTP service, as http://127.0.0.1:8081", g.setUpstream)
+	fs.Func("grpc-upstream", "`ADDR` of the gRPC service, as 127.0.0.1:9091", g.setGRPCUpstream)
+	fs.StringVar(&g.forward, "forward", "fields", "`HOW` services are told who is calling:\n"+
+		"  fields  plain identity fields; believed by services that trust this gateway's address")
+}
+
+func (g *gateway) setUpstream(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("want http://ADDR")
+	}
+	g.upstream = u
+	return nil
+}
+
+func (g *gateway) setGRPCUpstream(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || host == "" || port == "" {
+		return errors.New("want HOST:PORT")
+	}
+	g.grpcUpstream = &url.URL{Scheme: "http", Host: s}
+	return nil
+}
+
+func (g *gateway) Run(ctx context.Context) error {
+	if err := g.check(); err != nil {
+		return program.Usage(err)
+	}
+	if len(g.algorithms) == 0 {
+		g.algorithms = program.List{"RS256", "ES256", "EdDSA"}
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	keys, err := g.newKeys()
+	if err != nil {
+		return program.Usage(err)
+	}
+	defer keys.Close()
+	auth, err := g.newAuthenticator(keys)
+	if err != nil {
+		return program.Usage(err)
+	}
+	forward, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	if err != nil {
+		return err
+	}
+	proxy, err := g.newProxy(auth, forward, log)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", g.listen)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening on", l.Addr())
+	return program.Serve(ctx, program.HTTP(l, withHealth(keys.Ready, proxy)))
+}
+
+// check reports everything that is missing at once.
+func (g *gateway) check() error {
+	var errs []error
+	if g.issuer == "" {
+		errs = append(errs, errors.New("-issuer is required"))
+	}
+	if len(g.audiences) == 0 {
+		errs = append(errs, errors.New("-audience is required"))
+	}
+	if g.upstream == nil && g.grpcUpstream == nil {
+		errs = append(errs, errors.New("-upstream or -grpc-upstream is required, or both"))
+	}
+	if g.forward != "fields" {
+		errs = append(errs, fmt.Errorf("-forward %q: want fields", g.forward))
+	}
+	return errors.Join(errs...)
+}
+
+// withHealth answers the two questions of whoever runs the gateway, and leaves
+// everything else to next.
+func withHealth(ready func(context.Context) error, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asks := r.Method == http.MethodGet || r.Method == http.MethodHead
+		switch {
+		case asks && r.URL.Path == "/healthz":
+			writeStatus(w, http.StatusOK, "alive")
+		case asks && r.URL.Path == "/readyz" && ready(r.Context()) == nil:
+			writeStatus(w, http.StatusOK, "ready")
+		case asks && r.URL.Path == "/readyz":
+			writeStatus(w, http.StatusServiceUnavailable, "no keys yet")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func writeStatus(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "{\"status\":%q}\n", text)
+}

@@ -1,0 +1,93 @@
+package examples_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const audience = "https://api.example.com"
+
+// provider is an identity provider that is not made of this module: keys are
+// published by hand and tokens signed by golang-jwt.
+type provider struct {
+	issuer string
+	key    ed25519.PrivateKey
+}
+
+// newProvider returns a provider that is not running yet, and its address.
+func newProvider(t *testing.T) *provider {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return &provider{issuer: "http://" + l.Addr().String(), key: key}
+}
+
+// run starts serving discovery and keys; it stops with the test.
+func (p *provider) run(t *testing.T) *provider {
+	t.Helper()
+	l, err := net.Listen("tcp", p.issuer[len("http://"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]any{"issuer": p.issuer, "jwks_uri": p.issuer + "/keys"})
+	})
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		public := p.key.Public().(ed25519.PublicKey)
+		writeJSON(w, map[string]any{"keys": []any{map[string]any{
+			"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1",
+			"x": base64.RawURLEncoding.EncodeToString(public),
+		}}})
+	})
+	server := &http.Server{Handler: mux}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return p
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+}
+
+// token signs an access token for testuser, changed by the claims given.
+func (p *provider) token(t *testing.T, changes jwt.MapClaims) string {
+	t.Helper()
+	now := time.Now()
+	claims := jwt.MapClaims{
+		"iss": p.issuer, "aud": audience, "sub": "testuser", "client_id": "web", "jti": "t-1",
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+		"name": "Test User", "email": "test@example.com", "tenant": "acme",
+		"roles": []string{"user"}, "permissions": []string{"orders:read"},
+		"groups": []string{"staff"}, "scope": "orders profile",
+	}
+	for name, value := range changes {
+		claims[name] = value
+		if value == nil {
+			delete(claims, name)
+		}
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
+	token.Header["kid"] = "k1"
+	token.Header["typ"] = "at+jwt"
+	signed, err := token.SignedString(p.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
