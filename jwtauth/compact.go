@@ -51,14 +51,14 @@ func (c compact) signingInput() string { return c.token[:c.second] }
 type scratch struct {
 	header, payload, signature []byte
 	doc                        strictjson.Doc
-	claims                     string // what doc indexes, empty before the claims were parsed
+	parsed                     bool // doc holds the claims
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (s *scratch) release() {
 	s.doc.Clear()
-	s.claims = ""
+	s.parsed = false
 	scratches.Put(s)
 }
 
@@ -91,21 +91,21 @@ func decodeSegment(buf []byte, segment string) ([]byte, error) {
 }
 
 // parseClaims parses the decoded payload, unless that was done already.
-func (s *scratch) parseClaims() error {
-	if s.claims != "" {
+func (s *scratch) parseClaims(parser *strictjson.Parser) error {
+	if s.parsed {
 		return nil
 	}
-	claims := string(s.payload)
-	if err := claimsParser.Parse(&s.doc, claims); err != nil {
+	if parser.Parse(&s.doc, string(s.payload)) != nil {
 		return errClaimsJSON
 	}
-	s.claims = claims
+	s.parsed = true
 	return nil
 }
 
-// claimsParser knows the names whose meaning this package decides by.
-var claimsParser = strictjson.NewParser(strictjson.Config{Known: []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "act", "sid", "tid",
-	"client_id", "azp", "scope", "scp", "roles", "groups", "permissions", "entitlements",
-	"tenant", "at_hash", "c_hash", "events", "token_use", "typ", "acr", "amr", "auth_time",
-}})
+// claimsParser returns a parser that lets no other spelling pass for a claim
+// that this package decides by, nor for one of the given names.
+func claimsParser(names []string) *strictjson.Parser {
+	return strictjson.NewParser(strictjson.Config{Known: append([]string{
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "tid", "at_hash", "c_hash", "events",
+	}, names...)})
+}

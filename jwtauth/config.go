@@ -147,6 +147,7 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.Cache = c.Cache.withDefaults()
 	if c.Claims == nil {
 		c.Claims = RFC9068Claims()
 	}

@@ -13,6 +13,8 @@ import (
 type issuerPolicy struct {
 	Config
 	issuer issuerName
+	parser *strictjson.Parser
+	until  time.Time // when a cache must forget what was verified; zero sets no end
 }
 
 func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
@@ -20,7 +22,11 @@ func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return &issuerPolicy{cfg, newIssuerName(cfg.Issuer, cfg.Tenants)}, nil
+	return &issuerPolicy{
+		Config: cfg,
+		issuer: newIssuerName(cfg.Issuer, cfg.Tenants),
+		parser: claimsParser(cfg.Claims.names()),
+	}, nil
 }
 
 // verified is a token that was verified. It never changes.
@@ -29,7 +35,7 @@ type verified struct {
 	policy *issuerPolicy
 	key    *Key
 	size   int       // in bytes, roughly
-	until  time.Time // when a cache must forget it
+	until  time.Time // when a cache must forget it, unless the token ends before
 }
 
 // stands reports whether the token still counts at time now.
@@ -105,10 +111,10 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	if !key.verifies(h.algorithm, c.signingInput(), s.signature) {
 		return nil, errSignature
 	}
-	if err := s.parseClaims(); err != nil {
+	if err := s.parseClaims(p.parser); err != nil {
 		return nil, err
 	}
-	iss, ok := s.doc.Get("iss").Text()
+	iss, ok := p.Claims.issuer(&s.doc)
 	if !ok {
 		return nil, errIssuerType
 	}
@@ -133,7 +139,10 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	if err != nil {
 		return nil, err
 	}
-	v := &verified{policy: p, key: key, size: 2*len(s.payload) + verifiedOverhead}
+	v := &verified{policy: p, key: key, size: 2*len(s.payload) + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
+	if !p.until.IsZero() && p.until.Before(v.until) {
+		v.until = p.until
+	}
 	v.token = VerifiedToken{Principal: principal, Confirmation: confirmation, Recheck: v.recheck}
 	return v, nil
 }

@@ -36,13 +36,18 @@ func (c *CacheConfig) validate() error {
 	return nil
 }
 
+func (c CacheConfig) withDefaults() CacheConfig {
+	c.MaxEntries, c.MaxBytes = orDefault(c.MaxEntries, 1<<16), orDefault(c.MaxBytes, 64<<20)
+	c.MaxAge = orDefault(c.MaxAge, 10*time.Minute)
+	return c
+}
+
 // digest stands for a token.
 type digest [sha256.Size]byte
 
 // tokenCache remembers verified tokens.
 type tokenCache struct {
 	secret [sha256.BlockSize]byte
-	maxAge time.Duration
 	shards []cacheShard // a power of two, at most 256
 }
 
@@ -58,12 +63,12 @@ type cacheShard struct {
 	_          [40]byte // keeps neighbours out of one cache line
 }
 
+// newTokenCache returns nil when there is nothing to remember.
 func newTokenCache(cfg CacheConfig) *tokenCache {
 	if cfg.Disabled {
 		return nil
 	}
-	maxEntries, maxBytes := orDefault(cfg.MaxEntries, 1<<16), orDefault(cfg.MaxBytes, 64<<20)
-	c := &tokenCache{maxAge: orDefault(cfg.MaxAge, 10*time.Minute)}
+	c, maxEntries, maxBytes := new(tokenCache), cfg.MaxEntries, cfg.MaxBytes
 	_, _ = rand.Read(c.secret[:]) // never fails
 	shards := 1
 	for shards < 256 && shards*64 <= maxEntries && shards*(256<<10) <= maxBytes {
@@ -187,15 +192,14 @@ func (c *tokenCache) join(d digest, policy *issuerPolicy, key *Key) (_ *flight, 
 }
 
 // finish remembers a good result and wakes whoever waits.
-func (c *tokenCache) finish(d digest, fl *flight, now time.Time) {
+func (c *tokenCache) finish(d digest, fl *flight) {
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flights[d] == fl {
 		delete(s.flights, d)
 	}
-	if fl.err == nil {
-		fl.found.until = now.Add(c.maxAge)
+	if fl.err == nil && !fl.policy.Cache.Disabled {
 		s.put(d, fl.found)
 	}
 	if fl.done != nil {

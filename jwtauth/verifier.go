@@ -30,7 +30,7 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{policy: policy}
-	v.front.init(policy.Config, policy.Algorithms)
+	v.front.init(policy.MaxTokenBytes, policy.Now, policy.Algorithms, policy.Cache)
 	return v, nil
 }
 
@@ -53,7 +53,8 @@ func (v *Verifier) VerifyToken(ctx context.Context, token string) (VerifiedToken
 }
 
 // chooser finds the policy of the issuer that a token names. What it reads is
-// not verified and must only be used to choose.
+// not verified and serves to choose and nothing else: the policy checks it
+// again.
 type chooser interface {
 	choose(ctx context.Context, s *scratch) (*issuerPolicy, error)
 }
@@ -69,10 +70,9 @@ type front struct {
 	cache    *tokenCache // nil when disabled
 }
 
-func (f *front) init(cfg Config, algorithms []Algorithm) {
-	f.maxBytes, f.now = cfg.MaxTokenBytes, cfg.Now
+func (f *front) init(maxBytes int, now func() time.Time, algorithms []Algorithm, cache CacheConfig) {
+	f.maxBytes, f.now, f.cache = maxBytes, now, newTokenCache(cache)
 	f.headers.allowed = algorithms
-	f.cache = newTokenCache(cfg.Cache)
 }
 
 // verify returns the verified token and whether it had been verified before.
@@ -122,6 +122,9 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h header,
 	if err != nil {
 		return nil, err
 	}
+	if len(c.token) > policy.MaxTokenBytes {
+		return nil, errTooLong
+	}
 	key, err := policy.findKey(ctx, h)
 	if err != nil {
 		return nil, err
@@ -133,7 +136,7 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h header,
 	if !leader {
 		return shared.wait(ctx)
 	}
-	defer f.cache.finish(d, shared, now)
+	defer f.cache.finish(d, shared)
 	shared.found, shared.err = policy.verify(c, h, key, s, now)
 	return shared.found, shared.err
 }

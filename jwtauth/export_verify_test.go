@@ -1,0 +1,10 @@
+package jwtauth
+
+// Restrict returns a copy of k that may serve one issuer only, as a JWK with an
+// "issuer" makes it.
+func Restrict(k *Key, issuer string) *Key {
+	return &Key{id: k.id, algorithm: k.algorithm, material: k.material, issuer: issuer}
+}
+
+// Withdraw does what a key source does when a key leaves.
+func Withdraw(k *Key) { k.withdraw() }

@@ -1,0 +1,113 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// MultiVerifier verifies the tokens of several issuers, each by the rules, keys
+// and claim mapping of its own [Verifier]. Which one is decided by the exact
+// "iss" of the token, before any key is looked up, and that verifier then checks
+// it as if it were alone (RFC 8725 section 3.8).
+//
+// It has one memory of verified tokens, as large as those of its members
+// together, and does not use theirs. It is safe for concurrent use.
+type MultiVerifier struct {
+	front   front
+	issuers issuerTable
+}
+
+// issuerTable finds the policy for an "iss".
+type issuerTable struct {
+	exact  map[string]*issuerPolicy
+	others []*issuerPolicy // whose issuer is a template or a SPIFFE trust domain
+	parser *strictjson.Parser
+}
+
+// NewMultiVerifier returns a verifier over those given. It is an error to name
+// an issuer twice, or to give nil. The clock of the first decides when what is
+// remembered has ended.
+func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
+	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}}}
+	var errs []error
+	var algorithms []Algorithm
+	var names []string
+	maxBytes, cache := 0, CacheConfig{Disabled: true}
+	for i, v := range append([]*Verifier{first}, rest...) {
+		if v == nil {
+			errs = append(errs, fmt.Errorf("jwtauth: verifier %d is nil", i))
+			continue
+		}
+		if err := m.issuers.add(v.policy); err != nil {
+			errs = append(errs, err)
+		}
+		names = append(names, v.policy.Claims.names()...)
+		algorithms, maxBytes = union(algorithms, v.policy.Algorithms), max(maxBytes, v.policy.MaxTokenBytes)
+		if c := v.policy.Cache; !c.Disabled {
+			cache = CacheConfig{MaxEntries: cache.MaxEntries + c.MaxEntries, MaxBytes: cache.MaxBytes + c.MaxBytes}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	m.issuers.parser = claimsParser(names)
+	m.front.init(maxBytes, first.policy.Now, algorithms, cache)
+	return m, nil
+}
+
+// Verify is [Verifier.Verify].
+func (m *MultiVerifier) Verify(ctx context.Context, token string) (authctx.Principal, error) {
+	found, _, err := m.front.verify(ctx, &m.issuers, token)
+	return plain(found, err)
+}
+
+// VerifyToken implements [TokenVerifier].
+func (m *MultiVerifier) VerifyToken(ctx context.Context, token string) (VerifiedToken, error) {
+	return result(m.front.verify(ctx, &m.issuers, token))
+}
+
+func (t *issuerTable) add(p *issuerPolicy) error {
+	same := func(q *issuerPolicy) bool { return q.Issuer == p.Issuer }
+	if t.exact[p.Issuer] != nil || slices.ContainsFunc(t.others, same) {
+		return fmt.Errorf("jwtauth: two verifiers for the issuer %q", p.Issuer)
+	}
+	if p.issuer.templated || strings.HasPrefix(p.Issuer, "spiffe://") {
+		t.others = append(t.others, p)
+	} else {
+		t.exact[p.Issuer] = p
+	}
+	return nil
+}
+
+// choose implements chooser. A whole name in "iss" goes before anything else
+// that fits.
+func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, error) {
+	if err := s.parseClaims(t.parser); err != nil {
+		return nil, err
+	}
+	iss, _ := s.doc.Get("iss").Text()
+	if p := t.exact[iss]; p != nil {
+		return p, nil
+	}
+	for _, p := range t.others {
+		if own, ok := p.Claims.issuer(&s.doc); ok && p.issuer.check(own, &s.doc) == nil {
+			return p, nil
+		}
+	}
+	return nil, errIssuer
+}
+
+func union[T comparable](list, more []T) []T {
+	for _, v := range more {
+		if !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	return list
+}

@@ -1,0 +1,315 @@
+package jwtauth_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// newSigner returns a signer with an ES256 key of its own.
+func newSigner(t testing.TB, keyID string) testSigner {
+	t.Helper()
+	private := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	return testSigner{jwtauth.ES256, private, must(jwtauth.NewPublicKey(keyID, jwtauth.ES256, private.Public()))}
+}
+
+// verifierOf returns a verifier for an issuer of that name.
+func verifierOf(t testing.TB, issuer string, s testSigner) *jwtauth.Verifier {
+	t.Helper()
+	return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer = issuer })
+}
+
+// countedKeys counts how often keys are looked up.
+func countedKeys(s testSigner, n *atomic.Int32) jwtauth.KeySource {
+	return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+		n.Add(1)
+		return s.key, nil
+	})
+}
+
+func TestCVE_2026_50202_AKeyVerifiesForItsOwnIssuerOnly(t *testing.T) {
+	a, b := newSigner(t, "k1"), newSigner(t, "k1") // the same key ID
+	m, err := jwtauth.NewMultiVerifier(verifierOf(t, "https://a.example", a), verifierOf(t, "https://b.example", b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, issuer string
+		signer       testSigner
+		want         error
+	}{
+		{"a's own", "https://a.example", a, nil},
+		{"b's own", "https://b.example", b, nil},
+		{"a's by b's key", "https://a.example", b, authctx.BadSignature},
+		{"b's by a's key", "https://b.example", a, authctx.BadSignature},
+		{"a stranger's", "https://c.example", a, authctx.WrongIssuer},
+	} {
+		for range 2 { // the second time from the cache, if at all
+			p, err := m.Verify(t.Context(), test.signer.token(t, goodClaims(map[string]any{"iss": test.issuer})))
+			if !errors.Is(err, test.want) || test.want == nil && p.Issuer() != test.issuer {
+				t.Errorf("%s: %v, %v", test.name, p, err)
+			}
+		}
+	}
+}
+
+func TestCVE_2025_59936_AnUnknownIssuerCausesNoKeyLookup(t *testing.T) {
+	var lookups atomic.Int32
+	s := newSigner(t, "k1")
+	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Keys = countedKeys(s, &lookups) })
+	m, err := jwtauth.NewMultiVerifier(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, iss := range []any{"https://evil.example", testIssuer + "/", testIssuer + "#x", testIssuer + "\x00", strings.ToUpper(testIssuer), "", nil, 7, []any{testIssuer}} {
+		if _, err := m.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"iss": iss}))); !errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("iss %v: %v", iss, err)
+		}
+	}
+	if n := lookups.Load(); n != 0 {
+		t.Errorf("%d key lookups", n)
+	}
+}
+
+func TestEachIssuerHasItsOwnRules(t *testing.T) {
+	a, b := newSigner(t, "k1"), signerFor(t, jwtauth.EdDSA)
+	va := newVerifier(t, a, func(c *jwtauth.Config) { c.Issuer, c.Types = "https://a.example", jwtauth.RFC9068Types() })
+	vb := newVerifier(t, b, func(c *jwtauth.Config) { c.Issuer, c.Audiences = "https://b.example", []string{"b"} })
+	m, err := jwtauth.NewMultiVerifier(va, vb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := func(iss, aud string) string { return asJSON(t, goodClaims(map[string]any{"iss": iss, "aud": aud})) }
+	for name, test := range map[string]struct {
+		token string
+		want  error
+	}{
+		"a":                 {a.compact(t, `{"alg":"ES256","kid":"k1","typ":"at+jwt"}`, claims("https://a.example", testAudience)), nil},
+		"a, untyped":        {a.compact(t, `{"alg":"ES256","kid":"k1"}`, claims("https://a.example", testAudience)), authctx.WrongType},
+		"a with b's aud":    {a.compact(t, `{"alg":"ES256","kid":"k1","typ":"at+jwt"}`, claims("https://a.example", "b")), authctx.WrongAudience},
+		"b, untyped":        {b.compact(t, `{"alg":"EdDSA","kid":"k1"}`, claims("https://b.example", "b")), nil},
+		"b by a's method":   {a.compact(t, `{"alg":"ES256","kid":"k1"}`, claims("https://b.example", "b")), authctx.InvalidToken},
+		"b with a's aud":    {b.compact(t, `{"alg":"EdDSA","kid":"k1"}`, claims("https://b.example", testAudience)), authctx.WrongAudience},
+		"a claims a's type": {b.compact(t, `{"alg":"EdDSA","kid":"k1","typ":"at+jwt"}`, claims("https://a.example", testAudience)), authctx.InvalidToken},
+	} {
+		if _, err := m.Verify(t.Context(), test.token); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+func TestRule1_NewMultiVerifierRefusesNilAndDoubles(t *testing.T) {
+	v := verifierOf(t, testIssuer, newSigner(t, "k1"))
+	if _, err := jwtauth.NewMultiVerifier(v, nil); err == nil {
+		t.Error("nil accepted")
+	}
+	if _, err := jwtauth.NewMultiVerifier(v, verifierOf(t, testIssuer, newSigner(t, "k2"))); err == nil {
+		t.Error("one issuer twice accepted")
+	}
+}
+
+func TestATenantTemplateFitsOnlyTheTokensOwnTenant(t *testing.T) {
+	s := newSigner(t, "k1")
+	const template = "https://login.example/{tenantid}/v2.0"
+	only := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = template, jwtauth.OnlyTenants("t-1", "t-2") })
+	anyOf := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = template, jwtauth.AnyTenant() })
+	multi, err := jwtauth.NewMultiVerifier(only, verifierOf(t, "https://a.example", s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		iss     string
+		tid     any
+		only    error
+		anyOne  error
+		meaning string
+	}{
+		{"https://login.example/t-1/v2.0", "t-1", nil, nil, "a listed tenant"},
+		{"https://login.example/t-2/v2.0", "t-2", nil, nil, "another listed tenant"},
+		{"https://login.example/t-3/v2.0", "t-3", authctx.WrongIssuer, nil, "a tenant not listed"},
+		{"https://login.example/t-1/v2.0", "t-2", authctx.WrongIssuer, authctx.WrongIssuer, "tid of another tenant"},
+		{"https://login.example/t-1/v2.0", nil, authctx.WrongIssuer, authctx.WrongIssuer, "no tid"},
+		{"https://login.example/t-1/v2.0", 1, authctx.WrongIssuer, authctx.WrongIssuer, "tid is no text"},
+		{"https://login.example//v2.0", "", authctx.WrongIssuer, authctx.WrongIssuer, "an empty tenant"},
+		{"https://login.example/{tenantid}/v2.0", "{tenantid}", authctx.WrongIssuer, authctx.WrongIssuer, "the template itself"},
+		{"https://login.example/t-1/x/v2.0", "t-1/x", authctx.WrongIssuer, authctx.WrongIssuer, "two segments"},
+		{"https://evil.example/t-1/v2.0", "t-1", authctx.WrongIssuer, authctx.WrongIssuer, "another host"},
+		{"https://login.example/t-1/v2.0/x", "t-1", authctx.WrongIssuer, authctx.WrongIssuer, "a longer issuer"},
+	} {
+		token := s.token(t, goodClaims(map[string]any{"iss": test.iss, "tid": test.tid}))
+		for name, v := range map[string]interface {
+			Verify(context.Context, string) (authctx.Principal, error)
+		}{"only": only, "multi": multi, "any": anyOf} {
+			want := test.only
+			if name == "any" {
+				want = test.anyOne
+			}
+			if p, err := v.Verify(t.Context(), token); !errors.Is(err, want) || want == nil && p.Issuer() != test.iss {
+				t.Errorf("%s by %s: %v, %v", test.meaning, name, p, err)
+			}
+		}
+	}
+}
+
+func TestAKeyRestrictedToAnIssuerServesNoOther(t *testing.T) {
+	s := signerFor(t, jwtauth.RS256)
+	const template = "https://login.example/{tenantid}/v2.0"
+	for restriction, want := range map[string]error{
+		"":                                nil,
+		"https://login.example/t-1/v2.0":  nil,
+		template:                          nil,
+		"https://login.example/t-2/v2.0":  authctx.WrongIssuer,
+		"https://sts.example/{tenantid}/": authctx.WrongIssuer,
+	} {
+		keys := must(jwtauth.NewStaticKeys(jwtauth.Restrict(s.key, restriction)))
+		v := newVerifier(t, s, func(c *jwtauth.Config) {
+			c.Issuer, c.Tenants, c.Keys = template, jwtauth.AnyTenant(), keys
+		})
+		token := s.token(t, goodClaims(map[string]any{"iss": "https://login.example/t-1/v2.0", "tid": "t-1"}))
+		if _, err := v.Verify(t.Context(), token); !errors.Is(err, want) {
+			t.Errorf("key for %q: %v", restriction, err)
+		}
+	}
+}
+
+func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
+	s := newSigner(t, "k1")
+	now := testNow
+	var asked, released atomic.Int32
+	r, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			asked.Add(1)
+			switch {
+			case !strings.HasPrefix(issuer, "https://tenant-"):
+				return nil, authctx.WrongIssuer
+			case issuer == "https://tenant-down.example":
+				return nil, errors.New("database down")
+			case issuer == "https://tenant-liar.example":
+				return verifierOf(t, "https://tenant-1.example", s), nil
+			}
+			return verifierOf(t, issuer, s), nil
+		},
+		Release:    func(*jwtauth.Verifier) { released.Add(1) },
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 2,
+		Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	verify := func(issuer string, want error) {
+		t.Helper()
+		n++
+		token := s.token(t, goodClaims(map[string]any{"iss": issuer, "jti": fmt.Sprint(n), "exp": testNow.Unix() + 86400}))
+		if p, err := r.Verify(t.Context(), token); !errors.Is(err, want) || want == nil && p.Issuer() != issuer {
+			t.Errorf("%s: %v, %v", issuer, p, err)
+		}
+	}
+	expect := func(what string, counter *atomic.Int32, want int32) {
+		t.Helper()
+		if got := counter.Load(); got != want {
+			t.Errorf("%s %d times, want %d", what, got, want)
+		}
+	}
+	verify("https://tenant-1.example", nil)
+	verify("https://tenant-1.example", nil)
+	expect("asked", &asked, 1)
+	verify("https://evil.example", authctx.WrongIssuer)
+	verify("https://evil.example", authctx.WrongIssuer)
+	expect("asked", &asked, 2)
+	verify("https://tenant-down.example", authctx.Unavailable)
+	verify("https://tenant-liar.example", authctx.WrongIssuer)
+	for i := range 10 {
+		verify(fmt.Sprintf("https://evil-%d.example", i), authctx.WrongIssuer)
+	}
+	asked.Store(0)
+	verify("https://tenant-1.example", nil)
+	expect("asked about an issuer that strangers cannot push out", &asked, 0)
+	verify("https://tenant-2.example", nil)
+	expect("released", &released, 1)
+	verify("https://tenant-3.example", nil)
+	expect("released", &released, 2)
+	asked.Store(0)
+	now = now.Add(time.Hour)
+	verify("https://tenant-3.example", nil)
+	expect("asked again after MaxAge", &asked, 1)
+}
+
+func TestRule5_AResolvedIssuerTakesItsCachedTokensWithIt(t *testing.T) {
+	s := newSigner(t, "k1")
+	now, known := testNow, true
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			if !known {
+				return nil, authctx.WrongIssuer
+			}
+			return verifierOf(t, issuer, s), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute,
+		Now: func() time.Time { return now },
+	}))
+	token := s.token(t, goodClaims(nil))
+	if _, err := r.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	known = false
+	if found, err := r.VerifyToken(t.Context(), token); err != nil || !found.Cached {
+		t.Errorf("within MaxAge: %v, %v", found.Cached, err)
+	}
+	now = now.Add(time.Minute)
+	if _, err := r.Verify(t.Context(), token); !errors.Is(err, authctx.WrongIssuer) {
+		t.Errorf("after MaxAge: %v", err)
+	}
+}
+
+func TestRequestsForOneIssuerShareOneResolve(t *testing.T) {
+	s := newSigner(t, "k1")
+	var asked atomic.Int32
+	gate := make(chan struct{})
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			asked.Add(1)
+			<-gate
+			return verifierOf(t, issuer, s), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+	}))
+	token := s.token(t, goodClaims(nil))
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := r.Verify(t.Context(), token); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for asked.Load() == 0 {
+		time.Sleep(time.Microsecond) // until one of them asks
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Verify(cancelled, token); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("a request that is gone: %v", err)
+	}
+	close(gate)
+	all.Wait()
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func TestRule1_NewResolvingVerifierNamesEveryProblem(t *testing.T) {
+	_, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{MaxIssuers: -1, MaxTokenBytes: 1})
+	requireNames(t, err, "Resolve", "Algorithms", "MaxIssuers,", "MaxTokenBytes")
+}

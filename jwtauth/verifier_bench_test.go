@@ -1,0 +1,113 @@
+package jwtauth_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// benchToken is a realistic access token of 700 to 900 bytes. Longer signatures
+// leave less room for what is optional.
+func benchToken(tb testing.TB, s testSigner, id int) string {
+	optional := `"sid":"08a5019c-17e1-4977-8f42-65a12843ea02","acr":"urn:example:loa:2","auth_time":1780314000,`
+	if s.algorithm[1] == 'S' && s.algorithm[0] == 'R' {
+		optional = ""
+	}
+	claims := fmt.Sprintf(`{"iss":%q,"sub":"5ba552d67","aud":%q,"exp":%d,"iat":%d,"jti":"dbe39bf3a3ba4238a5-%06d","client_id":"s6BhdRkqt3",%s`+
+		`"scope":"openid profile email orders:read orders:write users:read","roles":["admin","editor","viewer","audit"],`+
+		`"permissions":["a:read","a:write","b:read","b:write","c:read","c:write","d:read","d:write"]}`,
+		testIssuer, testAudience, time.Now().Unix()+3600, time.Now().Unix()-5, id, optional)
+	return s.compact(tb, fmt.Sprintf(`{"alg":%q,"typ":"at+jwt","kid":"k1"}`, s.algorithm), claims)
+}
+
+func BenchmarkVerify(b *testing.B) {
+	for _, a := range []jwtauth.Algorithm{jwtauth.HS256, jwtauth.RS256, jwtauth.ES256, jwtauth.EdDSA} {
+		s := signerFor(b, a)
+		token := benchToken(b, s, 0)
+		if len(token) < 700 || len(token) > 900 {
+			b.Fatalf("a token of %d bytes is not what this measures", len(token))
+		}
+		b.Run(string(a)+"/limit", func(b *testing.B) { benchLimit(b, s, token) })
+		b.Run(string(a)+"/first", func(b *testing.B) { benchFirst(b, s) })
+		b.Run(string(a)+"/repeat", func(b *testing.B) { benchRepeat(b, newVerifier(b, s, func(c *jwtauth.Config) { c.Now = nil }), token) })
+	}
+	b.Run("hash/limit", func(b *testing.B) { benchHash(b, benchToken(b, signerFor(b, jwtauth.ES256), 0)) })
+}
+
+// benchLimit is the bare check of the signature.
+func benchLimit(b *testing.B, s testSigner, token string) {
+	dot := strings.LastIndexByte(token, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	method, key := jwt.GetSigningMethod(string(s.algorithm)), any(testSecret)
+	if signer, ok := s.private.(crypto.Signer); ok {
+		key = signer.Public()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := method.Verify(token[:dot], signature, key); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// benchFirst verifies tokens that the cache has forgotten by the time they come
+// again.
+func benchFirst(b *testing.B, s testSigner) {
+	tokens := make([]string, 512)
+	for i := range tokens {
+		tokens[i] = benchToken(b, s, i)
+	}
+	v := newVerifier(b, s, func(c *jwtauth.Config) { c.Now, c.Cache.MaxEntries = nil, 128 })
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(context.Background(), tokens[i%len(tokens)]); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+}
+
+func benchRepeat(b *testing.B, v *jwtauth.Verifier, token string) {
+	if _, err := v.Verify(context.Background(), token); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(context.Background(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// benchHash is the least that a cache which keeps no token can do: hash it with
+// a secret and read a map.
+func benchHash(b *testing.B, token string) {
+	var mu sync.RWMutex
+	secret := sha256.Sum256([]byte("secret"))
+	buffer := make([]byte, 0, 2048)
+	known := map[[32]byte]*jwtauth.Verifier{sha256.Sum256(append(append(buffer, secret[:]...), token...)): nil}
+	b.ReportAllocs()
+	for b.Loop() {
+		d := sha256.Sum256(append(append(buffer[:0], secret[:]...), token...))
+		mu.RLock()
+		_, ok := known[d]
+		mu.RUnlock()
+		if !ok {
+			b.Fatal("not there")
+		}
+	}
+}
