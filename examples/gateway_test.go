@@ -409,8 +409,9 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
 	for program, flags := range map[string][]string{
-		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "forward"},
-		"whoami":  {"http", "grpc", "trust"},
+		"gateway":    {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "forward"},
+		"quickstart": {"serve", "token-life"},
+		"whoami":     {"http", "grpc", "trust"},
 	} {
 		t.Run(program, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, program, "-h")
