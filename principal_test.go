@@ -180,6 +180,7 @@ func TestRule11_PrintingAPrincipalShowsNoClaims(t *testing.T) {
 	defer cancel()
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "caller", p, "ctx", ctx)
+	//lint:ignore SA9005 that it has nothing to marshal is the point
 	out, _ := json.Marshal(p)
 	printed := log.String() + string(out)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {

@@ -1,0 +1,44 @@
+# Plain commands behind short names. CI calls the same ones.
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.1.4
+FUZZTIME ?= 30s
+
+.PHONY: test race lint fuzz bench vulncheck generate
+
+test:
+	go test ./...
+
+race:
+	go test -race ./...
+
+lint:
+	go vet ./...
+	$(STATICCHECK) ./...
+
+# Runs every fuzz target of every package for FUZZTIME.
+fuzz:
+	@set -e; for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg > .fuzz.out 2>&1 \
+	      || { cat .fuzz.out; rm -f .fuzz.out; exit 1; }; \
+	    tail -n 1 .fuzz.out; \
+	  done; \
+	done; rm -f .fuzz.out
+
+# Times are for comparing within one run: each benchmark has its limit beside it.
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+# Exit status 3 means that a vulnerability was found; anything else that the
+# vulnerability database could not be read, which is said and not held against
+# the change.
+vulncheck:
+	@$(GOVULNCHECK) ./... ; status=$$?; \
+	if [ $$status -eq 3 ]; then exit 1; fi; \
+	if [ $$status -ne 0 ]; then echo "vulnerability database not reached: not checked"; fi
+
+# Needs protoc, protoc-gen-go v1.36.11 and protoc-gen-go-grpc v1.6.2.
+generate:
+	go generate ./examples/...

@@ -1,0 +1,111 @@
+package authctx_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// goList runs go list and decodes its answer.
+func goList(t *testing.T, into func(*json.Decoder) error, args ...string) {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for dec.More() {
+		if err := into(dec); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDependencyRule holds every package's imports, tests aside, to what its
+// room of the house may touch.
+func TestDependencyRule(t *testing.T) {
+	var module string
+	goList(t, func(dec *json.Decoder) error {
+		var m struct{ Path string }
+		err := dec.Decode(&m)
+		module = m.Path
+		return err
+	}, "-m", "-json")
+
+	internal := module + "/internal/..."
+	allowed := map[string][]string{ // by the first element of the path below the module
+		"":         {internal},
+		"internal": {internal},
+		"jwtauth":  {module, internal, module + "/jwtauth/...", "github.com/golang-jwt/...", "github.com/MicahParks/..."},
+		"httpctx":  {module, internal},
+		"grpcctx":  {module, internal, "google.golang.org/..."},
+		"examples": {module + "/...", "google.golang.org/..."},
+	}
+	checked := map[string]bool{}
+	goList(t, func(dec *json.Decoder) error {
+		var pkg struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&pkg); err != nil {
+			return err
+		}
+		room, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(pkg.ImportPath, module), "/"), "/")
+		rules, known := allowed[room]
+		if !known {
+			t.Errorf("%s is in a room that nobody planned", pkg.ImportPath)
+		}
+		checked[room] = true
+		for _, path := range pkg.Imports {
+			if strings.Contains(strings.Split(path, "/")[0], ".") && !permitted(path, rules) {
+				t.Errorf("%s imports %s", pkg.ImportPath, path)
+			}
+		}
+		return nil
+	}, "-json=ImportPath,Imports", "./...")
+	for room := range allowed {
+		if !checked[room] && room != "internal" {
+			t.Errorf("no package was found in %q", room)
+		}
+	}
+}
+
+// permitted reports whether path is one of the rules, or below one that ends in
+// "/...".
+func permitted(path string, rules []string) bool {
+	return slices.ContainsFunc(rules, func(rule string) bool {
+		dir, tree := strings.CutSuffix(rule, "/...")
+		return path == dir || tree && strings.HasPrefix(path, dir+"/")
+	})
+}
+
+// TestRequirements: the three chosen packages, what they need, nothing else.
+func TestRequirements(t *testing.T) {
+	chosen := []string{
+		"github.com/golang-jwt/jwt/v5", "google.golang.org/grpc", "github.com/MicahParks/keyfunc/v3",
+		"github.com/MicahParks/jwkset", "golang.org/x/time", // of keyfunc
+		"golang.org/x/net", "golang.org/x/sys", "golang.org/x/text", // of grpc
+		"google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
+	}
+	out, err := exec.Command("go", "mod", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct {
+		Require []struct{ Path string }
+		Replace []any
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	if len(mod.Require) < 3 || len(mod.Replace) > 0 {
+		t.Errorf("%d requirements, %d replacements", len(mod.Require), len(mod.Replace))
+	}
+	for _, r := range mod.Require {
+		if !slices.Contains(chosen, r.Path) {
+			t.Errorf("go.mod requires %s", r.Path)
+		}
+	}
+}
