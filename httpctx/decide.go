@@ -111,6 +111,9 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 		if s.keepCredentials {
 			ctx = withInbound(ctx, r.Header, d.result.Read)
 		}
+		if mayEnd(r, d.result.Principal) {
+			ctx = context.WithValue(ctx, endingKey{}, true)
+		}
 		ctx = d.result.NewContext(ctx)
 	} else if _, ok := authctx.FromContext(ctx); ok {
 		ctx = authctx.NewContext(ctx, authctx.Principal{})
@@ -150,17 +153,18 @@ func (s *Server) observe(r *http.Request, d *decision, ignored []string, start t
 
 // observeRefusal tells the observer of a refusal after the request was let in.
 func (s *Server) observeRefusal(r *http.Request, err error) {
-	s.observeAfter(r, authctx.OutcomeOf(err), err)
+	p, _ := authctx.FromContext(r.Context())
+	s.observeAfter(r, r.Pattern, authctx.OutcomeOf(err), p, err)
 }
 
-func (s *Server) observeAfter(r *http.Request, outcome authctx.Outcome, err error) {
+// observeAfter tells the observer what became of a request that was let in.
+func (s *Server) observeAfter(r *http.Request, entry string, outcome authctx.Outcome, p authctx.Principal, err error) {
 	if s.observer == nil {
 		return
 	}
-	p, _ := authctx.FromContext(r.Context())
 	s.observer.Observe(r.Context(), authctx.Event{
 		Transport: "http",
-		Entry:     r.Pattern,
+		Entry:     entry,
 		Method:    r.Method,
 		Target:    r.URL.Path,
 		Outcome:   outcome,

@@ -132,10 +132,8 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 	if err := inject(pr.In.Context(), p.propagator, caller, p.keys, pr.Out.Header); err != nil {
 		return err
 	}
-	if end := caller.Expires(); upgrade && !end.IsZero() {
-		ctx, cancel := context.WithTimeout(pr.Out.Context(), end.Sub(p.server.now()))
-		context.AfterFunc(pr.In.Context(), cancel)
-		pr.Out = pr.Out.WithContext(ctx)
+	if upgrade && !caller.Expires().IsZero() {
+		pr.Out = pr.Out.WithContext(p.endContext(pr.Out.Context(), pr.In, caller))
 	}
 	return nil
 }

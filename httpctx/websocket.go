@@ -2,11 +2,11 @@ package httpctx
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -21,18 +21,47 @@ func isWebSocket(h http.Header) bool {
 	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
 }
 
-// endWithCaller returns w, or for a WebSocket whose caller has an end, a writer
-// whose connection is closed then.
+// mayEnd reports whether the request may become a connection that outlives its
+// caller. What a handler takes for a request to upgrade is its own affair, so
+// any Upgrade counts.
+func mayEnd(r *http.Request, p authctx.Principal) bool {
+	return len(r.Header["Upgrade"]) > 0 && !p.Expires().IsZero()
+}
+
+// endingKey is the context key that says that somebody will close the
+// connection at the caller's end already.
+type endingKey struct{}
+
+// endWithCaller returns w, or for a request that mayEnd a writer whose connection
+// is closed at the caller's end.
 func (s *Server) endWithCaller(w http.ResponseWriter, r *http.Request, d *decision) http.ResponseWriter {
-	end := d.result.Principal.Expires()
-	if end.IsZero() || !isWebSocket(r.Header) {
+	if !mayEnd(r, d.result.Principal) {
 		return w
 	}
-	return &endingWriter{ResponseWriter: w, life: end.Sub(s.now()), ended: func() {
-		if s.observer != nil {
-			s.observeEnd(r, d)
-		}
+	life := d.result.Principal.Expires().Sub(s.now())
+	return &endingWriter{ResponseWriter: w, life: life, ended: func() {
+		s.observeAfter(r, d.route.name(), authctx.Ended, d.result.Principal, endedError())
 	}}
+}
+
+func endedError() error {
+	return &authctx.Error{Reason: authctx.TokenExpired, Cause: errEnded}
+}
+
+// endContext returns a copy of ctx, the context of a WebSocket that goes to an
+// upstream, which is cancelled at the caller's end.
+func (p *Proxy) endContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
+	if in.Context().Value(endingKey{}) != nil {
+		return ctx
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, caller.Expires().Sub(p.server.now()), errEnded)
+	context.AfterFunc(in.Context(), cancel)
+	context.AfterFunc(ctx, func() {
+		if context.Cause(ctx) == errEnded {
+			p.server.observeAfter(in, in.Pattern, authctx.Ended, caller, endedError())
+		}
+	})
+	return ctx
 }
 
 // endingWriter is a response writer whose connection, once hijacked, lives no
@@ -58,38 +87,21 @@ func (w *endingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return newEndingConn(conn, w.life, w.ended), rw, nil
 }
 
-// endingConn closes itself after a time.
+// endingConn is a connection that closes itself after a time.
 type endingConn struct {
 	net.Conn
-	close func() error
 	timer *time.Timer
 }
 
 func newEndingConn(conn net.Conn, life time.Duration, ended func()) *endingConn {
-	c := &endingConn{Conn: conn, close: sync.OnceValue(conn.Close)}
-	c.timer = time.AfterFunc(life, func() {
-		_ = c.close() // nobody is left to tell
+	return &endingConn{Conn: conn, timer: time.AfterFunc(life, func() {
 		ended()
-	})
-	return c
+		_ = conn.Close() // nobody is left to tell
+	})}
 }
 
 // Close closes the connection; its timer is no longer needed.
 func (c *endingConn) Close() error {
 	c.timer.Stop()
-	return c.close()
-}
-
-func (s *Server) observeEnd(r *http.Request, d *decision) {
-	s.observer.Observe(r.Context(), authctx.Event{
-		Transport: "http",
-		Entry:     d.route.name(),
-		Method:    r.Method,
-		Target:    r.URL.Path,
-		Outcome:   authctx.Ended,
-		Reason:    authctx.TokenExpired,
-		Err:       &authctx.Error{Reason: authctx.TokenExpired, Cause: errEnded},
-		Principal: d.result.Principal,
-		Peer:      peer(r),
-	})
+	return c.Conn.Close()
 }

@@ -1,0 +1,312 @@
+package httpctx_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// attack is one request from testdata, as raw header lines.
+type attack struct {
+	ID      string
+	Comment string
+	Status  int // that the server refuses it with; 0 when it must arrive
+	Lines   []string
+}
+
+func attacks(t *testing.T) []attack {
+	t.Helper()
+	data, err := os.ReadFile("testdata/hostile_fields.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []attack
+	if err := json.Unmarshal(data, &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) == 0 {
+		t.Fatal("no attacks")
+	}
+	return list
+}
+
+// raw sends a request byte for byte over a socket of its own.
+func raw(t testing.TB, server *httptest.Server, request string) (*http.Response, string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("no answer to %q: %v", request, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// request writes a request head; latin1 bytes stand for themselves.
+func request(line string, fields ...string) string {
+	var b strings.Builder
+	b.WriteString(line + " HTTP/1.1\r\nHost: test\r\n")
+	for _, f := range fields {
+		for _, c := range f {
+			b.WriteByte(byte(c))
+		}
+		b.WriteString("\r\n")
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
+
+// gateway is a server with a policy in front of a reverse proxy.
+func gateway(t testing.TB, upstream string, cfg httpctx.ServerConfig) *httptest.Server {
+	t.Helper()
+	target, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gatewayWith(t, cfg, &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }})
+}
+
+// gatewayOver is a gateway that speaks to upstream as its Client does.
+func gatewayOver(t testing.TB, upstream *httptest.Server) *httptest.Server {
+	t.Helper()
+	target, err := url.Parse(upstream.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{
+		Transport: upstream.Client().Transport,
+		Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+	})
+}
+
+func gatewayWith(t testing.TB, cfg httpctx.ServerConfig, rp *httputil.ReverseProxy) *httptest.Server {
+	t.Helper()
+	if cfg.Policy == nil && !cfg.AllowAnonymous {
+		cfg.Policy = newPolicy(t, authctx.PolicyConfig{Default: authctx.Authenticated(), Public: []string{"/public/"}})
+	}
+	s := newServer(t, cfg)
+	rp.ErrorLog = log.New(io.Discard, "", 0)
+	h, err := newProxy(t, s, newFields(t)).Handler(rp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.Handle("/public/", h)
+	return serve(t, s.Handler(mux))
+}
+
+func TestRule6_IdentityFieldsAreStrippedOnEveryPath(t *testing.T) {
+	var refused http.Header
+	withPolicy := httpctx.ServerConfig{
+		Policy: newPolicy(t, authctx.PolicyConfig{
+			Rules:  map[string]authctx.Rule{"/": authctx.Authenticated(), "/admin": authctx.Role("nobody")},
+			Public: []string{"/public"},
+		}),
+		Refuse: func(w http.ResponseWriter, r *http.Request, _ error) bool {
+			refused = r.Header
+			w.WriteHeader(http.StatusTeapot)
+			return true
+		},
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", spy)
+	mux.Handle("/public", spy)
+	mux.Handle("/admin", spy)
+	routed := serve(t, newServer(t, withPolicy).Handler(mux))
+	anonymous := serve(t, newServer(t, httpctx.ServerConfig{AllowAnonymous: true}).Handler(spy))
+	kept := serve(t, newServer(t, httpctx.ServerConfig{KeepCredentials: true}).Handler(spy))
+
+	paths := []struct {
+		name   string
+		server *httptest.Server
+		line   string
+		fields []string
+		caller string
+		fails  bool
+	}{
+		{"authenticated", routed, "GET /", []string{"Authorization: Bearer alice"}, "alice", false},
+		{"credentials kept", kept, "GET /", []string{"Authorization: Bearer alice"}, "alice", false},
+		{"public", routed, "GET /public", nil, "", false},
+		{"public with a token", routed, "GET /public", []string{"Authorization: Bearer alice"}, "", false},
+		{"anonymous", anonymous, "GET /", nil, "", false},
+		{"preflight", routed, "OPTIONS /", []string{"Origin: https://a.example", "Access-Control-Request-Method: PUT"}, "", false},
+		{"preflight with a token", routed, "OPTIONS /", []string{"Origin: https://a.example", "Access-Control-Request-Method: PUT", "Authorization: Bearer alice", "Cookie: session=alice"}, "", false},
+		{"no credentials", routed, "GET /", nil, "", true},
+		{"bad credentials", routed, "GET /", []string{"Authorization: Bearer forged"}, "", true},
+		{"denied", routed, "GET /admin", []string{"Authorization: Bearer alice"}, "", true},
+	}
+	for _, path := range paths {
+		for _, a := range attacks(t) {
+			t.Run(path.name+"/"+a.ID, func(t *testing.T) {
+				refused = nil
+				res, body := raw(t, path.server, request(path.line, slices.Concat(path.fields, a.Lines)...))
+				if a.Status != 0 {
+					if res.StatusCode != a.Status {
+						t.Errorf("status %d, want %d", res.StatusCode, a.Status)
+					}
+					return
+				}
+				header, subject := refused, ""
+				if !path.fails {
+					if res.StatusCode != 200 {
+						t.Fatalf("status %d: %s", res.StatusCode, body)
+					}
+					got := decode(t, body)
+					header, subject = got.Header, got.Subject
+				}
+				if header == nil {
+					t.Fatal("nobody saw the request")
+				}
+				if found := identityIn(header); len(found) > 0 || subject != path.caller {
+					t.Errorf("seen as %q with %v", subject, found)
+				}
+				if _, ok := header["Authorization"]; ok && path.server != kept {
+					t.Error("the credential was seen")
+				}
+			})
+		}
+	}
+}
+
+func TestAttacksOnTheWayThroughAProxy(t *testing.T) {
+	upstream := serve(t, spy)
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+	for _, a := range attacks(t) {
+		t.Run(a.ID, func(t *testing.T) {
+			res, body := raw(t, gate, request("GET /", slices.Concat([]string{"Authorization: Bearer alice"}, a.Lines)...))
+			if a.Status != 0 {
+				if res.StatusCode != a.Status {
+					t.Errorf("status %d, want %d", res.StatusCode, a.Status)
+				}
+				return
+			}
+			want := []string{"X-User-Id", "X-User-Issuer", "X-User-Permissions", "X-User-Roles"}
+			got := decode(t, body).Header
+			if found := identityIn(got); !slices.Equal(found, want) {
+				t.Errorf("upstream got %v, want %v", found, want)
+			}
+			for name, value := range map[string]string{"X-User-Id": "alice", "X-User-Issuer": issuer, "X-User-Roles": "admin"} {
+				if !slices.Equal(got[name], []string{value}) {
+					t.Errorf("%s = %q, want only %q", name, got[name], value)
+				}
+			}
+			if _, ok := got["Authorization"]; ok {
+				t.Error("the client's token was passed on")
+			}
+		})
+		t.Run(a.ID+" on a public route", func(t *testing.T) {
+			res, body := raw(t, gate, request("GET /public/", slices.Concat([]string{"Authorization: Bearer alice"}, a.Lines)...))
+			if a.Status != 0 {
+				return // said above
+			}
+			if res.StatusCode != 200 {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			got := decode(t, body).Header
+			if found := identityIn(got); len(found) > 0 || got["Authorization"] != nil {
+				t.Errorf("upstream got %v", got)
+			}
+		})
+	}
+}
+
+func TestIgnoredFieldsAreReportedAndBounded(t *testing.T) {
+	var j journal
+	s := newServer(t, httpctx.ServerConfig{Observer: &j})
+	h := s.Handler(spy)
+	ignored := func(header http.Header) []string {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header = header
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		e := j.last(t)
+		slices.Sort(e.Ignored)
+		return e.Ignored
+	}
+	if got := ignored(token("alice")); got != nil {
+		t.Errorf("nothing came in and %v was reported", got)
+	}
+	if got := ignored(with(token("alice"), "X-User-Id", "eve", "X_user_id", "eve", "Txn-Token", "eve")); !slices.Equal(got, []string{"Txn-Token", "X-User-Id", "X_user_id"}) {
+		t.Errorf("reported %v", got)
+	}
+	if got := ignored(with(token("forged"), "X-User-Id", "eve")); !slices.Equal(got, []string{"X-User-Id"}) {
+		t.Errorf("a refused request reported %v", got)
+	}
+	many := token("alice")
+	for c := 'a'; c <= 'z'; c++ {
+		many["X-User-"+string(c)] = []string{"v"}
+	}
+	if got := ignored(many); len(got) != 16 {
+		t.Errorf("%d names reported of 26", len(got))
+	}
+}
+
+func TestFieldsOfATrustedPeerAreReadAndNotReported(t *testing.T) {
+	var j journal
+	a, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone(), Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: a, Observer: &j}).Handler(spy))
+	got := get(t, s.URL, http.Header{"X-User-Id": {"dora"}, "X-User-Issuer": {issuer}, "Txn-Token": {"t"}})
+	if got.Subject != "dora" || len(identityIn(got.Header)) > 0 {
+		t.Errorf("seen %+v", got)
+	}
+	if e := j.last(t); !slices.Equal(e.Ignored, []string{"Txn-Token"}) {
+		t.Errorf("ignored %v", e.Ignored)
+	}
+	if res, _ := do(t, "GET", s.URL, http.Header{"X-User-Id": {"dora", "eve"}, "X-User-Issuer": {issuer}}); res.StatusCode != 400 {
+		t.Errorf("a doubled field: %d", res.StatusCode)
+	}
+	if res, _ := do(t, "GET", s.URL, http.Header{"X_user_id": {"dora"}, "X-User-Issuer": {issuer}}); res.StatusCode != 400 {
+		t.Errorf("half an identity beside a look-alike: %d", res.StatusCode)
+	}
+}
+
+func TestCVE_2026_40575_NoHeaderMakesAPeerTrusted(t *testing.T) {
+	trust, err := authctx.TrustPeerCIDR("10.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: a}).Handler(spy))
+	header := http.Header{"X-User-Id": {"eve"}, "X-User-Issuer": {issuer}}
+	for _, name := range []string{
+		"X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Forwarded-By", "X-Forwarded-Host", "X-Forwarded-Uri",
+		"X-Original-Url", "X-Rewrite-Url", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-Proto",
+		"X-Envoy-Internal", "X-Client-Ip", "True-Client-Ip", "User-Agent", "Via",
+	} {
+		for _, value := range []string{"10.0.0.1", "for=10.0.0.1", "/public", "GoogleHC/1.0"} {
+			if res, _ := do(t, "GET", s.URL, with(header, name, value)); res.StatusCode != 401 {
+				t.Errorf("%s: %s made the peer trusted: %d", name, value, res.StatusCode)
+			}
+		}
+	}
+}

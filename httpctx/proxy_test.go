@@ -1,0 +1,221 @@
+package httpctx_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+func newProxy(t testing.TB, s *httpctx.Server, prop authctx.Propagator) *httpctx.Proxy {
+	t.Helper()
+	p, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: s, Propagator: prop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestNewProxyNamesEverySettingThatIsMissing(t *testing.T) {
+	_, err := httpctx.NewProxy(httpctx.ProxyConfig{})
+	if err == nil || !strings.Contains(err.Error(), "Server") || !strings.Contains(err.Error(), "Propagator") {
+		t.Errorf("%v", err)
+	}
+	p := newProxy(t, newServer(t, httpctx.ServerConfig{}), newFields(t))
+	director := httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}}
+	//lint:ignore SA1019 a Director is what must be refused
+	director.Director = func(*http.Request) {}
+	for name, rp := range map[string]*httputil.ReverseProxy{"nil": nil, "no Rewrite": {}, "a Director": &director} {
+		if _, err := p.Handler(rp); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func TestCVE_2026_41181_CredentialsAreNotPassedOnEvenWhenKept(t *testing.T) {
+	upstream := serve(t, spy)
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{
+		KeepCredentials: true,
+		Strip:           authctx.FieldSet{Prefixes: []string{"x-remote-"}, Cookies: []string{"legacy"}},
+	})
+	for name, header := range map[string]http.Header{
+		"bearer":      token("alice"),
+		"cookie":      {"Cookie": {"a=1; session=alice; legacy=x; b=2"}},
+		"subprotocol": {"Sec-Websocket-Protocol": {"bearer.alice, chat"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := get(t, gate.URL, with(header, "X-Remote-User", "eve", "X_remote_group", "admins"))
+			if got.Header.Get("X-User-Id") != "alice" {
+				t.Fatalf("upstream got %v", got.Header)
+			}
+			for field, values := range got.Header {
+				all := strings.Join(values, " ")
+				if field != "X-User-Id" && strings.Contains(all, "alice") || strings.Contains(strings.ToLower(field), "remote") || strings.Contains(all, "legacy") {
+					t.Errorf("upstream got %s: %q", field, values)
+				}
+			}
+		})
+	}
+}
+
+func TestARewriteThatCopiesTheInboundRequestCannotUndoTheStripping(t *testing.T) {
+	upstream := serve(t, spy)
+	target, _ := url.Parse(upstream.URL)
+	gate := gatewayWith(t, httpctx.ServerConfig{KeepCredentials: true}, &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) {
+		pr.SetURL(target)
+		maps.Copy(pr.Out.Header, pr.In.Header)
+		pr.Out.Header["X-User-Id"] = []string{"eve"}
+		pr.Out.Header["x_user_id"] = []string{"eve"}
+	}})
+	got := get(t, gate.URL, token("alice")).Header
+	if id := got["X-User-Id"]; len(id) != 1 || id[0] != "alice" || got["X_user_id"] != nil || got["Authorization"] != nil {
+		t.Errorf("upstream got %v", got)
+	}
+}
+
+func TestAFailingPropagatorSendsNothing(t *testing.T) {
+	reached := false
+	upstream := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	target, _ := url.Parse(upstream.URL)
+	for name, tc := range map[string]struct {
+		err    error
+		token  string
+		status int
+	}{
+		"expired meanwhile":    {nil, "ended", 401},
+		"minting not possible": {&authctx.Error{Reason: authctx.Unavailable}, "alice", 503},
+		"too large":            {errors.New("over budget"), "alice", 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var j journal
+			var logged bytes.Buffer
+			s := newServer(t, httpctx.ServerConfig{Observer: &j})
+			var prop authctx.Propagator = newFields(t)
+			if tc.err != nil {
+				prop = failing{prop, tc.err}
+			}
+			h, err := newProxy(t, s, prop).Handler(&httputil.ReverseProxy{
+				Rewrite:  func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+				ErrorLog: log.New(&logged, "", 0),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, _ := do(t, "GET", serve(t, s.Handler(h)).URL, token(tc.token))
+			if res.StatusCode != tc.status || reached {
+				t.Errorf("status %d, want %d; upstream reached: %v", res.StatusCode, tc.status, reached)
+			}
+			if e := j.last(t); e.Outcome == authctx.Allowed || e.Principal.Subject() != tc.token {
+				t.Errorf("event %+v", e)
+			}
+			if (tc.status == 502) != strings.Contains(logged.String(), "over budget") {
+				t.Errorf("logged %q", logged.String())
+			}
+		})
+	}
+}
+
+// failing is a propagator that writes a field and then fails.
+type failing struct {
+	authctx.Propagator
+	err error
+}
+
+func (f failing) Inject(_ context.Context, _ authctx.Principal, set func(name, value string)) error {
+	set("x-user-id", "half")
+	return f.err
+}
+
+func TestHooksOfTheReverseProxyStillRun(t *testing.T) {
+	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-User-Id", "alice") }))
+	target, _ := url.Parse(upstream.URL)
+	broken := false
+	gate := gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+		ModifyResponse: func(res *http.Response) error {
+			if res.Header.Get("X-User-Id") != "" {
+				t.Error("ModifyResponse saw what does not leave the house")
+			}
+			if broken {
+				return errors.New("no")
+			}
+			res.Header.Set("X-Mine", "1")
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			w.Header().Set("X-Error", err.Error())
+			w.WriteHeader(http.StatusTeapot)
+		},
+	})
+	if res, _ := do(t, "GET", gate.URL, token("alice")); res.Header.Get("X-Mine") != "1" {
+		t.Errorf("header %v", res.Header)
+	}
+	broken = true
+	if res, _ := do(t, "GET", gate.URL, token("alice")); res.StatusCode != http.StatusTeapot || res.Header.Get("X-Error") != "no" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+}
+
+func TestRewriteAloneIsSafe(t *testing.T) {
+	upstream := serve(t, spy)
+	target, _ := url.Parse(upstream.URL)
+	s := newServer(t, httpctx.ServerConfig{})
+	p := newProxy(t, s, newFields(t))
+	var got error
+	gate := serve(t, s.Handler(&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(target)
+			p.Rewrite(pr)
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			got = err
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	}))
+	if seen := get(t, gate.URL, with(token("alice"), "X-User-Id", "eve")); seen.Header.Get("X-User-Id") != "alice" || seen.Header["Authorization"] != nil {
+		t.Errorf("upstream got %v", seen.Header)
+	}
+	if res, _ := do(t, "GET", gate.URL, token("ended")); res.StatusCode != 502 || !errors.Is(got, authctx.TokenExpired) {
+		t.Errorf("%d, %v", res.StatusCode, got)
+	}
+}
+
+func TestRule12_TheRequestOfTheCallerIsNotChanged(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{})
+	header := with(token("alice"), "X-User-Id", "eve", "Cookie", "session=x; a=b", "X-A", "b")
+	header.Del("Cookie")
+	header["Cookie"] = []string{"a=b; session2=x"}
+	r := httptest.NewRequest("POST", "/", strings.NewReader("abc"))
+	r.Header = header
+	r.Trailer = http.Header{"X-User-Id": {"eve"}, "X-Sum": nil}
+	before, trailer, body := header.Clone(), r.Trailer.Clone(), r.Body
+	h := s.Handler(http.HandlerFunc(func(_ http.ResponseWriter, got *http.Request) {
+		got.Header.Set("X-A", "changed")
+		got.Header.Add("X-A", "added")
+		got.Header.Del("Cookie")
+		got.Trailer.Set("X-Sum", "changed")
+		_, _ = io.Copy(io.Discard, got.Body)
+	}))
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if !maps.EqualFunc(header, before, equal) || !maps.EqualFunc(r.Trailer, trailer, equal) || r.Body != body {
+		t.Errorf("header %v, trailer %v", header, r.Trailer)
+	}
+	if _, ok := authctx.FromContext(r.Context()); ok {
+		t.Error("the request that came in has a caller")
+	}
+}
+
+func equal(a, b []string) bool {
+	return strings.Join(a, "\x00") == strings.Join(b, "\x00") && len(a) == len(b)
+}

@@ -1,0 +1,191 @@
+package httpctx_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// echo becomes a "WebSocket", as far as the handshake, and echoes bytes.
+var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	conn, rw, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
+	_, _ = io.Copy(conn, rw)
+})
+
+// upgrade opens a connection and asks for protocol.
+func upgrade(t *testing.T, server *httptest.Server, token, protocol string) (net.Conn, *bufio.Reader, *http.Response) {
+	t.Helper()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, request("GET /", "Authorization: Bearer "+token, "Connection: Upgrade", "Upgrade: "+protocol)); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, r, res
+}
+
+// TestRule9_AWebSocketEndsWithItsCaller runs on a clock that shows the caller's
+// last moments: the connection is open, echoes, and is then closed by the server
+// although both sides would go on.
+func TestRule9_AWebSocketEndsWithItsCaller(t *testing.T) {
+	for where, protocol := range map[string]string{
+		"in the service":                     "websocket",
+		"in a service that takes lists":      "websocket, h2c",
+		"in a service that takes two lines":  "websocket\r\nUpgrade: h2c",
+		"through a proxy":                    "websocket",
+		"through a proxy that stands alone":  "websocket",
+		"through a proxy that got two lines": "websocket\r\nUpgrade: h2c",
+	} {
+		t.Run(where, func(t *testing.T) {
+			events := make(chan authctx.Event, 10)
+			observer := authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
+				if e.Outcome == authctx.Ended {
+					events <- e
+				}
+			})
+			cfg := httpctx.ServerConfig{Observer: observer, Now: func() time.Time { return epoch.Add(time.Hour - 100*time.Millisecond) }}
+			server := webSocketServer(t, where, cfg)
+			conn, r, res := upgrade(t, server, "carol", protocol)
+			if res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			if _, err := io.WriteString(conn, "hello"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(r, make([]byte, 5)); err != nil {
+				t.Fatalf("no echo: %v", err)
+			}
+			if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
+				t.Errorf("read %d bytes, %v", n, err)
+			}
+			if e := <-events; !errors.Is(e.Err, authctx.TokenExpired) || e.Principal.Subject() != "carol" {
+				t.Errorf("event %+v", e)
+			}
+		})
+	}
+}
+
+func webSocketServer(t *testing.T, where string, cfg httpctx.ServerConfig) *httptest.Server {
+	s := newServer(t, cfg)
+	if strings.HasPrefix(where, "in ") {
+		return serve(t, s.Handler(echo))
+	}
+	target, _ := url.Parse(serve(t, echo).URL)
+	h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if where != "through a proxy that stands alone" {
+		return serve(t, s.Handler(h))
+	}
+	carol := caller(t, "carol")
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(authctx.NewContext(r.Context(), carol)))
+	}))
+}
+
+func TestAWebSocketOfACallerWithoutAnEndStaysOpen(t *testing.T) {
+	var j journal
+	server := webSocketServer(t, "through a proxy", httpctx.ServerConfig{Observer: &j})
+	conn, r, res := upgrade(t, server, "alice", "WebSocket")
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %d", res.StatusCode)
+	}
+	_, _ = io.WriteString(conn, "hello")
+	if _, err := io.ReadFull(r, make([]byte, 5)); err != nil {
+		t.Errorf("no echo: %v", err)
+	}
+}
+
+func TestRule9_UpgradesOtherThanWebSocketAreRefusedByProxies(t *testing.T) {
+	server := webSocketServer(t, "through a proxy", httpctx.ServerConfig{})
+	for _, protocol := range []string{"h2c", "TLS/1.0", "SPDY/3.1", "tcp", "websocket, h2c", "x"} {
+		_, _, res := upgrade(t, server, "alice", protocol)
+		if res.StatusCode != http.StatusForbidden {
+			t.Errorf("%q: status %d", protocol, res.StatusCode)
+		}
+	}
+	if res, _ := raw(t, server, request("CONNECT upstream:443", "Authorization: Bearer alice")); res.StatusCode != http.StatusForbidden {
+		t.Errorf("CONNECT: status %d", res.StatusCode)
+	}
+}
+
+func TestCVE_2018_1002105_AFailedUpgradeLeavesNoTunnel(t *testing.T) {
+	requests := 0
+	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests++
+		http.Error(w, "no", http.StatusBadRequest)
+	}))
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+	conn, r, res := upgrade(t, gate, "alice", "websocket")
+	_, _ = io.Copy(io.Discard, res.Body)
+	if res.StatusCode != http.StatusBadRequest {
+		t.Fatalf("status %d", res.StatusCode)
+	}
+	// On a tunnel this would arrive at the upstream; here the gateway judges it.
+	_, _ = io.WriteString(conn, request("GET /admin", "X-User-Id: eve"))
+	res, err := http.ReadResponse(r, nil)
+	if err == nil && res.StatusCode != http.StatusUnauthorized || requests != 1 {
+		t.Errorf("a second request got %v, %v; upstream saw %d", res, err, requests)
+	}
+}
+
+func TestAnUpstreamCannotSwitchProtocolsUnasked(t *testing.T) {
+	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, _ := w.(http.Hijacker).Hijack()
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	}))
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+	if res, _ := raw(t, gate, request("GET /", "Authorization: Bearer alice")); res.StatusCode != http.StatusBadGateway {
+		t.Errorf("status %d", res.StatusCode)
+	}
+}
+
+func TestTheSubprotocolTokenIsNotNegotiated(t *testing.T) {
+	offered := make(chan string, 1)
+	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		offered <- strings.Join(r.Header.Values("Sec-Websocket-Protocol"), "|")
+		echo(w, r)
+	}))
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+	conn, err := net.Dial("tcp", gate.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, request("GET /", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Protocol: bearer.alice, chat"))
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v, %v", res, err)
+	}
+	if got := <-offered; got != "chat" {
+		t.Errorf("upstream was offered %q", got)
+	}
+}
