@@ -1,0 +1,362 @@
+package httpctx_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// sink is a RoundTripper that keeps the last request and answers 200.
+type sink struct{ last *http.Request }
+
+func (s *sink) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.last = r
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = r.Body.Close()
+	}
+	return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+}
+
+func newTransport(t testing.TB, cfg httpctx.TransportConfig) *httpctx.Transport {
+	t.Helper()
+	if cfg.Propagator == nil {
+		cfg.Propagator = newFields(t)
+	}
+	tr, err := httpctx.NewTransport(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// as returns a context with the caller of a token.
+func as(t testing.TB, token string) context.Context {
+	return authctx.NewContext(t.Context(), caller(t, token))
+}
+
+func outgoing(ctx context.Context, url string) *http.Request {
+	r := httptest.NewRequest("GET", url, nil)
+	r.RequestURI = ""
+	return r.WithContext(ctx)
+}
+
+func TestNewTransportNamesEverySettingThatIsWrong(t *testing.T) {
+	_, err := httpctx.NewTransport(httpctx.TransportConfig{})
+	if err == nil || !strings.Contains(err.Error(), "Propagator is required") || !strings.Contains(err.Error(), "Destinations is required") {
+		t.Errorf("%v", err)
+	}
+	bad := []string{
+		"", "*", "*.", "*foo", "a.*.b", "**.b", "https://a.example", "a.example/path", "user@a.example", "a example", "a:b",
+		"a:", ":80", "a:80:90", "[::1", "::1", "*.a.*", "a.example.", "a?b", "a#b", "fe80::1%eth0",
+	}
+	_, err = httpctx.NewTransport(httpctx.TransportConfig{Propagator: newFields(t), Destinations: bad})
+	for _, pattern := range bad {
+		if err == nil || !strings.Contains(err.Error(), `Destinations: "`+pattern+`":`) {
+			t.Errorf("%q is not named in: %v", pattern, err)
+		}
+	}
+}
+
+func TestRule7_OnlyNamedDestinationsLearnTheCaller(t *testing.T) {
+	for _, tc := range []struct {
+		pattern string
+		told    []string
+		untold  []string
+	}{
+		{"orders.internal",
+			[]string{"https://orders.internal/", "https://ORDERS.internal:8443/x", "https://orders.internal./"},
+			[]string{"https://orders.internal.evil.example/", "https://xorders.internal/", "https://internal/", "https://orders.internal@evil.example/",
+				"https://evil.example/orders.internal", "https://evil.example?orders.internal", "https://a.orders.internal/"}},
+		{"Orders.Internal:8443",
+			[]string{"https://orders.internal:8443/"},
+			[]string{"https://orders.internal/", "https://orders.internal:443/"}},
+		{"orders.internal:443",
+			[]string{"https://orders.internal/", "https://orders.internal:443/"},
+			[]string{"https://orders.internal:8443/"}},
+		{"*.svc.internal",
+			[]string{"https://a.svc.internal/", "https://a.b.svc.internal:99/"},
+			[]string{"https://svc.internal/", "https://.svc.internal/", "https://asvc.internal/", "https://a.svc.internal.evil.example/"}},
+		{"*.svc.internal:99",
+			[]string{"https://a.svc.internal:99/"},
+			[]string{"https://a.svc.internal/"}},
+		{"[2001:db8::1]:8443", []string{"https://[2001:db8::1]:8443/"}, []string{"https://[2001:db8::2]:8443/", "https://[2001:db8::1]/"}},
+		{"192.0.2.7", []string{"https://192.0.2.7/"}, []string{"https://192.0.2.70/", "https://1192.0.2.7/"}},
+	} {
+		t.Run(tc.pattern, func(t *testing.T) {
+			var s sink
+			tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{tc.pattern}})
+			for _, target := range slices.Concat(tc.told, tc.untold) {
+				r := outgoing(as(t, "alice"), target)
+				r.Host = "orders.internal" // a Host header does not say where a request goes
+				if _, err := tr.RoundTrip(r); err != nil {
+					t.Fatal(err)
+				}
+				if told := s.last.Header.Get("X-User-Id") == "alice"; told != slices.Contains(tc.told, target) {
+					t.Errorf("%s told: %v", target, told)
+				}
+			}
+		})
+	}
+}
+
+func TestTheCallerIsNotSentInPlaintextUnlessThatWasSaid(t *testing.T) {
+	for _, tc := range []struct {
+		url      string
+		insecure bool
+		sent     bool
+	}{
+		{"https://a.internal/", false, true},
+		{"http://a.internal/", false, false},
+		{"http://a.internal/", true, true},
+		{"http://localhost:8080/", false, true},
+		{"http://x.localhost/", false, true},
+		{"http://127.0.0.1:99/", false, true},
+		{"http://[::1]:99/", false, true},
+		{"http://127.0.0.1.internal/", false, false},
+		{"http://10.0.0.1/", false, false},
+	} {
+		var s sink
+		tr := newTransport(t, httpctx.TransportConfig{
+			Base: &s, InsecurePlaintext: tc.insecure,
+			Destinations: []string{"*.internal", "localhost", "*.localhost", "127.0.0.1", "[::1]:99", "10.0.0.1"},
+		})
+		body := &closed{Reader: strings.NewReader("x")}
+		r := outgoing(as(t, "alice"), tc.url)
+		r.Body = body
+		_, err := tr.RoundTrip(r)
+		if sent := s.last != nil; sent != tc.sent || (err == nil) != tc.sent || !body.closed {
+			t.Errorf("%s, insecure %v: sent %v, body closed %v, %v", tc.url, tc.insecure, sent, body.closed, err)
+		}
+		if _, err := tr.RoundTrip(outgoing(t.Context(), tc.url)); err != nil {
+			t.Errorf("%s without a caller: %v", tc.url, err)
+		}
+	}
+}
+
+type closed struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closed) Close() error { c.closed = true; return nil }
+
+func TestAnExpiredCallerIsALocalError(t *testing.T) {
+	var s sink
+	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})}
+	r, _ := http.NewRequestWithContext(as(t, "ended"), "GET", "https://a.internal/", nil)
+	_, err := client.Do(r)
+	if !errors.Is(err, authctx.TokenExpired) || s.last != nil {
+		t.Errorf("%v, sent %v", err, s.last != nil)
+	}
+	r, _ = http.NewRequestWithContext(as(t, "ended"), "GET", "https://elsewhere.example/", nil)
+	if _, err := client.Do(r); err != nil {
+		t.Errorf("a destination that is told nothing: %v", err)
+	}
+}
+
+func TestATransportReplacesIdentityThatIsThereAlready(t *testing.T) {
+	var s sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})
+	header := http.Header{
+		"X-User-Id": {"eve", "mallory"}, "x-user-id": {"eve"}, "X_User_Id": {"eve"}, "x-user-ROLES": {"admin"}, "X.User.Tenant": {"evil"},
+		"Txn-Token": {"eve"}, "Grpc-Metadata-X-User-Id": {"eve"}, "X-User-Email-Bin": {"ZXZl"}, "X-Request-Id": {"7"},
+	}
+	for _, target := range []string{"https://a.internal/", "https://elsewhere.example/"} {
+		r := outgoing(as(t, "alice"), target)
+		r.Header = header.Clone()
+		r.Trailer = http.Header{"X-User-Id": {"eve"}, "X-Sum": nil}
+		r.Body = io.NopCloser(strings.NewReader("abc"))
+		if _, err := tr.RoundTrip(r); err != nil {
+			t.Fatal(err)
+		}
+		want := []string(nil)
+		if strings.Contains(target, "a.internal") {
+			want = []string{"X-User-Id", "X-User-Issuer", "X-User-Permissions", "X-User-Roles"}
+		}
+		if got := identityIn(s.last.Header); !slices.Equal(got, want) {
+			t.Errorf("%s got %v", target, got)
+		}
+		if id := s.last.Header["X-User-Id"]; want != nil && !slices.Equal(id, []string{"alice"}) {
+			t.Errorf("%s got X-User-Id %q", target, id)
+		}
+		if s.last.Header.Get("X-Request-Id") != "7" || len(identityIn(s.last.Trailer)) > 0 {
+			t.Errorf("%s got %v and trailers %v", target, s.last.Header, s.last.Trailer)
+		}
+		if !maps.EqualFunc(r.Header, header, equal) || len(r.Trailer) != 2 {
+			t.Errorf("the request that was lent has changed: %v", r.Header)
+		}
+	}
+}
+
+func TestTrailersThatArePutInWhileTheBodyIsSentStillGoOut(t *testing.T) {
+	server := serve(t, spy)
+	host := strings.TrimPrefix(server.URL, "http://")
+	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{Destinations: []string{host}})}
+	for name, announced := range map[string]http.Header{
+		"with identity":    {"X-Sum": nil, "X-User-Id": nil},
+		"without identity": {"X-Sum": nil},
+	} {
+		r, _ := http.NewRequestWithContext(as(t, "alice"), "POST", server.URL, nil)
+		r.Trailer = announced
+		r.Body = &atEnd{strings.NewReader("abc"), func() { r.Trailer.Set("X-Sum", "1") }}
+		got := decode(t, send(t, client, r))
+		if got.Trailer.Get("X-Sum") != "1" || len(identityIn(got.Trailer)) > 0 {
+			t.Errorf("%s: trailers %v", name, got.Trailer)
+		}
+	}
+}
+
+type atEnd struct {
+	r    io.Reader
+	done func()
+}
+
+func (a *atEnd) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if err == io.EOF {
+		a.done()
+	}
+	return n, err
+}
+
+func (a *atEnd) Close() error { return nil }
+
+// TestCVE_2026_40895_ARedirectDoesNotTakeTheCallerAlong also stands for
+// CVE-2023-45289, CVE-2024-45336 and CVE-2025-4673, where net/http did so.
+func TestCVE_2026_40895_ARedirectDoesNotTakeTheCallerAlong(t *testing.T) {
+	elsewhere := serve(t, spy)
+	named := http.NewServeMux()
+	named.Handle("/end", spy)
+	named.HandleFunc("/out", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL+r.URL.RawQuery, http.StatusTemporaryRedirect)
+	})
+	named.Handle("/in", http.RedirectHandler("/end", http.StatusFound))
+	server := serve(t, named)
+	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{
+		Destinations: []string{strings.TrimPrefix(server.URL, "http://")},
+	})}
+	call := func(path string) http.Header {
+		r, _ := http.NewRequestWithContext(as(t, "alice"), "POST", server.URL+path, strings.NewReader("body"))
+		return decode(t, send(t, client, r)).Header
+	}
+	if got := call("/in"); got.Get("X-User-Id") != "alice" {
+		t.Errorf("the same host was not told: %v", got)
+	}
+	if got := identityIn(call("/out")); len(got) > 0 {
+		t.Errorf("another host was told %v", got)
+	}
+}
+
+func TestARedirectFromHTTPSToHTTPFails(t *testing.T) {
+	var calls []string
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		calls = append(calls, r.URL.String())
+		return &http.Response{StatusCode: 307, Header: http.Header{"Location": {"http://a.internal/"}}, Body: http.NoBody, Request: r}, nil
+	})
+	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{Base: base, Destinations: []string{"a.internal"}})}
+	r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", "https://a.internal/", nil)
+	if _, err := client.Do(r); err == nil || !slices.Equal(calls, []string{"https://a.internal/"}) {
+		t.Errorf("%v after %v", err, calls)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestTheInboundCredentialIsNotSentOn(t *testing.T) {
+	var s sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})
+	send := func(r *http.Request) http.Header {
+		if _, err := tr.RoundTrip(r); err != nil {
+			t.Fatal(err)
+		}
+		return s.last.Header
+	}
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		for _, target := range []string{"https://a.internal/", "https://elsewhere.example/"} {
+			out := outgoing(r.Context(), target)
+			out.Header = r.Header.Clone()
+			out.Header.Add("Cookie", "mine=1")
+			got := send(out)
+			if got["Authorization"] != nil || strings.Contains(strings.Join(got["Cookie"], ";"), "session") {
+				t.Errorf("%s got %v", target, got)
+			}
+			if !strings.Contains(strings.Join(got["Cookie"], ";"), "mine=1") {
+				t.Errorf("%s lost a cookie: %v", target, got)
+			}
+			out.Header.Set("Authorization", "Bearer of-my-own")
+			if got := send(out).Get("Authorization"); got != "Bearer of-my-own" {
+				t.Errorf("%s got Authorization %q", target, got)
+			}
+		}
+	}
+	for _, keep := range []bool{false, true} {
+		url := serve(t, newServer(t, httpctx.ServerConfig{KeepCredentials: keep}).Handler(http.HandlerFunc(handler))).URL
+		for _, header := range []http.Header{token("alice"), {"Cookie": {"a=b; session=alice"}}} {
+			if res, _ := do(t, "GET", url, header); res.StatusCode != 200 {
+				t.Errorf("status %d", res.StatusCode)
+			}
+		}
+	}
+}
+
+func TestTransportsCompose(t *testing.T) {
+	var s sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})
+	// A transport of the kind of oauth2.Transport, outside and inside.
+	outer := roundTripper(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer service")
+		return tr.RoundTrip(r)
+	})
+	if _, err := outer.RoundTrip(outgoing(as(t, "alice"), "https://a.internal/")); err != nil {
+		t.Fatal(err)
+	}
+	if h := s.last.Header; h.Get("Authorization") != "Bearer service" || h.Get("X-User-Id") != "alice" {
+		t.Errorf("sent %v", h)
+	}
+}
+
+func TestAFieldThatIsRepeatedIsSentWithEveryValue(t *testing.T) {
+	layout := authctx.KubernetesLayout()
+	prop, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := authctx.New(authctx.Attributes{Issuer: issuer, Subject: "alice", Groups: []string{"a", "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Propagator: prop, Destinations: []string{"a.internal"}})
+	r := outgoing(authctx.NewContext(t.Context(), p), "https://a.internal/")
+	r.Header.Set("X-Remote-Group", "system:masters")
+	if _, err := tr.RoundTrip(r); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.last.Header["X-Remote-Group"]; !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("X-Remote-Group = %q", got)
+	}
+}
+
+func TestARequestWithoutAHeaderIsSent(t *testing.T) {
+	var s sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})
+	u, _ := url.Parse("https://a.internal/")
+	r := (&http.Request{Method: "GET", URL: u}).WithContext(as(t, "alice"))
+	if _, err := tr.RoundTrip(r); err != nil || s.last.Header.Get("X-User-Id") != "alice" || r.Header != nil {
+		t.Errorf("%v, %v", err, s.last)
+	}
+}
