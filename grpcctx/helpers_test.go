@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -44,9 +45,14 @@ type echo struct {
 	onStream func(grpc.ServerStream) error
 	// result is what every handler returns.
 	result error
+	// forgetful keeps no contexts.
+	forgetful bool
 }
 
 func (e *echo) reached(ctx context.Context) {
+	if e.forgetful {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.contexts = append(e.contexts, ctx)
@@ -313,3 +319,21 @@ func (e *events) list() []authctx.Event {
 func nothing() *wrapperspb.StringValue { return wrapperspb.String("") }
 
 var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+
+// farFuture is an end that no test reaches.
+var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// echoMessages sends back what it receives.
+func echoMessages(ss grpc.ServerStream) error {
+	m := new(wrapperspb.StringValue)
+	for {
+		if err := ss.RecvMsg(m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := ss.SendMsg(m); err != nil {
+			return err
+		}
+	}
+}
