@@ -29,6 +29,7 @@ type FieldsAuthenticator struct {
 	layout FieldLayout
 	names  []string
 	fields FieldSet
+	memo   *fieldsMemo
 	now    func() time.Time
 }
 
@@ -49,6 +50,7 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 		trust: cfg.Trust, issuer: cfg.Issuer, now: cfg.Now,
 		layout: layout, names: layout.names(), fields: layout.fieldSet(),
 	}
+	f.memo = newFieldsMemo(&f.layout, f.names)
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -81,7 +83,7 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	if err := f.trust.Trusts(r); err != nil {
 		return Result{}, &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
 	}
-	p, err := f.read(r)
+	p, err := f.memo.read(r, f.names, f.read)
 	if err != nil {
 		return Result{}, &Error{Reason: InvalidRequest, Cause: err}
 	}

@@ -87,7 +87,7 @@ func equalFolded(a, b string) bool {
 		return false
 	}
 	for i := range len(a) {
-		if foldByte(a[i]) != foldByte(b[i]) {
+		if a[i] != b[i] && foldByte(a[i]) != foldByte(b[i]) {
 			return false
 		}
 	}

@@ -1,0 +1,94 @@
+package authctx
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync/atomic"
+)
+
+const (
+	// memoSlots is how many callers a [FieldsAuthenticator] remembers at most.
+	memoSlots = 4096
+	// maxMemoized is the most bytes of one caller that are worth keeping; larger
+	// callers are decoded every time.
+	maxMemoized = 8 << 10
+	// maxMemoNames is more names than a layout has.
+	maxMemoNames = 32
+)
+
+// fieldsMemo remembers what field values were decoded to, so that a caller who
+// comes again is not decoded again, nor encoded again for the next service. It
+// replaces decoding and nothing else: whether the peer is trusted and whether
+// the caller's end has come is asked every time.
+//
+// A caller's place follows from its values and whoever comes last has it, so
+// the memo is bounded and takes no lock. A hit needs every value to be equal.
+type fieldsMemo struct {
+	seed  maphash.Seed
+	slots [memoSlots]atomic.Pointer[memoEntry]
+}
+
+type memoEntry struct {
+	values    []string // one per name of the layout
+	principal Principal
+}
+
+// newFieldsMemo returns nil, a memo of nothing, for layouts whose callers are
+// not a fixed number of single values.
+func newFieldsMemo(l *FieldLayout, names []string) *fieldsMemo {
+	if l.Repeat || l.ExtraPrefix != "" || len(names) > maxMemoNames {
+		return nil
+	}
+	return &fieldsMemo{seed: maphash.MakeSeed()}
+}
+
+// read returns what decode makes of the named fields of r.
+func (m *fieldsMemo) read(r *Request, names []string, decode func(*Request) (Principal, error)) (Principal, error) {
+	if m == nil {
+		return decode(r)
+	}
+	var buf [maxMemoNames]string
+	values, ok := singleValues(r, names, buf[:0])
+	if !ok {
+		return decode(r)
+	}
+	slot := &m.slots[m.hash(values)%memoSlots]
+	if e := slot.Load(); e != nil && slices.Equal(e.values, values) {
+		return e.principal, nil
+	}
+	p, err := decode(r)
+	if err == nil {
+		slot.Store(&memoEntry{slices.Clone(values), p})
+	}
+	return p, err
+}
+
+// singleValues appends to values the value of each field, empty for one that is
+// absent, and reports whether all of them may be remembered.
+func singleValues(r *Request, names, values []string) ([]string, bool) {
+	size := 0
+	for _, name := range names {
+		value := ""
+		switch found := r.Values(name); len(found) {
+		case 0:
+		case 1:
+			value = found[0]
+		default:
+			return nil, false
+		}
+		size += len(value)
+		values = append(values, value)
+	}
+	return values, size <= maxMemoized
+}
+
+func (m *fieldsMemo) hash(values []string) uint64 {
+	var sum uint64
+	for _, v := range values {
+		sum *= 0x9e3779b97f4a7c15 // odd, so that order counts and nothing is lost
+		if v != "" {
+			sum ^= maphash.String(m.seed, v)
+		}
+	}
+	return sum ^ sum>>32
+}

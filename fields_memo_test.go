@@ -1,0 +1,152 @@
+package authctx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// requestOf returns a request that carries attrs in plain fields.
+func requestOf(t testing.TB, attrs Attributes) *Request {
+	t.Helper()
+	p, err := New(attrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout := PlainLayout()
+	fields, err := layout.encode(p.a.Attributes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := lowerCaseFields{}
+	for _, f := range fields {
+		m[f.Name] = []string{f.Value}
+	}
+	return &Request{Fields: m}
+}
+
+func TestARememberedCallerIsTheSameAndFree(t *testing.T) {
+	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := requestOf(t, realistic())
+	first, err := auth.Authenticate(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := auth.Authenticate(context.Background(), r)
+	if err != nil || again.Principal.a != first.Principal.a {
+		t.Errorf("the caller was decoded again, %v", err)
+	}
+	if fresh, err := auth.read(r); err != nil || !fresh.Equal(again.Principal) {
+		t.Errorf("remembered %v, decoded %v, %v", again.Principal.Attributes(), fresh.Attributes(), err)
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = auth.Authenticate(context.Background(), r) }); n != 0 {
+		t.Errorf("a remembered caller costs %v allocations", n)
+	}
+}
+
+func TestRule5_ARememberedCallerIsStillJudged(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var distrust error
+	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{
+		Trust: TrustFunc(func(*Request) error { return distrust }),
+		Now:   func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attrs := realistic()
+	attrs.Expires = time.Unix(2000, 0)
+	r := requestOf(t, attrs)
+	ask := func() error {
+		_, err := auth.Authenticate(context.Background(), r)
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	distrust = errors.New("another peer")
+	if err := ask(); !errors.Is(err, NoCredentials) {
+		t.Errorf("from a peer that is not trusted: %v", err)
+	}
+	distrust, now = nil, time.Unix(2000, 0)
+	if err := ask(); !errors.Is(err, TokenExpired) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// Requests that differ anywhere are different callers, whether or not one was
+// remembered before.
+func TestTheMemoTellsCallersApart(t *testing.T) {
+	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := lowerCaseFields{"x-user-id": {"alice"}, "x-user-issuer": {"https://i"}, "x-user-name": {"ab"}, "x-user-tenant": {"c"}}
+	variants := []func(m lowerCaseFields){
+		func(lowerCaseFields) {},
+		func(m lowerCaseFields) { m["x-user-id"] = []string{"alic"} },
+		func(m lowerCaseFields) { m["x-user-name"], m["x-user-tenant"] = []string{"a"}, []string{"bc"} },
+		func(m lowerCaseFields) { m["x-user-name"], m["x-user-tenant"] = []string{"c"}, []string{"ab"} },
+		func(m lowerCaseFields) { m["x-user-roles"] = []string{"admin"} },
+		func(m lowerCaseFields) { m["x-user-permissions"] = []string{"admin"} },
+		func(m lowerCaseFields) { delete(m, "x-user-name") },
+		func(m lowerCaseFields) { m["x-user-id"] = []string{"alice", "alice"} },
+		func(m lowerCaseFields) { delete(m, "x-user-issuer") },
+		func(m lowerCaseFields) { m["x-user-extra"] = []string{strings.Repeat("k=v,", 3000) + "k=v"} },
+	}
+	for range 2 { // the second time everything has been seen
+		for i, change := range variants {
+			m := lowerCaseFields{}
+			for name, values := range base {
+				m[name] = values
+			}
+			change(m)
+			got, gotErr := auth.Authenticate(context.Background(), &Request{Fields: m})
+			want, wantErr := auth.read(&Request{Fields: m})
+			if (gotErr == nil) != (wantErr == nil) || !got.Principal.Equal(want) {
+				t.Errorf("variant %d: got %v, %v, want %v, %v", i, got.Principal, gotErr, want, wantErr)
+			}
+		}
+	}
+}
+
+// Far more callers than there is room for, at once.
+func TestTheMemoIsBoundedAndSharedSafely(t *testing.T) {
+	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := range 2 * memoSlots {
+				subject := fmt.Sprint((worker + i) % (2 * memoSlots))
+				r := &Request{Fields: lowerCaseFields{"x-user-id": {subject}, "x-user-issuer": {"https://i"}}}
+				if res, err := auth.Authenticate(context.Background(), r); err != nil || res.Principal.Subject() != subject {
+					t.Errorf("asked for %s, got %v, %v", subject, res.Principal, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCallersThatAreNotSingleValuesAreNotRemembered(t *testing.T) {
+	layout := PlainLayout()
+	layout.Repeat = true
+	if newFieldsMemo(&layout, layout.names()) != nil {
+		t.Error("a layout with repeated fields has a memo")
+	}
+	layout = PlainLayout()
+	if n := len(layout.names()); n > maxMemoNames {
+		t.Errorf("our own layout has %d names and is not remembered", n)
+	}
+}
