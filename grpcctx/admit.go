@@ -27,7 +27,7 @@ type admission struct {
 // anything that the peer wrote about one.
 func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 	start := s.now()
-	md := incoming(ctx)
+	md := s.md.incoming(ctx)
 	entry := s.policy.RPC(method)
 	req := newRequest(ctx, method, md)
 
@@ -49,8 +49,7 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 	if s.observer != nil {
 		a.event.Ignored = ignored(md, s.reported, res.Read)
 	}
-	strip(md, s.stripped)
-	a.ctx = res.NewContext(metadata.NewIncomingContext(ctx, md))
+	a.ctx = res.NewContext(metadata.NewIncomingContext(ctx, without(md, s.stripped)))
 	if err == nil {
 		err = entry.Check(a.ctx, res.Principal)
 	}

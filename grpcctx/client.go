@@ -3,6 +3,7 @@ package grpcctx
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -31,6 +32,7 @@ type Client struct {
 	propagator authctx.Propagator
 	owned      authctx.FieldSet
 	guard      guard
+	writers    sync.Pool
 }
 
 // NewClient returns a client for cfg, or an error that names what is missing.
@@ -42,6 +44,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		propagator: cfg.Propagator,
 		owned:      stripSet(authctx.IdentityFields(), cfg.Propagator.Fields()),
 		guard:      guard{allowPlaintext: cfg.AllowInsecurePlaintext},
+		writers:    sync.Pool{New: newWriter},
 	}, nil
 }
 
@@ -89,12 +92,32 @@ func (c *Client) outgoing(ctx context.Context) (context.Context, error) {
 	if !ok {
 		return ctx, nil
 	}
-	pairs := make([]string, 0, 48)
-	err := c.propagator.Inject(ctx, p, func(name, value string) { pairs = append(pairs, name, value) })
-	if err != nil {
+	w := c.writers.Get().(*writer)
+	defer w.release(&c.writers)
+	if err := c.propagator.Inject(ctx, p, w.set); err != nil {
 		return ctx, localError(err)
 	}
-	return metadata.AppendToOutgoingContext(c.guard.mark(ctx), pairs...), nil
+	return metadata.AppendToOutgoingContext(c.guard.mark(ctx), w.pairs...), nil
+}
+
+// writer collects what a propagator writes. It is used again, because metadata
+// copies the pairs.
+type writer struct {
+	pairs []string
+	set   func(name, value string)
+}
+
+func newWriter() any {
+	w := new(writer)
+	w.set = func(name, value string) { w.pairs = append(w.pairs, name, value) }
+	return w
+}
+
+// release forgets the pairs, which name a caller, and returns w to pool.
+func (w *writer) release(pool *sync.Pool) {
+	clear(w.pairs)
+	w.pairs = w.pairs[:0]
+	pool.Put(w)
 }
 
 // withoutOutgoing removes the fields of set from outgoing metadata. Keys of a
@@ -105,8 +128,7 @@ func withoutOutgoing(ctx context.Context, set authctx.FieldSet) context.Context 
 	if !ok {
 		return ctx
 	}
-	strip(md, set)
-	return metadata.NewOutgoingContext(ctx, md)
+	return metadata.NewOutgoingContext(ctx, without(md, set))
 }
 
 // localError is the error of a call that was not sent. A handler that returns

@@ -41,20 +41,62 @@ func (f fields) Values(name string) []string { return f[strings.ToLower(name)] }
 
 func (f fields) Names() iter.Seq[string] { return maps.Keys(f) }
 
-// incoming returns a copy of the metadata that came with the call, keys in
-// lower case.
-func incoming(ctx context.Context) metadata.MD {
+// mdReader reads the metadata of incoming calls without copying it.
+//
+// [metadata.FromIncomingContext] copies every value, which costs more than all
+// else that this package does to a call. It finds them by asking the context
+// for a key of its own, and a context can remember what it was asked for.
+type mdReader struct{ key any }
+
+func newMDReader() mdReader {
+	var asked askedFor
+	_, _ = metadata.FromIncomingContext(&asked)
+	return mdReader{asked.key}
+}
+
+// askedFor is a context without values that remembers the last key.
+type askedFor struct {
+	context.Context
+	key any
+}
+
+func (a *askedFor) Value(key any) any {
+	a.key = key
+	return nil
+}
+
+// incoming returns the metadata that came with a call, keys in lower case. It
+// must not be changed.
+func (r mdReader) incoming(ctx context.Context) metadata.MD {
+	if md, ok := ctx.Value(r.key).(metadata.MD); ok && lowerCase(md) {
+		return md
+	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	return md
 }
 
-// strip removes from md, which the caller owns, every field of set.
-func strip(md metadata.MD, set authctx.FieldSet) {
+// lowerCase reports whether all keys are in lower case, as they are whenever
+// they came over a wire.
+func lowerCase(md metadata.MD) bool {
 	for name := range md {
-		if set.Owns(name) {
-			delete(md, name)
+		for i := range len(name) {
+			if c := name[i]; 'A' <= c && c <= 'Z' {
+				return false
+			}
 		}
 	}
+	return true
+}
+
+// without returns md without the fields of set, but with those of kept.
+func without(md metadata.MD, set authctx.FieldSet) metadata.MD {
+	left := make(metadata.MD)
+	for name, values := range md {
+		if !set.Owns(name) {
+			left[name] = values
+		}
+	}
+	return left
 }
 
 // maxIgnored bounds what one call can make an observer write down.

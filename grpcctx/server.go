@@ -43,6 +43,7 @@ type Server struct {
 	recheck       time.Duration
 	now           func() time.Time
 
+	md       mdReader
 	stripped authctx.FieldSet // what handlers do not see
 	reported authctx.FieldSet // what an operator hears of when it was not believed
 }
@@ -69,6 +70,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		observer:      cfg.Observer,
 		recheck:       cfg.RecheckInterval,
 		now:           cfg.Now,
+		md:            newMDReader(),
 	}
 	if s.now == nil {
 		s.now = time.Now
