@@ -15,6 +15,8 @@ type issuerPolicy struct {
 	issuer issuerName
 	parser *strictjson.Parser
 	until  time.Time // when a cache must forget what was verified; zero sets no end
+	// read makes attributes of claims that were verified.
+	read func(doc *strictjson.Doc, iss string, life lifetime) (authctx.Attributes, error)
 }
 
 func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
@@ -22,11 +24,13 @@ func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return &issuerPolicy{
+	p := &issuerPolicy{
 		Config: cfg,
 		issuer: newIssuerName(cfg.Issuer, cfg.Tenants),
 		parser: claimsParser(cfg.Claims.names()),
-	}, nil
+	}
+	p.read = p.readMapped
+	return p, nil
 }
 
 // verified is a token that was verified. It never changes.
@@ -35,7 +39,7 @@ type verified struct {
 	policy *issuerPolicy
 	key    *Key
 	size   int       // in bytes, roughly
-	until  time.Time // when a cache must forget it, unless the token ends before
+	until  time.Time // when a cache must forget it
 }
 
 // stands reports whether the token still counts at time now.
@@ -139,9 +143,14 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	if err != nil {
 		return nil, err
 	}
+	if principal.ExpiredAt(now) {
+		return nil, errExpired // before the token that vouches for it
+	}
 	v := &verified{policy: p, key: key, size: 2*len(s.payload) + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
-	if !p.until.IsZero() && p.until.Before(v.until) {
-		v.until = p.until
+	for _, end := range []time.Time{p.until, life.end} {
+		if !end.IsZero() && end.Before(v.until) {
+			v.until = end
+		}
 	}
 	v.token = VerifiedToken{Principal: principal, Confirmation: confirmation, Recheck: v.recheck}
 	return v, nil
@@ -153,18 +162,14 @@ const verifiedOverhead = 1024
 
 // principal makes the caller of the claims and asks what only it can answer.
 func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx.Principal, error) {
-	attrs, err := p.Claims.attributes(&s.doc)
+	attrs, err := p.read(&s.doc, iss, life)
 	if err != nil {
 		return authctx.Principal{}, err
 	}
 	if err := p.checkAudience(s.doc.Get("aud"), attrs.ClientID); err != nil {
 		return authctx.Principal{}, err
 	}
-	attrs.Issuer, attrs.Provenance, attrs.Claims = iss, authctx.Verified, s.payload
-	attrs.IssuedAt, attrs.Expires = life.issued, life.end
-	if attrs.Subject != "" && attrs.Subject == attrs.ClientID {
-		attrs.Kind = authctx.Service // RFC 9068 section 5
-	}
+	attrs.Claims = s.payload
 	switch {
 	case p.Types.kind == strictAccessTokens &&
 		(attrs.Subject == "" || attrs.ClientID == "" || attrs.TokenID == "" || life.issued.IsZero()):
@@ -177,6 +182,14 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 		return authctx.Principal{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: err}
 	}
 	return principal, nil
+}
+
+// readMapped reads claims as the configuration says: a caller's own credential.
+func (p *issuerPolicy) readMapped(doc *strictjson.Doc, iss string, life lifetime) (authctx.Attributes, error) {
+	attrs, err := p.Claims.attributes(doc)
+	attrs.Issuer, attrs.Provenance = iss, authctx.Verified
+	attrs.IssuedAt, attrs.Expires = life.issued, life.end
+	return attrs, err
 }
 
 // checkAudience judges for whom the token was issued.

@@ -1,0 +1,126 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// TxnAuthenticatorConfig configures [NewTxnAuthenticator]. TrustDomain and Keys
+// are required.
+type TxnAuthenticatorConfig struct {
+	// TrustDomain is whom tokens must be for ("aud").
+	TrustDomain string
+	// Issuer is who must have minted them ("iss"). Empty means TrustDomain, as
+	// in [TxnPropagatorConfig].
+	Issuer string
+	// Keys finds the minting keys, usually at the key set URL of the gateway. It
+	// must not be the source of anybody's access tokens.
+	Keys KeySource
+	// Algorithms are those that tokens may be signed with; nil means EdDSA,
+	// ES256 and RS256. Whoever lists HS256 lets every verifier mint.
+	Algorithms []Algorithm
+	// AcceptOlderDrafts also reads tokens as drafts before 09 had them: "purp"
+	// for "scope", "azd" for "tctx", "req_wl" within "rctx", and the type
+	// "txn_token".
+	AcceptOlderDrafts bool
+	// MaxLifetime refuses tokens that were minted for longer; zero means
+	// [MaxTxnLifetime].
+	MaxLifetime time.Duration
+	// Leeway is as in [Config]. It applies to the token; a caller's effective
+	// end has its leeway in it already.
+	Leeway time.Duration
+	// Revocations is as in [Config]. It is asked about the caller's own
+	// credential, whose token ID and session travel with the caller.
+	Revocations Revocations
+	// Cache bounds the memory of verified tokens; zero is a good default.
+	Cache CacheConfig
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// TxnAuthenticator knows callers by the Transaction Token that the edge of the
+// trust domain minted for them (draft-ietf-oauth-transaction-tokens section
+// 12.2). It is safe for concurrent use.
+//
+// The principal has [authctx.Signed] provenance and every attribute that it was
+// minted with. Its effective end is that of the caller's own credential, as far
+// as the token knows it: the token says for how long it may be presented, not
+// for how long the caller may go on. The token must accompany calls made for the
+// caller; it is in [authctx.Result].Forward, and [TxnForwarder] sends it.
+//
+// A Transaction Token authenticates the caller and not the peer that sent it
+// (section 13.12), and whoever has seen it may send it again until it expires.
+type TxnAuthenticator struct{ verifier *Verifier }
+
+// NewTxnAuthenticator returns an authenticator for cfg, or an error that names
+// every setting that is missing or wrong.
+func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) {
+	var errs []error
+	if cfg.TrustDomain == "" {
+		errs = append(errs, errors.New("jwtauth: transaction token: TrustDomain is required"))
+	}
+	setDefault(&cfg.MaxLifetime, MaxTxnLifetime)
+	if cfg.Issuer == "" {
+		cfg.Issuer = cfg.TrustDomain
+	}
+	types := NamedTypes(txnType)
+	if cfg.AcceptOlderDrafts {
+		types = NamedTypes(txnType, txnTypeOlder)
+	}
+	if cfg.Algorithms == nil {
+		cfg.Algorithms = []Algorithm{EdDSA, ES256, RS256}
+	}
+	verifier, err := newVouchedVerifier(Config{
+		Issuer: cfg.Issuer, Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
+		Types: types, Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
+		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
+	}, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("jwtauth: transaction token: %w", err)
+	}
+	return &TxnAuthenticator{verifier}, nil
+}
+
+// newVouchedVerifier returns a verifier for tokens in which somebody else than
+// the caller's issuer says who the caller is.
+func newVouchedVerifier(cfg Config, mapping txnMapping) (*Verifier, error) {
+	v, err := NewVerifier(cfg)
+	if err != nil {
+		return nil, err
+	}
+	v.policy.read, v.policy.parser = mapping.attributes, claimsParser(mapping.names())
+	return v, nil
+}
+
+// Fields returns txn-token.
+func (t *TxnAuthenticator) Fields() authctx.FieldSet { return txnFields() }
+
+// Authenticate verifies the one token of the request. Two of them are
+// [authctx.InvalidRequest] (section 12.1).
+func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
+	values := r.Values(authctx.TxnTokenField)
+	switch {
+	case len(values) == 0:
+		return authctx.Result{}, authctx.NoCredentials
+	case len(values) > 1 || strings.Contains(values[0], ","):
+		return authctx.Result{}, errTwoTokens
+	}
+	found, err := t.verifier.VerifyToken(ctx, values[0])
+	if err != nil {
+		return authctx.Result{}, err
+	}
+	if !found.Confirmation.IsZero() {
+		return authctx.Result{}, errBound
+	}
+	return authctx.Result{
+		Principal: found.Principal,
+		Forward:   []authctx.Field{{Name: authctx.TxnTokenField, Value: values[0]}},
+		Recheck:   found.Recheck,
+		Cached:    found.Cached,
+	}, nil
+}

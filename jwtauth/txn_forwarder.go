@@ -1,0 +1,38 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// TxnForwarder carries callers on by the Transaction Token they came with,
+// unmodified (draft-ietf-oauth-transaction-tokens section 12.2). It is what
+// services behind the edge use; it has no keys and mints nothing. It is safe for
+// concurrent use.
+type TxnForwarder struct{ now func() time.Time }
+
+// NewTxnForwarder returns a forwarder.
+func NewTxnForwarder() *TxnForwarder { return &TxnForwarder{now: time.Now} }
+
+// Fields returns txn-token.
+func (f *TxnForwarder) Fields() authctx.FieldSet { return txnFields() }
+
+// Inject writes the token that came in with p, the caller of ctx. There is no
+// other way: it fails for a caller who came without one, and for one whom
+// [authctx.NewContext] put into ctx since.
+func (f *TxnForwarder) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
+	token, err := forwardedTxn(ctx, p, f.now())
+	if err == nil && token == "" {
+		err = errNothingToForward
+	}
+	if err != nil {
+		return err
+	}
+	set(authctx.TxnTokenField, token)
+	return nil
+}
+
+var errNothingToForward = errors.New("jwtauth: no transaction token came in with this caller, so there is none to forward")

@@ -1,0 +1,138 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// Bounds on Transaction Tokens. The draft wants "minutes or less" (section 6).
+const (
+	// DefaultTxnLifetime is what a zero [TxnPropagatorConfig.Lifetime] means.
+	DefaultTxnLifetime = 2 * time.Minute
+	// MaxTxnLifetime is the longest a Transaction Token may live.
+	MaxTxnLifetime = 10 * time.Minute
+
+	maxTxnBytes = 8 << 10 // what many servers take for all fields together
+)
+
+// txnMinter signs tokens that say who a principal is.
+type txnMinter struct {
+	typ      string
+	issuer   string
+	audience string
+	workload string
+	keys     *SigningKeys
+	hmac     bool // allowed by name
+	lifetime time.Duration
+	subject  func(authctx.Principal) (string, error)
+	scopes   func(context.Context, authctx.Principal) ([]string, error)
+}
+
+// minted is a signed token and the key that signed it.
+type minted struct {
+	token string
+	key   *Key
+}
+
+// grantedScopes decides which scopes a token for p may carry.
+func (m *txnMinter) grantedScopes(ctx context.Context, p authctx.Principal) ([]string, error) {
+	granted := p.Scopes()
+	if m.scopes == nil {
+		if len(granted) == 0 {
+			return nil, errUnknownScopes
+		}
+		return granted, nil
+	}
+	scopes, err := m.scopes(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("jwtauth: transaction token: Scopes: %w", err)
+	}
+	if len(granted) > 0 && !subset(scopes, granted) {
+		return nil, errWiderScopes
+	}
+	return scopes, nil
+}
+
+var (
+	// Unknown must not become unconstrained (section 13.14).
+	errUnknownScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
+		"jwtauth: transaction token: the caller has no scopes, and no Scopes function says what that means")}
+	errWiderScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
+		"jwtauth: transaction token: scopes must not exceed those of the caller")}
+)
+
+func subset(list, of []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
+}
+
+// mint signs a token for p, which has not expired.
+func (m *txnMinter) mint(p authctx.Principal, scopes []string, now time.Time) (minted, error) {
+	subject, err := m.subject(p)
+	if err != nil {
+		return minted{}, err
+	}
+	a := p.Attributes()
+	claims := newTxnClaims(&a, subject, scopes)
+	claims.ID = randomID()
+	end := now.Add(m.lifetime)
+	if !a.Expires.IsZero() && a.Expires.Before(end) {
+		end = a.Expires
+	}
+	claims.Expires = end.Unix()
+	return m.sign(&claims, scopes, now)
+}
+
+// sign completes claims and signs them.
+func (m *txnMinter) sign(c *txnClaims, scopes []string, now time.Time) (minted, error) {
+	if slices.ContainsFunc(scopes, func(s string) bool { return !isScopeToken(s) }) {
+		return minted{}, errors.New("jwtauth: transaction token: a scope is no scope token (RFC 6749 section 3.3)")
+	}
+	c.Issuer, c.Audience, c.Workload, c.IssuedAt = m.issuer, m.audience, m.workload, now.Unix()
+	key := m.keys.signing()
+	if key.public.symmetric() && !m.hmac {
+		return minted{}, errHMACMinting
+	}
+	payload, err := c.marshal()
+	if err != nil {
+		return minted{}, fmt.Errorf("jwtauth: transaction token: %w", err)
+	}
+	token, err := key.signToken(m.typ, payload)
+	if err != nil {
+		return minted{}, err
+	}
+	if len(token) > maxTxnBytes {
+		return minted{}, fmt.Errorf("jwtauth: transaction token: it would take %d bytes and may take %d", len(token), maxTxnBytes)
+	}
+	return minted{token, key.public}, nil
+}
+
+var errHMACMinting = errors.New("jwtauth: transaction token: the key is symmetric, so that every verifier could mint; " +
+	"see AllowHMACAndLetEveryVerifierMint")
+
+// soleIssuerSubject takes subjects as they are, since they are all of one
+// issuer.
+func soleIssuerSubject(issuer string) func(authctx.Principal) (string, error) {
+	return func(p authctx.Principal) (string, error) {
+		if p.Issuer() != issuer {
+			return "", errOtherIssuer
+		}
+		return p.Subject(), nil
+	}
+}
+
+var errOtherIssuer = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
+	"jwtauth: transaction token: the caller's issuer is not SoleIssuer")}
+
+var issuerEscaper = strings.NewReplacer("%", "%25", "#", "%23")
+
+// qualifiedSubject returns ISSUER#SUBJECT. No issuer of one "#" can be mistaken
+// for another with a part of the subject.
+func qualifiedSubject(p authctx.Principal) (string, error) {
+	return issuerEscaper.Replace(p.Issuer()) + "#" + p.Subject(), nil
+}

@@ -1,0 +1,217 @@
+package jwtauth
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// This file is all that knows the names of
+// draft-ietf-oauth-transaction-tokens-09 and of what this module puts into
+// "tctx" beside them.
+
+const (
+	txnType      = "txntoken+jwt" // section 9.1
+	txnTypeOlder = "txn_token"    // until draft 03
+)
+
+// txnClaims are the claims of a Transaction Token (section 9.2).
+type txnClaims struct {
+	Issuer   string     `json:"iss"`
+	Audience string     `json:"aud"`
+	IssuedAt int64      `json:"iat"`
+	Expires  int64      `json:"exp"`
+	ID       string     `json:"txn"`
+	Subject  string     `json:"sub"`
+	Scope    string     `json:"scope"`
+	Workload string     `json:"req_wl"`
+	Actor    *actor     `json:"act,omitempty"`
+	Details  txnDetails `json:"tctx"`
+}
+
+// txnDetails is "tctx" (section 9.2.3): what a principal holds and the draft has
+// no claim for, under registered claim names where there are any. What begins
+// with src_ is about the credential that the token was minted from.
+type txnDetails struct {
+	SourceIssuer     string              `json:"src_iss"`
+	SourceSubject    string              `json:"src_sub,omitempty"` // when "sub" is another
+	SourceTokenID    string              `json:"src_jti,omitempty"`
+	SourceIssuedAt   int64               `json:"src_iat,omitempty"`
+	SourceExpires    int64               `json:"src_exp,omitempty"` // the effective end
+	AsOf             int64               `json:"as_of,omitempty"`
+	Kind             string              `json:"kind,omitempty"` // absent means user
+	Name             string              `json:"name,omitempty"`
+	Email            string              `json:"email,omitempty"`
+	Tenant           string              `json:"tenant,omitempty"`
+	ClientID         string              `json:"client_id,omitempty"`
+	SessionID        string              `json:"sid,omitempty"`
+	ACR              string              `json:"acr,omitempty"`
+	AMR              []string            `json:"amr,omitempty"`
+	AuthTime         int64               `json:"auth_time,omitempty"`
+	Roles            []string            `json:"roles,omitempty"`
+	Entitlements     []string            `json:"entitlements,omitempty"`
+	Groups           []string            `json:"groups,omitempty"`
+	GroupsIncomplete bool                `json:"groups_incomplete,omitempty"`
+	Extra            map[string][]string `json:"extra,omitempty"`
+	// Replaced are the workloads that requested the tokens which this one
+	// replaces, the first one first (section 13.15).
+	Replaced []string `json:"replaced,omitempty"`
+}
+
+// newTxnClaims says everything about a caller that a Transaction Token can say;
+// subject is what the trust domain calls it.
+func newTxnClaims(a *authctx.Attributes, subject string, scopes []string) txnClaims {
+	c := txnClaims{
+		Subject: subject, Scope: strings.Join(scopes, " "), Actor: newActor(a.Actors),
+		Details: txnDetails{
+			SourceIssuer: a.Issuer, SourceTokenID: a.TokenID,
+			SourceIssuedAt: seconds(a.IssuedAt), SourceExpires: seconds(a.Expires), AsOf: seconds(a.AsOf),
+			Name: a.Name, Email: a.Email, Tenant: a.Tenant, ClientID: a.ClientID, SessionID: a.SessionID,
+			ACR: a.ACR, AMR: a.AMR, AuthTime: seconds(a.AuthTime),
+			Roles: a.Roles, Entitlements: a.Permissions, Groups: a.Groups, GroupsIncomplete: a.GroupsIncomplete,
+			Extra: a.Extra,
+		},
+	}
+	if subject != a.Subject {
+		c.Details.SourceSubject = a.Subject
+	}
+	if a.Kind != authctx.User {
+		c.Details.Kind = a.Kind.String()
+	}
+	return c
+}
+
+func (c *txnClaims) marshal() ([]byte, error) { return json.Marshal(c) }
+
+// txnMapping reads the claims of a Transaction Token.
+type txnMapping struct {
+	olderDrafts bool // reads the names that changed until draft 08 too
+}
+
+// names are the claims that no other spelling may shadow.
+func (m txnMapping) names() []string {
+	return []string{"txn", "scope", "req_wl", "tctx", "rctx", "act", "purp", "azd"}
+}
+
+// attributes returns everything that the claims say of the caller. The issuer of
+// the token is the caller's too unless "tctx" names another, and the caller ends
+// with the token unless "tctx" knows the end of the source.
+func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime) (authctx.Attributes, error) {
+	r := txnReader{}
+	tctx, scope, workload := doc.Get("tctx"), doc.Get("scope"), doc.Get("req_wl")
+	if m.olderDrafts {
+		tctx, scope = firstOf(tctx, doc.Get("azd")), firstOf(scope, doc.Get("purp"))
+		workload = firstOf(workload, doc.Get("rctx").Get("req_wl"))
+	}
+	if r.text(doc.Get("txn")) == "" || doc.Get("iat").Kind() == strictjson.Missing || scope.Kind() != strictjson.String ||
+		!(workload.Kind() == strictjson.String || m.olderDrafts && workload.Kind() == strictjson.Array) {
+		return authctx.Attributes{}, errTxnClaims
+	}
+	a := authctx.Attributes{
+		Provenance: authctx.Signed,
+		Issuer:     iss, Subject: r.text(doc.Get("sub")), Scopes: strings.Fields(r.text(scope)),
+		Actors: r.actors(doc.Get("act")), IssuedAt: life.issued, Expires: life.end,
+	}
+	if tctx.Exists() {
+		r.details(tctx, &a)
+	}
+	if r.bad {
+		return authctx.Attributes{}, errTxnClaims
+	}
+	return a, nil
+}
+
+func (r *txnReader) details(tctx strictjson.Value, a *authctx.Attributes) {
+	get := tctx.Get
+	if tctx.Kind() != strictjson.Object {
+		r.bad = true
+		return
+	}
+	if source := r.text(get("src_iss")); source != "" {
+		a.Issuer, a.TokenID, a.IssuedAt = source, r.text(get("src_jti")), r.date(get("src_iat"))
+	}
+	if source := r.text(get("src_sub")); source != "" {
+		a.Subject = source
+	}
+	if end := r.date(get("src_exp")); !end.IsZero() {
+		a.Expires = end
+	}
+	switch r.text(get("kind")) {
+	case "", authctx.User.String():
+	case authctx.Service.String():
+		a.Kind = authctx.Service
+	default:
+		r.bad = true
+	}
+	a.AsOf, a.AuthTime = r.date(get("as_of")), r.date(get("auth_time"))
+	a.Name, a.Email, a.Tenant = r.text(get("name")), r.text(get("email")), r.text(get("tenant"))
+	a.ClientID, a.SessionID, a.ACR = r.text(get("client_id")), r.text(get("sid")), r.text(get("acr"))
+	a.AMR, a.Roles, a.Groups = r.list(get("amr")), r.list(get("roles")), r.list(get("groups"))
+	a.Permissions, a.GroupsIncomplete = r.list(get("entitlements")), get("groups_incomplete").Kind() == strictjson.True
+	a.Extra = r.lists(get("extra"))
+}
+
+// firstOf returns v when it is there, and otherwise what an older draft had in
+// its place.
+func firstOf(v, older strictjson.Value) strictjson.Value {
+	if v.Kind() == strictjson.Missing {
+		return older
+	}
+	return v
+}
+
+// txnReader reads claims of fixed types. What is absent is zero; one claim of
+// another type spoils all.
+type txnReader struct{ bad bool }
+
+func (r *txnReader) text(v strictjson.Value) string {
+	text, ok := v.Text()
+	r.bad = r.bad || !ok && v.Kind() != strictjson.Missing
+	return text
+}
+
+func (r *txnReader) date(v strictjson.Value) time.Time {
+	if v.Kind() == strictjson.Missing {
+		return time.Time{}
+	}
+	t, ok := v.Date()
+	r.bad = r.bad || !ok
+	return t
+}
+
+func (r *txnReader) list(v strictjson.Value) (list []string) {
+	r.bad = r.bad || v.Kind() != strictjson.Missing && v.Kind() != strictjson.Array
+	for e := range v.Elements() {
+		list = append(list, r.text(e))
+	}
+	return list
+}
+
+func (r *txnReader) lists(v strictjson.Value) (lists map[string][]string) {
+	r.bad = r.bad || v.Kind() != strictjson.Missing && v.Kind() != strictjson.Object
+	for name, value := range v.Members() {
+		if lists == nil {
+			lists = map[string][]string{}
+		}
+		lists[name] = r.list(value)
+	}
+	return lists
+}
+
+// actors reads a chain; strictjson bounds its depth.
+func (r *txnReader) actors(v strictjson.Value) (chain []authctx.Actor) {
+	for ; v.Kind() != strictjson.Missing; v = v.Get("act") {
+		r.bad = r.bad || v.Kind() != strictjson.Object
+		chain = append(chain, authctx.Actor{Issuer: r.text(v.Get("iss")), Subject: r.text(v.Get("sub"))})
+	}
+	return chain
+}
+
+var errTxnClaims = &authctx.Error{
+	Reason: authctx.InvalidToken,
+	Cause:  errors.New("jwtauth: a claim that a transaction token must have is missing or of another type"),
+}

@@ -1,0 +1,214 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// TxnPropagatorConfig configures [NewTxnPropagator]. TrustDomain, Workload and
+// Keys are required.
+type TxnPropagatorConfig struct {
+	// TrustDomain is whom tokens are for ("aud"): all services together, such
+	// as "prod.example.com".
+	TrustDomain string
+	// Issuer is "iss". Empty means TrustDomain, which has one logical issuer
+	// of Transaction Tokens.
+	Issuer string
+	// Workload is the name of this program in the trust domain ("req_wl"), such
+	// as its SPIFFE ID.
+	Workload string
+	// Keys sign: EdDSA is the recommended algorithm, ES256 and RS256 are the
+	// others that every verifier knows. Verifiers need their public keys, see
+	// [SigningKeys.JWKSHandler]. They should not sign anything else. Retain of
+	// the set must not be shorter than Lifetime.
+	Keys *SigningKeys
+	// AllowHMACAndLetEveryVerifierMint allows a symmetric key in Keys. Every
+	// service that verifies then has the secret and can be anybody.
+	AllowHMACAndLetEveryVerifierMint bool
+	// Lifetime is how long a token is good, at most [MaxTxnLifetime]; zero means
+	// [DefaultTxnLifetime]. A token never outlives its caller's effective end.
+	Lifetime time.Duration
+	// SoleIssuer is the one issuer whose callers are carried on; others are
+	// refused. "sub" is then the caller's subject as it is. Empty carries on
+	// callers of all issuers, and "sub" is ISSUER#SUBJECT, so that it is unique
+	// in the trust domain. Verifiers get issuer and subject back either way.
+	SoleIssuer string
+	// Subject, when it is not nil, says what the trust domain calls a caller,
+	// in place of SoleIssuer. Its results must be unique.
+	Subject func(authctx.Principal) (string, error)
+	// Scopes decides which scopes a token carries: at most those of the caller,
+	// and for a caller whose issuer knows no scopes whatever it returns, nothing
+	// included. When it is nil, tokens carry the caller's scopes, and a caller
+	// without any is refused, because unknown is not unconstrained.
+	Scopes func(context.Context, authctx.Principal) ([]string, error)
+	// Reuse lets calls for one caller within that time share a token, so that
+	// signing, and verifying behind a cache, cost little. At most half of
+	// Lifetime. "txn" then names what one caller did during that time, and no
+	// longer a single request. Zero mints a token for each call.
+	Reuse time.Duration
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// TxnPropagator mints Transaction Tokens (draft-ietf-oauth-transaction-tokens)
+// at the edge of a trust domain: it vouches, with a signature, for the caller
+// of the context towards every service behind it.
+//
+// A caller who came with a Transaction Token is carried on by that token,
+// unmodified. The caller's own credential is never part of a token.
+//
+// A TxnPropagator is safe for concurrent use.
+type TxnPropagator struct {
+	minter txnMinter
+	reuse  *txnReuse // nil mints each time
+	now    func() time.Time
+}
+
+// NewTxnPropagator returns a propagator for cfg, or an error that names every
+// setting that is missing or contradictory.
+func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
+	setDefault(&cfg.Lifetime, DefaultTxnLifetime)
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	t := &TxnPropagator{
+		minter: txnMinter{
+			typ: txnType, issuer: cfg.Issuer, audience: cfg.TrustDomain, workload: cfg.Workload,
+			keys: cfg.Keys, hmac: cfg.AllowHMACAndLetEveryVerifierMint,
+			lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
+		},
+		now: cfg.Now,
+	}
+	if t.minter.issuer == "" {
+		t.minter.issuer = cfg.TrustDomain
+	}
+	if cfg.Reuse > 0 {
+		t.reuse = newTxnReuse(cfg.Reuse)
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	return t, nil
+}
+
+func (cfg *TxnPropagatorConfig) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("jwtauth: transaction token: "+format, args...))
+	}
+	if cfg.TrustDomain == "" {
+		bad("TrustDomain is required")
+	}
+	if cfg.Workload == "" {
+		bad("Workload is required")
+	}
+	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxTxnLifetime {
+		bad("Lifetime must lie between %v and %v", time.Second, MaxTxnLifetime)
+	}
+	if cfg.Reuse < 0 || cfg.Reuse > cfg.Lifetime/2 {
+		bad("Reuse must not be negative or longer than half of Lifetime")
+	}
+	if cfg.SoleIssuer != "" && cfg.Subject != nil {
+		bad("SoleIssuer and Subject exclude each other")
+	}
+	switch {
+	case cfg.Keys == nil:
+		bad("Keys is required")
+	case cfg.Keys.retain < cfg.Lifetime:
+		bad("Lifetime is longer than Keys retains a key after its last signature")
+	case cfg.Keys.signing().public.symmetric() && !cfg.AllowHMACAndLetEveryVerifierMint:
+		bad("Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means")
+	}
+	return errors.Join(errs...)
+}
+
+func (cfg *TxnPropagatorConfig) subject() func(authctx.Principal) (string, error) {
+	switch {
+	case cfg.Subject != nil:
+		return func(p authctx.Principal) (string, error) {
+			subject, err := cfg.Subject(p)
+			if err == nil && subject == "" {
+				err = errors.New("it returned an empty subject")
+			}
+			if err != nil {
+				return "", fmt.Errorf("jwtauth: transaction token: Subject: %w", err)
+			}
+			return subject, nil
+		}
+	case cfg.SoleIssuer != "":
+		return soleIssuerSubject(cfg.SoleIssuer)
+	}
+	return qualifiedSubject
+}
+
+// Fields returns txn-token.
+func (t *TxnPropagator) Fields() authctx.FieldSet { return txnFields() }
+
+func txnFields() authctx.FieldSet {
+	return authctx.FieldSet{Names: []string{authctx.TxnTokenField}}
+}
+
+// Inject writes the token that names p: the one that came in with p, if p is the
+// caller of ctx and was known by one, and otherwise a new one.
+//
+// It fails with [authctx.NoCredentials] when p is zero, with
+// [authctx.TokenExpired] when p's effective end has come, and with
+// [authctx.PermissionDenied] when SoleIssuer or Scopes excludes p.
+func (t *TxnPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
+	now := t.now()
+	token, err := forwardedTxn(ctx, p, now)
+	if err == nil && token == "" {
+		token, err = t.token(ctx, p, now)
+	}
+	if err != nil {
+		return err
+	}
+	set(authctx.TxnTokenField, token)
+	return nil
+}
+
+// token mints, or reuses what was minted for the same caller.
+func (t *TxnPropagator) token(ctx context.Context, p authctx.Principal, now time.Time) (string, error) {
+	scopes, err := t.minter.grantedScopes(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	if t.reuse == nil {
+		m, err := t.minter.mint(p, scopes, now)
+		return m.token, err
+	}
+	if token := t.reuse.get(p, scopes, now); token != "" {
+		return token, nil
+	}
+	m, err := t.minter.mint(p, scopes, now)
+	if err == nil {
+		t.reuse.put(p, scopes, m, now)
+	}
+	return m.token, err
+}
+
+// forwardedTxn returns the token with which p came to ctx, empty when there is
+// none.
+func forwardedTxn(ctx context.Context, p authctx.Principal, now time.Time) (string, error) {
+	if p.IsZero() {
+		return "", authctx.NoCredentials
+	}
+	if p.ExpiredAt(now) {
+		return "", errCallerExpired
+	}
+	for _, field := range authctx.Forwarded(ctx) {
+		if field.Name != authctx.TxnTokenField {
+			continue
+		}
+		if caller, ok := authctx.FromContext(ctx); ok && caller.Equal(p) {
+			return field.Value, nil
+		}
+	}
+	return "", nil
+}
+
+var errCallerExpired = &authctx.Error{Reason: authctx.TokenExpired, Cause: errors.New("jwtauth: the caller's effective end has come")}

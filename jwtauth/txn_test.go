@@ -1,0 +1,319 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+const testDomain = "prod.test"
+
+// txnWorld is an edge that mints and a service that verifies, on one clock.
+type txnWorld struct {
+	*testClock
+	keys *jwtauth.SigningKeys
+	edge *jwtauth.TxnPropagator
+	svc  *jwtauth.TxnAuthenticator
+}
+
+func newTxnWorld(t testing.TB, key *jwtauth.SigningKey, changes ...func(*jwtauth.TxnPropagatorConfig, *jwtauth.TxnAuthenticatorConfig)) *txnWorld {
+	t.Helper()
+	w := &txnWorld{testClock: newTestClock()}
+	w.keys = must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key, Now: w.Now}))
+	edge := jwtauth.TxnPropagatorConfig{TrustDomain: testDomain, Workload: "spiffe://prod.test/gateway", Keys: w.keys, Now: w.Now}
+	svc := jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: w.keys, Now: w.Now}
+	for _, change := range changes {
+		change(&edge, &svc)
+	}
+	w.edge, w.svc = must(jwtauth.NewTxnPropagator(edge)), must(jwtauth.NewTxnAuthenticator(svc))
+	return w
+}
+
+// inject returns what prop writes for p, and fails unless it is one token.
+func inject(ctx context.Context, prop authctx.Propagator, p authctx.Principal) (string, error) {
+	var tokens []string
+	err := prop.Inject(ctx, p, func(name, value string) { tokens = append(tokens, name+":"+value) })
+	if err != nil {
+		if len(tokens) > 0 {
+			return "", errors.New("wrote something and failed")
+		}
+		return "", err
+	}
+	token, ok := strings.CutPrefix(strings.Join(tokens, "|"), "txn-token:")
+	if !ok || strings.Contains(token, "|") {
+		return "", errors.New("did not write exactly the one field")
+	}
+	return token, nil
+}
+
+func txnRequest(tokens ...string) *authctx.Request {
+	return &authctx.Request{Transport: "http", Fields: authctx.FieldMap(map[string][]string{"Txn-Token": tokens})}
+}
+
+func (w *txnWorld) authenticate(token string) (authctx.Result, error) {
+	return authctx.Authenticate(context.Background(), w.svc, txnRequest(token))
+}
+
+// fullAttributes have something in every attribute that travels, hostile text
+// included.
+func fullAttributes(now time.Time) authctx.Attributes {
+	return authctx.Attributes{
+		Issuer: "https://idp.test/#1%", Subject: "älice#x, \"y\"\r\n", Kind: authctx.User, Provenance: authctx.Verified,
+		Name: "Alice <&>\u2028", Email: "alice@example.com", Tenant: "acme", ClientID: "web", SessionID: "s", TokenID: "t", ACR: "2",
+		AMR: []string{"pwd", "otp"}, Roles: []string{"a,b", "c d"}, Permissions: []string{"orders:create"},
+		Scopes: []string{"read", "write"}, Groups: []string{"g/1", "g/2"}, GroupsIncomplete: true,
+		AuthTime: now.Add(-time.Hour), IssuedAt: now.Add(-time.Minute), Expires: now.Add(time.Hour), AsOf: now.Add(-time.Second),
+		Actors: []authctx.Actor{{Issuer: "i1", Subject: "s1"}, {Issuer: "i2", Subject: "s2"}},
+		Extra:  map[string][]string{"region": {"eu", "us"}, "sub": {"not the subject"}},
+		Claims: []byte(`{"password":"never travels"}`),
+	}
+}
+
+func TestTxnRoundTripKeepsEveryAttribute(t *testing.T) {
+	now := newTestClock().Now()
+	service := authctx.Attributes{Issuer: "https://idp.test", Subject: "batch", Kind: authctx.Service, ClientID: "batch",
+		Scopes: []string{"x"}, Expires: now.Add(time.Hour)}
+	for _, alg := range []jwtauth.Algorithm{jwtauth.EdDSA, jwtauth.ES256, jwtauth.RS256} {
+		w := newTxnWorld(t, newTestKey(t, alg))
+		for _, a := range []authctx.Attributes{fullAttributes(now), service} {
+			p := must(authctx.New(a))
+			res, err := w.authenticate(must(inject(t.Context(), w.edge, p)))
+			if err != nil {
+				t.Fatalf("%s: %v", alg, err)
+			}
+			got, want := res.Principal.Attributes(), p.Attributes()
+			if got.Provenance != authctx.Signed {
+				t.Errorf("%s: provenance %v", alg, got.Provenance)
+			}
+			if strings.Contains(string(got.Claims), "never travels") {
+				t.Errorf("%s: verified claims travelled", alg)
+			}
+			got.Claims, got.Provenance, want.Claims, want.Provenance = nil, 0, nil, 0
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s:\n got %+v\nwant %+v", alg, got, want)
+			}
+		}
+	}
+}
+
+func TestTxnTokenHasTheClaimsOfTheDraft(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	p := must(authctx.New(authctx.Attributes{Issuer: "https://idp.test", Subject: "alice", Scopes: []string{"a", "b"}, Roles: []string{"r"}}))
+	token := must(inject(t.Context(), w.edge, p))
+	if h := tokenHeader(t, token); h["typ"] != "txntoken+jwt" || h["alg"] != "EdDSA" || h["kid"] == nil {
+		t.Errorf("header %v", h)
+	}
+	c := tokenClaims(t, token)
+	now := float64(w.Now().Unix())
+	if id, _ := c["txn"].(string); len(id) < 22 {
+		t.Errorf("txn %v is not 128 random bits", c["txn"])
+	}
+	delete(c, "txn")
+	want := map[string]any{
+		"iss": testDomain, "aud": testDomain, "iat": now, "exp": now + 120, "sub": "https://idp.test#alice", "scope": "a b",
+		"req_wl": "spiffe://prod.test/gateway",
+		"tctx":   map[string]any{"src_iss": "https://idp.test", "src_sub": "alice", "roles": []any{"r"}},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("claims\n got %v\nwant %v", c, want)
+	}
+}
+
+func TestTxnMintsOneTokenPerCall(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	p := jwtauthtest.User(t)
+	one, two := must(inject(t.Context(), w.edge, p)), must(inject(t.Context(), w.edge, p))
+	if tokenClaims(t, one)["txn"] == tokenClaims(t, two)["txn"] {
+		t.Error("two calls share a transaction")
+	}
+}
+
+func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
+	_, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Lifetime: time.Hour, Reuse: -1})
+	for _, want := range []string{"TrustDomain", "Workload", "Keys", "Lifetime", "Reuse"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("propagator: error does not name %s: %v", want, err)
+		}
+	}
+	_, err = jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{Algorithms: []jwtauth.Algorithm{}})
+	for _, want := range []string{"TrustDomain", "Keys", "Algorithms"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("authenticator: error does not name %s: %v", want, err)
+		}
+	}
+}
+
+func TestTxnPropagatorRefusesContradictions(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Retain: 3 * time.Minute}))
+	secret := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
+	good := jwtauth.TxnPropagatorConfig{TrustDomain: "d", Workload: "w", Keys: keys}
+	for name, change := range map[string]func(*jwtauth.TxnPropagatorConfig){
+		"tokens that outlive published keys": func(c *jwtauth.TxnPropagatorConfig) { c.Lifetime = 4 * time.Minute },
+		"reuse for more than half a life":    func(c *jwtauth.TxnPropagatorConfig) { c.Reuse = 61 * time.Second },
+		"two ways to name subjects": func(c *jwtauth.TxnPropagatorConfig) {
+			c.SoleIssuer, c.Subject = "i", func(authctx.Principal) (string, error) { return "s", nil }
+		},
+		"a symmetric key without its name": func(c *jwtauth.TxnPropagatorConfig) { c.Keys = secret },
+	} {
+		cfg := good
+		if change(&cfg); errorOf(jwtauth.NewTxnPropagator(cfg)) == nil {
+			t.Errorf("accepted %s", name)
+		}
+	}
+	if _, err := jwtauth.NewTxnPropagator(good); err != nil {
+		t.Errorf("refused a good configuration: %v", err)
+	}
+}
+
+func TestTxnWithHMACNeedsTheNameOfTheDanger(t *testing.T) {
+	secret := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS256, Secret: make([]byte, 32), ID: "h"}))
+	w := newTxnWorld(t, secret, func(e *jwtauth.TxnPropagatorConfig, s *jwtauth.TxnAuthenticatorConfig) {
+		e.AllowHMACAndLetEveryVerifierMint = true
+		s.Algorithms = []jwtauth.Algorithm{jwtauth.HS256}
+	})
+	token := must(inject(t.Context(), w.edge, jwtauthtest.User(t)))
+	if _, err := w.authenticate(token); err != nil {
+		t.Errorf("named: %v", err)
+	}
+	asymmetric := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: w.keys, Now: w.Now}))
+	if _, err := authctx.Authenticate(t.Context(), asymmetric, txnRequest(token)); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("a verifier that did not list HS256: %v", err)
+	}
+	rotated := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	if err := rotated.keys.Rotate(secret); err != nil {
+		t.Fatal(err)
+	}
+	rotated.Advance(time.Hour)
+	if _, err := inject(t.Context(), rotated.edge, jwtauthtest.User(t)); err == nil {
+		t.Error("a rotation to a symmetric key went unnoticed")
+	}
+}
+
+func TestTxnSubjectIsUniqueInTheTrustDomain(t *testing.T) {
+	who := func(issuer, subject string) authctx.Principal {
+		return must(authctx.New(authctx.Attributes{Issuer: issuer, Subject: subject, Scopes: []string{"x"}}))
+	}
+	sub := func(w *txnWorld, p authctx.Principal) any {
+		return tokenClaims(t, must(inject(t.Context(), w.edge, p)))["sub"]
+	}
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	seen := map[any]authctx.Principal{}
+	for _, p := range []authctx.Principal{
+		who("https://a.test", "1"), who("https://b.test", "1"), who("https://a.test#1", "2"), who("https://a.test", "1#2"),
+		who("https://a.test%231", "2"), who("https://a.test", "%231#2"),
+	} {
+		if other, taken := seen[sub(w, p)]; taken {
+			t.Errorf("%v and %v are both %q", p, other, sub(w, p))
+		}
+		seen[sub(w, p)] = p
+	}
+	sole := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.SoleIssuer = "https://a.test"
+	})
+	if got := sub(sole, who("https://a.test", "1")); got != "1" {
+		t.Errorf("sub with a sole issuer: %v", got)
+	}
+	if _, err := inject(t.Context(), sole.edge, who("https://b.test", "1")); !errors.Is(err, authctx.PermissionDenied) {
+		t.Errorf("a caller of another issuer: %v", err)
+	}
+	mapped := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Subject = func(p authctx.Principal) (string, error) { return strings.TrimPrefix(p.Subject(), "none"), nil }
+	})
+	if got := sub(mapped, who("https://b.test", "none7")); got != "7" {
+		t.Errorf("sub by function: %v", got)
+	}
+	if _, err := inject(t.Context(), mapped.edge, who("https://b.test", "none")); err == nil {
+		t.Error("an empty subject was minted")
+	}
+}
+
+func TestTxnScopePolicyIsExplicit(t *testing.T) {
+	scoped, bare := jwtauthtest.User(t), jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })
+	with := func(scopes ...string) *txnWorld {
+		return newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+			e.Scopes = func(context.Context, authctx.Principal) ([]string, error) { return scopes, nil }
+		})
+	}
+	for _, tt := range []struct {
+		name string
+		w    *txnWorld
+		p    authctx.Principal
+		want any // the scope claim, or the error
+	}{
+		{"no policy carries the caller's scopes", newTxnWorld(t, newTestKey(t, jwtauth.EdDSA)), scoped, "orders.read"},
+		{"no policy refuses unknown scopes", newTxnWorld(t, newTestKey(t, jwtauth.EdDSA)), bare, authctx.PermissionDenied},
+		{"a policy may narrow", with(), scoped, ""},
+		{"a policy must not widen", with("orders.read", "orders.write"), scoped, authctx.PermissionDenied},
+		{"a policy decides for issuers without scopes", with("internal"), bare, "internal"},
+		{"a policy may grant nothing", with(), bare, ""},
+	} {
+		token, err := inject(t.Context(), tt.w.edge, tt.p)
+		if reason, refused := tt.want.(authctx.Reason); refused {
+			if !errors.Is(err, reason) {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		if err != nil || tokenClaims(t, token)["scope"] != tt.want {
+			t.Errorf("%s: %v, %v", tt.name, tokenClaims(t, token)["scope"], err)
+		}
+	}
+	if _, err := inject(t.Context(), with("two words").edge, bare); err == nil {
+		t.Error("a scope that reads as two was minted")
+	}
+}
+
+func TestTxnNeverRevivesAnExpiredCaller(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Expires = w.Now().Add(30 * time.Second) })
+	token := must(inject(t.Context(), w.edge, p))
+	if got := tokenClaims(t, token)["exp"]; got != float64(p.Expires().Unix()) {
+		t.Errorf("token outlives its caller: exp %v", got)
+	}
+	if res, err := w.authenticate(token); err != nil || !res.Principal.Expires().Equal(p.Expires()) {
+		t.Errorf("effective end %v, %v; want %v", res.Principal.Expires(), err, p.Expires())
+	}
+	fresh := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: w.keys, Now: w.Now}))
+	w.Advance(30 * time.Second)
+	if _, err := inject(t.Context(), w.edge, p); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("minting for an expired caller: %v", err)
+	}
+	// The token has its leeway, the caller's end does not get another.
+	for name, svc := range map[string]authctx.Authenticator{"cached": w.svc, "fresh": fresh} {
+		if _, err := authctx.Authenticate(t.Context(), svc, txnRequest(token)); !errors.Is(err, authctx.TokenExpired) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The token ends before the caller does; so must what was remembered of it.
+func TestRule5_TxnCacheNeverOutlivesTheToken(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(_ *jwtauth.TxnPropagatorConfig, s *jwtauth.TxnAuthenticatorConfig) {
+		s.Leeway = jwtauth.NoLeeway
+	})
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Expires = w.Now().Add(time.Hour) })
+	token := must(inject(t.Context(), w.edge, p))
+	res := must(w.authenticate(token))
+	w.Advance(2*time.Minute - time.Second)
+	if res, err := w.authenticate(token); err != nil || !res.Cached {
+		t.Fatalf("cached %v, %v", res.Cached, err)
+	}
+	w.Advance(time.Second)
+	if _, err := w.authenticate(token); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("a remembered token after its end: %v", err)
+	}
+	if err := res.Recheck(t.Context()); err != nil {
+		t.Errorf("a stream ends with the token instead of the caller: %v", err)
+	}
+	w.Advance(time.Hour)
+	if err := res.Recheck(t.Context()); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("a stream outlives the caller: %v", err)
+	}
+}
