@@ -327,6 +327,72 @@ func TestGatewayTakesKeysFromJWKS(t *testing.T) {
 	}
 }
 
+func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	one, other := newProvider(t).run(t), newProvider(t).run(t)
+	s := startGateway(t, one, "-issuer", other.issuer, "-upstream", httpURL)
+	s.waitReady(t)
+	for _, p := range []*provider{one, other} {
+		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil))
+		if r.status != 200 || decode(t, r).Issuer != p.issuer {
+			t.Errorf("status %d, body %s", r.status, r.body)
+		}
+	}
+	forged := one.token(t, jwt.MapClaims{"iss": other.issuer})
+	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+forged); r.status != 401 {
+		t.Errorf("one issuer's key vouched for another: status %d", r.status)
+	}
+}
+
+func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	justExpired := jwt.MapClaims{"exp": time.Now().Add(-5 * time.Second).Unix()}
+	for _, test := range []struct {
+		name   string
+		args   []string
+		token  string
+		status int
+	}{
+		{"untyped tokens are taken", nil, p.typedToken(t, "JWT", nil), 200},
+		{"ID tokens are not", nil, p.typedToken(t, "JWT", jwt.MapClaims{"at_hash": "x"}), 401},
+		{"a type is asked for", []string{"-typ", "at+jwt"}, p.token(t, nil), 200},
+		{"and another refused", []string{"-typ", "at+jwt"}, p.typedToken(t, "JWT", nil), 401},
+		{"clocks may differ", nil, p.token(t, justExpired), 200},
+		{"not with a small leeway", []string{"-leeway", "1s"}, p.token(t, justExpired), 401},
+		{"not without leeway", []string{"-leeway", "0s"}, p.token(t, justExpired), 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := startGateway(t, p, append(test.args, "-upstream", httpURL)...)
+			s.waitReady(t)
+			if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+test.token); r.status != test.status {
+				t.Errorf("status %d, want %d; body %s", r.status, test.status, r.body)
+			}
+		})
+	}
+}
+
+func TestGatewayReadsClaimsByPreset(t *testing.T) {
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	s := startGateway(t, p, "-claims", "keycloak", "-upstream", httpURL)
+	s.waitReady(t)
+	token := p.typedToken(t, "JWT", jwt.MapClaims{
+		"typ": "Bearer", "roles": nil, "realm_access": map[string]any{"roles": []string{"admin"}}})
+	if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != 200 {
+		t.Errorf("status %d, body %s", r.status, r.body)
+	}
+}
+
+func TestGatewayWithoutAnUpstreamOfThatKind(t *testing.T) {
+	s := startGateway(t, newProvider(t).run(t), "-upstream", "http://127.0.0.1:1")
+	s.waitReady(t)
+	_, err := pb.NewWhoAmIClient(dial(t, s.address)).Get(as(t, s.token(t, nil)), &pb.GetRequest{})
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("got %v, want Unimplemented", err)
+	}
+}
+
 func TestGatewaySaysWhenAnUpstreamIsAway(t *testing.T) {
 	s := startGateway(t, newProvider(t).run(t), "-upstream", "http://127.0.0.1:1", "-grpc-upstream", "127.0.0.1:1")
 	s.waitReady(t)

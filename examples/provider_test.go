@@ -68,6 +68,11 @@ func writeJSON(w http.ResponseWriter, v any) {
 // token signs an access token for testuser, changed by the claims given.
 func (p *provider) token(t *testing.T, changes jwt.MapClaims) string {
 	t.Helper()
+	return p.typedToken(t, "at+jwt", changes)
+}
+
+func (p *provider) typedToken(t *testing.T, typ string, changes jwt.MapClaims) string {
+	t.Helper()
 	now := time.Now()
 	claims := jwt.MapClaims{
 		"iss": p.issuer, "aud": audience, "sub": "testuser", "client_id": "web", "jti": "t-1",
@@ -84,7 +89,7 @@ func (p *provider) token(t *testing.T, changes jwt.MapClaims) string {
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
 	token.Header["kid"] = "k1"
-	token.Header["typ"] = "at+jwt"
+	token.Header["typ"] = typ
 	signed, err := token.SignedString(p.key)
 	if err != nil {
 		t.Fatal(err)

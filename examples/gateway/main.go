@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/examples/internal/program"
@@ -34,14 +33,8 @@ path. So is its token: services believe the gateway, not the client.
       -upstream http://127.0.0.1:8081 -grpc-upstream 127.0.0.1:9091`
 
 type gateway struct {
+	tokens
 	listen       string
-	issuer       string
-	audiences    program.List
-	jwks         string
-	algorithms   program.List
-	keysRefresh  time.Duration
-	keysCoolDown time.Duration
-	leeway       time.Duration
 	forward      string
 	upstream     *url.URL
 	grpcUpstream *url.URL
@@ -53,13 +46,7 @@ func main() {
 
 func (g *gateway) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&g.listen, "listen", "127.0.0.1:8080", "serve on `ADDR`; port 0 takes a free one")
-	fs.StringVar(&g.issuer, "issuer", "", "the `URL` of the identity provider, as \"iss\" has it (required)")
-	fs.Var(&g.audiences, "audience", "`AUD` that tokens must be for, one of a list with commas (required)")
-	fs.StringVar(&g.jwks, "jwks", "", "`URL` of the provider's keys; without it they are discovered at the issuer")
-	fs.Var(&g.algorithms, "algorithms", "`ALGS` that tokens may be signed with, separated by commas (default RS256,ES256,EdDSA)")
-	fs.DurationVar(&g.keysRefresh, "keys-refresh", 15*time.Minute, "load the keys again after this `TIME` at the latest")
-	fs.DurationVar(&g.keysCoolDown, "keys-cooldown", 10*time.Second, "`TIME` between loads that tokens with unknown keys may cause")
-	fs.DurationVar(&g.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
+	g.tokens.flags(fs)
 	fs.Func("upstream", "`URL` of the HTTP service, as http://127.0.0.1:8081", g.setUpstream)
 	fs.Func("grpc-upstream", "`ADDR` of the gRPC service, as 127.0.0.1:9091", g.setGRPCUpstream)
 	fs.StringVar(&g.forward, "forward", "fields", "`HOW` services are told who is calling:\n"+
@@ -88,16 +75,8 @@ func (g *gateway) Run(ctx context.Context) error {
 	if err := g.check(); err != nil {
 		return program.Usage(err)
 	}
-	if len(g.algorithms) == 0 {
-		g.algorithms = program.List{"RS256", "ES256", "EdDSA"}
-	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	keys, err := g.newKeys()
-	if err != nil {
-		return program.Usage(err)
-	}
-	defer keys.Close()
-	auth, err := g.newAuthenticator(keys)
+	auth, err := g.authenticator()
+	defer g.tokens.close()
 	if err != nil {
 		return program.Usage(err)
 	}
@@ -105,6 +84,8 @@ func (g *gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(log) // what net/http has to say becomes JSON too
 	proxy, err := g.newProxy(auth, forward, log)
 	if err != nil {
 		return err
@@ -114,18 +95,12 @@ func (g *gateway) Run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("listening on", l.Addr())
-	return program.Serve(ctx, program.HTTP(l, withHealth(keys.Ready, proxy)))
+	return program.Serve(ctx, program.HTTP(l, withHealth(g.ready, proxy)))
 }
 
 // check reports everything that is missing at once.
 func (g *gateway) check() error {
-	var errs []error
-	if g.issuer == "" {
-		errs = append(errs, errors.New("-issuer is required"))
-	}
-	if len(g.audiences) == 0 {
-		errs = append(errs, errors.New("-audience is required"))
-	}
+	errs := []error{g.tokens.check()}
 	if g.upstream == nil && g.grpcUpstream == nil {
 		errs = append(errs, errors.New("-upstream or -grpc-upstream is required, or both"))
 	}

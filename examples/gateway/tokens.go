@@ -2,45 +2,147 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/jwtauth"
 )
 
-// newKeys returns the keys of the identity provider. They are loaded in the
-// background: a provider that is down does not keep the gateway from starting.
-func (g *gateway) newKeys() (*jwtauth.RemoteKeys, error) {
-	cfg := jwtauth.RemoteKeysConfig{RefreshInterval: g.keysRefresh, CoolDown: g.keysCoolDown}
-	if g.jwks != "" {
-		cfg.JWKSURL = g.jwks
+// tokens is which tokens of clients are good, and how that is found out.
+type tokens struct {
+	issuers      program.Texts
+	audiences    program.Texts
+	jwks         program.Texts
+	algorithms   program.List
+	types        program.List
+	claims       string
+	leeway       time.Duration
+	keysRefresh  time.Duration
+	keysCoolDown time.Duration
+
+	keys []*jwtauth.RemoteKeys
+}
+
+func (t *tokens) flags(fs *flag.FlagSet) {
+	fs.Var(&t.issuers, "issuer", "the `URL` of the identity provider, as \"iss\" has it (required);\n"+
+		"repeat it for several")
+	fs.Var(&t.audiences, "audience", "the `AUD` that tokens must be for (required); repeat it for several")
+	fs.Var(&t.jwks, "jwks", "the `URL` of the issuer's keys, without which they are discovered at the\n"+
+		"issuer; with several issuers, repeat it in the same order")
+	fs.Var(&t.algorithms, "algorithms", "the `ALGS` that tokens may be signed with, separated by commas\n"+
+		"(default RS256,ES256,EdDSA)")
+	fs.Var(&t.types, "typ", "take only tokens of these `TYPES` (\"typ\" in the header), separated by commas;\n"+
+		"at+jwt is RFC 9068. Without it, access tokens of any provider are taken,\n"+
+		"typed or not, and ID tokens never")
+	fs.StringVar(&t.claims, "claims", "rfc9068", "read claims as this `PRESET` says, which may have arguments, as in\n"+
+		"keycloak:account; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
+	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
+	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
+	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
+}
+
+// check reports everything that is missing.
+func (t *tokens) check() error {
+	var errs []error
+	if len(t.issuers) == 0 || slices.Contains(t.issuers, "") {
+		errs = append(errs, errors.New("-issuer is required"))
+	}
+	if len(t.audiences) == 0 || slices.Contains(t.audiences, "") {
+		errs = append(errs, errors.New("-audience is required"))
+	}
+	if len(t.jwks) > 0 && len(t.jwks) != len(t.issuers) {
+		errs = append(errs, fmt.Errorf("-jwks is given %d times and -issuer %d times", len(t.jwks), len(t.issuers)))
+	}
+	return errors.Join(errs...)
+}
+
+// authenticator returns how clients are known: by a bearer token of one of the
+// issuers. Each issuer has keys of its own, loaded in the background: a provider
+// that is down does not keep the gateway from starting.
+func (t *tokens) authenticator() (authctx.Authenticator, error) {
+	common, err := t.config()
+	if err != nil {
+		return nil, err
+	}
+	var verifiers []*jwtauth.Verifier
+	for i, issuer := range t.issuers {
+		keys, err := t.newKeys(i)
+		if err != nil {
+			return nil, err
+		}
+		t.keys = append(t.keys, keys)
+		cfg := common
+		cfg.Issuer, cfg.Keys = issuer, keys
+		verifier, err := jwtauth.NewVerifier(cfg)
+		if err != nil {
+			return nil, err
+		}
+		verifiers = append(verifiers, verifier)
+	}
+	all, err := jwtauth.NewMultiVerifier(verifiers[0], verifiers[1:]...)
+	if err != nil {
+		return nil, err
+	}
+	return jwtauth.NewBearer(all, nil)
+}
+
+// config returns what holds for every issuer.
+func (t *tokens) config() (jwtauth.Config, error) {
+	cfg := jwtauth.Config{
+		Audiences: t.audiences,
+		Leeway:    cmp.Or(t.leeway, jwtauth.NoLeeway),
+	}
+	if len(t.algorithms) == 0 {
+		t.algorithms = program.List{"RS256", "ES256", "EdDSA"}
+	}
+	var errs []error
+	for _, name := range t.algorithms {
+		algorithm, err := jwtauth.ParseAlgorithm(name)
+		cfg.Algorithms, errs = append(cfg.Algorithms, algorithm), append(errs, err)
+	}
+	if len(t.types) > 0 {
+		cfg.Types = jwtauth.NamedTypes(t.types[0], t.types[1:]...)
+	}
+	preset, args, hasArgs := strings.Cut(t.claims, ":")
+	var names []string
+	if hasArgs {
+		names = strings.Split(args, ",")
+	}
+	claims, err := jwtauth.PresetClaims(preset, names...)
+	cfg.Claims = claims
+	return cfg, errors.Join(append(errs, err)...)
+}
+
+// newKeys returns the keys of one issuer.
+func (t *tokens) newKeys(i int) (*jwtauth.RemoteKeys, error) {
+	cfg := jwtauth.RemoteKeysConfig{RefreshInterval: t.keysRefresh, CoolDown: t.keysCoolDown}
+	if len(t.jwks) > 0 {
+		cfg.JWKSURL = t.jwks[i]
 	} else {
-		cfg.Issuer = g.issuer
+		cfg.Issuer = t.issuers[i]
 	}
 	return jwtauth.NewRemoteKeys(cfg)
 }
 
-// newAuthenticator returns how clients are known: by a bearer token of the
-// issuer, for the audience, signed with one of the keys.
-func (g *gateway) newAuthenticator(keys jwtauth.KeySource) (authctx.Authenticator, error) {
-	var algorithms []jwtauth.Algorithm
+// ready returns nil once the keys of every issuer are there.
+func (t *tokens) ready(ctx context.Context) error {
 	var errs []error
-	for _, name := range g.algorithms {
-		algorithm, err := jwtauth.ParseAlgorithm(name)
-		algorithms, errs = append(algorithms, algorithm), append(errs, err)
+	for _, keys := range t.keys {
+		errs = append(errs, keys.Ready(ctx))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	return errors.Join(errs...)
+}
+
+// close ends the loading of keys.
+func (t *tokens) close() {
+	for _, keys := range t.keys {
+		keys.Close()
 	}
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
-		Issuer:     g.issuer,
-		Audiences:  g.audiences,
-		Algorithms: algorithms,
-		Keys:       keys,
-		Leeway:     cmp.Or(g.leeway, jwtauth.NoLeeway),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return jwtauth.NewBearer(verifier, nil)
 }
