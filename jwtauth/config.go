@@ -77,7 +77,7 @@ func (c *Config) validate() error {
 	if c.Keys == nil {
 		bad("Keys is required")
 	}
-	if c.Leeway != NoLeeway && (c.Leeway < 0 || c.Leeway > MaxLeeway || c.Leeway%time.Second != 0) {
+	if !validLeeway(c.Leeway) {
 		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
 	}
 	if c.MaxLifetime < 0 {
@@ -90,6 +90,10 @@ func (c *Config) validate() error {
 		bad("AllowMissingTokenID means nothing without Revocations")
 	}
 	return errors.Join(append(errs, c.Types.validate(), c.Cache.validate())...)
+}
+
+func validLeeway(d time.Duration) bool {
+	return d == NoLeeway || d >= 0 && d <= MaxLeeway && d%time.Second == 0
 }
 
 // validateNames judges who may have issued a token, for whom and with what.

@@ -33,17 +33,22 @@ func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
 	return p, nil
 }
 
-// verified is a token that was verified. It never changes.
+// verified is a token that was looked at. It never changes.
 type verified struct {
 	token  VerifiedToken
 	policy *issuerPolicy
 	key    *Key
 	size   int       // in bytes, roughly
 	until  time.Time // when a cache must forget it
+
+	refused error // why the token does not count; only introspection remembers that
 }
 
 // stands reports whether the token still counts at time now.
 func (v *verified) stands(ctx context.Context, now time.Time) error {
+	if v.refused != nil {
+		return v.refused
+	}
 	if v.token.Principal.ExpiredAt(now) {
 		return errExpired
 	}

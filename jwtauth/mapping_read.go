@@ -13,6 +13,18 @@ import (
 // and Provenance are left to whoever verified them. The result refers to doc's
 // memory only through substrings of its source.
 func (m *ClaimMapping) attributes(doc *strictjson.Doc) (authctx.Attributes, error) {
+	issuer, ok := m.issuer(doc)
+	switch {
+	case ok:
+		return m.attributesOf(doc, issuer)
+	case m.cfg.SPIFFE:
+		return authctx.Attributes{}, refusedClaim(&claimError{[]string{"sub"}, "is no SPIFFE ID"})
+	}
+	return authctx.Attributes{}, refusedClaim(&claimError{[]string{"iss"}, "is not a string"})
+}
+
+// attributesOf is attributes for claims whose issuer is known.
+func (m *ClaimMapping) attributesOf(doc *strictjson.Doc, issuer string) (authctx.Attributes, error) {
 	r := claimReader{root: doc.Root()}
 	for i := range m.cfg.Require {
 		if !m.cfg.Require[i].holds(r.root) {
@@ -22,18 +34,9 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc) (authctx.Attributes, erro
 			}
 		}
 	}
-	var a authctx.Attributes
+	a := authctx.Attributes{Issuer: issuer}
 	r.texts(&m.cfg, &a)
 	r.lists(&m.cfg, &a)
-	issuer, ok := m.issuer(doc)
-	switch {
-	case ok:
-	case m.cfg.SPIFFE:
-		r.fail([]string{"sub"}, "is no SPIFFE ID")
-	default:
-		r.fail([]string{"iss"}, "is not a string")
-	}
-	a.Issuer = issuer
 	a.AuthTime, a.IssuedAt = r.date("auth_time"), r.date("iat")
 	a.Actors = r.actors(issuer)
 	a.GroupsIncomplete = anyHolds(m.cfg.GroupsIncomplete, r.root)
@@ -44,9 +47,13 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc) (authctx.Attributes, erro
 		r.fail(m.cfg.Subject[0].Path, "is missing")
 	}
 	if r.err != nil {
-		return authctx.Attributes{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: r.err}
+		return authctx.Attributes{}, refusedClaim(r.err)
 	}
 	return a, nil
+}
+
+func refusedClaim(cause error) error {
+	return &authctx.Error{Reason: authctx.InvalidToken, Cause: cause}
 }
 
 // issuer returns the issuer that the claims name, and false when they name none

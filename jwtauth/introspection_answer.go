@@ -1,0 +1,185 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// maxAnswerBytes bounds what is read of an introspection response.
+const maxAnswerBytes = 64 << 10
+
+// introspect asks the endpoint and judges the answer. The error is
+// [authctx.Unavailable]; that a token is not good is an answer too.
+func (i *Introspector) introspect(token string) (*verified, error) {
+	ctx, cancel := context.WithTimeout(i.ctx, i.timeout)
+	defer cancel()
+	asked := i.policy.Now() // before the answer, which may be about then
+	body, err := i.post(ctx, token)
+	if err != nil {
+		return nil, unavailable("introspection", err)
+	}
+	var s scratch
+	s.payload = body
+	if err := s.parseClaims(i.policy.parser); err != nil {
+		return nil, errAnswerJSON
+	}
+	v := &verified{policy: i.policy, key: i.key, size: 2*len(body) + verifiedOverhead, until: asked.Add(i.policy.Cache.MaxAge)}
+	switch s.doc.Get("active").Kind() {
+	case strictjson.True:
+		v.token, v.refused = i.judge(&s, asked)
+	case strictjson.False:
+		v.refused = errInactive
+	default:
+		return nil, errAnswerJSON
+	}
+	if v.refused != nil {
+		v.size, v.until = verifiedOverhead, asked.Add(min(refusedAge, i.policy.Cache.MaxAge))
+	}
+	return v, nil
+}
+
+// post sends the token (RFC 7662 section 2.1) and returns the body of a 200
+// response.
+func (i *Introspector) post(ctx context.Context, token string) ([]byte, error) {
+	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, errors.New("the endpoint is not a URL")
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	i.sign(req)
+	resp, err := i.client.Do(req)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the address, whose query may be a secret
+		}
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, answerError(resp)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > maxAnswerBytes:
+		return nil, fmt.Errorf("the answer has more than %d bytes", maxAnswerBytes)
+	}
+	return body, nil
+}
+
+// answerError says what an answer other than 200 means. None means that the
+// token is bad: that is what "active" says.
+func answerError(resp *http.Response) error {
+	e := &authctx.Error{Reason: authctx.Unavailable}
+	switch code := resp.StatusCode; {
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		e.Cause = fmt.Errorf("jwtauth: introspection: the endpoint refused ClientID and ClientSecret with %d", code)
+	case code >= 300 && code < 400:
+		e.Cause = fmt.Errorf("jwtauth: introspection: the endpoint redirected with %d, which is not followed", code)
+	default:
+		e.Cause = fmt.Errorf("jwtauth: introspection: the endpoint answered %d", code)
+		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			e.RetryAfter = time.Duration(min(seconds, maxRetryAfter)) * time.Second
+		}
+	}
+	return e
+}
+
+// maxRetryAfter is how many seconds an endpoint may send our callers away for.
+const maxRetryAfter = 60
+
+// judge makes a principal of an answer about an active token, or says why the
+// token does not count here.
+func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
+	p, doc := i.policy, &s.doc
+	if iss := doc.Get("iss"); iss.Exists() {
+		switch name, ok := iss.Text(); {
+		case !ok:
+			return VerifiedToken{}, errIssuerType
+		case name != p.Issuer:
+			return VerifiedToken{}, errIssuer
+		}
+	}
+	confirmation, err := readConfirmation(doc)
+	if err != nil {
+		return VerifiedToken{}, err
+	}
+	if !accessToken(doc, confirmation) {
+		return VerifiedToken{}, errTokenUse
+	}
+	life, err := i.lifetime(doc, now)
+	if err != nil {
+		return VerifiedToken{}, err
+	}
+	attrs, err := p.Claims.attributesOf(doc, p.Issuer)
+	if err != nil {
+		return VerifiedToken{}, err
+	}
+	if !i.anyAud {
+		if err := p.checkAudience(doc.Get("aud"), attrs.ClientID); err != nil {
+			return VerifiedToken{}, err
+		}
+	}
+	attrs.Provenance, attrs.Claims = authctx.Verified, s.payload
+	attrs.IssuedAt, attrs.Expires = life.issued, life.end
+	principal, err := authctx.New(attrs)
+	if err != nil {
+		return VerifiedToken{}, refusedClaim(err)
+	}
+	return VerifiedToken{Principal: principal, Confirmation: confirmation}, nil
+}
+
+// lifetime is checkLifetime for answers, in which exp is optional: without it
+// the answer itself ends.
+func (i *Introspector) lifetime(doc *strictjson.Doc, now time.Time) (lifetime, error) {
+	if doc.Get("exp").Exists() {
+		return i.policy.checkLifetime(doc, now)
+	}
+	notBefore, ok1 := optionalDate(doc.Get("nbf"))
+	issued, ok2 := optionalDate(doc.Get("iat"))
+	switch latest := now.Add(i.policy.Leeway); {
+	case !ok1 || !ok2:
+		return lifetime{}, errDate
+	case notBefore.After(latest) || issued.After(latest):
+		return lifetime{}, errNotYet
+	}
+	// Rounded up, so that the answer is forgotten before the principal ends.
+	end := now.Add(i.policy.Cache.MaxAge + time.Second).Truncate(time.Second)
+	return lifetime{issued, end}, nil
+}
+
+// accessToken reports whether nothing in the answer says that the token is of
+// another kind. Endpoints answer for refresh tokens too, and say so in
+// "token_type" (RFC 7662 section 2.2), "token_use" (Ory Hydra) or "typ"
+// (Keycloak). A DPoP token without a key cannot be checked.
+func accessToken(doc *strictjson.Doc, c Confirmation) bool {
+	one := func(name string, of ...string) bool {
+		v := doc.Get(name)
+		text, ok := v.Text()
+		if !ok {
+			return !v.Exists()
+		}
+		for _, s := range of {
+			if strings.EqualFold(text, s) {
+				return true
+			}
+		}
+		return false
+	}
+	return one("token_use", "access", "access_token") &&
+		one("typ", "Bearer", "DPoP", "JWT", "at+jwt", "application/at+jwt") &&
+		(one("token_type", "Bearer", "access_token") || c.KeyThumbprint != "" && one("token_type", "DPoP"))
+}

@@ -1,0 +1,144 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// IntrospectionConfig says whom to ask about opaque tokens and what the answer
+// must be. Endpoint, ClientID, ClientSecret, Issuer, and Audiences or ClientIDs
+// are required; everything else has a default.
+//
+// Printing it shows no secret.
+type IntrospectionConfig struct {
+	// Endpoint is the introspection endpoint (RFC 7662 section 2): https, or
+	// http to a loopback address.
+	Endpoint string
+	// ClientID and ClientSecret are the credentials of this service there, sent
+	// by HTTP Basic authentication (RFC 6749 section 2.3.1).
+	ClientID     string
+	ClientSecret string `json:"-"`
+
+	// Issuer is who the endpoint speaks for. An answer that names another issuer
+	// is refused, one that names none is of this one.
+	Issuer string
+	// Audiences and ClientIDs are as in [Config]: an answer must name an
+	// audience of ours, or, for endpoints that leave "aud" out, a client.
+	Audiences, ClientIDs []string
+	// InsecureAnyAudience takes tokens that were issued for any other service
+	// of the same issuer, as far as the endpoint tells us about them. Whoever
+	// receives a token can then use it here.
+	InsecureAnyAudience bool
+	// Claims says how the answer becomes a principal; nil reads what RFC 7662
+	// and RFC 9068 define.
+	Claims *ClaimMapping
+
+	// Leeway is as in [Config].
+	Leeway time.Duration
+	// MaxTokenBytes bounds the token that is sent; 16 KiB when zero.
+	MaxTokenBytes int
+	// Timeout bounds one exchange with the endpoint, and so how long a request
+	// waits; 5 s when zero.
+	Timeout time.Duration
+	// MaxPending bounds how many tokens are being asked about at the same time;
+	// 256 when zero. Requests beyond that are answered with
+	// [authctx.Unavailable].
+	MaxPending int
+	// Cache bounds the memory of answers. Cache.MaxAge is the longest that a
+	// token counts after the endpoint has stopped vouching for it; here it is
+	// 30 s when zero. That a token is not good is remembered for at most 5 s.
+	Cache CacheConfig
+	// Revocations is as in [Config]. Tokens without an ID are taken.
+	Revocations Revocations
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+
+	// Transport makes the requests. Nil uses one of its own, with timeouts,
+	// through the proxy that the environment names. Redirects are not followed
+	// and cookies not kept either way.
+	Transport http.RoundTripper
+	// InsecureAllowHTTP permits http:// to addresses that are not loopback.
+	// Whoever is on the network between here and there can then read tokens and
+	// our secret, and invent callers.
+	InsecureAllowHTTP bool
+}
+
+const (
+	defaultIntrospectionTimeout = 5 * time.Second
+	defaultIntrospectionAge     = 30 * time.Second
+	defaultMaxPending           = 256
+	refusedAge                  = 5 * time.Second
+)
+
+// String names the endpoint and shows no secret.
+func (c IntrospectionConfig) String() string {
+	return fmt.Sprintf("introspection of tokens of %q at %q", c.Issuer, c.Endpoint)
+}
+
+// GoString keeps %#v as quiet as %v.
+func (c IntrospectionConfig) GoString() string {
+	return "jwtauth.IntrospectionConfig(" + c.String() + ")"
+}
+
+// validate reports everything that is missing or contradictory.
+func (c *IntrospectionConfig) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("jwtauth: IntrospectionConfig: "+format, args...))
+	}
+	required := func(name, value string) {
+		if value == "" {
+			bad("%s is required", name)
+		}
+	}
+	required("Endpoint", c.Endpoint)
+	if c.Endpoint != "" {
+		if _, err := parseKeyURL(c.Endpoint, c.InsecureAllowHTTP); err != nil {
+			bad("Endpoint: %w", err)
+		}
+	}
+	required("ClientID", c.ClientID)
+	required("ClientSecret", c.ClientSecret)
+	required("Issuer", c.Issuer)
+	named := len(c.Audiences) > 0 || len(c.ClientIDs) > 0
+	switch {
+	case !named && !c.InsecureAnyAudience:
+		bad("Audiences is required; ClientIDs replaces it for endpoints that leave aud out")
+	case named && c.InsecureAnyAudience:
+		bad("InsecureAnyAudience contradicts Audiences and ClientIDs")
+	}
+	if slices.Contains(c.Audiences, "") || slices.Contains(c.ClientIDs, "") {
+		bad("Audiences or ClientIDs has an empty element")
+	}
+	if !validLeeway(c.Leeway) {
+		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
+	}
+	if c.Timeout < 0 || c.MaxPending < 0 || c.MaxTokenBytes < 0 || c.MaxTokenBytes > mostMaxTokenBytes {
+		bad("Timeout, MaxPending or MaxTokenBytes is out of range")
+	}
+	if err := c.Cache.validate(); err != nil {
+		bad("%w", err)
+	}
+	return errors.Join(errs...)
+}
+
+// policy returns what an answer must be. It shares no slice with the caller.
+func (c *IntrospectionConfig) policy() *issuerPolicy {
+	cfg := Config{
+		Issuer: c.Issuer, Audiences: c.Audiences, ClientIDs: c.ClientIDs,
+		Claims: c.Claims, Leeway: c.Leeway, MaxTokenBytes: c.MaxTokenBytes,
+		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,
+	}
+	if cfg.Claims == nil {
+		claims := rfc9068Config()
+		claims.Name = append(claims.Name, Claim("username"))
+		cfg.Claims = newClaimMapping(claims)
+	}
+	cfg.Cache.MaxAge = orDefault(cfg.Cache.MaxAge, defaultIntrospectionAge)
+	cfg = cfg.withDefaults()
+	names := append([]string{"active", "token_type", "token_use", "typ"}, cfg.Claims.names()...)
+	return &issuerPolicy{Config: cfg, parser: claimsParser(names)}
+}

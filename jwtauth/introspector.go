@@ -1,0 +1,197 @@
+package jwtauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// Introspector asks an authorization server about tokens that cannot be
+// verified here (RFC 7662). It is a [TokenVerifier] and safe for concurrent use.
+//
+// Requests with the same token wait for one question, which runs on no caller's
+// context. Answers are remembered by a keyed hash of the token, see
+// [IntrospectionConfig]. An endpoint that fails, is slow, redirects, or answers
+// anything but what RFC 7662 section 2.2 asks for makes the answer
+// [authctx.Unavailable] and is asked again by the next request; so does one that
+// refuses our own credentials.
+//
+// "active" alone lets nobody in: the audience must be ours, and so must the
+// issuer if there is one; dates are judged as those of a JWT; and what the
+// endpoint says is no access token, such as a refresh token, is refused. Where
+// there is no "exp", the principal ends when the answer may be remembered no
+// longer.
+type Introspector struct {
+	policy   *issuerPolicy
+	anyAud   bool
+	endpoint string
+	timeout  time.Duration
+	client   *http.Client
+	sign     func(*http.Request) // adds our credentials; a closure prints no secret
+	cache    *tokenCache
+	key      *Key // stands for the endpoint
+
+	mu      sync.Mutex
+	pending int
+	limit   int
+	closed  bool
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	owned   sync.WaitGroup
+}
+
+// NewIntrospector returns an introspector, or an error that names every field of
+// cfg that is missing or contradictory. It sends nothing until it is asked.
+// [Introspector.Close] must be called in the end.
+func NewIntrospector(cfg IntrospectionConfig) (*Introspector, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	timeout := orDefault(cfg.Timeout, defaultIntrospectionTimeout)
+	policy := cfg.policy()
+	cache := policy.Cache
+	cache.Disabled = false // what is not remembered is still shared while it is asked
+	id, secret := url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)
+	i := &Introspector{
+		policy: policy, anyAud: cfg.InsecureAnyAudience, endpoint: cfg.Endpoint, timeout: timeout,
+		client: introspectionClient(cfg.Transport, timeout),
+		sign:   func(r *http.Request) { r.SetBasicAuth(id, secret) },
+		cache:  newTokenCache(cache.withDefaults()), key: new(Key),
+		limit: orDefault(cfg.MaxPending, defaultMaxPending),
+	}
+	i.ctx, i.cancel = context.WithCancel(context.Background())
+	return i, nil
+}
+
+func introspectionClient(transport http.RoundTripper, timeout time.Duration) *http.Client {
+	if transport == nil {
+		own := ownTransport(timeout)
+		own.MaxIdleConnsPerHost = 32
+		transport = own
+	}
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Close ends what is being asked and waits for it. Questions after that are
+// answered with [authctx.Unavailable]. It may be called again and always returns
+// nil.
+func (i *Introspector) Close() error {
+	i.mu.Lock()
+	i.closed = true
+	i.mu.Unlock()
+	i.cancel()
+	i.owned.Wait()
+	i.client.CloseIdleConnections()
+	return nil
+}
+
+// Issuer returns the issuer as it was configured.
+func (i *Introspector) Issuer() string { return i.policy.Issuer }
+
+// String names the endpoint and shows no secret.
+func (i *Introspector) String() string {
+	return fmt.Sprintf("introspection of tokens of %q at %q", i.policy.Issuer, i.endpoint)
+}
+
+// GoString keeps %#v as quiet as %v.
+func (i *Introspector) GoString() string { return "jwtauth.Introspector(" + i.String() + ")" }
+
+// Verify returns whom a plain bearer token speaks for, as [Verifier.Verify]
+// does.
+func (i *Introspector) Verify(ctx context.Context, token string) (authctx.Principal, error) {
+	found, _, err := i.verify(ctx, token)
+	return plain(found, err)
+}
+
+// VerifyToken implements [TokenVerifier]. Its Recheck asks again, as a request
+// with the same token would.
+func (i *Introspector) VerifyToken(ctx context.Context, token string) (VerifiedToken, error) {
+	found, err := result(i.verify(ctx, token))
+	if err == nil {
+		found.Recheck = func(ctx context.Context) error {
+			_, _, err := i.verify(ctx, token)
+			return err
+		}
+	}
+	return found, err
+}
+
+func (i *Introspector) verify(ctx context.Context, token string) (_ *verified, cached bool, err error) {
+	switch {
+	case len(token) > i.policy.MaxTokenBytes:
+		return nil, false, errTooLong
+	case !opaque(token):
+		return nil, false, errNotOpaque
+	}
+	now := i.policy.Now()
+	d := i.cache.digest(token)
+	v := i.cache.get(d, now)
+	if cached = v != nil; !cached {
+		if v, err = i.ask(ctx, d, token); err != nil {
+			return nil, false, err
+		}
+	}
+	if err := v.stands(ctx, now); err != nil {
+		return nil, false, err
+	}
+	return v, cached, nil
+}
+
+// opaque reports whether a token is made of characters that tokens are made of
+// (RFC 6749 appendix A.12), without spaces.
+func opaque(token string) bool {
+	for i := range len(token) {
+		if c := token[i]; c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return token != ""
+}
+
+// ask waits for the answer about a token, asking unless somebody does already.
+func (i *Introspector) ask(ctx context.Context, d digest, token string) (*verified, error) {
+	shared, leader := i.cache.join(d, i.policy, i.key)
+	if leader {
+		i.cache.join(d, i.policy, i.key) // the leader waits like the others
+		i.start(d, shared, token)
+	}
+	select {
+	case <-shared.done:
+		return shared.found, shared.err
+	case <-ctx.Done():
+		return nil, unavailable("introspection", ctx.Err())
+	}
+}
+
+// start asks on a context of our own, so that no caller who leaves takes the
+// answer from the others.
+func (i *Introspector) start(d digest, shared *flight, token string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed || i.pending >= i.limit {
+		shared.err = errTooManyPending
+		if i.closed {
+			shared.err = errIntrospectorClosed
+		}
+		i.cache.finish(d, shared)
+		return
+	}
+	i.pending++
+	i.owned.Go(func() {
+		defer func() {
+			i.cache.finish(d, shared)
+			i.mu.Lock()
+			i.pending--
+			i.mu.Unlock()
+		}()
+		shared.found, shared.err = i.introspect(token)
+	})
+}
