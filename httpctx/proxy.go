@@ -31,11 +31,10 @@ type ProxyConfig struct {
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
 // caller's effective end.
 type Proxy struct {
-	server     *Server
-	propagator authctx.Propagator
-	strip      stripper // requests
-	clean      stripper // responses
-	keys       map[string]string
+	server *Server
+	writer writer
+	strip  stripper // requests
+	clean  stripper // responses
 }
 
 // NewProxy returns a proxy for cfg, or an error that names every setting that is
@@ -53,11 +52,10 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	}
 	written := cfg.Propagator.Fields()
 	return &Proxy{
-		server:     cfg.Server,
-		propagator: cfg.Propagator,
-		strip:      newStripper(authctx.IdentityFields(), cfg.Server.strip.set, written),
-		clean:      newStripper(authctx.IdentityFields(), written),
-		keys:       canonicalKeys(written),
+		server: cfg.Server,
+		writer: newWriter(cfg.Propagator),
+		strip:  newStripper(authctx.IdentityFields(), cfg.Server.strip.set, written),
+		clean:  newStripper(authctx.IdentityFields(), written),
 	}, nil
 }
 
@@ -129,7 +127,7 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 	if !ok {
 		return nil
 	}
-	if err := inject(pr.In.Context(), p.propagator, caller, p.keys, pr.Out.Header); err != nil {
+	if err := p.writer.write(pr.In.Context(), caller, pr.Out.Header); err != nil {
 		return err
 	}
 	if upgrade && !caller.Expires().IsZero() {

@@ -1,7 +1,6 @@
 package httpctx
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -40,11 +39,10 @@ type TransportConfig struct {
 // copied it. An Authorization of the program's own is left alone.
 type Transport struct {
 	base         http.RoundTripper
-	propagator   authctx.Propagator
+	writer       writer
 	destinations []destination
 	plaintext    bool
 	strip        stripper
-	keys         map[string]string
 }
 
 // NewTransport returns a transport for cfg, or an error that names every setting
@@ -60,11 +58,10 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 	}
 	t := &Transport{
 		base:         cfg.Base,
-		propagator:   cfg.Propagator,
+		writer:       newWriter(cfg.Propagator),
 		destinations: destinations,
 		plaintext:    cfg.InsecurePlaintext,
 		strip:        newStripper(authctx.IdentityFields(), cfg.Propagator.Fields()),
-		keys:         canonicalKeys(cfg.Propagator.Fields()),
 	}
 	if t.base == nil {
 		t.base = http.DefaultTransport
@@ -78,14 +75,23 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 // ([authctx.TokenExpired]), and when a named destination would be told in
 // plaintext and that was not allowed.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	caller, err := t.callerFor(r)
 	out := r.WithContext(r.Context())
-	out.Header = cloneHeader(r.Header)
+	room := 0
+	if !caller.IsZero() {
+		room = usualFields
+	}
+	out.Header = make(http.Header, len(r.Header)+room)
+	maps.Copy(out.Header, r.Header)
 	t.strip.delete(out.Header)
+	removeInbound(r.Context(), out.Header)
 	if t.strip.any(r.Trailer) {
 		t.strip.trailer(out, r)
 	}
-	removeInbound(r.Context(), out.Header)
-	if err := t.inject(out); err != nil {
+	if err == nil && !caller.IsZero() {
+		err = t.writer.write(out.Context(), caller, out.Header)
+	}
+	if err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // a RoundTripper closes the body of what it does not send, too
 		}
@@ -94,45 +100,15 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(out)
 }
 
-func (t *Transport) inject(out *http.Request) error {
-	p, ok := authctx.FromContext(out.Context())
-	if !ok || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(out.URL) }) {
-		return nil
+// callerFor returns whom the destination of r is to be told about, zero for
+// nobody.
+func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
+	p, ok := authctx.FromContext(r.Context())
+	if !ok || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(r.URL) }) {
+		return authctx.Principal{}, nil
 	}
-	if out.URL.Scheme != "https" && !t.plaintext && !isLoopback(out.URL) {
-		return fmt.Errorf("httpctx: transport: the caller is not sent to %q in plaintext; use https or set InsecurePlaintext", out.URL.Host)
+	if r.URL.Scheme != "https" && !t.plaintext && !isLoopback(r.URL) {
+		return authctx.Principal{}, fmt.Errorf("httpctx: transport: the caller is not sent to %q in plaintext; use https or set InsecurePlaintext", r.URL.Host)
 	}
-	return inject(out.Context(), t.propagator, p, t.keys, out.Header)
-}
-
-// inject writes p into h, in place of what was there under the same names. A
-// field that comes several times has several values.
-func inject(ctx context.Context, prop authctx.Propagator, p authctx.Principal, keys map[string]string, h http.Header) error {
-	var buf [24]authctx.Field
-	fields := buf[:0]
-	err := prop.Inject(ctx, p, func(name, value string) { fields = append(fields, authctx.Field{Name: name, Value: value}) })
-	if err != nil {
-		return fmt.Errorf("httpctx: the caller cannot be sent: %w", err)
-	}
-	values := make([]string, 0, len(fields))
-	for i, f := range fields {
-		key, ok := keys[f.Name]
-		if !ok {
-			key = http.CanonicalHeaderKey(f.Name)
-		}
-		if slices.ContainsFunc(fields[:i], func(o authctx.Field) bool { return o.Name == f.Name }) {
-			h[key] = append(h[key], f.Value)
-			continue
-		}
-		values = append(values, f.Value)
-		h[key] = values[len(values)-1 : len(values) : len(values)]
-	}
-	return nil
-}
-
-func cloneHeader(h http.Header) http.Header {
-	if h == nil {
-		return http.Header{}
-	}
-	return maps.Clone(h)
+	return p, nil
 }

@@ -351,6 +351,22 @@ func TestAFieldThatIsRepeatedIsSentWithEveryValue(t *testing.T) {
 	}
 }
 
+func TestAPropagatorMayOnlyWriteWhatItOwns(t *testing.T) {
+	var s sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Propagator: liar{newFields(t)}, Destinations: []string{"a.internal"}})
+	if _, err := tr.RoundTrip(outgoing(as(t, "alice"), "https://a.internal/")); err == nil || s.last != nil {
+		t.Errorf("%v, sent %v", err, s.last != nil)
+	}
+}
+
+// liar writes a field that it does not own.
+type liar struct{ authctx.Propagator }
+
+func (liar) Inject(_ context.Context, _ authctx.Principal, set func(name, value string)) error {
+	set("x-somebody", "alice")
+	return nil
+}
+
 func TestARequestWithoutAHeaderIsSent(t *testing.T) {
 	var s sink
 	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})

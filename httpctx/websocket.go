@@ -38,9 +38,9 @@ func (s *Server) endWithCaller(w http.ResponseWriter, r *http.Request, d *decisi
 	if !mayEnd(r, d.result.Principal) {
 		return w
 	}
-	life := d.result.Principal.Expires().Sub(s.now())
-	return &endingWriter{ResponseWriter: w, life: life, ended: func() {
-		s.observeAfter(r, d.route.name(), authctx.Ended, d.result.Principal, endedError())
+	caller, entry := d.result.Principal, d.route.name() // not d, which would be kept on the heap for every request
+	return &endingWriter{ResponseWriter: w, life: caller.Expires().Sub(s.now()), ended: func() {
+		s.observeAfter(r, entry, authctx.Ended, caller, endedError())
 	}}
 }
 
