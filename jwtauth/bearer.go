@@ -15,18 +15,23 @@ import (
 //
 // A request with two tokens, or with a malformed authorization field, is
 // answered with [authctx.InvalidRequest], a bad token as the verifier says, and
-// another scheme with [authctx.NoCredentials]. Tokens that are bound to a key or
-// certificate are refused: presented as plain bearer they are stolen or misused
-// (RFC 9449 section 7.2).
+// another scheme with [authctx.NoCredentials].
+//
+// A token that is bound to a client certificate (RFC 8705 section 3) counts only
+// on a connection whose verified certificate it is bound to. One that is bound
+// to a key is refused, because presented as plain bearer it is stolen or misused
+// (RFC 9449 section 7.2): it is for [DPoP].
 type Bearer struct {
-	verifier TokenVerifier
-	source   BearerOptions
-	fields   authctx.FieldSet
+	verifier   TokenVerifier
+	source     BearerOptions
+	possession possession
+	read       authctx.FieldSet // where the token is
+	fields     authctx.FieldSet // read and what possession looks at
 }
 
 // BearerOptions say where else than in "Authorization: Bearer" a token is, and
-// which tokens are meant. At most one of Cookie and Header may be set; a service
-// that takes tokens from several places joins several Bearers by
+// which tokens are meant. At most one of Cookie, Header and Subprotocol may be
+// set; a service that takes tokens from several places joins several Bearers by
 // [authctx.OneOf], which refuses requests that use two of them.
 type BearerOptions struct {
 	// Cookie is the name of the cookie that holds the token. Browsers send
@@ -36,6 +41,15 @@ type BearerOptions struct {
 	Header string
 	// HeaderScheme says that the value of Header begins with "Bearer ".
 	HeaderScheme bool
+	// Subprotocol is the beginning of the WebSocket subprotocol that holds the
+	// token, such as "bearer.", because a browser cannot send it otherwise. It
+	// is read from requests that open a WebSocket and from no others.
+	Subprotocol string
+	// CertificateProxies are the TLS-terminating proxies that are believed when
+	// they say in the client-cert field which certificate their client has
+	// shown (RFC 9440). They must remove what clients send under that name.
+	// From everybody else the field counts for nothing. Nil believes nobody.
+	CertificateProxies authctx.Trust
 	// Shape says which tokens are this authenticator's; others get
 	// [authctx.NoCredentials], for whoever stands beside it.
 	Shape TokenShape
@@ -67,13 +81,17 @@ func NewBearer(v TokenVerifier, options *BearerOptions) (*Bearer, error) {
 	b.source.Header = strings.ToLower(b.source.Header)
 	switch {
 	case b.source.Cookie != "":
-		b.fields = authctx.FieldSet{Cookies: []string{b.source.Cookie}}
+		b.read = authctx.FieldSet{Cookies: []string{b.source.Cookie}}
 	case b.source.Header != "":
-		b.fields = authctx.FieldSet{Names: []string{b.source.Header}}
+		b.read = authctx.FieldSet{Names: []string{b.source.Header}}
+	case b.source.Subprotocol != "":
+		b.read = authctx.FieldSet{Subprotocols: []string{b.source.Subprotocol}}
 	default:
 		b.source.Header, b.source.HeaderScheme = authorization, true
-		b.fields = authctx.FieldSet{Names: []string{authorization}, Schemes: []string{bearerScheme}}
+		b.read = authctx.FieldSet{Names: []string{authorization}, Schemes: []string{bearerScheme}}
 	}
+	b.possession = possession{b.source.CertificateProxies}
+	b.fields = b.read.Union(b.possession.fields())
 	return b, nil
 }
 
@@ -88,14 +106,17 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	if v == nil {
 		bad("a TokenVerifier is required")
 	}
-	if o.Cookie != "" && o.Header != "" {
-		bad("Cookie and Header are both set; join two authenticators with OneOf")
+	if o.Cookie != "" && o.Header != "" || o.Cookie+o.Header != "" && o.Subprotocol != "" {
+		bad("only one of Cookie, Header and Subprotocol can be set; join several authenticators with OneOf")
 	}
 	if !validToken(o.Cookie) {
 		bad("Cookie is not a cookie name")
 	}
 	if !validToken(o.Header) {
 		bad("Header is not a header name")
+	}
+	if !validToken(o.Subprotocol) {
+		bad("Subprotocol is not the beginning of a subprotocol name")
 	}
 	if strings.EqualFold(o.Header, authorization) {
 		bad("Header must not be authorization, which is what is read without it")
@@ -131,23 +152,41 @@ func (b *Bearer) Authenticate(ctx context.Context, r *authctx.Request) (authctx.
 		return authctx.Result{}, err
 	}
 	found, err := b.verifier.VerifyToken(ctx, token)
-	if err == nil && !found.Confirmation.IsZero() {
-		err = errBound
+	if err == nil {
+		err = b.possession.check(found.Confirmation, r, "")
 	}
 	if err != nil {
 		return authctx.Result{}, err
 	}
-	return authctx.Result{Principal: found.Principal, Recheck: found.Recheck, Cached: found.Cached}, nil
+	return authctx.Result{Principal: found.Principal, Read: b.read, Recheck: found.Recheck, Cached: found.Cached}, nil
 }
 
 // token returns the one token of a request that is this authenticator's.
 func (b *Bearer) token(r *authctx.Request) (string, error) {
 	var values []string
-	if b.source.Cookie != "" {
+	scheme := ""
+	switch {
+	case b.source.Cookie != "":
 		values = r.Cookies(b.source.Cookie)
-	} else {
+		if len(values) == 1 && values[0] == "" {
+			return "", authctx.NoCredentials
+		}
+	case b.source.Subprotocol != "":
+		if opensWebSocket(r) {
+			values = r.Subprotocols(b.source.Subprotocol)
+		}
+	default:
 		values = r.Values(b.source.Header)
+		if b.source.HeaderScheme {
+			scheme = bearerScheme
+		}
 	}
+	return oneToken(values, scheme, b.source.Shape)
+}
+
+// oneToken returns the token that a field with these values holds, after a
+// scheme unless that is empty.
+func oneToken(values []string, scheme string, shape TokenShape) (string, error) {
 	switch len(values) {
 	case 0:
 		return "", authctx.NoCredentials
@@ -156,22 +195,26 @@ func (b *Bearer) token(r *authctx.Request) (string, error) {
 		return "", errTwoTokens
 	}
 	token := values[0]
-	if token == "" {
-		return "", authctx.NoCredentials // an empty cookie
-	}
-	if b.source.HeaderScheme {
+	if scheme != "" {
 		var err error
-		if token, err = cutScheme(token); err != nil {
+		if token, err = cutScheme(token, scheme); err != nil {
 			return "", err
 		}
 	}
 	if strings.IndexFunc(token, spaceOrControl) >= 0 || token == "" {
 		return "", errMalformedField
 	}
-	if b.source.Shape != AnyShape && looksSigned(token) != (b.source.Shape == JWTShape) {
+	if shape != AnyShape && looksSigned(token) != (shape == JWTShape) {
 		return "", authctx.NoCredentials
 	}
 	return token, nil
+}
+
+// opensWebSocket reports whether r is a WebSocket handshake (RFC 6455 section
+// 4.1).
+func opensWebSocket(r *authctx.Request) bool {
+	upgrade := r.Values("upgrade")
+	return r.Method == "GET" && len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
 }
 
 var (
@@ -179,11 +222,12 @@ var (
 	errMalformedField = refusal(authctx.InvalidRequest, "the field that holds the token is malformed")
 )
 
-// cutScheme returns what follows "Bearer" (RFC 6750 section 2.1). Schemes are
-// compared without regard to case (RFC 9110 section 11.1).
-func cutScheme(value string) (string, error) {
+// cutScheme returns what follows the scheme (RFC 6750 section 2.1, RFC 9449
+// section 7.1). Schemes are compared without regard to case (RFC 9110 section
+// 11.1).
+func cutScheme(value, want string) (string, error) {
 	scheme, token, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, bearerScheme) {
+	if !strings.EqualFold(scheme, want) {
 		return "", authctx.NoCredentials
 	}
 	return strings.TrimLeft(token, " "), nil

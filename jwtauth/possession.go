@@ -1,0 +1,97 @@
+package jwtauth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"strings"
+
+	"github.com/authctx/authctx"
+)
+
+// possession checks that whoever presents a token has what the token is bound
+// to. [Bearer] and [DPoP] differ in the keys they can prove and share the rest,
+// so that a token with two bindings needs both proofs under either scheme.
+type possession struct {
+	proxies authctx.Trust // whose client-cert field is believed; nil is nobody
+}
+
+// check compares a token's bindings with what r proves. The key is the
+// thumbprint of the proof that came with the token, empty when there was none.
+func (p possession) check(c Confirmation, r *authctx.Request, key string) error {
+	switch {
+	case c.KeyThumbprint == "" && key != "":
+		return errNotBound
+	case c.KeyThumbprint != "" && key == "":
+		return errBound
+	case !sameText(c.KeyThumbprint, key):
+		return errOtherKey
+	case c.CertificateThumbprint == "":
+		return nil
+	}
+	der, err := p.certificate(r)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(der)
+	if len(der) == 0 || !sameText(c.CertificateThumbprint, base64.RawURLEncoding.EncodeToString(sum[:])) {
+		return errOtherCertificate
+	}
+	return nil
+}
+
+// certificate returns the certificate that the client itself has proved to own,
+// empty when there is none. A trusted proxy's own certificate never counts: a
+// token bound to it would be good for everybody behind the proxy.
+func (p possession) certificate(r *authctx.Request) ([]byte, error) {
+	if p.proxies != nil && p.proxies.Trusts(r) == nil {
+		return clientCert(r.Values(clientCertField))
+	}
+	if len(r.PeerCertificates) == 0 {
+		return nil, nil
+	}
+	return r.PeerCertificates[0].Raw, nil
+}
+
+// fields returns what is read besides the token. The chain is not looked at,
+// but a server behind us might take it for the proxy's word.
+func (p possession) fields() authctx.FieldSet {
+	if p.proxies == nil {
+		return authctx.FieldSet{}
+	}
+	return authctx.FieldSet{Names: []string{clientCertField, clientCertField + "-chain"}}
+}
+
+const (
+	clientCertField = "client-cert"
+	maxClientCert   = 32 << 10 // as written in the field
+)
+
+// clientCert decodes the field of RFC 9440 section 2.2: one byte sequence of RFC
+// 9651 section 3.3.5, without parameters. What it holds is not parsed, since
+// only its hash counts.
+func clientCert(values []string) ([]byte, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	inner, opened := strings.CutPrefix(strings.Trim(values[0], " "), ":")
+	inner, closed := strings.CutSuffix(inner, ":")
+	// The decoder skips line breaks, which a field cannot have.
+	if len(values) > 1 || !opened || !closed || len(inner) > maxClientCert || strings.ContainsAny(inner, "\r\n") {
+		return nil, errClientCert
+	}
+	der, err := base64.StdEncoding.Strict().DecodeString(inner)
+	if err != nil || len(der) == 0 {
+		return nil, errClientCert
+	}
+	return der, nil
+}
+
+func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+var (
+	errNotBound         = refusal(authctx.InvalidToken, "token presented with a DPoP proof is bound to no key")
+	errOtherKey         = refusal(authctx.InvalidToken, "token is bound to another key than that of the DPoP proof")
+	errOtherCertificate = refusal(authctx.InvalidToken, "token is bound to a client certificate that was not shown")
+	errClientCert       = refusal(authctx.InvalidRequest, "client-cert field is not one byte sequence")
+)
