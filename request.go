@@ -16,9 +16,9 @@ type Request struct {
 	Transport string
 	// Method is the HTTP method; "POST" for gRPC, empty for messages.
 	Method string
-	// Target is the path of an HTTP request without its query, the full method
-	// of an RPC ("/package.Service/Method"), or the topic of a message. It is
-	// what the peer sent.
+	// Target is the path of an HTTP request without its query and with its
+	// percent-encoding, the full method of an RPC ("/package.Service/Method"),
+	// or the topic of a message. It is what the peer sent.
 	Target string
 	// Fields reads headers or metadata as they came in, before anything was
 	// stripped. Nil has no fields.

@@ -88,7 +88,7 @@ func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
 	in.request = authctx.Request{
 		Transport:        "http",
 		Method:           r.Method,
-		Target:           r.URL.Path,
+		Target:           r.URL.EscapedPath(),
 		Fields:           &in.fields,
 		Peer:             peer(r),
 		PeerCertificates: peerCertificates(r),
