@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,25 +13,25 @@ import (
 // accessClaims are the claims of RFC 9068 section 2.2 and those registered
 // claims that a principal has a place for.
 type accessClaims struct {
-	Issuer       string   `json:"iss"`
-	Subject      string   `json:"sub"`
-	Audience     audience `json:"aud"`
-	Expires      int64    `json:"exp"`
-	IssuedAt     int64    `json:"iat"`
-	TokenID      string   `json:"jti"`
-	ClientID     string   `json:"client_id"`
-	Scope        string   `json:"scope,omitempty"`
-	Roles        []string `json:"roles,omitempty"`
-	Groups       []string `json:"groups,omitempty"`
-	Entitlements []string `json:"entitlements,omitempty"`
-	Tenant       string   `json:"tenant,omitempty"`
-	Name         string   `json:"name,omitempty"`
-	Email        string   `json:"email,omitempty"`
-	SessionID    string   `json:"sid,omitempty"`
-	ACR          string   `json:"acr,omitempty"`
-	AMR          []string `json:"amr,omitempty"`
-	AuthTime     int64    `json:"auth_time,omitempty"`
-	Actor        *actor   `json:"act,omitempty"`
+	Issuer       string      `json:"iss"`
+	Subject      string      `json:"sub"`
+	Audience     audience    `json:"aud"`
+	Expires      int64       `json:"exp"`
+	IssuedAt     int64       `json:"iat"`
+	TokenID      string      `json:"jti"`
+	ClientID     string      `json:"client_id"`
+	Scope        string      `json:"scope,omitempty"`
+	Roles        []string    `json:"roles,omitempty"`
+	Groups       []string    `json:"groups,omitempty"`
+	Entitlements []string    `json:"entitlements,omitempty"`
+	Tenant       string      `json:"tenant,omitempty"`
+	Name         string      `json:"name,omitempty"`
+	Email        string      `json:"email,omitempty"`
+	SessionID    string      `json:"sid,omitempty"`
+	ACR          string      `json:"acr,omitempty"`
+	AMR          []string    `json:"amr,omitempty"`
+	AuthTime     numericDate `json:"auth_time,omitzero"`
+	Actor        *actor      `json:"act,omitempty"`
 }
 
 func newAccessClaims(a *authctx.Attributes, aud audience) *accessClaims {
@@ -40,7 +41,7 @@ func newAccessClaims(a *authctx.Attributes, aud audience) *accessClaims {
 		ClientID: a.ClientID, Scope: strings.Join(a.Scopes, " "),
 		Roles: a.Roles, Groups: a.Groups, Entitlements: a.Permissions,
 		Tenant: a.Tenant, Name: a.Name, Email: a.Email, SessionID: a.SessionID,
-		ACR: a.ACR, AMR: a.AMR, AuthTime: seconds(a.AuthTime), Actor: newActor(a.Actors),
+		ACR: a.ACR, AMR: a.AMR, AuthTime: numericDate{a.AuthTime}, Actor: newActor(a.Actors),
 	}
 }
 
@@ -69,12 +70,18 @@ func newActor(chain []authctx.Actor) *actor {
 	return &actor{Issuer: chain[0].Issuer, Subject: chain[0].Subject, Actor: newActor(chain[1:])}
 }
 
-// seconds returns a NumericDate, 0 for none.
-func seconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
+// numericDate is a time in whole seconds (RFC 7519 section 2). The zero time is
+// absent, under omitzero.
+type numericDate struct{ time.Time }
+
+// MarshalJSON implements json.Marshaler.
+func (d numericDate) MarshalJSON() ([]byte, error) { return strconv.AppendInt(nil, d.Unix(), 10), nil }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *numericDate) UnmarshalJSON(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	d.Time = time.Unix(n, 0)
+	return err
 }
 
 // reservedClaims are names that Extra must not take: claims that Issue writes,

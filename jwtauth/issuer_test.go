@@ -263,3 +263,12 @@ func TestHandlerServesDiscoveryWhereTheIssuerSays(t *testing.T) {
 		}
 	}
 }
+
+func fetchBody(url string) ([]byte, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}

@@ -40,9 +40,9 @@ type txnDetails struct {
 	SourceIssuer     string              `json:"src_iss"`
 	SourceSubject    string              `json:"src_sub,omitempty"` // when "sub" is another
 	SourceTokenID    string              `json:"src_jti,omitempty"`
-	SourceIssuedAt   int64               `json:"src_iat,omitempty"`
-	SourceExpires    int64               `json:"src_exp,omitempty"` // the effective end
-	AsOf             int64               `json:"as_of,omitempty"`
+	SourceIssuedAt   numericDate         `json:"src_iat,omitzero"`
+	SourceExpires    numericDate         `json:"src_exp,omitzero"` // the effective end
+	AsOf             numericDate         `json:"as_of,omitzero"`
 	Kind             string              `json:"kind,omitempty"` // absent means user
 	Name             string              `json:"name,omitempty"`
 	Email            string              `json:"email,omitempty"`
@@ -51,7 +51,7 @@ type txnDetails struct {
 	SessionID        string              `json:"sid,omitempty"`
 	ACR              string              `json:"acr,omitempty"`
 	AMR              []string            `json:"amr,omitempty"`
-	AuthTime         int64               `json:"auth_time,omitempty"`
+	AuthTime         numericDate         `json:"auth_time,omitzero"`
 	Roles            []string            `json:"roles,omitempty"`
 	Entitlements     []string            `json:"entitlements,omitempty"`
 	Groups           []string            `json:"groups,omitempty"`
@@ -69,9 +69,9 @@ func newTxnClaims(a *authctx.Attributes, subject string, scopes []string) txnCla
 		Subject: subject, Scope: strings.Join(scopes, " "), Actor: newActor(a.Actors),
 		Details: txnDetails{
 			SourceIssuer: a.Issuer, SourceTokenID: a.TokenID,
-			SourceIssuedAt: seconds(a.IssuedAt), SourceExpires: seconds(a.Expires), AsOf: seconds(a.AsOf),
+			SourceIssuedAt: numericDate{a.IssuedAt}, SourceExpires: numericDate{a.Expires}, AsOf: numericDate{a.AsOf},
 			Name: a.Name, Email: a.Email, Tenant: a.Tenant, ClientID: a.ClientID, SessionID: a.SessionID,
-			ACR: a.ACR, AMR: a.AMR, AuthTime: seconds(a.AuthTime),
+			ACR: a.ACR, AMR: a.AMR, AuthTime: numericDate{a.AuthTime},
 			Roles: a.Roles, Entitlements: a.Permissions, Groups: a.Groups, GroupsIncomplete: a.GroupsIncomplete,
 			Extra: a.Extra,
 		},

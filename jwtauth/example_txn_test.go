@@ -1,0 +1,113 @@
+package jwtauth_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// A gateway mints a Transaction Token for its caller, and a service behind it
+// verifies the token with the gateway's public keys.
+func ExampleTxnPropagator() {
+	// At the edge.
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	edge, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: "prod.example.com",
+		Workload:    "spiffe://prod.example.com/gateway",
+		Keys:        keys, // served by keys.JWKSHandler()
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	caller, _ := authctx.New(authctx.Attributes{
+		Issuer: "https://idp.example.com", Subject: "alice", Provenance: authctx.Verified,
+		Roles: []string{"editor"}, Scopes: []string{"orders.read"},
+	})
+	header := map[string][]string{}
+	err = edge.Inject(context.Background(), caller, func(name, value string) { header[name] = []string{value} })
+	fmt.Println(len(header), err)
+
+	// In a service. Elsewhere Keys is NewRemoteKeys with the gateway's URL.
+	service, err := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "prod.example.com", Keys: keys})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res, err := service.Authenticate(context.Background(), &authctx.Request{Fields: authctx.FieldMap(header)})
+	fmt.Println(res.Principal, res.Principal.Roles(), err)
+	// Output:
+	// 1 <nil>
+	// user alice of https://idp.example.com (signed) [editor] <nil>
+}
+
+// Some issuers know no scopes. What that means must be said: here, that their
+// callers' transactions have none either.
+func ExampleTxnPropagatorConfig_scopes() {
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	edge, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: "prod.example.com",
+		Workload:    "gateway",
+		Keys:        keys,
+		Scopes: func(_ context.Context, p authctx.Principal) ([]string, error) {
+			return p.Scopes(), nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	caller, _ := authctx.New(authctx.Attributes{Issuer: "https://idp.example.com", Subject: "alice"})
+	fmt.Println(edge.Inject(context.Background(), caller, func(name, _ string) { fmt.Println(name) }))
+	// Output:
+	// txn-token
+	// <nil>
+}
+
+// A service sends the token on as it came.
+func ExampleTxnForwarder() {
+	caller, _ := authctx.New(authctx.Attributes{Issuer: "https://idp.example.com", Subject: "alice"})
+	// What an authenticator's result puts into the context of a request.
+	ctx := authctx.Result{
+		Principal: caller,
+		Forward:   []authctx.Field{{Name: authctx.TxnTokenField, Value: "eyJ…"}},
+	}.NewContext(context.Background())
+
+	err := jwtauth.NewTxnForwarder().Inject(ctx, caller, func(name, value string) { fmt.Println(name, value) })
+	fmt.Println(err)
+	// Output:
+	// txn-token eyJ…
+	// <nil>
+}
+
+// A part of the system that needs less gets less.
+func ExampleTxnPropagator_Replace() {
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	minter, _ := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: "prod.example.com", Workload: "orders", Keys: keys})
+	service, _ := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "prod.example.com", Keys: keys})
+
+	// The request came with a token for two scopes.
+	caller, _ := authctx.New(authctx.Attributes{Issuer: "i", Subject: "alice", Scopes: []string{"orders.read", "orders.write"}})
+	header := map[string][]string{}
+	_ = minter.Inject(context.Background(), caller, func(name, value string) { header[name] = []string{value} })
+	res, _ := service.Authenticate(context.Background(), &authctx.Request{Fields: authctx.FieldMap(header)})
+	ctx := res.NewContext(context.Background())
+
+	narrowed, err := minter.Replace(ctx, "orders.read")
+	p, _ := authctx.FromContext(narrowed)
+	fmt.Println(p.Scopes(), err)
+	_, err = minter.Replace(narrowed, "orders.write")
+	fmt.Println(err)
+	// Output:
+	// [orders.read] <nil>
+	// authctx: permission denied: jwtauth: transaction token: scopes must not exceed those of the caller
+}

@@ -1,0 +1,64 @@
+package jwtauth_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+func TestTT6_ReplacementOnlyNarrows(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = []string{"a", "b", "c"}; a.Expires = w.Now().Add(time.Hour) })
+	token := must(inject(t.Context(), w.edge, p))
+	ctx := must(w.authenticate(token)).NewContext(t.Context())
+	inner := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: testDomain, Workload: "inner", Keys: w.keys, Now: w.Now}))
+	w.Advance(time.Minute)
+
+	narrowed := must(inner.Replace(ctx, "b"))
+	caller, _ := authctx.FromContext(narrowed)
+	replaced := must(inject(narrowed, jwtauth.NewTxnForwarder(), caller))
+	before, after := tokenClaims(t, token), tokenClaims(t, replaced)
+	for _, same := range []string{"iss", "aud", "sub", "txn", "exp"} {
+		if before[same] != after[same] {
+			t.Errorf("%s changed from %v to %v", same, before[same], after[same])
+		}
+	}
+	if after["scope"] != "b" || after["req_wl"] != "inner" ||
+		fmt.Sprint(after["tctx"].(map[string]any)["replaced"]) != "[spiffe://prod.test/gateway]" {
+		t.Errorf("claims %v", after)
+	}
+	if res, err := w.authenticate(replaced); err != nil || !res.Principal.Equal(caller) {
+		t.Errorf("the service sees %v, %v; want %v", res.Principal.Attributes(), err, caller.Attributes())
+	}
+	for name, scopes := range map[string][]string{"another scope": {"d"}, "a scope given up": {"a"}, "two in one": {"b a"}} {
+		if _, err := inner.Replace(narrowed, scopes...); !errors.Is(err, authctx.PermissionDenied) {
+			t.Errorf("widened to %s: %v", name, err)
+		}
+	}
+	again := narrowed
+	for range 3 {
+		again = must(inner.Replace(again, "b"))
+	}
+	if _, err := inner.Replace(again); err == nil {
+		t.Error("replaced five times in a row")
+	}
+	if _, err := inner.Replace(t.Context(), "b"); !errors.Is(err, authctx.NoCredentials) {
+		t.Errorf("without a caller: %v", err)
+	}
+	if _, err := inner.Replace(authctx.NewContext(t.Context(), p), "b"); err == nil {
+		t.Error("replaced a token that never was")
+	}
+	foreign := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: "other.test", Workload: "w", Keys: w.keys, Now: w.Now}))
+	if _, err := foreign.Replace(ctx, "b"); err == nil {
+		t.Error("replaced a token of another trust domain")
+	}
+	w.Advance(time.Minute)
+	if _, err := inner.Replace(ctx, "b"); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("revived an expired token: %v", err)
+	}
+}

@@ -1,0 +1,84 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+func TestReuseSharesATokenPerCaller(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse = 30 * time.Second
+	})
+	alice := jwtauthtest.User(t)
+	first := must(inject(t.Context(), w.edge, alice))
+	if got := must(inject(t.Context(), w.edge, jwtauthtest.User(t))); got != first {
+		t.Error("an equal caller got another token")
+	}
+	for name, change := range map[string]func(*authctx.Attributes){
+		"another subject": func(a *authctx.Attributes) { a.Subject = "bob" },
+		"another issuer":  func(a *authctx.Attributes) { a.Issuer = "https://other.test" },
+		"another role":    func(a *authctx.Attributes) { a.Roles = []string{"admin"} },
+		"another scope":   func(a *authctx.Attributes) { a.Scopes = []string{"orders.write"} },
+		"another actor":   func(a *authctx.Attributes) { a.Actors = []authctx.Actor{{Issuer: "i", Subject: "s"}} },
+		"another session": func(a *authctx.Attributes) { a.SessionID = "session-2" },
+	} {
+		if got := must(inject(t.Context(), w.edge, jwtauthtest.User(t, change))); got == first {
+			t.Errorf("%s: got the token of somebody else", name)
+		}
+	}
+	first = must(inject(t.Context(), w.edge, alice))
+	w.Advance(30*time.Second - 1)
+	if got := must(inject(t.Context(), w.edge, alice)); got != first {
+		t.Error("not reused within the window")
+	}
+	w.Advance(1)
+	if got := must(inject(t.Context(), w.edge, alice)); got == first {
+		t.Error("reused after the window")
+	}
+	if got := testing.AllocsPerRun(100, func() { _ = w.edge.Inject(t.Context(), alice, func(string, string) {}) }); got > 1 {
+		t.Errorf("a reused token costs %v allocations, more than the copy of the caller's scopes", got)
+	}
+}
+
+func TestReuseEndsWithTheKeyAndTheScopes(t *testing.T) {
+	scope := "a"
+	key := newTestKey(t, jwtauth.EdDSA)
+	w := newTxnWorld(t, key, func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse = time.Minute
+		e.Scopes = func(context.Context, authctx.Principal) ([]string, error) { return []string{scope}, nil }
+	})
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })
+	first := must(inject(t.Context(), w.edge, p))
+	scope = "b"
+	if got := must(inject(t.Context(), w.edge, p)); got == first || tokenClaims(t, got)["scope"] != "b" {
+		t.Error("a decision of Scopes was overridden by reuse")
+	}
+	first = must(inject(t.Context(), w.edge, p))
+	if err := errors.Join(w.keys.Rotate(newTestKey(t, jwtauth.EdDSA)), w.keys.Withdraw(key.ID())); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(inject(t.Context(), w.edge, p)); got == first {
+		t.Error("reused a token of a key that was withdrawn")
+	}
+}
+
+func TestReuseForgetsCallers(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse = time.Minute
+	})
+	for n := range 200 {
+		p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Subject = fmt.Sprint(n) })
+		must(inject(t.Context(), w.edge, p))
+		w.Advance(time.Minute)
+	}
+	if n := jwtauth.ReusableTokens(w.edge); n > 2*16 {
+		t.Errorf("%d tokens are kept of callers who left", n)
+	}
+}
