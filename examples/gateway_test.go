@@ -56,6 +56,7 @@ func as(t *testing.T, token string) context.Context {
 }
 
 func TestGatewayCarriesTheCallerOverHTTP(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	token := "Authorization: Bearer " + s.token(t, nil)
 
@@ -99,6 +100,7 @@ func TestGatewayCarriesTheCallerOverHTTP(t *testing.T) {
 }
 
 func TestGatewayRefusesOverHTTP(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	good := s.token(t, nil)
 	for _, test := range []struct {
@@ -140,6 +142,7 @@ var forgeries = []string{
 }
 
 func TestRule6_ForgedFieldsChangeNothingBehindTheGateway(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	token := "Authorization: Bearer " + s.token(t, jwt.MapClaims{"permissions": nil})
 	want := decode(t, send(t, "GET", s.url+"/whoami", "", token))
@@ -169,6 +172,7 @@ func TestRule6_ForgedFieldsChangeNothingBehindTheGateway(t *testing.T) {
 }
 
 func TestRule6_ForgedMetadataChangesNothingBehindTheGateway(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	client := pb.NewWhoAmIClient(dial(t, s.address))
 	token := s.token(t, jwt.MapClaims{"permissions": nil})
@@ -192,6 +196,7 @@ func TestRule6_ForgedMetadataChangesNothingBehindTheGateway(t *testing.T) {
 }
 
 func TestGatewayPassesGRPCThrough(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	conn := dial(t, s.address)
 	client := pb.NewWhoAmIClient(conn)
@@ -228,6 +233,7 @@ func TestGatewayPassesGRPCThrough(t *testing.T) {
 }
 
 func TestGatewayRefusesOverGRPC(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	client := pb.NewWhoAmIClient(dial(t, s.address))
 	forged := s.token(t, nil)
@@ -255,6 +261,7 @@ func TestGatewayRefusesOverGRPC(t *testing.T) {
 // The service echoes and its client does not read: everybody on the way must
 // be held back, and nothing may be lost or piled up in the gateway.
 func TestGatewayKeepsFlowControl(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	chat, err := pb.NewWhoAmIClient(dial(t, s.address)).Chat(as(t, s.token(t, nil)))
 	if err != nil {
@@ -288,6 +295,7 @@ func TestGatewayKeepsFlowControl(t *testing.T) {
 }
 
 func TestGatewayStartsWithoutItsProvider(t *testing.T) {
+	t.Parallel()
 	_, httpURL, grpcAddress := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	p := newProvider(t)
 	s := startGateway(t, p, "-upstream", httpURL, "-grpc-upstream", grpcAddress, "-forward", "fields")
@@ -318,6 +326,7 @@ func TestGatewayStartsWithoutItsProvider(t *testing.T) {
 }
 
 func TestGatewayTakesKeysFromJWKS(t *testing.T) {
+	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	p := newProvider(t).run(t)
 	s := startGateway(t, p, "-jwks", p.issuer+"/keys", "-algorithms", "EdDSA", "-upstream", httpURL)
@@ -328,6 +337,7 @@ func TestGatewayTakesKeysFromJWKS(t *testing.T) {
 }
 
 func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
+	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	one, other := newProvider(t).run(t), newProvider(t).run(t)
 	s := startGateway(t, one, "-issuer", other.issuer, "-upstream", httpURL)
@@ -345,6 +355,7 @@ func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
 }
 
 func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
+	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	p := newProvider(t).run(t)
 	justExpired := jwt.MapClaims{"exp": time.Now().Add(-5 * time.Second).Unix()}
@@ -373,6 +384,7 @@ func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
 }
 
 func TestGatewayReadsClaimsByPreset(t *testing.T) {
+	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	p := newProvider(t).run(t)
 	s := startGateway(t, p, "-claims", "keycloak", "-upstream", httpURL)
@@ -385,6 +397,7 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 }
 
 func TestGatewayWithoutAnUpstreamOfThatKind(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, newProvider(t).run(t), "-upstream", "http://127.0.0.1:1")
 	s.waitReady(t)
 	_, err := pb.NewWhoAmIClient(dial(t, s.address)).Get(as(t, s.token(t, nil)), &pb.GetRequest{})
@@ -394,6 +407,7 @@ func TestGatewayWithoutAnUpstreamOfThatKind(t *testing.T) {
 }
 
 func TestGatewaySaysWhenAnUpstreamIsAway(t *testing.T) {
+	t.Parallel()
 	s := startGateway(t, newProvider(t).run(t), "-upstream", "http://127.0.0.1:1", "-grpc-upstream", "127.0.0.1:1")
 	s.waitReady(t)
 	if r := send(t, "GET", s.url+"/", "", "Authorization: Bearer "+s.token(t, nil)); r.status != http.StatusBadGateway {
@@ -406,6 +420,7 @@ func TestGatewaySaysWhenAnUpstreamIsAway(t *testing.T) {
 }
 
 func TestGatewayLogsDecisionsAsJSON(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+s.token(t, nil))
 	send(t, "GET", s.url+"/whoami", "")
@@ -429,6 +444,7 @@ func TestGatewayLogsDecisionsAsJSON(t *testing.T) {
 }
 
 func TestGatewayStopsWithAStreamOpen(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	watch, err := pb.NewWhoAmIClient(dial(t, s.address)).Watch(as(t, s.token(t, nil)), &pb.WatchRequest{})
 	if err != nil {
@@ -444,6 +460,7 @@ func TestGatewayStopsWithAStreamOpen(t *testing.T) {
 }
 
 func TestGatewayRefusesBadFlags(t *testing.T) {
+	t.Parallel()
 	good := []string{"-listen", "127.0.0.1:0", "-issuer", "https://idp.example.com", "-audience", "a", "-upstream", "http://127.0.0.1:1"}
 	for name, test := range map[string]struct {
 		args []string
@@ -474,10 +491,12 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
+	t.Parallel()
 	for program, flags := range map[string][]string{
-		"gateway":    {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "forward"},
+		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "forward",
+			"typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
 		"quickstart": {"serve", "token-life"},
-		"whoami":     {"http", "grpc", "trust"},
+		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},
 	} {
 		t.Run(program, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, program, "-h")

@@ -67,6 +67,7 @@ func dial(t *testing.T, address string) *grpc.ClientConn {
 }
 
 func TestWhoamiAnswersWithTheCallerItSees(t *testing.T) {
+	t.Parallel()
 	_, url, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 
 	r := send(t, "GET", url+"/whoami", "", append(asGateway, "X-Request-Id: 7")...)
@@ -95,6 +96,7 @@ func TestWhoamiAnswersWithTheCallerItSees(t *testing.T) {
 }
 
 func TestWhoamiHasEveryFieldEvenWhenItIsEmpty(t *testing.T) {
+	t.Parallel()
 	_, url, _ := startWhoami(t, "-trust", "network")
 
 	r := send(t, "GET", url+"/whoami", "", asGateway[:2]...)
@@ -115,6 +117,7 @@ func TestWhoamiHasEveryFieldEvenWhenItIsEmpty(t *testing.T) {
 }
 
 func TestWhoamiRulesOverHTTP(t *testing.T) {
+	t.Parallel()
 	_, url, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8,::1/128")
 	nobody := []string(nil)
 	plain := asGateway[:2]
@@ -145,6 +148,7 @@ func TestWhoamiRulesOverHTTP(t *testing.T) {
 }
 
 func TestWhoamiDoesNotBelieveStrangers(t *testing.T) {
+	t.Parallel()
 	_, url, grpcAddress := startWhoami(t, "-trust", "cidr:10.0.0.0/8")
 
 	if r := send(t, "GET", url+"/whoami", "", asGateway...); r.status != 401 {
@@ -174,6 +178,7 @@ func wantStatus(t *testing.T, err error, code codes.Code) {
 }
 
 func TestWhoamiOverGRPC(t *testing.T) {
+	t.Parallel()
 	_, _, address := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	conn := dial(t, address)
 	client := pb.NewWhoAmIClient(conn)
@@ -259,6 +264,7 @@ func reflectServices(t *testing.T, conn *grpc.ClientConn) (names []string) {
 }
 
 func TestWhoamiStopsInGoodOrder(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
@@ -283,6 +289,7 @@ func TestWhoamiStopsInGoodOrder(t *testing.T) {
 }
 
 func TestWhoamiRefusesBadFlags(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		args []string
 		says string

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/examples/internal/program"
 )
 
@@ -34,8 +33,8 @@ path. So is its token: services believe the gateway, not the client.
 
 type gateway struct {
 	tokens
+	forwarding
 	listen       string
-	forward      string
 	upstream     *url.URL
 	grpcUpstream *url.URL
 }
@@ -49,8 +48,7 @@ func (g *gateway) Flags(fs *flag.FlagSet) {
 	g.tokens.flags(fs)
 	fs.Func("upstream", "`URL` of the HTTP service, as http://127.0.0.1:8081", g.setUpstream)
 	fs.Func("grpc-upstream", "`ADDR` of the gRPC service, as 127.0.0.1:9091", g.setGRPCUpstream)
-	fs.StringVar(&g.forward, "forward", "fields", "`HOW` services are told who is calling:\n"+
-		"  fields  plain identity fields; believed by services that trust this gateway's address")
+	g.forwarding.flags(fs)
 }
 
 func (g *gateway) setUpstream(s string) error {
@@ -75,18 +73,18 @@ func (g *gateway) Run(ctx context.Context) error {
 	if err := g.check(); err != nil {
 		return program.Usage(err)
 	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(log) // what net/http has to say becomes JSON too
 	auth, err := g.authenticator()
 	defer g.tokens.close()
 	if err != nil {
 		return program.Usage(err)
 	}
-	forward, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	forward, err := g.newForwarder(g.soleIssuer())
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	slog.SetDefault(log) // what net/http has to say becomes JSON too
-	proxy, err := g.newProxy(auth, forward, log)
+	proxy, err := g.newProxy(auth, forward.propagator, log)
 	if err != nil {
 		return err
 	}
@@ -95,17 +93,19 @@ func (g *gateway) Run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("listening on", l.Addr())
-	return program.Serve(ctx, program.HTTP(l, withHealth(g.ready, proxy)))
+	if forward.internal != nil {
+		fmt.Println("internal listening on", forward.internal.Addr())
+	}
+	go forward.rotateKeys(ctx, log)
+	main := program.HTTP(l, withHealth(g.ready, proxy))
+	return program.Serve(ctx, append([]program.Server{main}, forward.servers()...)...)
 }
 
 // check reports everything that is missing at once.
 func (g *gateway) check() error {
-	errs := []error{g.tokens.check()}
+	errs := []error{g.tokens.check(), g.forwarding.check()}
 	if g.upstream == nil && g.grpcUpstream == nil {
 		errs = append(errs, errors.New("-upstream or -grpc-upstream is required, or both"))
-	}
-	if g.forward != "fields" {
-		errs = append(errs, fmt.Errorf("-forward %q: want fields", g.forward))
 	}
 	return errors.Join(errs...)
 }

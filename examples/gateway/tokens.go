@@ -131,6 +131,14 @@ func (t *tokens) newKeys(i int) (*jwtauth.RemoteKeys, error) {
 	return jwtauth.NewRemoteKeys(cfg)
 }
 
+// soleIssuer returns the issuer of all callers, empty when there are several.
+func (t *tokens) soleIssuer() string {
+	if len(t.issuers) == 1 {
+		return t.issuers[0]
+	}
+	return ""
+}
+
 // ready returns nil once the keys of every issuer are there.
 func (t *tokens) ready(ctx context.Context) error {
 	var errs []error

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
@@ -17,8 +19,8 @@ import (
 )
 
 // newGRPCServer returns the gRPC side, with the same authenticator and the same
-// policy as the HTTP side.
-func newGRPCServer(auth authctx.Authenticator) (*grpc.Server, error) {
+// policy as the HTTP side. Without config it speaks plaintext.
+func newGRPCServer(auth authctx.Authenticator, config *tls.Config) (*grpc.Server, error) {
 	policy, err := newPolicy()
 	if err != nil {
 		return nil, err
@@ -27,7 +29,11 @@ func newGRPCServer(auth authctx.Authenticator) (*grpc.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := grpc.NewServer(append(server.ServerOptions(), grpc.StatsHandler(receivedRecorder{}))...)
+	options := append(server.ServerOptions(), grpc.StatsHandler(receivedRecorder{}))
+	if config != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(config)))
+	}
+	s := grpc.NewServer(options...)
 	pb.RegisterWhoAmIServer(s, whoAmIServer{})
 	healthpb.RegisterHealthServer(s, health.NewServer())
 	reflection.Register(s)

@@ -3,13 +3,11 @@ package main
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"net"
-	"strings"
 
-	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/examples/internal/program"
 )
 
@@ -20,15 +18,15 @@ const about = `whoami answers with the caller it sees, over HTTP and gRPC.
   gRPC  authctx.examples.v1.WhoAmI: Get, Watch, Chat (any caller),
         Admin (role admin); health and reflection (public)
 
-It holds no keys and reads no tokens: it believes what a gateway in front of it
+It knows nothing of identity providers: it believes what a gateway in front of it
 says, and -trust says who that is.
 
   go run ./examples/whoami -http 127.0.0.1:8081 -grpc 127.0.0.1:9091 -trust cidr:127.0.0.0/8`
 
 type whoami struct {
+	trustFlags
 	httpAddress string
 	grpcAddress string
-	trust       string
 }
 
 func main() { program.Main("whoami", about, &whoami{}) }
@@ -36,21 +34,20 @@ func main() { program.Main("whoami", about, &whoami{}) }
 func (w *whoami) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&w.httpAddress, "http", "127.0.0.1:8081", "serve HTTP on `ADDR`; port 0 takes a free one")
 	fs.StringVar(&w.grpcAddress, "grpc", "127.0.0.1:9091", "serve gRPC on `ADDR`; port 0 takes a free one")
-	fs.StringVar(&w.trust, "trust", "", "believe plain identity fields from `WHOM` (required):\n"+
-		"  cidr:PREFIX[,PREFIX...]  peers with such an address, as cidr:127.0.0.0/8\n"+
-		"  network                  everybody who can connect; the network is all that protects you")
+	w.trustFlags.flags(fs)
 }
 
 func (w *whoami) Run(ctx context.Context) error {
-	auth, err := w.authenticator()
+	trusted, err := w.trustFlags.parse()
+	defer trusted.close()
 	if err != nil {
 		return program.Usage(err)
 	}
-	httpHandler, err := newHTTPHandler(auth)
+	httpHandler, err := newHTTPHandler(trusted.authenticator)
 	if err != nil {
 		return err
 	}
-	grpcServer, err := newGRPCServer(auth)
+	grpcServer, err := newGRPCServer(trusted.authenticator, trusted.tls)
 	if err != nil {
 		return err
 	}
@@ -62,30 +59,10 @@ func (w *whoami) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if trusted.tls != nil {
+		httpListener = tls.NewListener(httpListener, trusted.tls)
+	}
 	fmt.Println("http listening on", httpListener.Addr())
 	fmt.Println("grpc listening on", grpcListener.Addr())
 	return program.Serve(ctx, program.HTTP(httpListener, httpHandler), program.GRPC(grpcListener, grpcServer))
-}
-
-// authenticator returns how callers are known.
-func (w *whoami) authenticator() (authctx.Authenticator, error) {
-	trust, err := parseTrust(w.trust)
-	if err != nil {
-		return nil, err
-	}
-	return authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust})
-}
-
-func parseTrust(flag string) (authctx.Trust, error) {
-	kind, arg, _ := strings.Cut(flag, ":")
-	switch {
-	case flag == "":
-		return nil, errors.New("-trust is required: say who may vouch for callers")
-	case kind == "cidr":
-		prefixes := strings.Split(arg, ",")
-		return authctx.TrustPeerCIDR(prefixes[0], prefixes[1:]...)
-	case flag == "network":
-		return authctx.TrustNetworkAlone(), nil
-	}
-	return nil, fmt.Errorf("-trust %q: want cidr:PREFIX or network", flag)
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"math/big"
 	"net"
 	"net/url"
@@ -65,6 +66,12 @@ func (a *Authority) Client(spiffeID string) (*tls.Config, error) {
 
 // Anonymous returns the TLS side of a client without a certificate.
 func (a *Authority) Anonymous() *tls.Config { return &tls.Config{RootCAs: a.pool()} }
+
+// PEM returns the certificate of the authority, for programs that read it from
+// a file.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+}
 
 func (a *Authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/examples/internal/program"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// forwarding is how services learn who is calling.
+type forwarding struct {
+	kind           string
+	trustDomain    string
+	internalListen string
+	life           time.Duration
+	rotate         time.Duration
+}
+
+func (f *forwarding) flags(fs *flag.FlagSet) {
+	fs.StringVar(&f.kind, "forward", "fields", "`HOW` services are told who is calling:\n"+
+		"  fields  plain identity fields, for services that believe whoever has the\n"+
+		"          address of this gateway\n"+
+		"  txn     a Transaction Token signed by this gateway, for services that\n"+
+		"          others can reach too")
+	fs.StringVar(&f.trustDomain, "trust-domain", "authctx.local", "with -forward txn: the `NAME` of all services together, for which tokens are")
+	fs.StringVar(&f.internalListen, "internal-listen", "127.0.0.1:0", "with -forward txn: publish the keys of these tokens on `ADDR`, at\n"+
+		"/.well-known/jwks.json; only services need to reach it")
+	fs.DurationVar(&f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good")
+	fs.DurationVar(&f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`; 0 keeps\n"+
+		"one key for as long as the gateway runs")
+}
+
+func (f *forwarding) check() error {
+	switch {
+	case f.kind != "fields" && f.kind != "txn":
+		return fmt.Errorf("-forward %q: want fields or txn", f.kind)
+	case f.rotate != 0 && f.rotate < minRotate:
+		return fmt.Errorf("-rotate %v: want at least %v", f.rotate, minRotate)
+	}
+	return nil
+}
+
+// minRotate is a little more than the time between two looks that a service
+// takes at the keys because of one that it does not know.
+const minRotate = 15 * time.Second
+
+// forwarder is the propagator of the gateway, and what it needs to run.
+type forwarder struct {
+	propagator authctx.Propagator
+	keys       *jwtauth.SigningKeys // nil for plain fields
+	internal   net.Listener
+	rotate     time.Duration
+}
+
+// newForwarder returns how callers are carried on; soleIssuer is the issuer of
+// all of them, empty when there are several.
+func (f *forwarding) newForwarder(soleIssuer string) (*forwarder, error) {
+	if f.kind == "fields" {
+		fields, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+		return &forwarder{propagator: fields}, err
+	}
+	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: key,
+		Ahead:   f.rotate / 3, // published that long before it signs; the default when 0
+		Retain:  f.life + time.Minute,
+	})
+	if err != nil {
+		return nil, program.Usage(err)
+	}
+	txn, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: f.trustDomain,
+		Workload:    "spiffe://" + f.trustDomain + "/gateway",
+		Keys:        keys,
+		Lifetime:    f.life,
+		SoleIssuer:  soleIssuer,
+		// Callers of issuers that know no scopes are carried on without any.
+		Scopes: func(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil },
+	})
+	if err != nil {
+		return nil, program.Usage(err)
+	}
+	internal, err := net.Listen("tcp", f.internalListen)
+	return &forwarder{txn, keys, internal, f.rotate}, err
+}
+
+// servers returns what has to run beside the gateway.
+func (f *forwarder) servers() []program.Server {
+	if f.keys == nil {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/.well-known/jwks.json", f.keys.JWKSHandler())
+	return []program.Server{program.HTTP(f.internal, mux)}
+}
+
+// rotateKeys starts using a new key again and again until ctx ends.
+func (f *forwarder) rotateKeys(ctx context.Context, log *slog.Logger) {
+	if f.keys == nil || f.rotate == 0 {
+		return
+	}
+	ticker := time.NewTicker(f.rotate)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+		if err == nil {
+			err = f.keys.Rotate(key)
+		}
+		if err != nil {
+			log.ErrorContext(ctx, "the signing key was not rotated", "error", err)
+			continue
+		}
+		log.InfoContext(ctx, "the signing key is being rotated", "next", key.ID())
+	}
+}
