@@ -3,6 +3,7 @@ package grpcctx
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -26,7 +27,10 @@ type admission struct {
 // streams. It returns the context for the handler, with the caller and without
 // anything that the peer wrote about one.
 func (s *Server) admit(ctx context.Context, method string) (admission, error) {
-	start := s.now()
+	var start time.Time
+	if s.observer != nil {
+		start = s.now()
+	}
 	md := s.md.incoming(ctx)
 	entry := s.policy.RPC(method)
 	req := newRequest(ctx, method, md)
@@ -37,25 +41,37 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 		res, err = authctx.Authenticate(ctx, s.authenticator, req)
 		setResponse(ctx, res.Response)
 	}
-	a := admission{result: res, event: authctx.Event{
+	var kept authctx.FieldSet
+	if s.keepCredentials {
+		kept = res.Read
+	}
+	a := admission{result: res}
+	a.ctx = res.NewContext(metadata.NewIncomingContext(ctx, s.strip.without(md, kept)))
+	if err == nil && s.policy != nil {
+		err = entry.Check(a.ctx, res.Principal)
+	} else if s.allowAnonymous && errors.Is(err, authctx.NoCredentials) {
+		err = nil
+	}
+	if s.observer != nil {
+		a.event = event(req, entry, res)
+		a.event.Ignored = ignored(md, s.reported, res.Read)
+		a.event.Duration = s.now().Sub(start)
+		s.observe(a.ctx, a.event, authctx.OutcomeOf(err), err)
+	}
+	return a, err
+}
+
+// event describes a call, without the outcome.
+func event(req *authctx.Request, entry authctx.Entry, res authctx.Result) authctx.Event {
+	return authctx.Event{
 		Transport: req.Transport,
 		Entry:     entry.Name,
 		Method:    req.Method,
-		Target:    method,
+		Target:    req.Target,
 		Principal: res.Principal,
 		Peer:      req.Peer,
 		Cached:    res.Cached,
-	}}
-	if s.observer != nil {
-		a.event.Ignored = ignored(md, s.reported, res.Read)
 	}
-	a.ctx = res.NewContext(metadata.NewIncomingContext(ctx, without(md, s.stripped)))
-	if err == nil {
-		err = entry.Check(a.ctx, res.Principal)
-	}
-	a.event.Duration = s.now().Sub(start)
-	s.observe(a.ctx, a.event, authctx.OutcomeOf(err), err)
-	return a, err
 }
 
 func (s *Server) observe(ctx context.Context, e authctx.Event, outcome authctx.Outcome, err error) {

@@ -13,9 +13,9 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// ClientConfig configures [NewClient]. Propagator is required.
+// ClientConfig configures [NewClient].
 type ClientConfig struct {
-	// Propagator writes the caller on outgoing calls.
+	// Propagator writes the caller on outgoing calls. It is required.
 	Propagator authctx.Propagator
 	// AllowInsecurePlaintext lets callers travel over connections without
 	// transport security to other machines, where whoever is on the path can
@@ -30,7 +30,7 @@ type ClientConfig struct {
 // sent to whatever these are dialed to, and nowhere else.
 type Client struct {
 	propagator authctx.Propagator
-	owned      authctx.FieldSet
+	strip      stripper
 	guard      guard
 	writers    sync.Pool
 }
@@ -38,11 +38,11 @@ type Client struct {
 // NewClient returns a client for cfg, or an error that names what is missing.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Propagator == nil {
-		return nil, errors.New("grpcctx: ClientConfig.Propagator is required")
+		return nil, errors.New("grpcctx: client: Propagator is required")
 	}
 	return &Client{
 		propagator: cfg.Propagator,
-		owned:      stripSet(authctx.IdentityFields(), cfg.Propagator.Fields()),
+		strip:      newStripper(cfg.Propagator.Fields()),
 		guard:      guard{allowPlaintext: cfg.AllowInsecurePlaintext},
 		writers:    sync.Pool{New: newWriter},
 	}, nil
@@ -87,7 +87,7 @@ func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 // outgoing returns ctx with outgoing metadata that names the caller of ctx and
 // nobody else.
 func (c *Client) outgoing(ctx context.Context) (context.Context, error) {
-	ctx = withoutOutgoing(ctx, c.owned)
+	ctx = c.clean(ctx)
 	p, ok := authctx.FromContext(ctx)
 	if !ok {
 		return ctx, nil
@@ -120,15 +120,15 @@ func (w *writer) release(pool *sync.Pool) {
 	pool.Put(w)
 }
 
-// withoutOutgoing removes the fields of set from outgoing metadata. Keys of a
-// raw [metadata.MD] may be in upper case, which makes grpc fail the call; they
-// are folded on the way.
-func withoutOutgoing(ctx context.Context, set authctx.FieldSet) context.Context {
+// clean removes identity from outgoing metadata. Keys of a raw [metadata.MD] may
+// be in upper case, which would make grpc fail the call; they are folded on the
+// way.
+func (c *Client) clean(ctx context.Context) context.Context {
 	md, ok := metadata.FromOutgoingContext(ctx)
 	if !ok {
 		return ctx
 	}
-	return metadata.NewOutgoingContext(ctx, without(md, set))
+	return metadata.NewOutgoingContext(ctx, c.strip.without(md, authctx.FieldSet{}))
 }
 
 // localError is the error of a call that was not sent. A handler that returns

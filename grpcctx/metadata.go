@@ -12,25 +12,45 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// stripSet returns the smallest set that owns all fields of sets. A cookie is
-// too rare in gRPC to take one out of its field: the whole field goes.
-func stripSet(sets ...authctx.FieldSet) authctx.FieldSet {
-	var all authctx.FieldSet
-	for _, set := range sets {
-		all = all.Union(set)
+// stripper removes identity and credentials from metadata.
+type stripper struct {
+	set      authctx.FieldSet
+	identity authctx.FieldSet // the part that always goes
+}
+
+// newStripper returns a stripper of identity fields and of sets. A cookie is too
+// rare in gRPC to be cut out of its field: the whole field goes.
+func newStripper(sets ...authctx.FieldSet) stripper {
+	s := stripper{identity: authctx.IdentityFields()}
+	s.set = s.identity.Union(sets...)
+	if len(s.set.Cookies) > 0 {
+		s.set.Names = append(s.set.Names, "cookie")
 	}
-	prefixes := authctx.FieldSet{Prefixes: all.Prefixes}
-	names := slices.DeleteFunc(all.Names, prefixes.Owns)
-	if len(all.Cookies) > 0 {
-		names = append(names, "cookie")
+	// Every name is compared with every field of every call: what a prefix
+	// covers need not be.
+	prefixes := authctx.FieldSet{Prefixes: s.set.Prefixes}
+	s.set.Names = slices.DeleteFunc(s.set.Names, prefixes.Owns)
+	return s
+}
+
+// without returns a copy of md without the fields of s. The fields that kept
+// names, exactly as it names them, stay unless they are identity.
+func (s *stripper) without(md metadata.MD, kept authctx.FieldSet) metadata.MD {
+	left := make(metadata.MD)
+	for name, values := range md {
+		if !s.set.Owns(name) || slices.Contains(kept.Names, name) && !s.identity.Owns(name) {
+			left[name] = values
+		}
 	}
-	return authctx.FieldSet{Names: names, Prefixes: all.Prefixes}
+	return left
 }
 
 // withoutTokens drops the fields in which clients send their own tokens, which
 // is no sign of anything.
 func withoutTokens(set authctx.FieldSet) authctx.FieldSet {
-	names := slices.DeleteFunc(slices.Clone(set.Names), func(name string) bool { return name == "authorization" })
+	names := slices.DeleteFunc(slices.Clone(set.Names), func(name string) bool {
+		return name == "authorization" || name == "cookie"
+	})
 	return authctx.FieldSet{Names: names, Prefixes: set.Prefixes}
 }
 
@@ -86,17 +106,6 @@ func lowerCase(md metadata.MD) bool {
 		}
 	}
 	return true
-}
-
-// without returns md without the fields of set, but with those of kept.
-func without(md metadata.MD, set authctx.FieldSet) metadata.MD {
-	left := make(metadata.MD)
-	for name, values := range md {
-		if !set.Owns(name) {
-			left[name] = values
-		}
-	}
-	return left
 }
 
 // maxIgnored bounds what one call can make an observer write down.

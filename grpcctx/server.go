@@ -10,26 +10,36 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// ServerConfig configures [NewServer]. Authenticator and Policy are required.
+// ServerConfig configures [NewServer].
 type ServerConfig struct {
-	// Authenticator says who is calling.
+	// Authenticator says who is calling. It is required.
 	Authenticator authctx.Authenticator
 	// Policy says who may call what, by full method. Methods that it does not
-	// list are refused. A server that lets its handlers decide, or a proxy,
-	// says so with a Default rule, at least [authctx.Authenticated].
+	// list are refused. It is required, unless AllowAnonymous is said. A server
+	// whose handlers decide, and a proxy, state a Default rule, at least
+	// [authctx.Authenticated].
 	Policy *authctx.Policy
+	// AllowAnonymous lets calls without credentials reach every handler, which
+	// then sees no caller and has to decide by itself, see [authctx.Authorize].
+	// Bad credentials are still refused. It contradicts Policy, which says for
+	// each method whether a caller is needed.
+	AllowAnonymous bool
+	// KeepCredentials leaves the caller's own, verified credential in the
+	// metadata that handlers see, for a token exchange. By default it is
+	// removed.
+	KeepCredentials bool
+	// Strip names further fields to remove from metadata, such as the identity
+	// fields of another system. Identity fields of this module and whatever
+	// Authenticator reads are removed in any case.
+	Strip authctx.FieldSet
+	// RecheckInterval is how often the caller of a running stream is checked
+	// again, where the authenticator offers that in [authctx.Result], so that a
+	// revocation ends the stream. Zero means that a stream runs until its
+	// caller's effective end.
+	RecheckInterval time.Duration
 	// Observer is told of every decision, and of streams that were ended; nil
 	// means nobody is.
 	Observer authctx.Observer
-	// KeepCredentials leaves the credentials that Authenticator reads in the
-	// metadata that handlers see, for handlers that exchange the token. Identity
-	// fields are removed all the same.
-	KeepCredentials bool
-	// RecheckInterval is how often the caller of a running stream is checked
-	// again where the authenticator offers that (see [authctx.Result]), so that
-	// a revocation ends the stream. Zero means that a stream runs until its
-	// caller's effective end.
-	RecheckInterval time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 }
@@ -37,51 +47,60 @@ type ServerConfig struct {
 // Server authenticates and authorizes the calls of a [grpc.Server]. It is safe
 // for concurrent use and may serve several servers.
 type Server struct {
-	authenticator authctx.Authenticator
-	policy        *authctx.Policy
-	observer      authctx.Observer
-	recheck       time.Duration
-	now           func() time.Time
+	authenticator   authctx.Authenticator
+	policy          *authctx.Policy
+	allowAnonymous  bool
+	keepCredentials bool
+	recheck         time.Duration
+	observer        authctx.Observer
+	now             func() time.Time
 
 	md       mdReader
-	stripped authctx.FieldSet // what handlers do not see
+	strip    stripper
 	reported authctx.FieldSet // what an operator hears of when it was not believed
 }
 
 // NewServer returns a server for cfg, or an error that names every setting that
-// is missing or wrong.
+// is missing, wrong or in contradiction to another.
 func NewServer(cfg ServerConfig) (*Server, error) {
-	var errs []error
-	if cfg.Authenticator == nil {
-		errs = append(errs, errors.New("grpcctx: ServerConfig.Authenticator is required"))
-	}
-	if cfg.Policy == nil {
-		errs = append(errs, errors.New("grpcctx: ServerConfig.Policy is required"))
-	}
-	if cfg.RecheckInterval < 0 {
-		errs = append(errs, errors.New("grpcctx: ServerConfig.RecheckInterval is negative"))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		authenticator: cfg.Authenticator,
-		policy:        cfg.Policy,
-		observer:      cfg.Observer,
-		recheck:       cfg.RecheckInterval,
-		now:           cfg.Now,
-		md:            newMDReader(),
+		authenticator:   cfg.Authenticator,
+		policy:          cfg.Policy,
+		allowAnonymous:  cfg.AllowAnonymous,
+		keepCredentials: cfg.KeepCredentials,
+		recheck:         cfg.RecheckInterval,
+		observer:        cfg.Observer,
+		now:             cfg.Now,
+		md:              newMDReader(),
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	read := cfg.Authenticator.Fields()
-	s.stripped = stripSet(authctx.IdentityFields(), read)
-	s.reported = stripSet(authctx.IdentityFields(), withoutTokens(read))
-	if cfg.KeepCredentials {
-		s.stripped = stripSet(authctx.IdentityFields())
-	}
+	s.strip = newStripper(read, cfg.Strip)
+	s.reported = withoutTokens(s.strip.set)
 	return s, nil
+}
+
+func (cfg *ServerConfig) validate() error {
+	var errs []error
+	bad := func(text string) { errs = append(errs, errors.New("grpcctx: server: "+text)) }
+	if cfg.Authenticator == nil {
+		bad("Authenticator is required")
+	}
+	switch {
+	case cfg.Policy == nil && !cfg.AllowAnonymous:
+		bad("Policy is required")
+	case cfg.Policy != nil && cfg.AllowAnonymous:
+		bad("AllowAnonymous contradicts Policy; list public methods in the policy")
+	}
+	if cfg.RecheckInterval < 0 {
+		bad("RecheckInterval is negative")
+	}
+	return errors.Join(errs...)
 }
 
 // ServerOptions returns the interceptors, for unary calls and streams together.

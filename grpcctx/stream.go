@@ -67,7 +67,7 @@ func (s *Server) watch(ctx context.Context, cancel context.CancelCauseFunc, a ad
 		case <-timer.C:
 		}
 		if err := s.stillStands(ctx, a.result, &next); err != nil {
-			a.event.Duration = 0
+			a.event.Ignored, a.event.Duration = nil, 0
 			s.observe(a.ctx, a.event, authctx.Ended, err)
 			cancel(err)
 			return refuse(err)
