@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -136,7 +137,44 @@ func BenchmarkUnaryThousand(b *testing.B) {
 
 func settings(b *testing.B, n int) []setting {
 	callers := benchCallers(b, n)
-	return []setting{bare(callers), keys3(callers), plain(b, callers)}
+	mint, minted := txnTokens(b, 0)
+	reuse, reused := txnTokens(b, time.Minute)
+	return []setting{
+		bare(callers), keys3(callers), limit(b, callers), plain(b, callers),
+		carried(b, "txn", callers, mint, minted),
+		carried(b, "txn-reuse", callers, reuse, reused),
+		reverify(b, callers),
+	}
+}
+
+// limit is the least that carrying whole callers in fields can cost: ready
+// fields are sent, and nobody reads them.
+func limit(b *testing.B, callers []authctx.Principal) setting {
+	out, _ := plainFields(b)
+	contexts := make([]context.Context, len(callers))
+	for i, p := range callers {
+		var pairs []string
+		if err := out.Inject(context.Background(), p, func(name, value string) { pairs = append(pairs, name, value) }); err != nil {
+			b.Fatal(err)
+		}
+		contexts[i] = metadata.AppendToOutgoingContext(context.Background(), pairs...)
+	}
+	return setting{name: "limit", context: func(i int) context.Context { return contexts[i] }}
+}
+
+// reverify is the naive way: the client's own token goes on to the service,
+// which verifies it again on every call.
+func reverify(b *testing.B, callers []authctx.Principal) setting {
+	issuer, authenticator := accessTokens(b)
+	contexts := make([]context.Context, len(callers))
+	for i, p := range callers {
+		contexts[i] = withToken(context.Background(), accessToken(b, issuer, p))
+	}
+	return setting{
+		name:    "reverify",
+		server:  newServer(b, func(c *grpcctx.ServerConfig) { c.Authenticator = authenticator }).ServerOptions(),
+		context: func(i int) context.Context { return contexts[i] },
+	}
 }
 
 // BenchmarkStream measures one message there and back on a stream that is open.

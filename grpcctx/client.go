@@ -97,7 +97,7 @@ func (c *Client) outgoing(ctx context.Context) (context.Context, error) {
 	if err := c.propagator.Inject(ctx, p, w.set); err != nil {
 		return ctx, localError(err)
 	}
-	return metadata.AppendToOutgoingContext(c.guard.mark(ctx), w.pairs...), nil
+	return &carrying{metadata.AppendToOutgoingContext(withoutPeer(ctx), w.pairs...)}, nil
 }
 
 // writer collects what a propagator writes. It is used again, because metadata

@@ -2,6 +2,8 @@ package grpcctx
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 
 	"google.golang.org/grpc/codes"
@@ -15,24 +17,38 @@ import (
 // those learn which connection a call goes out on; it adds nothing to the call.
 type guard struct{ allowPlaintext bool }
 
-type guardKey struct{}
+// carrying is the context of a call that carries a caller. Its own type keeps
+// what it carries out of what fmt prints of a context.
+type carrying struct{ context.Context }
 
-// mark returns ctx for a call that carries a caller.
-//
-// The peer of a context in a handler is whoever called the handler. It is
-// hidden, so that it is never mistaken for the peer that grpc adds once the
-// connection is chosen.
-func (g guard) mark(ctx context.Context) context.Context {
-	ctx = context.WithValue(ctx, guardKey{}, true)
+type carryingKey struct{}
+
+func (c *carrying) Value(key any) any {
+	if _, ok := key.(carryingKey); ok {
+		return true
+	}
+	return c.Context.Value(key)
+}
+
+// String names the parent only.
+func (c *carrying) String() string { return fmt.Sprintf("%v.WithOutgoingCaller", c.Context) }
+
+// Format implements [fmt.Formatter], so that no verb shows more than String.
+func (c *carrying) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// withoutPeer hides the peer of a context in a handler, which is whoever called
+// the handler, so that it is never mistaken for the peer that grpc adds once
+// the connection of a call is chosen.
+func withoutPeer(ctx context.Context) context.Context {
 	if _, ok := peer.FromContext(ctx); ok {
-		ctx = peer.NewContext(ctx, new(peer.Peer))
+		return peer.NewContext(ctx, new(peer.Peer))
 	}
 	return ctx
 }
 
 // GetRequestMetadata implements [credentials.PerRPCCredentials].
 func (g guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
-	if g.allowPlaintext || ctx.Value(guardKey{}) == nil || secure(ctx) || withinMachine(ctx) {
+	if g.allowPlaintext || ctx.Value(carryingKey{}) == nil || secure(ctx) || withinMachine(ctx) {
 		return nil, nil
 	}
 	return nil, status.Error(codes.Unauthenticated,
