@@ -180,12 +180,11 @@ func HydraClaims() *ClaimMapping {
 
 // ClerkClaims reads session tokens of Clerk, of both versions. Roles and
 // permissions lose the "org:" in front: "admin", "invoices:create". They are
-// those of the active organization, which is the tenant. "azp" is the web
-// origin there and not a client.
+// those of the active organization, which is the tenant. Clerk writes no "aud":
+// the client is the web origin in "azp", for [Config.ClientIDs] to check.
 func ClerkClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
-		Tenant:   []ClaimSource{Claim("o", "id"), Claim("org_id")},
-		ClientID: []ClaimSource{},
+		Tenant: []ClaimSource{Claim("o", "id"), Claim("org_id")},
 		Roles: []ClaimSource{
 			{Path: []string{"o", "rol"}, TrimPrefix: "org:"},
 			{Path: []string{"org_role"}, TrimPrefix: "org:"},

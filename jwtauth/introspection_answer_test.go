@@ -1,0 +1,141 @@
+package jwtauth_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+func TestAnswersThatLetNobodyIn(t *testing.T) {
+	member := func(change string) string { // good with members replaced
+		var m, c map[string]json.RawMessage
+		if json.Unmarshal([]byte(good), &m) != nil || json.Unmarshal([]byte(change), &c) != nil {
+			t.Fatal(change)
+		}
+		for k, v := range c {
+			m[k] = v
+			if string(v) == `"-"` {
+				delete(m, k)
+			}
+		}
+		b, _ := json.Marshal(m)
+		return string(b)
+	}
+	for name, c := range map[string]struct {
+		answer string
+		want   authctx.Reason
+	}{
+		"not active":                      {`{"active":false}`, authctx.InvalidToken},
+		"not active, and yet a subject":   {member(`{"active":false}`), authctx.InvalidToken},
+		"another issuer":                  {member(`{"iss":"https://evil.example.com"}`), authctx.WrongIssuer},
+		"an issuer with a slash more":     {member(`{"iss":"https://as.example.com/"}`), authctx.WrongIssuer},
+		"a list of issuers":               {member(`{"iss":["https://as.example.com"]}`), authctx.InvalidToken},
+		"another audience":                {member(`{"aud":"billing"}`), authctx.WrongAudience},
+		"no audience":                     {member(`{"aud":"-"}`), authctx.WrongAudience},
+		"an audience that is a number":    {member(`{"aud":7}`), authctx.InvalidToken},
+		"ended":                           {member(`{"exp":1767225500}`), authctx.TokenExpired},
+		"an end that is text":             {member(`{"exp":"1767226200"}`), authctx.InvalidToken},
+		"an end beyond all calendars":     {member(`{"exp":1e19}`), authctx.InvalidToken},
+		"not yet valid":                   {member(`{"nbf":1767225700}`), authctx.TokenNotYetValid},
+		"not yet valid, without an end":   {member(`{"nbf":1767225700,"exp":"-"}`), authctx.TokenNotYetValid},
+		"no subject":                      {member(`{"sub":"-"}`), authctx.InvalidToken},
+		"a subject that is a list":        {member(`{"sub":["alice"]}`), authctx.InvalidToken},
+		"a refresh token by token_use":    {member(`{"token_use":"refresh_token"}`), authctx.WrongType},
+		"a refresh token by token_type":   {member(`{"token_type":"refresh_token"}`), authctx.WrongType},
+		"a refresh token by typ":          {member(`{"typ":"Refresh"}`), authctx.WrongType},
+		"an ID token by typ":              {member(`{"typ":"ID"}`), authctx.WrongType},
+		"a DPoP token without its key":    {member(`{"token_type":"DPoP"}`), authctx.WrongType},
+		"a token_type that is a number":   {member(`{"token_type":1}`), authctx.WrongType},
+		"a confirmation nobody knows":     {member(`{"cnf":{"kid":"x"}}`), authctx.InvalidToken},
+		"active as text":                  {member(`{"active":"true"}`), authctx.Unavailable},
+		"active as a number":              {member(`{"active":1}`), authctx.Unavailable},
+		"active null":                     {member(`{"active":null}`), authctx.Unavailable},
+		"no active":                       {member(`{"active":"-"}`), authctx.Unavailable},
+		"active twice":                    {`{"active":false,"active":true,"sub":"alice"}`, authctx.Unavailable},
+		"active in two spellings":         {`{"active":false,"Active":true,"sub":"alice"}`, authctx.Unavailable},
+		"a subject in two spellings":      {strings.Replace(good, `"sub"`, `"SUB":"admin","sub"`, 1), authctx.Unavailable},
+		"an array":                        {`[true]`, authctx.Unavailable},
+		"true":                            {`true`, authctx.Unavailable},
+		"nothing":                         {``, authctx.Unavailable},
+		"HTML":                            {`<html>active: true</html>`, authctx.Unavailable},
+		"data after the end":              {good + `{}`, authctx.Unavailable},
+		"cut off":                         {good[:100], authctx.Unavailable},
+		"not UTF-8":                       {strings.Replace(good, "alice", "al\xffice", 1), authctx.Unavailable},
+		"more than is read":               {strings.Replace(good, "alice", strings.Repeat("a", 64<<10), 1), authctx.Unavailable},
+		"nested beyond what anybody does": {strings.Replace(good, `"alice"`, strings.Repeat("[", 5000)+strings.Repeat("]", 5000), 1), authctx.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, answer(c.answer))
+			_, err := newIntrospector(t, introspectionConfig(e.URL, newClock())).Verify(t.Context(), "opaque-secret")
+			if authctx.ReasonOf(err) != c.want {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "opaque-secret") || strings.Contains(err.Error(), "alice")) {
+				t.Errorf("%v shows the token or the answer", err)
+			}
+		})
+	}
+}
+
+func TestRule8_AnEndpointThatFailsMakesNothingInvalidAndNobodyAnonymous(t *testing.T) {
+	elsewhere := newEndpoint(t, answer(good))
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		cause  string
+	}{
+		"our credentials are refused": {status(401), "refused ClientID and ClientSecret with 401"},
+		"we are not allowed to ask":   {status(403), "refused ClientID and ClientSecret with 403"},
+		"it finds the question wrong": {status(400), "answered 400"},
+		"it is not there":             {status(404), "answered 404"},
+		"it fails":                    {status(500), "answered 500"},
+		"it has no content":           {status(204), "answered 204"},
+		"it redirects": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, "redirected with 307, which is not followed"},
+		"it breaks off": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, good)
+		}, "unexpected EOF"},
+		"it hangs up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoint(t, c.answer)
+			i := newIntrospector(t, introspectionConfig(e.URL, newClock()))
+			_, err := i.Verify(t.Context(), "opaque-secret")
+			if authctx.ReasonOf(err) != authctx.Unavailable || !strings.Contains(err.Error(), c.cause) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want Unavailable with %q", err, c.cause)
+			}
+			e.answers(answer(good))
+			if _, err := i.Verify(t.Context(), "opaque-secret"); err != nil {
+				t.Errorf("after the outage: %v", err)
+			}
+		})
+	}
+	if n := elsewhere.asked.Load(); n != 0 {
+		t.Errorf("the token went to another address %d times", n)
+	}
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(code)
+		if code != http.StatusNoContent {
+			_, _ = io.WriteString(w, good)
+		}
+	}
+}
+
+func TestRetryAfterIsPassedOnWithinBounds(t *testing.T) {
+	e := newEndpoint(t, status(503))
+	_, err := newIntrospector(t, introspectionConfig(e.URL, newClock())).Verify(t.Context(), "opaque")
+	if refused, ok := errors.AsType[*authctx.Error](err); !ok || refused.RetryAfter != time.Minute {
+		t.Errorf("got %+v, want one minute", err)
+	}
+}

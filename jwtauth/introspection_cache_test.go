@@ -1,0 +1,104 @@
+package jwtauth_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func TestF1_F4_AnswersAreRememberedNoLongerThanTheyMay(t *testing.T) {
+	e, c := newEndpoint(t, answer(good)), newClock()
+	cfg := introspectionConfig(e.URL, c)
+	cfg.Cache.MaxAge = 20 * time.Second
+	i := newIntrospector(t, cfg)
+	ask := func(want int64, wantCached bool) {
+		t.Helper()
+		got, err := i.VerifyToken(t.Context(), "opaque")
+		if n := e.asked.Load(); err != nil || n != want || got.Cached != wantCached {
+			t.Fatalf("asked %d times, cached %v, %v; want %d, %v", n, got.Cached, err, want, wantCached)
+		}
+	}
+	ask(1, false)
+	c.advance(19 * time.Second)
+	ask(1, true) // and being used does not make it live longer
+	c.advance(time.Second)
+	ask(2, false)
+	e.answers(answer(`{"active":false}`))
+	c.advance(19 * time.Second)
+	ask(2, true)
+	c.advance(time.Second)
+	if _, err := i.Verify(t.Context(), "opaque"); authctx.ReasonOf(err) != authctx.InvalidToken {
+		t.Errorf("a revoked token after MaxAge: %v", err)
+	}
+}
+
+func TestACachedAnswerEndsWithItsToken(t *testing.T) {
+	e, c := newEndpoint(t, answer(strings.Replace(good, "1767226200", "1767225610", 1))), newClock()
+	cfg := introspectionConfig(e.URL, c)
+	cfg.Cache.MaxAge, cfg.Leeway = time.Hour, jwtauth.NoLeeway
+	i := newIntrospector(t, cfg)
+	if _, err := i.Verify(t.Context(), "opaque"); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(10 * time.Second)
+	if _, err := i.Verify(t.Context(), "opaque"); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("got %v, want expired", err)
+	}
+	if n := e.asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func TestATokenWithoutAnEndCountsAsLongAsTheAnswer(t *testing.T) {
+	e, c := newEndpoint(t, answer(strings.Replace(good, `"exp":1767226200,`, "", 1))), newClock()
+	c.advance(700 * time.Millisecond)
+	i := newIntrospector(t, introspectionConfig(e.URL, c))
+	start := c.now()
+	for step := range 400 { // four times 30 s
+		p, err := i.Verify(t.Context(), "opaque")
+		if err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		if left := p.Expires().Sub(c.now()); left <= 0 || left > 31*time.Second {
+			t.Fatalf("step %d: %v left", step, left)
+		}
+		c.advance(300 * time.Millisecond)
+	}
+	if n, want := e.asked.Load(), int64(c.now().Sub(start)/(30*time.Second)); n != want {
+		t.Errorf("asked %d times, want %d", n, want)
+	}
+}
+
+func TestARefusedTokenIsRememberedForSeconds(t *testing.T) {
+	e, c := newEndpoint(t, answer(`{"active":false}`)), newClock()
+	i := newIntrospector(t, introspectionConfig(e.URL, c))
+	for range 3 {
+		if _, err := i.Verify(t.Context(), "opaque"); authctx.ReasonOf(err) != authctx.InvalidToken {
+			t.Fatal(err)
+		}
+	}
+	if n := e.asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	e.answers(answer(good))
+	c.advance(5 * time.Second)
+	if _, err := i.Verify(t.Context(), "opaque"); err != nil {
+		t.Errorf("after five seconds: %v", err)
+	}
+}
+
+func TestWithoutACacheEveryRequestAsks(t *testing.T) {
+	e := newEndpoint(t, answer(good))
+	cfg := introspectionConfig(e.URL, newClock())
+	cfg.Cache.Disabled = true
+	i := newIntrospector(t, cfg)
+	for want := range int64(3) {
+		if got, err := i.VerifyToken(t.Context(), "opaque"); err != nil || got.Cached || e.asked.Load() != want+1 {
+			t.Fatalf("asked %d times, %v", e.asked.Load(), err)
+		}
+	}
+}

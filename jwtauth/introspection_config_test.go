@@ -1,0 +1,74 @@
+package jwtauth_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func TestAudienceByClientOrExplicitlyAny(t *testing.T) {
+	none := newEndpoint(t, answer(strings.Replace(good, `"aud":["orders","billing"],`, "", 1)))
+	cfg := introspectionConfig(none.URL, newClock())
+	cfg.Audiences, cfg.ClientIDs = nil, []string{"web"}
+	if _, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); err != nil {
+		t.Errorf("by client: %v", err)
+	}
+	cfg.ClientIDs = []string{"mobile"}
+	if _, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); !errors.Is(err, authctx.WrongAudience) {
+		t.Errorf("by another client: %v", err)
+	}
+	cfg.ClientIDs, cfg.InsecureAnyAudience = nil, true
+	if _, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); err != nil {
+		t.Errorf("any: %v", err)
+	}
+}
+
+func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *testing.T) {
+	for _, c := range []struct {
+		cfg  jwtauth.IntrospectionConfig
+		want []string
+	}{
+		{jwtauth.IntrospectionConfig{}, []string{"Endpoint is required", "ClientID is required", "ClientSecret is required", "Issuer is required",
+			"Audiences is required; ClientIDs replaces it for endpoints that leave aud out"}},
+		{jwtauth.IntrospectionConfig{Endpoint: "http://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Issuer: "i",
+			Audiences: []string{""}, InsecureAnyAudience: true, Leeway: time.Hour, Timeout: -1, Cache: jwtauth.CacheConfig{MaxAge: -1}},
+			[]string{`Endpoint: "http://as.example.com/introspect" is not https`, "InsecureAnyAudience contradicts Audiences and ClientIDs",
+				"Audiences or ClientIDs has an empty element", "Leeway must be", "Timeout, MaxPending or MaxTokenBytes is out of range", "Cache"}},
+	} {
+		i, err := jwtauth.NewIntrospector(c.cfg)
+		if err == nil || i != nil {
+			t.Fatalf("no error for %v", c.cfg)
+		}
+		lines := strings.Split(err.Error(), "\n")
+		if len(lines) != len(c.want) {
+			t.Errorf("got\n%v", err)
+		}
+		for n, want := range c.want {
+			if n < len(lines) && !strings.HasPrefix(lines[n], "jwtauth: IntrospectionConfig: "+want) && !strings.Contains(lines[n], want) {
+				t.Errorf("line %d is %s, want %s", n, lines[n], want)
+			}
+		}
+	}
+	cfg := introspectionConfig("http://as.example.com/introspect", newClock())
+	cfg.InsecureAllowHTTP = true
+	newIntrospector(t, cfg)
+}
+
+func TestRule11_NeitherConfigNorIntrospectorPrintsASecret(t *testing.T) {
+	cfg := introspectionConfig("https://as.example.com/introspect", newClock())
+	cfg.ClientSecret = "hunter2"
+	i := newIntrospector(t, cfg)
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "introspector", i, "config", cfg)
+	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", cfg, cfg, cfg, cfg), fmt.Sprintf("%v %+v %#v %s", i, i, i, i), log.String()} {
+		if strings.Contains(s, "hunter2") || strings.Contains(s, "aHVudGVyMg") {
+			t.Errorf("%s", s)
+		}
+	}
+}
