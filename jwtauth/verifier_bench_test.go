@@ -19,6 +19,10 @@ import (
 // benchToken is a realistic access token of 700 to 900 bytes. Longer signatures
 // leave less room for what is optional.
 func benchToken(tb testing.TB, s testSigner, id int) string {
+	return realisticToken(tb, s, id, time.Now())
+}
+
+func realisticToken(tb testing.TB, s testSigner, id int, now time.Time) string {
 	optional := `"sid":"08a5019c-17e1-4977-8f42-65a12843ea02","acr":"urn:example:loa:2","auth_time":1780314000,`
 	if s.algorithm[1] == 'S' && s.algorithm[0] == 'R' {
 		optional = ""
@@ -26,7 +30,7 @@ func benchToken(tb testing.TB, s testSigner, id int) string {
 	claims := fmt.Sprintf(`{"iss":%q,"sub":"5ba552d67","aud":%q,"exp":%d,"iat":%d,"jti":"dbe39bf3a3ba4238a5-%06d","client_id":"s6BhdRkqt3",%s`+
 		`"scope":"openid profile email orders:read orders:write users:read","roles":["admin","editor","viewer","audit"],`+
 		`"permissions":["a:read","a:write","b:read","b:write","c:read","c:write","d:read","d:write"]}`,
-		testIssuer, testAudience, time.Now().Unix()+3600, time.Now().Unix()-5, id, optional)
+		testIssuer, testAudience, now.Unix()+3600, now.Unix()-5, id, optional)
 	return s.compact(tb, fmt.Sprintf(`{"alg":%q,"typ":"at+jwt","kid":"k1"}`, s.algorithm), claims)
 }
 

@@ -1,0 +1,114 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func principalOf(t testing.TB, a authctx.Attributes) authctx.Principal {
+	t.Helper()
+	return must(authctx.New(a))
+}
+
+func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
+	c := newClock()
+	list := &jwtauth.RevocationList{Now: c.now}
+	until := testNow.Add(time.Hour)
+	list.RevokeToken("iss", "t1", until)
+	list.RevokeSession("iss", "s1", until)
+	list.RevokeSubject("iss", "bob", testNow.Add(500*time.Millisecond), until)
+	for _, test := range []struct {
+		name string
+		a    authctx.Attributes
+		want bool
+	}{
+		{"the token", authctx.Attributes{Issuer: "iss", Subject: "alice", TokenID: "t1"}, true},
+		{"another token", authctx.Attributes{Issuer: "iss", Subject: "alice", TokenID: "t2"}, false},
+		{"the token ID of another issuer", authctx.Attributes{Issuer: "is", Subject: "alice", TokenID: "st1"}, false},
+		{"a session of that name", authctx.Attributes{Issuer: "iss", Subject: "alice", SessionID: "t1"}, false},
+		{"the session", authctx.Attributes{Issuer: "iss", Subject: "alice", SessionID: "s1", TokenID: "t9"}, true},
+		{"no IDs", authctx.Attributes{Issuer: "iss", Subject: "alice"}, false},
+		{"the subject before", authctx.Attributes{Issuer: "iss", Subject: "bob", IssuedAt: testNow.Add(-time.Second)}, true},
+		{"the subject in that second", authctx.Attributes{Issuer: "iss", Subject: "bob", IssuedAt: testNow}, true},
+		{"the subject after", authctx.Attributes{Issuer: "iss", Subject: "bob", IssuedAt: testNow.Add(time.Second)}, false},
+		{"the subject with no time", authctx.Attributes{Issuer: "iss", Subject: "bob"}, true},
+		{"the subject of another issuer", authctx.Attributes{Issuer: "iss2", Subject: "bob"}, false},
+	} {
+		if got, err := list.Revoked(t.Context(), principalOf(t, test.a)); err != nil || got != test.want {
+			t.Errorf("%s: %v, %v", test.name, got, err)
+		}
+	}
+	c.add(time.Hour)
+	if got, _ := list.Revoked(t.Context(), principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "a", TokenID: "t1"})); got {
+		t.Error("an entry outlives its time")
+	}
+}
+
+func TestARevocationIsNeverShortened(t *testing.T) {
+	c := newClock()
+	list := &jwtauth.RevocationList{Now: c.now}
+	list.RevokeSubject("iss", "bob", testNow, testNow.Add(time.Hour))
+	list.RevokeSubject("iss", "bob", testNow.Add(-time.Hour), testNow.Add(time.Minute))
+	c.add(30 * time.Minute)
+	bob := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "bob", IssuedAt: testNow})
+	if got, _ := list.Revoked(t.Context(), bob); !got {
+		t.Error("a later, weaker revocation undid an earlier one")
+	}
+}
+
+func TestRevocationsThatHaveEndedAreForgotten(t *testing.T) {
+	c := newClock()
+	list := &jwtauth.RevocationList{Now: c.now}
+	for i := range 20000 {
+		list.RevokeToken("iss", fmt.Sprint(i), c.now().Add(time.Second))
+		c.add(10 * time.Millisecond)
+	}
+	if n := list.Len(); n > 3000 {
+		t.Errorf("%d entries for 100 that count", n)
+	}
+}
+
+func TestRule8_RevocationsThatCannotTellAreUnavailable(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	down := errors.New("database down")
+	var failing bool
+	v := newVerifier(t, s, func(c *jwtauth.Config) {
+		c.Revocations = revocationsFunc(func() (bool, error) {
+			if failing {
+				return false, down
+			}
+			return false, nil
+		})
+	})
+	token := s.token(t, goodClaims(nil))
+	cached(t, v, token, false)
+	failing = true
+	for _, tok := range []string{token, s.token(t, goodClaims(map[string]any{"jti": "t2"}))} {
+		if _, err := v.Verify(t.Context(), tok); !errors.Is(err, authctx.Unavailable) || !errors.Is(err, down) {
+			t.Error(err)
+		}
+	}
+}
+
+type revocationsFunc func() (bool, error)
+
+func (f revocationsFunc) Revoked(context.Context, authctx.Principal) (bool, error) { return f() }
+
+func TestATokenWithoutIDCannotBeRevokedAndNeedsPermission(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	token := s.token(t, goodClaims(map[string]any{"jti": nil}))
+	strict := newVerifier(t, s, func(c *jwtauth.Config) { c.Revocations = new(jwtauth.RevocationList) })
+	if _, err := strict.Verify(t.Context(), token); !errors.Is(err, authctx.InvalidToken) {
+		t.Error(err)
+	}
+	allowed := newVerifier(t, s, func(c *jwtauth.Config) {
+		c.Revocations, c.AllowMissingTokenID = new(jwtauth.RevocationList), true
+	})
+	cached(t, allowed, token, false)
+}

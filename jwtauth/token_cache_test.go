@@ -1,0 +1,370 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// clock is a clock that a test moves.
+type clock struct{ ns atomic.Int64 }
+
+func newClock() *clock {
+	c := new(clock)
+	c.ns.Store(testNow.UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time      { return time.Unix(0, c.ns.Load()) }
+func (c *clock) add(d time.Duration) { c.ns.Add(int64(d)) }
+
+// cached verifies and fails unless the answer came from where it should.
+func cached(t *testing.T, v jwtauth.TokenVerifier, token string, want bool) {
+	t.Helper()
+	found, err := v.VerifyToken(t.Context(), token)
+	if err != nil || found.Cached != want || found.Principal.Subject() != "alice" {
+		t.Errorf("%v, cached %v, want %v: %v", found.Principal, found.Cached, want, err)
+	}
+}
+
+func TestRule5_ACachedTokenEndsWithTheToken(t *testing.T) {
+	s, c := signerFor(t, jwtauth.EdDSA), newClock()
+	v := newVerifier(t, s, func(cfg *jwtauth.Config) { cfg.Now = c.now })
+	token := s.token(t, goodClaims(map[string]any{"exp": testNow.Unix() + 60}))
+	cached(t, v, token, false)
+	c.add(89 * time.Second) // exp and leeway, less a second
+	cached(t, v, token, true)
+	c.add(time.Second)
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.TokenExpired) {
+		t.Error(err)
+	}
+}
+
+func TestCVE_2026_107719_ExpiryDoesNotDependOnIssueTime(t *testing.T) {
+	s, c := signerFor(t, jwtauth.EdDSA), newClock()
+	v := newVerifier(t, s, func(cfg *jwtauth.Config) { cfg.Now = c.now })
+	token := s.token(t, goodClaims(map[string]any{"iat": nil}))
+	cached(t, v, token, false)
+	cached(t, v, token, true)
+	c.add(time.Hour)
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.TokenExpired) {
+		t.Error(err)
+	}
+}
+
+func TestRule5_ACachedTokenEndsWithItsKey(t *testing.T) {
+	s := newSigner(t, "k1")
+	v := newVerifier(t, s, nil)
+	token := s.token(t, goodClaims(nil))
+	cached(t, v, token, false)
+	found, err := v.VerifyToken(t.Context(), token)
+	if err != nil || !found.Cached {
+		t.Fatal(found.Cached, err)
+	}
+	jwtauth.Withdraw(s.key)
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("after the key was withdrawn: %v", err)
+	}
+	if err := found.Recheck(t.Context()); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("recheck: %v", err)
+	}
+}
+
+func TestRule5_ACachedTokenEndsWithARevocation(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	for name, revoke := range map[string]func(*jwtauth.RevocationList){
+		"token":   func(l *jwtauth.RevocationList) { l.RevokeToken(testIssuer, "t1", testNow.Add(time.Hour)) },
+		"session": func(l *jwtauth.RevocationList) { l.RevokeSession(testIssuer, "s1", testNow.Add(time.Hour)) },
+		"subject": func(l *jwtauth.RevocationList) {
+			l.RevokeSubject(testIssuer, "alice", testNow, testNow.Add(time.Hour))
+		},
+	} {
+		list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Revocations = list })
+		token := s.token(t, goodClaims(map[string]any{"sid": "s1"}))
+		cached(t, v, token, false)
+		cached(t, v, token, true)
+		revoke(list)
+		for range 2 {
+			if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.TokenRevoked) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestPomerium_CVE_2021_41230_NothingIsRememberedLongerThanMaxAge(t *testing.T) {
+	s, c := signerFor(t, jwtauth.EdDSA), newClock()
+	v := newVerifier(t, s, func(cfg *jwtauth.Config) { cfg.Now, cfg.Cache.MaxAge = c.now, time.Minute })
+	token := s.token(t, goodClaims(nil))
+	cached(t, v, token, false)
+	c.add(50 * time.Second)
+	cached(t, v, token, true)
+	c.add(10 * time.Second) // being used did not make it live longer
+	cached(t, v, token, false)
+}
+
+func TestCVE_2026_33496_VerifiersShareNoResults(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	token := s.token(t, goodClaims(nil))
+	cached(t, newVerifier(t, s, nil), token, false)
+	other := newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences = []string{"other"} })
+	if _, err := other.Verify(t.Context(), token); !errors.Is(err, authctx.WrongAudience) {
+		t.Error(err)
+	}
+	cached(t, newVerifier(t, s, nil), token, false)
+}
+
+func TestCVE_2021_32701_TheCacheRemembersCallersAndNotPermissions(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	token := s.token(t, goodClaims(nil))
+	for range 2 {
+		p, err := v.Verify(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := authctx.NewContext(t.Context(), p)
+		if err := authctx.Authorize(ctx, authctx.Scope("read")); err != nil {
+			t.Error(err)
+		}
+		if err := authctx.Authorize(ctx, authctx.Scope("admin")); !errors.Is(err, authctx.InsufficientScope) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCVE_2026_35039_EveryByteOfATokenCounts(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	token := s.token(t, goodClaims(nil))
+	cached(t, v, token, false)
+	for i := range token {
+		changed := []byte(token)
+		if changed[i]++; changed[i] == '.'+1 {
+			changed[i] = 'A'
+		}
+		if p, err := v.Verify(t.Context(), string(changed)); !errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("byte %d changed: %v, %v", i, p, err)
+		}
+	}
+}
+
+func TestOnlySuccessIsRemembered(t *testing.T) {
+	s := newSigner(t, "k1")
+	var down atomic.Bool
+	var lookups atomic.Int32
+	down.Store(true)
+	v := newVerifier(t, s, func(c *jwtauth.Config) {
+		c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+			lookups.Add(1)
+			if down.Load() {
+				return nil, authctx.Unavailable
+			}
+			return s.key, nil
+		})
+	})
+	token := s.token(t, goodClaims(nil))
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.Unavailable) {
+		t.Error(err)
+	}
+	down.Store(false)
+	cached(t, v, token, false)
+	down.Store(true)
+	cached(t, v, token, true)
+	if n := lookups.Load(); n != 2 {
+		t.Errorf("%d key lookups", n)
+	}
+}
+
+func TestADisabledCacheRemembersNothing(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.Disabled = true })
+	token := s.token(t, goodClaims(nil))
+	cached(t, v, token, false)
+	cached(t, v, token, false)
+	half := must(jwtauth.NewMultiVerifier(v, verifierOf(t, "https://other.example", s)))
+	cached(t, half, token, false)
+	cached(t, half, token, false)
+}
+
+func TestTheCacheStaysWithinItsBounds(t *testing.T) {
+	s := signerFor(t, jwtauth.HS256)
+	for name, bound := range map[string]struct {
+		jwtauth.CacheConfig
+		least, most int
+	}{
+		"entries":   {jwtauth.CacheConfig{MaxEntries: 64}, 16, 64},
+		"one entry": {jwtauth.CacheConfig{MaxEntries: 1}, 1, 2},
+		"bytes":     {jwtauth.CacheConfig{MaxBytes: 128 << 10}, 32, 128},
+		"one byte":  {jwtauth.CacheConfig{MaxBytes: 1}, 0, 0},
+	} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache = bound.CacheConfig })
+		for i := range 1000 {
+			if _, err := v.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"jti": fmt.Sprint(i)}))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := jwtauth.CacheLen(v); n < bound.least || n > bound.most {
+			t.Errorf("%s: %d entries", name, n)
+		}
+	}
+}
+
+func TestWhatIsUsedIsNotForgottenForWhatIsNot(t *testing.T) {
+	s := signerFor(t, jwtauth.HS256)
+	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.MaxEntries = 32 })
+	used := s.token(t, goodClaims(nil))
+	cached(t, v, used, false)
+	for i := range 500 {
+		if _, err := v.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"jti": fmt.Sprint(i)}))); err != nil {
+			t.Fatal(err)
+		}
+		cached(t, v, used, true)
+	}
+}
+
+func TestARepeatedTokenCostsNoAllocation(t *testing.T) {
+	s := signerFor(t, jwtauth.RS256)
+	revocations := new(jwtauth.RevocationList)
+	revocations.RevokeToken("other", "x", testNow.Add(time.Hour))
+	single := newVerifier(t, s, func(c *jwtauth.Config) { c.Revocations = revocations })
+	multi := must(jwtauth.NewMultiVerifier(single, verifierOf(t, "https://other.example", newSigner(t, "k1"))))
+	token := s.token(t, goodClaims(nil))
+	ctx := t.Context()
+	for name, verify := range map[string]func(context.Context, string) (authctx.Principal, error){
+		"Verifier": single.Verify, "MultiVerifier": multi.Verify,
+	} {
+		if n := testing.AllocsPerRun(100, func() { _, _ = verify(ctx, token) }); n > 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func TestRefusingGarbageAndWrongAlgorithmsAllocatesNothingToSpeakOf(t *testing.T) {
+	s := signerFor(t, jwtauth.RS256)
+	v := newVerifier(t, s, nil)
+	ctx := t.Context()
+	token := s.token(t, goodClaims(nil))
+	for name, test := range map[string]struct {
+		token string
+		max   float64
+	}{
+		"garbage":            {strings.Repeat("garbage!", 100), 0},
+		"no dots":            {"eyJ" + strings.Repeat("garbage", 100), 0},
+		"another algorithm":  {signerFor(t, jwtauth.HS256).token(t, goodClaims(nil)), 2},
+		"an unreadable tail": {token[:len(token)-1] + "*", 1},
+	} {
+		_, _ = v.Verify(ctx, token) // its header is known from now on
+		if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(ctx, test.token) }); n > test.max {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func TestACachedTokenTakesLessThanAKilobyteBesidesItsPrincipal(t *testing.T) {
+	s := signerFor(t, jwtauth.HS256)
+	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.MaxEntries = 1 << 16 })
+	const n = 2000
+	tokens := make([]string, n)
+	principals := make([]authctx.Principal, n)
+	for i := range tokens {
+		tokens[i] = realisticToken(t, s, i, testNow)
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i, token := range tokens {
+		principals[i] = must(v.Verify(t.Context(), token))
+	}
+	with := heap()
+	runtime.KeepAlive(v)
+	v = nil
+	alone := heap()
+	if extra := (int64(with) - int64(alone)) / n; extra >= 1024 {
+		t.Errorf("%d bytes per token beyond its principal, of %d in all", extra, (with-before)/n)
+	}
+	runtime.KeepAlive(principals)
+	runtime.KeepAlive(tokens)
+}
+
+func TestRequestsForOneTokenShareOneVerification(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		var lookups atomic.Int32
+		gate := make(chan struct{})
+		v := newVerifier(t, s, func(c *jwtauth.Config) {
+			c.Keys = keySourceFunc(func(ctx context.Context, _ string, _ jwtauth.Algorithm) (*jwtauth.Key, error) {
+				lookups.Add(1)
+				select {
+				case <-gate:
+					return s.key, nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			})
+		})
+		token := s.token(t, goodClaims(nil))
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if p, err := v.Verify(t.Context(), token); err != nil || p.Subject() != "alice" {
+					t.Error(p, err)
+				}
+			})
+		}
+		impatient, cancel := context.WithCancel(t.Context())
+		all.Go(func() {
+			if _, err := v.Verify(impatient, token); !errors.Is(err, authctx.Unavailable) || errors.Is(err, authctx.InvalidToken) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		cancel() // one that leaves takes nobody along
+		synctest.Wait()
+		close(gate)
+		all.Wait()
+		cached(t, v, token, true)
+	})
+}
+
+func TestAPanicInAVerificationLeavesNobodyWaiting(t *testing.T) {
+	s := newSigner(t, "k1")
+	var broken atomic.Bool
+	broken.Store(true)
+	v := newVerifier(t, s, func(c *jwtauth.Config) {
+		c.Now = func() time.Time { return testNow }
+		c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
+			if broken.Load() {
+				panic("a rule that panics")
+			}
+			return true
+		}
+	})
+	token := s.token(t, goodClaims(map[string]any{"iss": "https://login.example/t/v2.0", "tid": "t"}))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_, _ = v.Verify(t.Context(), token)
+	}()
+	broken.Store(false)
+	cached(t, v, token, false)
+}
