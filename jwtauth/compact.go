@@ -29,7 +29,7 @@ func cut(token string, maxBytes int) (compact, error) {
 		return compact{}, errNotCompact
 	}
 	second := first + 1 + strings.IndexByte(token[first+1:], '.')
-	if second <= first+1 || second+1 >= len(token) || strings.IndexByte(token[second+1:], '.') >= 0 {
+	if second <= first || second+1 >= len(token) || strings.IndexByte(token[second+1:], '.') >= 0 {
 		return compact{}, errNotCompact
 	}
 	return compact{token, first, second}, nil

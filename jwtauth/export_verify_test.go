@@ -1,5 +1,7 @@
 package jwtauth
 
+import "context"
+
 // Restrict returns a copy of k that may serve one issuer only, as a JWK with an
 // "issuer" makes it.
 func Restrict(k *Key, issuer string) *Key {
@@ -18,4 +20,35 @@ func CacheLen(v *Verifier) (n int) {
 		s.mu.RUnlock()
 	}
 	return n
+}
+
+// CheckSignature does with a token what a verifier does before it looks at the
+// claims.
+func CheckSignature(token string, keys KeySource, algorithms []Algorithm) error {
+	c, err := cut(token, defaultMaxTokenBytes)
+	if err != nil {
+		return err
+	}
+	h, err := parseHeader(c.header(), algorithms)
+	if err != nil {
+		return err
+	}
+	s := new(scratch)
+	if err := s.decode(c); err != nil {
+		return err
+	}
+	p := &issuerPolicy{Config: Config{Algorithms: algorithms, Keys: keys, Types: NamedTypes(h.mediaType)}}
+	key, err := p.findKey(context.Background(), h)
+	if err != nil {
+		return err
+	}
+	if !key.verifies(h.algorithm, c.signingInput(), s.signature) {
+		return errSignature
+	}
+	return nil
+}
+
+// KeyVerifies checks a bare signature.
+func KeyVerifies(k *Key, a Algorithm, input, signature []byte) bool {
+	return k.verifies(a, string(input), signature)
 }
