@@ -1,0 +1,178 @@
+package jwtauth_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// exampleIssuer signs a token and tells the keys and the time to verify it with.
+func exampleIssuer(issuer, subject string) (token string, keys jwtauth.KeySource, now func() time.Time) {
+	private := ed25519.NewKeyFromSeed([]byte("an example is the only use of it"))
+	claims := fmt.Sprintf(`{"iss":%q,"sub":%q,"aud":"https://api.example.com","client_id":"web","jti":"1","exp":1780318800,"scope":"orders.read"}`,
+		issuer, subject)
+	input := b64(`{"alg":"EdDSA","typ":"at+jwt","kid":"k1"}`) + "." + b64(claims)
+	key, err := jwtauth.NewPublicKey("k1", jwtauth.EdDSA, private.Public())
+	if err != nil {
+		panic(err)
+	}
+	keys, err = jwtauth.NewStaticKeys(key)
+	if err != nil {
+		panic(err)
+	}
+	now = func() time.Time { return time.Unix(1780318000, 0) }
+	return input + "." + b64(string(ed25519.Sign(private, []byte(input)))), keys, now
+}
+
+// A verifier works on a bare string and so serves any transport.
+func ExampleVerifier() {
+	token, keys, now := exampleIssuer("https://auth.example.com", "alice")
+	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer:     "https://auth.example.com",
+		Audiences:  []string{"https://api.example.com"},
+		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
+		Keys:       keys,
+		Now:        now, // only because this token is old
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	caller, err := verifier.Verify(context.Background(), token)
+	fmt.Println(caller, caller.HasScope("orders.read"), err)
+
+	_, err = verifier.Verify(context.Background(), token[:len(token)-2]+"AA")
+	fmt.Println(errors.Is(err, authctx.InvalidToken))
+	// Output:
+	// user alice of https://auth.example.com (verified) true <nil>
+	// true
+}
+
+// What is missing is said at start, all of it.
+func ExampleNewVerifier() {
+	_, err := jwtauth.NewVerifier(jwtauth.Config{Issuer: "https://auth.example.com"})
+	fmt.Println(err)
+	// Output:
+	// jwtauth: Audiences is required; ClientIDs replaces it for providers without aud
+	// jwtauth: Algorithms is required
+	// jwtauth: Keys is required
+}
+
+// Each issuer has rules and keys of its own.
+func ExampleNewMultiVerifier() {
+	audience := []string{"https://api.example.com"}
+	algorithms := []jwtauth.Algorithm{jwtauth.EdDSA}
+	token, keys, now := exampleIssuer("https://customers.example.com", "bob")
+	employees, err1 := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: "https://staff.example.com", Audiences: audience, Algorithms: algorithms, Keys: keys, Now: now,
+		Types: jwtauth.RFC9068Types(),
+	})
+	customers, err2 := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: "https://customers.example.com", Audiences: audience, Algorithms: algorithms, Keys: keys, Now: now,
+	})
+	if err := errors.Join(err1, err2); err != nil {
+		fmt.Println(err)
+		return
+	}
+	verifier, err := jwtauth.NewMultiVerifier(employees, customers)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	caller, err := verifier.Verify(context.Background(), token)
+	fmt.Println(caller, err)
+	// Output:
+	// user bob of https://customers.example.com (verified) <nil>
+}
+
+// Customers bring their own issuers, which a database knows.
+func ExampleNewResolvingVerifier() {
+	token, keys, now := exampleIssuer("https://acme.example.com", "carol")
+	customers := map[string]string{"https://acme.example.com": "acme"}
+	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			if customers[issuer] == "" {
+				return nil, authctx.WrongIssuer
+			}
+			return jwtauth.NewVerifier(jwtauth.Config{
+				Issuer:     issuer,
+				Audiences:  []string{"https://api.example.com"},
+				Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
+				Keys:       keys,
+				Now:        now,
+			})
+		},
+		Now: now,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	caller, err := verifier.Verify(context.Background(), token)
+	fmt.Println(caller, err)
+	// Output:
+	// user carol of https://acme.example.com (verified) <nil>
+}
+
+// A bearer token in the authorization field, for any transport.
+func ExampleNewBearer() {
+	token, keys, now := exampleIssuer("https://auth.example.com", "alice")
+	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer:     "https://auth.example.com",
+		Audiences:  []string{"https://api.example.com"},
+		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
+		Keys:       keys,
+		Now:        now,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bearer, err := jwtauth.NewBearer(verifier, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, value := range []string{"Bearer " + token, "Bearer nonsense", "Basic dTpw"} {
+		result, err := authctx.Authenticate(context.Background(), bearer, &authctx.Request{
+			Fields: authctx.FieldMap(map[string][]string{"authorization": {value}}),
+		})
+		fmt.Println(result.Principal, authctx.ReasonOf(err).Public() == authctx.InvalidToken, errors.Is(err, authctx.NoCredentials))
+	}
+	// Output:
+	// user alice of https://auth.example.com (verified) false false
+	// nobody true false
+	// nobody false true
+}
+
+// A log-out that counts at once, for tokens that were verified before too.
+func ExampleRevocationList() {
+	token, keys, now := exampleIssuer("https://auth.example.com", "alice")
+	revocations := &jwtauth.RevocationList{Now: now}
+	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer:      "https://auth.example.com",
+		Audiences:   []string{"https://api.example.com"},
+		Algorithms:  []jwtauth.Algorithm{jwtauth.EdDSA},
+		Keys:        keys,
+		Revocations: revocations,
+		Now:         now,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println(err)
+	revocations.RevokeSubject("https://auth.example.com", "alice", now(), now().Add(time.Hour))
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// authctx: token revoked
+}
