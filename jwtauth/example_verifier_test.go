@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -13,7 +14,8 @@ import (
 
 // exampleIssuer signs a token and tells the keys and the time to verify it with.
 func exampleIssuer(issuer, subject string) (token string, keys jwtauth.KeySource, now func() time.Time) {
-	private := ed25519.NewKeyFromSeed([]byte("an example is the only use of it"))
+	seed := sha256.Sum256([]byte("a seed that anybody can make, for " + issuer))
+	private := ed25519.NewKeyFromSeed(seed[:])
 	claims := fmt.Sprintf(`{"iss":%q,"sub":%q,"aud":"https://api.example.com","client_id":"web","jti":"1","exp":1780318800,"scope":"orders.read"}`,
 		issuer, subject)
 	input := b64(`{"alg":"EdDSA","typ":"at+jwt","kid":"k1"}`) + "." + b64(claims)
@@ -67,13 +69,14 @@ func ExampleNewVerifier() {
 func ExampleNewMultiVerifier() {
 	audience := []string{"https://api.example.com"}
 	algorithms := []jwtauth.Algorithm{jwtauth.EdDSA}
-	token, keys, now := exampleIssuer("https://customers.example.com", "bob")
+	_, staffKeys, now := exampleIssuer("https://staff.example.com", "alice")
+	token, customerKeys, _ := exampleIssuer("https://customers.example.com", "bob")
 	employees, err1 := jwtauth.NewVerifier(jwtauth.Config{
-		Issuer: "https://staff.example.com", Audiences: audience, Algorithms: algorithms, Keys: keys, Now: now,
+		Issuer: "https://staff.example.com", Audiences: audience, Algorithms: algorithms, Keys: staffKeys, Now: now,
 		Types: jwtauth.RFC9068Types(),
 	})
 	customers, err2 := jwtauth.NewVerifier(jwtauth.Config{
-		Issuer: "https://customers.example.com", Audiences: audience, Algorithms: algorithms, Keys: keys, Now: now,
+		Issuer: "https://customers.example.com", Audiences: audience, Algorithms: algorithms, Keys: customerKeys, Now: now,
 	})
 	if err := errors.Join(err1, err2); err != nil {
 		fmt.Println(err)

@@ -17,7 +17,7 @@ func principalOf(t testing.TB, a authctx.Attributes) authctx.Principal {
 }
 
 func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
-	c := newClock()
+	c := newHandClock()
 	list := &jwtauth.RevocationList{Now: c.now}
 	until := testNow.Add(time.Hour)
 	list.RevokeToken("iss", "t1", until)
@@ -51,7 +51,7 @@ func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
 }
 
 func TestARevocationIsNeverShortened(t *testing.T) {
-	c := newClock()
+	c := newHandClock()
 	list := &jwtauth.RevocationList{Now: c.now}
 	list.RevokeSubject("iss", "bob", testNow, testNow.Add(time.Hour))
 	list.RevokeSubject("iss", "bob", testNow.Add(-time.Hour), testNow.Add(time.Minute))
@@ -63,7 +63,7 @@ func TestARevocationIsNeverShortened(t *testing.T) {
 }
 
 func TestRevocationsThatHaveEndedAreForgotten(t *testing.T) {
-	c := newClock()
+	c := newHandClock()
 	list := &jwtauth.RevocationList{Now: c.now}
 	for i := range 20000 {
 		list.RevokeToken("iss", fmt.Sprint(i), c.now().Add(time.Second))
