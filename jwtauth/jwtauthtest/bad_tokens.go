@@ -1,12 +1,13 @@
 package jwtauthtest
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
+	"net/http/httptest"
 	"strings"
+
+	"github.com/authctx/authctx/jwtauth"
 )
 
 // BadToken is a token that no resource server may accept.
@@ -44,7 +45,7 @@ func (i *Issuer) BadTokens() []BadToken {
 	add("signed with a key that is not published",
 		i.Token().SignWith(string(i.opts.Algorithm), other.private).SetHeader("kid", other.id).Sign())
 	add("HMAC keyed with the public key", i.Token().SignWith("HS256", i.publicPEM()).Sign())
-	add("key brought along in the header", i.withOwnKey())
+	add("key brought along in the header", i.withOwnKey(other))
 	add("unknown critical header", i.Token().SetHeader("crit", []string{"exp"}).Sign())
 	add("typed as a Transaction Token", i.Token().SetHeader("typ", "txntoken+jwt").Sign())
 	add("typed as a DPoP proof", i.Token().SetHeader("typ", "dpop+jwt").Sign())
@@ -71,11 +72,16 @@ func (i *Issuer) publicPEM() []byte {
 
 // withOwnKey returns a token with its own verification key in the header (RFC
 // 7515 section 4.1.3).
-func (i *Issuer) withOwnKey() string {
-	own, err := rsa.GenerateKey(rand.Reader, 2048)
+func (i *Issuer) withOwnKey(own *key) string {
+	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: own.signing})
 	if err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)
 	}
-	jwk := map[string]any{"kty": "RSA", "e": "AQAB", "n": base64.RawURLEncoding.EncodeToString(own.N.Bytes())}
-	return i.Token().SignWith("RS256", own).SetHeader("jwk", jwk).Sign()
+	rec := httptest.NewRecorder()
+	keys.JWKSHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	var set struct{ Keys []json.RawMessage }
+	if err := json.Unmarshal(rec.Body.Bytes(), &set); err != nil {
+		i.tb.Fatalf("jwtauthtest: %v", err)
+	}
+	return i.Token().SignWith(string(i.opts.Algorithm), own.private).SetHeader("jwk", set.Keys[0]).SetHeader("kid", nil).Sign()
 }

@@ -1,0 +1,103 @@
+package jwtauthtest_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+// newVerifier returns a verifier of i's tokens that takes keys over HTTP.
+func newVerifier(t testing.TB, i *jwtauthtest.Issuer, alg jwtauth.Algorithm) *jwtauth.Verifier {
+	t.Helper()
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: i.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := keys.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	v, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: i.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{alg}, Keys: keys,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestTheVerifierTakesGoodTokensAndNoBadOne(t *testing.T) {
+	for _, alg := range []jwtauth.Algorithm{jwtauth.ES256, jwtauth.RS256, jwtauth.EdDSA} {
+		i := jwtauthtest.NewIssuer(t, &jwtauthtest.Options{Algorithm: alg})
+		v := newVerifier(t, i, alg)
+		want := jwtauthtest.User(t)
+		if p, err := v.Verify(t.Context(), i.Token().Sign()); err != nil || p.Subject() != want.Subject() || !p.HasRole("editor") ||
+			!p.HasPermission("orders:read") || p.Issuer() != i.URL() {
+			t.Errorf("%s: %v, %v", alg, p, err)
+		}
+		if p, err := v.Verify(t.Context(), i.TokenFor(jwtauthtest.Service(t).Attributes()).Sign()); err != nil || p.Kind() != authctx.Service {
+			t.Errorf("%s: %v, %v", alg, p, err)
+		}
+		bad := i.BadTokens()
+		if len(bad) < 25 {
+			t.Fatalf("only %d bad tokens", len(bad))
+		}
+		for _, b := range bad {
+			// The key that is not published may be new: nobody can tell before
+			// the cool-down lets the keys be fetched again.
+			if _, err := v.Verify(t.Context(), b.Token); !errors.Is(err, authctx.InvalidToken) &&
+				!(b.Name == "signed with a key that is not published" && errors.Is(err, authctx.Unavailable)) {
+				t.Errorf("%s: %s: %v", alg, b.Name, err)
+			}
+		}
+	}
+}
+
+func TestTheVerifierFollowsARotationAndSurvivesAnOutage(t *testing.T) {
+	i := jwtauthtest.NewIssuer(t, nil)
+	v := newVerifier(t, i, jwtauth.ES256)
+	if _, err := v.Verify(t.Context(), i.Token().Sign()); err != nil {
+		t.Fatal(err)
+	}
+	i.Rotate()
+	if _, err := v.Verify(t.Context(), i.Token().Sign()); err != nil {
+		t.Errorf("after a rotation: %v", err)
+	}
+	i.Break(jwtauthtest.Down())
+	if _, err := v.Verify(t.Context(), i.TokenFor(jwtauthtest.Service(t).Attributes()).Sign()); err != nil {
+		t.Errorf("a known key during an outage: %v", err)
+	}
+	i.Rotate()
+	if _, err := v.Verify(t.Context(), i.Token().Sign()); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("a new key during an outage: %v", err)
+	}
+	if i.Discoveries() != 1 {
+		t.Errorf("discovered %d times", i.Discoveries())
+	}
+}
+
+func TestDefectsAreWhatTheirNamesSay(t *testing.T) {
+	i := jwtauthtest.NewIssuer(t, nil)
+	v := newVerifier(t, i, jwtauth.ES256)
+	for want, token := range map[authctx.Reason]*jwtauthtest.Token{
+		authctx.TokenExpired:     i.Token().Expired(),
+		authctx.TokenNotYetValid: i.Token().NotYetValid(),
+		authctx.WrongAudience:    i.Token().Set("aud", "other"),
+		authctx.WrongIssuer:      i.Token().Set("iss", "https://evil.test"),
+		authctx.WrongType:        i.Token().SetHeader("typ", "dpop+jwt"),
+	} {
+		if _, err := v.Verify(t.Context(), token.Sign()); !errors.Is(err, want) {
+			t.Errorf("%v: %v", want, err)
+		}
+	}
+	short := jwtauthtest.NewIssuer(t, &jwtauthtest.Options{Lifetime: time.Minute})
+	exp, _ := short.Token().Claims["exp"].(interface{ Int64() (int64, error) })
+	if n, err := exp.Int64(); err != nil || n > time.Now().Add(time.Minute).Unix() {
+		t.Errorf("exp %v, %v", n, err)
+	}
+}
