@@ -1,5 +1,7 @@
 package jwtauth
 
+import "crypto"
+
 // SameKey lets tests outside compare keys by what they are.
 func SameKey(a, b *Key) bool { return a.same(b) }
 
@@ -15,4 +17,11 @@ func (r *RemoteKeys) Sightings() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.seen.current) + len(r.seen.previous)
+}
+
+// HasMaterial compares what a key verifies with to a key of the standard
+// library.
+func HasMaterial(k *Key, pub crypto.PublicKey) bool {
+	m, ok := k.material.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && m.Equal(pub)
 }

@@ -87,6 +87,7 @@ func (r *RemoteKeys) load(f *keyLoad, own bool) (maxAge time.Duration, err error
 		r.stats.LoadedAt, r.stats.Skipped = time.Now(), set.skipped
 		r.replace(set.keys)
 	} else {
+		r.good = 0
 		r.stats.Failures++
 		r.stats.LastError = err
 	}

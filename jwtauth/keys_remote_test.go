@@ -79,7 +79,7 @@ func TestRule4_AKnownKeyIsFoundWhileALoadHangs(t *testing.T) {
 		keys := keysFrom(t, s)
 		wantFind(t, keys, "k1", "found")
 		s.change(func(s *keyServer) { s.hang = make(chan struct{}) })
-		go find(keys, "unknown")
+		go findKey(keys, "unknown")
 		synctest.Wait()
 		if s.fetches() != 2 {
 			t.Fatal("no load hangs")
@@ -88,7 +88,7 @@ func TestRule4_AKnownKeyIsFoundWhileALoadHangs(t *testing.T) {
 		for range 10_000 {
 			wantFind(t, keys, "k1", "found")
 		}
-		if allocs := testing.AllocsPerRun(100, func() { find(keys, "k1") }); allocs != 0 {
+		if allocs := testing.AllocsPerRun(100, func() { findKey(keys, "k1") }); allocs != 0 {
 			t.Errorf("%v allocations", allocs)
 		}
 		if time.Since(before) != 0 {
@@ -110,7 +110,7 @@ func TestRule4_NoRequestWaitsBeyondItsDeadlineOrTheBound(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
 			before := time.Now()
 			key, err := keys.Key(ctx, "k1", jwtauth.EdDSA)
-			if got := outcome(key, err); got != "unavailable" {
+			if got := keyOutcome(key, err); got != "unavailable" {
 				t.Errorf("got %s", got)
 			}
 			if waited := time.Since(before); waited > c.want {
@@ -134,7 +134,7 @@ func TestRule4_OneMoreWaiterThanTheBoundIsRefusedAtOnce(t *testing.T) {
 		before := time.Now()
 		for range 1500 {
 			all.Go(func() {
-				switch got := find(keys, "k1"); {
+				switch got := findKey(keys, "k1"); {
 				case got == "found":
 					found.Add(1)
 				case got == "unavailable" && time.Since(before) == 0:
@@ -154,7 +154,7 @@ func TestRule4_OneMoreWaiterThanTheBoundIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-func TestRule4_RotationUnder200ConcurrentRequestsLosesNoneAndCostsAtMost2Fetches(t *testing.T) {
+func TestRule4_KeySet_KeyRotation_200ConcurrentRequestsLoseNoneAndCostAtMost2Fetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
 		keys := keysFrom(t, s)
@@ -181,7 +181,7 @@ func TestRule4_RotationUnder200ConcurrentRequestsLosesNoneAndCostsAtMost2Fetches
 
 // The load that is under way when the first new token comes began before the
 // rotation, so that it cannot bring the key; a second one does.
-func TestRule4_RotationDuringABackgroundLoadLosesNone(t *testing.T) {
+func TestRule4_KeySet_KeyRotation_DuringABackgroundLoadLosesNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
 		release := make(chan struct{})
@@ -202,7 +202,7 @@ func TestRule4_RotationDuringABackgroundLoadLosesNone(t *testing.T) {
 	})
 }
 
-func TestRule4_TenThousandRandomKeyIDsCostOneFetchPerCoolDown(t *testing.T) {
+func TestRule4_KeySet_UnknownKidFlood_10000RandomIDsCostOneFetchPerCoolDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
 		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 24 * time.Hour })
@@ -212,7 +212,7 @@ func TestRule4_TenThousandRandomKeyIDsCostOneFetchPerCoolDown(t *testing.T) {
 		for i := range flood {
 			all.Go(func() {
 				time.Sleep(period / flood * time.Duration(i))
-				if got := find(keys, fmt.Sprintf("random%d", i)); got == "found" {
+				if got := findKey(keys, fmt.Sprintf("random%d", i)); got == "found" {
 					t.Error(got)
 				}
 				wantFind(t, keys, "k1", "found")
@@ -228,7 +228,7 @@ func TestRule4_TenThousandRandomKeyIDsCostOneFetchPerCoolDown(t *testing.T) {
 	})
 }
 
-func TestRule4_AnAttackerWhoDisconnectsMidFetchChangesNothing(t *testing.T) {
+func TestRule4_KeySet_AttackerKidAndDisconnect_ChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
 		keys := keysFrom(t, s)
@@ -238,13 +238,13 @@ func TestRule4_AnAttackerWhoDisconnectsMidFetchChangesNothing(t *testing.T) {
 		s.change(func(s *keyServer) { s.hang = hang })
 		ctx, disconnect := context.WithCancel(t.Context())
 		done := make(chan string)
-		go func() { done <- outcome(keys.Key(ctx, "forged", jwtauth.EdDSA)) }()
+		go func() { done <- keyOutcome(keys.Key(ctx, "forged", jwtauth.EdDSA)) }()
 		synctest.Wait()
 		disconnect()
 		if got := <-done; got != "unavailable" {
 			t.Errorf("the attacker got %s", got)
 		}
-		go func() { done <- find(keys, "k2") }()
+		go func() { done <- findKey(keys, "k2") }()
 		synctest.Wait()
 		close(hang)
 		if got := <-done; got != "found" {
@@ -256,7 +256,7 @@ func TestRule4_AnAttackerWhoDisconnectsMidFetchChangesNothing(t *testing.T) {
 	})
 }
 
-func TestRule4_AProviderDownForADayFailsNoRequestWhoseKeyIsKnown(t *testing.T) {
+func TestRule4_KeySet_ProviderDownAtRefresh_ADayFailsNoRequestWhoseKeyIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1, 2))
 		keys := keysFrom(t, s)
@@ -284,7 +284,7 @@ func TestRule4_AProviderDownForADayFailsNoRequestWhoseKeyIsKnown(t *testing.T) {
 	})
 }
 
-func TestRule4_ARemovedKeyStopsVerifyingWithinTheRefreshInterval(t *testing.T) {
+func TestRule4_CVE_2025_22149_ARemovedKeyStopsVerifyingWithinTheRefreshInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1, 2))
 		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute })
@@ -351,6 +351,7 @@ func TestRule4_CannotCheckIsNeverInvalid(t *testing.T) {
 		s.change(func(s *keyServer) { s.down = true })
 		wantFind(t, keys, "d", "unavailable") // the fetch failed
 		wantFind(t, keys, "d", "unavailable")
+		wantFind(t, keys, "a", "unavailable") // what was known may have changed by now
 		s.change(func(s *keyServer) { s.down = false })
 		s.serve(edSet(1, 4))
 		time.Sleep(10 * time.Second)
@@ -370,6 +371,19 @@ func TestAKeyThatAppearsAfterItWasAbsentIsFoundAfterTheCoolDown(t *testing.T) {
 	})
 }
 
+func TestALoadThatTakesLongerThanTheCoolDownStillAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.delay = 2 * time.Second
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.CoolDown = time.Second })
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "k2", "unknown_key")
+		if s.fetches() != 2 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+	})
+}
+
 func TestForcedLoadsTellCachesToAskTheProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
@@ -384,14 +398,14 @@ func TestForcedLoadsTellCachesToAskTheProvider(t *testing.T) {
 	})
 }
 
-func TestTokensThatCannotBeTheProvidersCauseNoFetch(t *testing.T) {
+func TestKeySet_NoKidInToken_FindsNothingAndFetchesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
 		keys := keysFrom(t, s)
 		wantFind(t, keys, "k1", "found")
 		wantFind(t, keys, "", "unknown_key")
 		wantFind(t, keys, strings.Repeat("k", 257), "unknown_key")
-		if got := outcome(keys.Key(t.Context(), "k2", jwtauth.HS256)); got != "unknown_key" {
+		if got := keyOutcome(keys.Key(t.Context(), "k2", jwtauth.HS256)); got != "unknown_key" {
 			t.Errorf("HMAC: %s", got)
 		}
 		if s.fetches() != 1 {
@@ -428,14 +442,14 @@ func TestMaxStaleWithdrawsKeysThatNobodyConfirms(t *testing.T) {
 	})
 }
 
-func TestClosedKeysAreNotBelieved(t *testing.T) {
+func TestKeySet_GoroutineLifetime_CloseWaitsAndWithdraws(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
 		keys := keysFrom(t, s)
 		key := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
 		s.change(func(s *keyServer) { s.hang = make(chan struct{}) })
 		waiting := make(chan string)
-		go func() { waiting <- find(keys, "k2") }()
+		go func() { waiting <- findKey(keys, "k2") }()
 		synctest.Wait()
 		keys.Close()
 		if got := <-waiting; got != "unavailable" {
@@ -453,7 +467,7 @@ func TestClosedKeysAreNotBelieved(t *testing.T) {
 	})
 }
 
-func TestRefreshFollowsTheProvidersMaxAgeWithinBounds(t *testing.T) {
+func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
 	for _, c := range []struct {
 		name, cacheControl, age string
 		want                    time.Duration

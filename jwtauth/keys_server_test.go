@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net/http"
 	"strings"
@@ -34,6 +36,7 @@ type keyServer struct {
 	header   http.Header
 	down     bool          // connections are refused
 	hang     chan struct{} // responses wait until it is closed
+	delay    time.Duration
 	requests []*http.Request
 	times    []time.Time
 }
@@ -61,7 +64,7 @@ func (s *keyServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.requests = append(s.requests, req)
 	s.times = append(s.times, time.Now())
-	down, hang := s.down, s.hang
+	down, hang, delay := s.down, s.hang, s.delay
 	body, ok := s.bodies[req.URL.String()]
 	if !ok {
 		body = s.bodies[""]
@@ -77,6 +80,7 @@ func (s *keyServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if body == "404" {
 		resp.StatusCode = http.StatusNotFound
 	}
+	time.Sleep(delay) // within a bubble only
 	if down {
 		return nil, errors.New("connection refused")
 	}
@@ -107,17 +111,17 @@ func keysFrom(t testing.TB, s *keyServer, change ...func(*jwtauth.RemoteKeysConf
 
 // jwk writes a JSON Web Key by hand, with changes; nil removes a member.
 func jwk(id string, pub crypto.PublicKey, change ...map[string]any) string {
-	b64 := base64.RawURLEncoding.EncodeToString
+
 	m := map[string]any{"kid": id}
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
-		m["kty"], m["n"], m["e"] = "RSA", b64(k.N.Bytes()), b64(big.NewInt(int64(k.E)).Bytes())
+		m["kty"], m["n"], m["e"] = "RSA", jwkBytes(k.N.Bytes()), jwkBytes(big.NewInt(int64(k.E)).Bytes())
 	case *ecdsa.PublicKey:
 		point := must(k.Bytes())[1:]
 		m["kty"], m["crv"] = "EC", k.Curve.Params().Name
-		m["x"], m["y"] = b64(point[:len(point)/2]), b64(point[len(point)/2:])
+		m["x"], m["y"] = jwkBytes(point[:len(point)/2]), jwkBytes(point[len(point)/2:])
 	case ed25519.PublicKey:
-		m["kty"], m["crv"], m["x"] = "OKP", "Ed25519", b64(k)
+		m["kty"], m["crv"], m["x"] = "OKP", "Ed25519", jwkBytes(k)
 	}
 	for _, c := range change {
 		for name, value := range c {
@@ -128,6 +132,8 @@ func jwk(id string, pub crypto.PublicKey, change ...map[string]any) string {
 	}
 	return string(must(json.Marshal(m)))
 }
+
+func jwkBytes(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 func jwks(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
@@ -146,13 +152,13 @@ func edSet(numbers ...int) string {
 	return jwks(all...)
 }
 
-// find asks for a key and says what came of it: "found", or the reason.
-func find(keys jwtauth.KeySource, id string) string {
+// findKey asks for a key and says what came of it: "found", or the reason.
+func findKey(keys jwtauth.KeySource, id string) string {
 	key, err := keys.Key(context.Background(), id, jwtauth.EdDSA)
-	return outcome(key, err)
+	return keyOutcome(key, err)
 }
 
-func outcome(key *jwtauth.Key, err error) string {
+func keyOutcome(key *jwtauth.Key, err error) string {
 	switch {
 	case err == nil && key != nil:
 		return "found"
@@ -164,7 +170,19 @@ func outcome(key *jwtauth.Key, err error) string {
 
 func wantFind(t testing.TB, keys jwtauth.KeySource, id, want string) {
 	t.Helper()
-	if got := find(keys, id); got != want {
+	if got := findKey(keys, id); got != want {
 		t.Errorf("%s: got %s, want %s", id, got, want)
 	}
 }
+
+func gzipOf(text string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	must(z.Write([]byte(text)))
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }

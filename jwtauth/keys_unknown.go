@@ -10,7 +10,7 @@ import (
 func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 	r.mu.Lock()
 	since := r.seen.first(keyID, r.started)
-	key, f, err := r.await(keyID, since)
+	key, f, err := r.await(keyID, since, false)
 	r.mu.Unlock()
 	if f == nil {
 		return key, err
@@ -33,7 +33,7 @@ func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 			r.mu.Unlock()
 			return nil, err
 		}
-		key, f, err = r.await(keyID, since)
+		key, f, err = r.await(keyID, since, true)
 		r.mu.Unlock()
 		if f == nil {
 			return key, err
@@ -46,8 +46,9 @@ func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 //
 // since is the number of loads that had begun when the key was first asked for.
 // Only one that began later can prove that there is no such key: an earlier one
-// may have been answered just before the provider published it.
-func (r *RemoteKeys) await(keyID string, since uint64) (key *Key, f *keyLoad, err error) {
+// may have been answered just before the provider published it. That proof
+// stands for a cool-down, and for a request that has waited for it in any case.
+func (r *RemoteKeys) await(keyID string, since uint64, waited bool) (key *Key, f *keyLoad, err error) {
 	if key = r.known(keyID); key != nil {
 		return key, nil, nil
 	}
@@ -56,7 +57,7 @@ func (r *RemoteKeys) await(keyID string, since uint64) (key *Key, f *keyLoad, er
 	switch {
 	case r.closed:
 		return nil, nil, r.unavailable(errClosed)
-	case absent && now.Before(r.goodAt.Add(r.cfg.CoolDown)):
+	case absent && (waited || now.Before(r.goodAt.Add(r.cfg.CoolDown))):
 		return nil, nil, errNoSuchKey
 	case r.pending == nil && now.Before(r.coolTill):
 		if absent {

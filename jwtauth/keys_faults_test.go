@@ -1,0 +1,375 @@
+package jwtauth_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// goodThenBad loads a good set, breaks the server, lets every way of loading
+// run into that, and wants the keys to be what they were.
+func goodThenBad(t *testing.T, breakIt func(s *keyServer)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		key := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		s.change(breakIt)
+		wantFind(t, keys, "k2", "unavailable") // a load that a request causes
+		time.Sleep(time.Hour)                  // those that come by themselves
+		if got := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA)); got != key || key.Withdrawn() {
+			t.Error("the good key was replaced")
+		}
+		st := keys.Stats()
+		if st.LastError == nil || st.Failures < 3 || st.Keys != 1 {
+			t.Errorf("%+v", st)
+		}
+		if st.LastError != nil && len(st.LastError.Error()) > 1000 {
+			t.Errorf("an error of %d bytes", len(st.LastError.Error()))
+		}
+		s.change(func(s *keyServer) { s.bodies[""], s.status, s.hang = edSet(1, 2), http.StatusOK, nil })
+		time.Sleep(30 * time.Second)
+		wantFind(t, keys, "k2", "found")
+	})
+}
+
+func TestKeySet_JunkNeverReplacesGoodKeys(t *testing.T) {
+	for name, junk := range junkSets {
+		t.Run(name, func(t *testing.T) {
+			goodThenBad(t, func(s *keyServer) { s.bodies[""] = junk })
+		})
+	}
+	t.Run("trailing garbage", func(t *testing.T) {
+		goodThenBad(t, func(s *keyServer) { s.bodies[""] += "x" })
+	})
+}
+
+func TestKeySet_Status_OnlyOKCounts(t *testing.T) {
+	for _, status := range []int{201, 204, 206, 301, 302, 304, 307, 400, 401, 404, 429, 500, 503} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			goodThenBad(t, func(s *keyServer) { s.status = status })
+		})
+	}
+}
+
+func TestKeySet_ContentType_TheBodyDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.header = http.Header{"Content-Type": {"text/html"}}
+		wantFind(t, keysFrom(t, s), "k1", "found")
+	})
+}
+
+func TestKeySet_HugeSets_AreBounded(t *testing.T) {
+	var many []int
+	for i := range 101 {
+		many = append(many, i)
+	}
+	t.Run("101 keys", func(t *testing.T) {
+		goodThenBad(t, func(s *keyServer) { s.bodies[""] = edSet(many...) })
+	})
+	t.Run("more than 1 MiB", func(t *testing.T) {
+		goodThenBad(t, func(s *keyServer) { s.bodies[""] += strings.Repeat(" ", 1<<20) })
+	})
+	synctest.Test(t, func(t *testing.T) {
+		keys := keysFrom(t, newKeyServer(edSet(many[:100]...)))
+		wantFind(t, keys, "k99", "found")
+	})
+}
+
+func TestKeySet_ALateResponseNeverReplacesGoodKeys(t *testing.T) {
+	goodThenBad(t, func(s *keyServer) { s.hang = make(chan struct{}) })
+}
+
+func TestKeySet_ProviderDownAtStart_RecoversByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.down = true
+		keys := keysFrom(t, s)
+		synctest.Wait()
+		err := keys.Ready(t.Context())
+		if keyOutcome(nil, err) != "unavailable" || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("ready: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		s.change(func(s *keyServer) { s.down = false })
+		want := time.Second
+		for i := 1; i < len(s.times); i++ {
+			if gap := s.times[i].Sub(s.times[i-1]); gap > want || gap < want*9/10 {
+				t.Errorf("attempt %d came after %v, want %v or a little less", i, gap, want)
+			}
+			want = min(2*want, 30*time.Second)
+		}
+		time.Sleep(30 * time.Second)
+		if err := keys.Ready(t.Context()); err != nil {
+			t.Errorf("not recovered: %v", err)
+		}
+		wantFind(t, keys, "k1", "found")
+	})
+}
+
+func TestKeySet_ProviderDownAtStart_RequestsGetAnswersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.down = true
+		keys := keysFrom(t, s)
+		before := time.Now()
+		for range 1000 {
+			wantFind(t, keys, "k1", "unavailable")
+		}
+		if waited := time.Since(before); waited != 0 || s.fetches() > 2 {
+			t.Errorf("waited %v, %d fetches", waited, s.fetches())
+		}
+		s.change(func(s *keyServer) { s.down = false })
+		time.Sleep(time.Second)
+		wantFind(t, keys, "k1", "found")
+	})
+}
+
+// Failed loads that clients cause must not start a series of retries on top.
+func TestKeySet_UnknownKidFlood_AgainstAFailingProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 24 * time.Hour })
+		wantFind(t, keys, "k1", "found")
+		s.change(func(s *keyServer) { s.status = http.StatusInternalServerError })
+		for i := range 6000 {
+			wantFind(t, keys, fmt.Sprintf("random%d", i), "unavailable")
+			time.Sleep(10 * time.Millisecond)
+		}
+		if got := s.fetches() - 1; got > 6 {
+			t.Errorf("%d fetches in a minute", got)
+		}
+	})
+}
+
+// B3: unknown keys never wait in a limiter, and cost no goroutines.
+func TestKeySet_UnknownKidFlood_WithinTheCoolDownNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := keysFrom(t, newKeyServer(edSet(1)))
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "first", "unknown_key")
+		before := time.Now()
+		for i := range 1000 {
+			wantFind(t, keys, fmt.Sprintf("random%d", i), "unavailable")
+		}
+		if waited := time.Since(before); waited != 0 {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
+// Two issuers that use the same ID have different keys, and a flood against one
+// does not touch the other's loads.
+func TestRule2_CVE_2026_50202_KeySet_SameKidAtTwoIssuers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sa, sb := newKeyServer(jwks(jwk("k", edKey(1)))), newKeyServer(jwks(jwk("k", edKey(2))))
+		a, b := keysFrom(t, sa), keysFrom(t, sb)
+		ka, kb := must(a.Key(t.Context(), "k", "")), must(b.Key(t.Context(), "k", ""))
+		if !jwtauth.HasMaterial(ka, edKey(1)) || !jwtauth.HasMaterial(kb, edKey(2)) {
+			t.Error("the keys are mixed up")
+		}
+		for i := range 100 {
+			findKey(a, fmt.Sprintf("random%d", i))
+		}
+		sb.serve(jwks(jwk("new", edKey(3))))
+		wantFind(t, b, "new", "found")
+		if sb.fetches() != 2 {
+			t.Errorf("%d fetches", sb.fetches())
+		}
+	})
+}
+
+func TestRule2_KeySet_SymmetricPrivateAndWeakKeysAreNeverTakenFromARemoteSet(t *testing.T) {
+	for name, bad := range unusableKeys() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				keys := keysFrom(t, newKeyServer(jwks(bad, jwk("good", edKey(9)))))
+				wantFind(t, keys, "good", "found")
+				wantFind(t, keys, "", "unknown_key")
+				wantFind(t, keys, "bad", "unknown_key")
+				if got := len(keys.Stats().Skipped); got != 1 {
+					t.Errorf("%d skipped", got)
+				}
+			})
+		})
+	}
+}
+
+func TestCVE_2025_59936_KeyIDsAreOnlyCompared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		for _, id := range []string{"k1:", ":k1", "k1\x00", "k1|k1", "../k1", "K1", " k1", "k1 ", jwksURL, "https://evil.example/jwks", "%s%n"} {
+			if got := findKey(keys, id); got == "found" {
+				t.Errorf("%q is found", id)
+			}
+		}
+		for _, req := range s.requests {
+			if req.URL.String() != jwksURL {
+				t.Errorf("asked %s", req.URL)
+			}
+		}
+	})
+}
+
+// B15: the set is parsed when it is loaded and never for a token.
+func TestCVE_2026_59396_BadTokensParseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var many []int
+		for i := range 100 {
+			many = append(many, i)
+		}
+		s := newKeyServer(edSet(many...))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "absent", "unknown_key")
+		if allocs := testing.AllocsPerRun(1000, func() { findKey(keys, "absent") }); allocs != 0 {
+			t.Errorf("%v allocations", allocs)
+		}
+	})
+}
+
+// What follows needs a network: it tests what the real transport does.
+
+func serverKeys(t *testing.T, h http.HandlerFunc, change ...func(*jwtauth.RemoteKeysConfig)) *jwtauth.RemoteKeys {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	cfg := jwtauth.RemoteKeysConfig{JWKSURL: srv.URL + "/jwks"}
+	for _, f := range change {
+		f(&cfg)
+	}
+	keys, err := jwtauth.NewRemoteKeys(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keys.Close() })
+	return keys
+}
+
+// notLoaded wants the first load to have failed, saying why.
+func notLoaded(t *testing.T, keys *jwtauth.RemoteKeys, why string) {
+	t.Helper()
+	if err := keys.Ready(context.Background()); err == nil {
+		t.Error("loaded")
+	} else if !strings.Contains(err.Error(), why) {
+		t.Errorf("%v does not say %q", err, why)
+	}
+}
+
+func TestCVE_2026_41413_KeySet_RedirectsAreNotFollowed(t *testing.T) {
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		elsewhere.Add(1)
+		fmt.Fprint(w, edSet(1))
+	}))
+	defer other.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		keys := serverKeys(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, status) })
+		notLoaded(t, keys, fmt.Sprint(status))
+	}
+	if elsewhere.Load() != 0 {
+		t.Error("another server was asked")
+	}
+}
+
+func TestCVE_2026_26998_KeySet_HugeBodiesAreNotRead(t *testing.T) {
+	var sent atomic.Int64
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		chunk := []byte(strings.Repeat(" ", 64<<10))
+		for range 4096 { // 256 MiB
+			n, err := w.Write(chunk)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	}
+	notLoaded(t, serverKeys(t, endless), "more than 1048576 bytes")
+	if sent.Load() > 64<<20 { // what sockets hold is beyond our control
+		t.Errorf("%d bytes were taken", sent.Load())
+	}
+}
+
+func TestKeySet_HugeBodies_CompressedOnesToo(t *testing.T) {
+	notLoaded(t, serverKeys(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(gzipOf(strings.Repeat(" ", 32<<20)))
+	}), "more than 1048576 bytes")
+}
+
+func TestKeySet_Slowloris_IsCutOff(t *testing.T) {
+	keys := serverKeys(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"keys":[`)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}, func(c *jwtauth.RemoteKeysConfig) { c.Timeout = 50 * time.Millisecond })
+	notLoaded(t, keys, "deadline")
+}
+
+func TestKeySet_ClientIdentity_NoCookiesAndATransportOfItsOwn(t *testing.T) {
+	var mu sync.Mutex
+	var cookies []string
+	keys := serverKeys(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		cookies = append(cookies, r.Header.Get("Cookie"))
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "x"})
+		fmt.Fprint(w, edSet(1))
+	})
+	wantFind(t, keys, "k1", "found")
+	wantFind(t, keys, "k2", "unknown_key")
+	if fmt.Sprint(cookies) != "[ ]" {
+		t.Errorf("cookies %q", cookies)
+	}
+}
+
+func TestKeySet_TLS_ACertificateNobodyTrustsLoadsNothing(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, edSet(1)) }))
+	srv.Config.ErrorLog = discard()
+	srv.StartTLS()
+	defer srv.Close()
+	keys := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: srv.URL}))
+	defer keys.Close()
+	notLoaded(t, keys, "certificate")
+	trusting := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: srv.URL, Transport: srv.Client().Transport}))
+	defer trusting.Close()
+	wantFind(t, trusting, "k1", "found")
+}
+
+// B2: reading while the set is replaced all the time. The race detector is the
+// judge of most of it.
+func TestKeySet_ConcurrentRefreshes_ReadersSeeWholeSets(t *testing.T) {
+	var n atomic.Int32
+	keys := serverKeys(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, edSet(0, int(n.Add(1))))
+	}, func(c *jwtauth.RemoteKeysConfig) { c.CoolDown = time.Microsecond })
+	wantFind(t, keys, "k0", "found")
+	var all sync.WaitGroup
+	for g := range 4 {
+		all.Go(func() {
+			for i := range 100 {
+				wantFind(t, keys, "k0", "found")
+				findKey(keys, fmt.Sprintf("random-%d-%d", g, i))
+				if k, err := keys.Key(t.Context(), "k0", ""); err != nil || k.Withdrawn() {
+					t.Errorf("k0: %v, %v", k, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if keys.Stats().Loads < 2 {
+		t.Error("nothing was refreshed")
+	}
+}
