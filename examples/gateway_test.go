@@ -99,6 +99,35 @@ func TestGatewayCarriesTheCallerOverHTTP(t *testing.T) {
 	}
 }
 
+func TestGatewayServesEveryProtocolOnOneAddress(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	if _, err := pb.NewWhoAmIClient(dial(t, s.address)).Get(as(t, s.token(t, nil)), &pb.GetRequest{}); err != nil {
+		t.Errorf("gRPC: %v", err)
+	}
+	for major, set := range map[int]func(*http.Protocols){
+		1: func(p *http.Protocols) { p.SetHTTP1(true) },
+		2: func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) },
+	} {
+		transport := &http.Transport{Protocols: new(http.Protocols)}
+		set(transport.Protocols)
+		defer transport.CloseIdleConnections()
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/whoami", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+s.token(t, nil))
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.ProtoMajor != major || res.StatusCode != 200 {
+			t.Errorf("HTTP/%d: status %d over %s", major, res.StatusCode, res.Proto)
+		}
+	}
+}
+
 func TestGatewayRefusesOverHTTP(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)
@@ -263,7 +292,8 @@ func TestGatewayRefusesOverGRPC(t *testing.T) {
 func TestGatewayKeepsFlowControl(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)
-	chat, err := pb.NewWhoAmIClient(dial(t, s.address)).Chat(as(t, s.token(t, nil)))
+	client := pb.NewWhoAmIClient(dial(t, s.address))
+	chat, err := client.Chat(as(t, s.token(t, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +314,11 @@ func TestGatewayKeepsFlowControl(t *testing.T) {
 	}
 	if n := sent.Load(); n >= messages/2 {
 		t.Errorf("%d of %d messages went in though nobody read", n, messages)
+	}
+	ctx, cancel := context.WithTimeout(as(t, s.token(t, nil)), patience)
+	defer cancel()
+	if _, err := client.Get(ctx, &pb.GetRequest{}); err != nil {
+		t.Errorf("another call on the same connection: %v", err)
 	}
 	received := 0
 	for ; err == nil; received++ {
