@@ -24,7 +24,7 @@ type endpoint struct {
 	handler atomic.Pointer[http.HandlerFunc]
 }
 
-func newEndpoint(t *testing.T, answer http.HandlerFunc) *endpoint {
+func newEndpoint(t testing.TB, answer http.HandlerFunc) *endpoint {
 	t.Helper()
 	e := new(endpoint)
 	e.handler.Store(&answer)
@@ -64,7 +64,7 @@ func introspectionConfig(url string, c *clock) jwtauth.IntrospectionConfig {
 	}
 }
 
-func newIntrospector(t *testing.T, cfg jwtauth.IntrospectionConfig) *jwtauth.Introspector {
+func newIntrospector(t testing.TB, cfg jwtauth.IntrospectionConfig) *jwtauth.Introspector {
 	t.Helper()
 	i, err := jwtauth.NewIntrospector(cfg)
 	if err != nil {

@@ -81,7 +81,7 @@ func (p *Parser) shadows(s *scanner) Problem {
 		} else if p.plain {
 			continue
 		}
-		if exact, ok := p.known[fold(text)]; ok && exact != text {
+		if p.misspells(text) {
 			s.at = int(s.nodes[i].start)
 			return ShadowedName
 		}
@@ -93,6 +93,15 @@ func (p *Parser) shadows(s *scanner) Problem {
 		return s.distinctPairs()
 	}
 	return s.distinctFolds()
+}
+
+// misspells reports whether text folds to a known name and is none.
+func (p *Parser) misspells(text string) bool {
+	if _, exact := p.known[text]; exact {
+		return false
+	}
+	_, known := p.folded[fold(text)]
+	return known
 }
 
 // distinctPairs compares every top-level name that folding may change with

@@ -30,7 +30,7 @@ const (
 type Config struct {
 	// Known are the top-level member names with a meaning to the caller. A
 	// document with a different spelling of one, equal under Unicode simple
-	// case folding ("SUB" for "sub"), is refused.
+	// case folding ("SUB" for "sub") and not itself known, is refused.
 	Known []string
 	// MaxBytes bounds the document; DefaultMaxBytes when zero or negative.
 	MaxBytes int
@@ -41,15 +41,19 @@ type Config struct {
 
 // Parser parses JSON objects of one kind. It is immutable.
 type Parser struct {
-	known     map[string]string // by folded name
-	plain     bool              // no known name is changed by folding
+	known     map[string]struct{} // as spelled
+	folded    map[string]struct{}
+	plain     bool // no known name is changed by folding
 	maxBytes  int
 	maxValues int
 }
 
 // NewParser returns a parser. It keeps nothing of cfg.
 func NewParser(cfg Config) *Parser {
-	p := &Parser{known: make(map[string]string, len(cfg.Known)), plain: true, maxBytes: cfg.MaxBytes, maxValues: cfg.MaxValues}
+	p := &Parser{
+		known: map[string]struct{}{}, folded: map[string]struct{}{}, plain: true,
+		maxBytes: cfg.MaxBytes, maxValues: cfg.MaxValues,
+	}
 	if p.maxBytes <= 0 {
 		p.maxBytes = DefaultMaxBytes
 	}
@@ -57,7 +61,8 @@ func NewParser(cfg Config) *Parser {
 		p.maxValues = DefaultMaxValues
 	}
 	for _, name := range cfg.Known {
-		p.known[fold(name)] = strings.Clone(name)
+		p.known[strings.Clone(name)] = struct{}{}
+		p.folded[strings.Clone(fold(name))] = struct{}{}
 		p.plain = p.plain && !foldable(name)
 	}
 	return p

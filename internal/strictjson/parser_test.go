@@ -125,6 +125,13 @@ func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 			}
 		})
 	}
+	both := strictjson.NewParser(strictjson.Config{Known: []string{"roles", "Roles"}})
+	for src, accepted := range map[string]bool{`{"Roles":1}`: true, `{"roles":1}`: true, `{"ROLES":1}`: false, `{"roles":1,"Roles":1}`: false} {
+		var doc strictjson.Doc
+		if err := both.Parse(&doc, src); (err == nil) != accepted {
+			t.Errorf("two spellings known, %s: %v", src, err)
+		}
+	}
 	for _, src := range []string{`{"oId":"x"}`, `{"UserId":1,"TenantId":2}`, `{` + filler + `,"Tier":1}`} {
 		if got := problem(t, src); got != 0 {
 			t.Errorf("%s: got %q", src, got)
