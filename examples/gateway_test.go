@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -431,6 +432,42 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 	}
 }
 
+func TestGatewayAsksAboutOpaqueTokens(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, secret, _ := r.BasicAuth(); id != "gateway" || secret != "s3cret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		active := r.FormValue("token") == "opaque-and-good"
+		answer := map[string]any{"active": active}
+		if active {
+			answer = map[string]any{"active": true, "iss": p.issuer, "sub": "bob", "aud": audience,
+				"client_id": "web", "exp": time.Now().Add(time.Hour).Unix()}
+		}
+		writeJSON(w, answer)
+	}))
+	defer endpoint.Close()
+	s := startGateway(t, p, "-upstream", httpURL, "-introspect", strings.Replace(endpoint.URL, "//", "//gateway:s3cret@", 1))
+	s.waitReady(t)
+	for _, test := range []struct {
+		token, subject string
+		status         int
+	}{
+		{"opaque-and-good", "bob", 200},
+		{"opaque-and-bad", "", 401},
+		{s.token(t, nil), "testuser", 200},
+		{s.token(t, jwt.MapClaims{"aud": "https://other.example.com"}), "", 401},
+	} {
+		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+test.token)
+		if r.status != test.status || r.status == 200 && decode(t, r).Subject != test.subject {
+			t.Errorf("%.20s: status %d, body %s", test.token, r.status, r.body)
+		}
+	}
+}
+
 func TestGatewayWithoutAnUpstreamOfThatKind(t *testing.T) {
 	t.Parallel()
 	s := startGateway(t, newProvider(t).run(t), "-upstream", "http://127.0.0.1:1")
@@ -509,12 +546,14 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"an unknown forward":    {append(good[:0:0], append(good, "-forward", "everything")...), []string{"-forward", "everything"}},
 		"an upstream of no URL": {append(good[:0:0], append(good, "-upstream", "127.0.0.1:1")...), []string{"-upstream"}},
 		"a gRPC upstream URL":   {append(good[:0:0], append(good, "-grpc-upstream", "http://127.0.0.1:1")...), []string{"-grpc-upstream"}},
+		"no credentials to ask": {append(good[:0:0], append(good, "-introspect", "http://127.0.0.1:1")...), []string{"GATEWAY_CLIENT_SECRET"}},
+		"a bad URL to ask":      {append(good[:0:0], append(good, "-introspect", "http://id:s3cret@[")...), []string{"-introspect"}},
 		"an unknown flag":       {append(good[:0:0], append(good, "-nonsense")...), []string{"-nonsense"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, "gateway", test.args...)
-			if code != 2 || stdout != "" {
-				t.Errorf("exit status %d, standard output %q", code, stdout)
+			if code != 2 || stdout != "" || strings.Contains(stderr, "s3cret") {
+				t.Errorf("exit status %d, standard output %q, standard error %q", code, stdout, stderr)
 			}
 			for _, s := range test.says {
 				if !strings.Contains(stderr, s) {
@@ -529,7 +568,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	t.Parallel()
 	for program, flags := range map[string][]string{
 		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "forward",
-			"typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
+			"introspect", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
 		"quickstart": {"serve", "token-life"},
 		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +27,10 @@ type tokens struct {
 	leeway       time.Duration
 	keysRefresh  time.Duration
 	keysCoolDown time.Duration
+	introspect   introspection
 
-	keys []*jwtauth.RemoteKeys
+	keys    []*jwtauth.RemoteKeys
+	closing []io.Closer
 }
 
 func (t *tokens) flags(fs *flag.FlagSet) {
@@ -43,6 +46,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"typed or not, and ID tokens never")
 	fs.StringVar(&t.claims, "claims", "rfc9068", "read claims as this `PRESET` says, which may have arguments, as in\n"+
 		"keycloak:account; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
+	fs.StringVar(&t.introspect.flag, "introspect", "", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+
+		"in "+clientIDVariable+" and "+clientSecretVariable)
 	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
 	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
 	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
@@ -50,7 +55,7 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 
 // check reports everything that is missing.
 func (t *tokens) check() error {
-	var errs []error
+	errs := []error{t.introspect.parse()}
 	if len(t.issuers) == 0 || slices.Contains(t.issuers, "") {
 		errs = append(errs, errors.New("-issuer is required"))
 	}
@@ -63,21 +68,48 @@ func (t *tokens) check() error {
 	return errors.Join(errs...)
 }
 
-// authenticator returns how clients are known: by a bearer token of one of the
-// issuers. Each issuer has keys of its own, loaded in the background: a provider
-// that is down does not keep the gateway from starting.
+// authenticator returns how clients are known: by a bearer token, which is
+// verified here if it is a JWT, and asked about if it is not and there is
+// somebody to ask.
 func (t *tokens) authenticator() (authctx.Authenticator, error) {
 	common, err := t.config()
 	if err != nil {
 		return nil, err
 	}
+	verifier, err := t.verifier(common)
+	if err != nil {
+		return nil, err
+	}
+	if t.introspect.endpoint == "" {
+		return jwtauth.NewBearer(verifier, nil)
+	}
+	signed, err := jwtauth.NewBearer(verifier, &jwtauth.BearerOptions{Shape: jwtauth.JWTShape})
+	if err != nil {
+		return nil, err
+	}
+	introspector, err := t.introspector(common)
+	if err != nil {
+		return nil, err
+	}
+	t.closing = append(t.closing, introspector)
+	opaque, err := jwtauth.NewBearer(introspector, &jwtauth.BearerOptions{Shape: jwtauth.OpaqueShape})
+	if err != nil {
+		return nil, err
+	}
+	return authctx.OneOf(signed, opaque), nil
+}
+
+// verifier returns the verifier of all issuers. Each has keys of its own, loaded
+// in the background: a provider that is down does not keep the gateway from
+// starting.
+func (t *tokens) verifier(common jwtauth.Config) (jwtauth.TokenVerifier, error) {
 	var verifiers []*jwtauth.Verifier
 	for i, issuer := range t.issuers {
 		keys, err := t.newKeys(i)
 		if err != nil {
 			return nil, err
 		}
-		t.keys = append(t.keys, keys)
+		t.keys, t.closing = append(t.keys, keys), append(t.closing, keys)
 		cfg := common
 		cfg.Issuer, cfg.Keys = issuer, keys
 		verifier, err := jwtauth.NewVerifier(cfg)
@@ -86,11 +118,7 @@ func (t *tokens) authenticator() (authctx.Authenticator, error) {
 		}
 		verifiers = append(verifiers, verifier)
 	}
-	all, err := jwtauth.NewMultiVerifier(verifiers[0], verifiers[1:]...)
-	if err != nil {
-		return nil, err
-	}
-	return jwtauth.NewBearer(all, nil)
+	return jwtauth.NewMultiVerifier(verifiers[0], verifiers[1:]...)
 }
 
 // config returns what holds for every issuer.
@@ -148,9 +176,9 @@ func (t *tokens) ready(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// close ends the loading of keys.
+// close ends what runs in the background.
 func (t *tokens) close() {
-	for _, keys := range t.keys {
-		keys.Close()
+	for _, c := range t.closing {
+		c.Close()
 	}
 }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// The gateway's own credentials, kept out of flags, which others can see.
+const (
+	clientIDVariable     = "GATEWAY_CLIENT_ID"
+	clientSecretVariable = "GATEWAY_CLIENT_SECRET"
+)
+
+// introspection is where to ask about tokens that are no JWT.
+type introspection struct {
+	flag                             string
+	endpoint, clientID, clientSecret string
+}
+
+// parse reads the flag, which may hold a secret that no error may show.
+func (i *introspection) parse() error {
+	if i.flag == "" {
+		return nil
+	}
+	u, err := url.Parse(i.flag)
+	if err != nil {
+		return errors.New("-introspect is not a URL")
+	}
+	secret, _ := u.User.Password()
+	i.clientID = cmp.Or(u.User.Username(), os.Getenv(clientIDVariable))
+	i.clientSecret = cmp.Or(secret, os.Getenv(clientSecretVariable))
+	if i.clientID == "" || i.clientSecret == "" {
+		return fmt.Errorf("-introspect needs %s and %s in the environment", clientIDVariable, clientSecretVariable)
+	}
+	u.User = nil
+	i.endpoint = u.String()
+	return nil
+}
+
+// introspector returns who asks. The endpoint speaks for the first issuer.
+func (t *tokens) introspector(common jwtauth.Config) (*jwtauth.Introspector, error) {
+	return jwtauth.NewIntrospector(jwtauth.IntrospectionConfig{
+		Endpoint:     t.introspect.endpoint,
+		ClientID:     t.introspect.clientID,
+		ClientSecret: t.introspect.clientSecret,
+		Issuer:       t.issuers[0],
+		Audiences:    common.Audiences,
+		Claims:       common.Claims,
+		Leeway:       common.Leeway,
+		Cache:        jwtauth.CacheConfig{MaxAge: 10 * time.Second},
+	})
+}
