@@ -139,3 +139,24 @@ func TestRetryAfterIsPassedOnWithinBounds(t *testing.T) {
 		t.Errorf("got %+v, want one minute", err)
 	}
 }
+
+func TestCVE_2026_26998_AnEndlessAnswerIsNotReadToItsEnd(t *testing.T) {
+	sent := make(chan int)
+	e := newEndpoint(t, func(w http.ResponseWriter, _ *http.Request) {
+		chunk, n := []byte(strings.Repeat(" ", 64<<10)), 0
+		for n < 1<<30 {
+			written, err := w.Write(chunk)
+			if n += written; err != nil {
+				break
+			}
+		}
+		sent <- n
+	})
+	i := newIntrospector(t, introspectionConfig(e.URL, newClock()))
+	if _, err := i.Verify(t.Context(), "opaque"); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("got %v", err)
+	}
+	if n := <-sent; n > 64<<20 {
+		t.Errorf("%d bytes were sent", n)
+	}
+}

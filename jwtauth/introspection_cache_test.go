@@ -10,7 +10,7 @@ import (
 	"github.com/authctx/authctx/jwtauth"
 )
 
-func TestF1_F4_AnswersAreRememberedNoLongerThanTheyMay(t *testing.T) {
+func TestCVE_2021_41230_AnswersAreRememberedNoLongerThanTheyMay(t *testing.T) {
 	e, c := newEndpoint(t, answer(good)), newClock()
 	cfg := introspectionConfig(e.URL, c)
 	cfg.Cache.MaxAge = 20 * time.Second
@@ -36,7 +36,7 @@ func TestF1_F4_AnswersAreRememberedNoLongerThanTheyMay(t *testing.T) {
 	}
 }
 
-func TestACachedAnswerEndsWithItsToken(t *testing.T) {
+func TestCVE_2026_107719_ACachedAnswerEndsWithItsToken(t *testing.T) {
 	e, c := newEndpoint(t, answer(strings.Replace(good, "1767226200", "1767225610", 1))), newClock()
 	cfg := introspectionConfig(e.URL, c)
 	cfg.Cache.MaxAge, cfg.Leeway = time.Hour, jwtauth.NoLeeway
@@ -99,6 +99,22 @@ func TestWithoutACacheEveryRequestAsks(t *testing.T) {
 	for want := range int64(3) {
 		if got, err := i.VerifyToken(t.Context(), "opaque"); err != nil || got.Cached || e.asked.Load() != want+1 {
 			t.Fatalf("asked %d times, %v", e.asked.Load(), err)
+		}
+	}
+}
+
+// What is remembered is who the caller is, never what a route asked for.
+func TestCVE_2021_32701_ARememberedAnswerAllowsNothing(t *testing.T) {
+	i := newIntrospector(t, introspectionConfig(newEndpoint(t, answer(good)).URL, newClock()))
+	for scope, want := range map[string]error{"orders.read": nil, "orders.delete": authctx.InsufficientScope} {
+		for range 2 {
+			p, err := i.Verify(t.Context(), "opaque")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := authctx.Scope(scope).Check(t.Context(), p); !errors.Is(err, want) {
+				t.Errorf("%s: %v", scope, err)
+			}
 		}
 	}
 }

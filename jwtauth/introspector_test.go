@@ -246,7 +246,7 @@ func TestTokensThatCannotBeTokensAreNotSent(t *testing.T) {
 	}
 }
 
-func TestF2_IntrospectorsShareNoAnswers(t *testing.T) {
+func TestCVE_2026_33496_IntrospectorsShareNoAnswers(t *testing.T) {
 	e := newEndpoint(t, answer(good))
 	one := introspectionConfig(e.URL, newClock())
 	two := introspectionConfig(e.URL, newClock())

@@ -101,7 +101,7 @@ func wantRefusal(t *testing.T, err error, reason, cause string) {
 	}
 }
 
-func TestA21_ClaimsOfAnotherTypeAreRefused(t *testing.T) {
+func TestCVE_2025_30144_ClaimsOfAnotherTypeAreRefused(t *testing.T) {
 	for claims, cause := range map[string]string{
 		`{"iss":["evil","good"],"sub":"s"}`:                       "claim iss is not a string",
 		`{"iss":7,"sub":"s"}`:                                     "claim iss is not a string",

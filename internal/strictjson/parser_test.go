@@ -165,7 +165,7 @@ func TestBCP37_InvalidUTF8AndLoneSurrogatesAreRefused(t *testing.T) {
 	}
 }
 
-func TestG1_CVE_2019_11253_NestingIsBounded(t *testing.T) {
+func TestCVE_2019_11253_CVE_2025_53864_NestingIsBounded(t *testing.T) {
 	nested := func(depth int, open, end string) string {
 		return `{"a":` + strings.Repeat(open, depth-1) + "0" + strings.Repeat(end, depth-1) + "}"
 	}
@@ -182,7 +182,7 @@ func TestG1_CVE_2019_11253_NestingIsBounded(t *testing.T) {
 	}
 }
 
-func TestG7_CVE_2025_53864_SizeAndNumberOfValuesAreBounded(t *testing.T) {
+func TestCVE_2025_61920_SizeAndNumberOfValuesAreBounded(t *testing.T) {
 	p := strictjson.NewParser(strictjson.Config{MaxBytes: 20, MaxValues: 5})
 	for src, want := range map[string]strictjson.Problem{
 		`{"a":1,"b":2}`:         0,

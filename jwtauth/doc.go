@@ -1,0 +1,24 @@
+// Package jwtauth verifies tokens and issues them, for any transport.
+//
+// Tokens in:
+//
+//   - [Verifier] verifies the tokens of one issuer, [MultiVerifier] and
+//     [ResolvingVerifier] those of several;
+//   - [RemoteKeys] finds an issuer's keys and keeps them up to date,
+//     [NewStaticKeys] takes keys that are there already;
+//   - [ClaimMapping] says how claims become an [authctx.Principal], with ready
+//     ones for many providers;
+//   - [Introspector] asks about tokens that cannot be verified here;
+//   - [Revocations] takes back what was verified;
+//   - [Bearer] makes an [authctx.Authenticator] of any [TokenVerifier].
+//
+// Tokens out: [Issuer] signs access tokens and publishes its [SigningKeys].
+//
+// Between services: [TxnPropagator] mints Transaction Tokens at the edge,
+// [TxnAuthenticator] verifies and [TxnForwarder] forwards them.
+//
+// Whatever is required and missing is an error of the constructor, and nothing
+// that is left empty means that something is not checked. A refusal is an
+// [authctx.Error] that names a reason for the caller and a cause for operators,
+// and holds nothing of the token.
+package jwtauth
