@@ -109,5 +109,5 @@ func ExampleTxnPropagator_Replace() {
 	fmt.Println(err)
 	// Output:
 	// [orders.read] <nil>
-	// authctx: permission denied: jwtauth: transaction token: scopes must not exceed those of the caller
+	// authctx: permission denied: jwtauth: scopes must not exceed those of the caller
 }

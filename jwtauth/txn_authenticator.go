@@ -73,7 +73,7 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 		types = NamedTypes(txnType, txnTypeOlder)
 	}
 	if cfg.Algorithms == nil {
-		cfg.Algorithms = []Algorithm{EdDSA, ES256, RS256}
+		cfg.Algorithms = txnAlgorithms()
 	}
 	verifier, err := newVouchedVerifier(Config{
 		Issuer: cfg.Issuer, Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
@@ -85,6 +85,10 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 	}
 	return &TxnAuthenticator{verifier}, nil
 }
+
+// txnAlgorithms are those that tokens of a trust domain are signed with unless
+// somebody says otherwise.
+func txnAlgorithms() []Algorithm { return []Algorithm{EdDSA, ES256, RS256} }
 
 // newVouchedVerifier returns a verifier for tokens in which somebody else than
 // the caller's issuer says who the caller is.

@@ -34,6 +34,19 @@ type txnMinter struct {
 	scopes   func(context.Context, authctx.Principal) ([]string, error)
 }
 
+// fitMinting reports why s cannot sign tokens of that life.
+func (s *SigningKeys) fitMinting(lifetime time.Duration, hmac bool) error {
+	switch {
+	case s == nil:
+		return errors.New("Keys is required")
+	case s.retain < lifetime:
+		return errors.New("Lifetime is longer than Keys retains a key after its last signature")
+	case s.signing().public.symmetric() && !hmac:
+		return errors.New("Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means")
+	}
+	return nil
+}
+
 // minted is a signed token and the key that signed it.
 type minted struct {
 	token string
@@ -51,7 +64,7 @@ func (m *txnMinter) grantedScopes(ctx context.Context, p authctx.Principal) ([]s
 	}
 	scopes, err := m.scopes(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("jwtauth: transaction token: Scopes: %w", err)
+		return nil, fmt.Errorf("jwtauth: Scopes: %w", err)
 	}
 	if len(granted) > 0 && !subset(scopes, granted) {
 		return nil, errWiderScopes
@@ -62,36 +75,41 @@ func (m *txnMinter) grantedScopes(ctx context.Context, p authctx.Principal) ([]s
 var (
 	// Unknown must not become unconstrained (section 13.14).
 	errUnknownScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
-		"jwtauth: transaction token: the caller has no scopes, and no Scopes function says what that means")}
+		"jwtauth: the caller has no scopes, and no Scopes function says what that means")}
 	errWiderScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
-		"jwtauth: transaction token: scopes must not exceed those of the caller")}
+		"jwtauth: scopes must not exceed those of the caller")}
 )
 
 func subset(list, of []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 }
 
-// mint signs a token for p, which has not expired.
-func (m *txnMinter) mint(p authctx.Principal, scopes []string, now time.Time) (minted, error) {
-	subject, err := m.subject(p)
+// mint signs a token for p that is good until end.
+func (m *txnMinter) mint(p authctx.Principal, scopes []string, now, end time.Time) (minted, error) {
+	c, err := m.claims(p, scopes)
 	if err != nil {
 		return minted{}, err
 	}
-	a := p.Attributes()
-	claims := newTxnClaims(&a, subject, scopes)
-	claims.ID = randomID()
-	end := now.Add(m.lifetime)
-	if !a.Expires.IsZero() && a.Expires.Before(end) {
-		end = a.Expires
+	c.Expires = end.Unix()
+	return m.sign(c, scopes, now)
+}
+
+// claims says who p is in a new transaction.
+func (m *txnMinter) claims(p authctx.Principal, scopes []string) (*txnClaims, error) {
+	subject, err := m.subject(p)
+	if err != nil {
+		return nil, err
 	}
-	claims.Expires = end.Unix()
-	return m.sign(&claims, scopes, now)
+	a := p.Attributes()
+	c := newTxnClaims(&a, subject, scopes)
+	c.ID = randomID()
+	return &c, nil
 }
 
 // sign completes claims and signs them.
 func (m *txnMinter) sign(c *txnClaims, scopes []string, now time.Time) (minted, error) {
 	if slices.ContainsFunc(scopes, func(s string) bool { return !isScopeToken(s) }) {
-		return minted{}, errors.New("jwtauth: transaction token: a scope is no scope token (RFC 6749 section 3.3)")
+		return minted{}, errors.New("jwtauth: a scope is no scope token (RFC 6749 section 3.3)")
 	}
 	c.Issuer, c.Audience, c.Workload, c.IssuedAt = m.issuer, m.audience, m.workload, now.Unix()
 	key := m.keys.signing()
@@ -100,19 +118,19 @@ func (m *txnMinter) sign(c *txnClaims, scopes []string, now time.Time) (minted, 
 	}
 	payload, err := c.marshal()
 	if err != nil {
-		return minted{}, fmt.Errorf("jwtauth: transaction token: %w", err)
+		return minted{}, fmt.Errorf("jwtauth: mint: %w", err)
 	}
 	token, err := key.signToken(m.typ, payload)
 	if err != nil {
 		return minted{}, err
 	}
 	if len(token) > maxTxnBytes {
-		return minted{}, fmt.Errorf("jwtauth: transaction token: it would take %d bytes and may take %d", len(token), maxTxnBytes)
+		return minted{}, fmt.Errorf("jwtauth: the token that names the caller would take %d bytes and may take %d", len(token), maxTxnBytes)
 	}
 	return minted{token, key.public}, nil
 }
 
-var errHMACMinting = errors.New("jwtauth: transaction token: the key is symmetric, so that every verifier could mint; " +
+var errHMACMinting = errors.New("jwtauth: the minting key is symmetric, so that every verifier could mint; " +
 	"see AllowHMACAndLetEveryVerifierMint")
 
 // soleIssuerSubject takes subjects as they are, since they are all of one

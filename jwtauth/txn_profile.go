@@ -17,6 +17,9 @@ import (
 const (
 	txnType      = "txntoken+jwt" // section 9.1
 	txnTypeOlder = "txn_token"    // until draft 03
+
+	// deferredType is ours: the draft leaves work that waits to others.
+	deferredType = "authctx-deferred+jwt"
 )
 
 // txnClaims are the claims of a Transaction Token (section 9.2).
@@ -90,6 +93,7 @@ func (c *txnClaims) marshal() ([]byte, error) { return json.Marshal(c) }
 // txnMapping reads the claims of a Transaction Token.
 type txnMapping struct {
 	olderDrafts bool // reads the names that changed until draft 08 too
+	deferred    bool // the token's time of issue stands in for an as_of that is not there
 }
 
 // names are the claims that no other spelling may shadow.
@@ -118,6 +122,9 @@ func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime) (
 	}
 	if tctx.Exists() {
 		r.details(tctx, &a)
+	}
+	if m.deferred && a.AsOf.IsZero() {
+		a.AsOf = life.issued
 	}
 	if r.bad {
 		return authctx.Attributes{}, errTxnClaims

@@ -115,13 +115,8 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	if cfg.SoleIssuer != "" && cfg.Subject != nil {
 		bad("SoleIssuer and Subject exclude each other")
 	}
-	switch {
-	case cfg.Keys == nil:
-		bad("Keys is required")
-	case cfg.Keys.retain < cfg.Lifetime:
-		bad("Lifetime is longer than Keys retains a key after its last signature")
-	case cfg.Keys.signing().public.symmetric() && !cfg.AllowHMACAndLetEveryVerifierMint:
-		bad("Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means")
+	if err := cfg.Keys.fitMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); err != nil {
+		bad("%w", err)
 	}
 	return errors.Join(errs...)
 }
@@ -177,15 +172,17 @@ func (t *TxnPropagator) token(ctx context.Context, p authctx.Principal, now time
 	if err != nil {
 		return "", err
 	}
-	if t.reuse == nil {
-		m, err := t.minter.mint(p, scopes, now)
-		return m.token, err
+	if t.reuse != nil {
+		if token := t.reuse.get(p, scopes, now); token != "" {
+			return token, nil
+		}
 	}
-	if token := t.reuse.get(p, scopes, now); token != "" {
-		return token, nil
+	end := now.Add(t.minter.lifetime)
+	if own := p.Expires(); !own.IsZero() && own.Before(end) {
+		end = own
 	}
-	m, err := t.minter.mint(p, scopes, now)
-	if err == nil {
+	m, err := t.minter.mint(p, scopes, now, end)
+	if err == nil && t.reuse != nil {
 		t.reuse.put(p, scopes, m, now)
 	}
 	return m.token, err

@@ -1,0 +1,118 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// DeferredAuthenticatorConfig configures [NewDeferredAuthenticator].
+// TrustDomain, Topics and Keys are required.
+type DeferredAuthenticatorConfig struct {
+	// TrustDomain is who must have signed ("iss").
+	TrustDomain string
+	// Topics are those that this program consumes. A token counts only on the
+	// topic it was made for, even if several are listed.
+	Topics []string
+	// Keys finds the publishers' keys.
+	Keys KeySource
+	// Algorithms is as in [TxnAuthenticatorConfig].
+	Algorithms []Algorithm
+	// MaxLifetime refuses tokens that were made to wait for longer; zero means
+	// [MaxDeferredLifetime].
+	MaxLifetime time.Duration
+	// Leeway is as in [Config].
+	Leeway time.Duration
+	// Revocations is as in [Config]. It is asked when the work is done, which
+	// may be long after the caller asked for it.
+	Revocations Revocations
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// DeferredAuthenticator knows for whom a message is to be worked on, by the
+// token of a [DeferredPropagator]. Use it with [authctx.ExtractHeaders]. It is
+// safe for concurrent use.
+//
+// The principal has [authctx.Signed] provenance, ends with the token, and says
+// in AsOf when its attributes were known to be true. It takes messages only:
+// over HTTP and gRPC such a token is [authctx.WrongType], and on another topic
+// than its own [authctx.WrongAudience].
+type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
+
+// NewDeferredAuthenticator returns an authenticator for cfg, or an error that
+// names every setting that is missing or wrong.
+func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthenticator, error) {
+	var errs []error
+	if len(cfg.Topics) == 0 || slices.Contains(cfg.Topics, "") {
+		errs = append(errs, errors.New("jwtauth: deferred work: Topics is required and must not hold empty names"))
+	}
+	if cfg.TrustDomain == "" {
+		errs = append(errs, errors.New("jwtauth: deferred work: TrustDomain is required"))
+	}
+	if cfg.Keys == nil {
+		errs = append(errs, errors.New("jwtauth: deferred work: Keys is required"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	setDefault(&cfg.MaxLifetime, MaxDeferredLifetime)
+	if cfg.Algorithms == nil {
+		cfg.Algorithms = txnAlgorithms()
+	}
+	d := &DeferredAuthenticator{byTopic: map[string]*Verifier{}}
+	for _, topic := range cfg.Topics {
+		verifier, err := newVouchedVerifier(Config{
+			Issuer: cfg.TrustDomain, Audiences: []string{topic}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
+			Types: NamedTypes(deferredType), Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
+			Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil,
+			Cache: CacheConfig{Disabled: true}, // messages come once
+			Now:   cfg.Now,
+		}, txnMapping{deferred: true})
+		if err != nil {
+			return nil, fmt.Errorf("jwtauth: deferred work: %w", err)
+		}
+		d.byTopic[topic] = verifier
+	}
+	return d, nil
+}
+
+// Fields returns the field of the token.
+func (d *DeferredAuthenticator) Fields() authctx.FieldSet { return deferredFields() }
+
+// Authenticate verifies the one token of a message.
+func (d *DeferredAuthenticator) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
+	values := r.Values(DeferredField)
+	if len(values) == 0 {
+		return authctx.Result{}, authctx.NoCredentials
+	}
+	if r.Transport != authctx.MessageTransport {
+		return authctx.Result{}, errNotAMessage
+	}
+	if len(values) > 1 {
+		return authctx.Result{}, errTwoTokens
+	}
+	verifier := d.byTopic[r.Target]
+	if verifier == nil {
+		return authctx.Result{}, errOtherTopic
+	}
+	found, err := verifier.VerifyToken(ctx, values[0])
+	if err != nil {
+		return authctx.Result{}, err
+	}
+	if !found.Confirmation.IsZero() {
+		return authctx.Result{}, errBound
+	}
+	return authctx.Result{Principal: found.Principal, Recheck: found.Recheck}, nil
+}
+
+var (
+	errNotAMessage = &authctx.Error{Reason: authctx.WrongType, Cause: errors.New(
+		"jwtauth: a deferred-work token counts in messages only")}
+	errOtherTopic = &authctx.Error{Reason: authctx.WrongAudience, Cause: errors.New(
+		"jwtauth: the message comes from a topic that this consumer does not read")}
+)

@@ -1,0 +1,141 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// DeferredField is the message header that carries a deferred-work token. HTTP
+// and gRPC servers strip it like every x-user- field.
+const DeferredField = "x-user-deferred"
+
+// MaxDeferredLifetime is the longest that work may wait for its turn.
+const MaxDeferredLifetime = 7 * 24 * time.Hour
+
+// DeferredPropagatorConfig configures [NewDeferredPropagator]. TrustDomain,
+// Topic, Workload, Keys and Lifetime are required.
+type DeferredPropagatorConfig struct {
+	// TrustDomain is where publisher and consumer belong ("iss").
+	TrustDomain string
+	// Topic is the one topic or queue that messages are for ("aud").
+	Topic string
+	// Workload is the name of this program in the trust domain ("req_wl").
+	Workload string
+	// Keys sign, as in [TxnPropagatorConfig]. Retain of the set must not be
+	// shorter than Lifetime.
+	Keys *SigningKeys
+	// AllowHMACAndLetEveryVerifierMint is as in [TxnPropagatorConfig].
+	AllowHMACAndLetEveryVerifierMint bool
+	// Lifetime is how long a message may wait, at most [MaxDeferredLifetime].
+	Lifetime time.Duration
+	// Scopes is as in [TxnPropagatorConfig].
+	Scopes func(context.Context, authctx.Principal) ([]string, error)
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// DeferredPropagator carries a caller in messages that are read later, after the
+// caller's own credential or a Transaction Token would have expired. It writes a
+// token of its own type, which says for whom the work is to be done, when that
+// was known ([authctx.Principal.AsOf]) and on which topic, and which nobody
+// accepts on HTTP or gRPC. Use it with [authctx.InjectHeaders].
+//
+// What the caller may do can have changed by the time the work is done: it is
+// for the consumer's rules and [Revocations] to judge by AsOf.
+//
+// A DeferredPropagator is safe for concurrent use.
+type DeferredPropagator struct {
+	minter txnMinter
+	now    func() time.Time
+}
+
+// NewDeferredPropagator returns a propagator for cfg, or an error that names
+// every setting that is missing or contradictory.
+func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	d := &DeferredPropagator{
+		minter: txnMinter{
+			typ: deferredType, issuer: cfg.TrustDomain, audience: cfg.Topic, workload: cfg.Workload,
+			keys: cfg.Keys, hmac: cfg.AllowHMACAndLetEveryVerifierMint,
+			lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: qualifiedSubject,
+		},
+		now: cfg.Now,
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	return d, nil
+}
+
+func (cfg *DeferredPropagatorConfig) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("jwtauth: deferred work: "+format, args...))
+	}
+	if cfg.TrustDomain == "" {
+		bad("TrustDomain is required")
+	}
+	if cfg.Topic == "" {
+		bad("Topic is required")
+	}
+	if cfg.Workload == "" {
+		bad("Workload is required")
+	}
+	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxDeferredLifetime {
+		bad("Lifetime is required and must lie between %v and %v", time.Second, MaxDeferredLifetime)
+	}
+	if err := cfg.Keys.fitMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); err != nil {
+		bad("%w", err)
+	}
+	return errors.Join(errs...)
+}
+
+// Fields returns the field of the token.
+func (d *DeferredPropagator) Fields() authctx.FieldSet { return deferredFields() }
+
+func deferredFields() authctx.FieldSet { return authctx.FieldSet{Names: []string{DeferredField}} }
+
+// Inject writes a token for p. It is good for Lifetime even if p's own end comes
+// before; but a caller who came with a message already gets no more time by
+// being passed on, and keeps the AsOf of the first.
+//
+// It fails with [authctx.NoCredentials] when p is zero, with
+// [authctx.TokenExpired] when p's effective end has come, and with
+// [authctx.PermissionDenied] when p has no scopes and Scopes does not say what
+// that means.
+func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
+	now := d.now()
+	if p.IsZero() {
+		return authctx.NoCredentials
+	}
+	if p.ExpiredAt(now) {
+		return errCallerExpired
+	}
+	scopes, err := d.minter.grantedScopes(ctx, p)
+	if err != nil {
+		return err
+	}
+	c, err := d.minter.claims(p, scopes)
+	if err != nil {
+		return err
+	}
+	end := now.Add(d.minter.lifetime)
+	if p.AsOf().IsZero() {
+		c.Details.AsOf = numericDate{now}
+	} else if own := p.Expires(); !own.IsZero() && own.Before(end) {
+		end = own
+	}
+	c.Expires, c.Details.SourceExpires = end.Unix(), numericDate{}
+	m, err := d.minter.sign(c, scopes, now)
+	if err != nil {
+		return err
+	}
+	set(DeferredField, m.token)
+	return nil
+}

@@ -1,0 +1,199 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+// deferredWorld is a publisher to the topic "orders" and a consumer of "orders"
+// and "mails".
+type deferredWorld struct {
+	*testClock
+	keys     *jwtauth.SigningKeys
+	publish  *jwtauth.DeferredPropagator
+	consumer *jwtauth.DeferredAuthenticator
+}
+
+func newDeferredWorld(t testing.TB, change ...func(*jwtauth.DeferredAuthenticatorConfig)) *deferredWorld {
+	t.Helper()
+	w := &deferredWorld{testClock: newTestClock()}
+	w.keys = must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Now: w.Now}))
+	w.publish = w.publisher("orders")
+	cfg := jwtauth.DeferredAuthenticatorConfig{
+		TrustDomain: testDomain, Topics: []string{"orders", "mails"}, Keys: w.keys, Leeway: jwtauth.NoLeeway, Now: w.Now,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	w.consumer = must(jwtauth.NewDeferredAuthenticator(cfg))
+	return w
+}
+
+func (w *deferredWorld) publisher(topic string) *jwtauth.DeferredPropagator {
+	return must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+		TrustDomain: testDomain, Topic: topic, Workload: "shop", Keys: w.keys, Lifetime: 12 * time.Hour, Now: w.Now,
+	}))
+}
+
+// message returns the headers of a message for p.
+func (w *deferredWorld) message(t testing.TB, prop authctx.Propagator, p authctx.Principal) map[string]string {
+	t.Helper()
+	headers := map[string]string{}
+	if err := authctx.InjectHeaders(authctx.NewContext(context.Background(), p), prop, headers); err != nil {
+		t.Fatal(err)
+	}
+	return headers
+}
+
+func (w *deferredWorld) consume(topic string, headers map[string]string) (authctx.Principal, error) {
+	ctx, err := authctx.ExtractHeaders(context.Background(), w.consumer, topic, headers)
+	if err != nil {
+		return authctx.Principal{}, err
+	}
+	p, _ := authctx.FromContext(ctx)
+	return p, nil
+}
+
+func TestDeferredWorkOutlivesTheCredentialAndSaysSince(t *testing.T) {
+	w := newDeferredWorld(t)
+	a := fullAttributes(w.Now())
+	a.AsOf, a.Expires = time.Time{}, w.Now().Add(time.Minute)
+	p, published := must(authctx.New(a)), w.Now()
+	headers := w.message(t, w.publish, p)
+	w.Advance(11 * time.Hour)
+	got, err := w.consume("orders", headers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.AsOf().Equal(published) {
+		t.Errorf("as of %v, want %v", got.AsOf(), published)
+	}
+	if want := published.Add(12 * time.Hour); !got.Expires().Equal(want) {
+		t.Errorf("ends at %v, want %v", got.Expires(), want)
+	}
+	have, want := got.Attributes(), p.Attributes()
+	for _, attrs := range []*authctx.Attributes{&have, &want} {
+		attrs.AsOf, attrs.Expires, attrs.Claims, attrs.Provenance = time.Time{}, time.Time{}, nil, 0
+	}
+	if !reflect.DeepEqual(have, want) || got.Provenance() != authctx.Signed {
+		t.Errorf("\n got %+v\nwant %+v", have, want)
+	}
+	w.Advance(time.Hour)
+	if _, err := w.consume("orders", headers); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("after its life: %v", err)
+	}
+}
+
+func TestDeferredWorkIsForOneTopic(t *testing.T) {
+	w := newDeferredWorld(t)
+	headers := w.message(t, w.publish, jwtauthtest.User(t))
+	for _, topic := range []string{"mails", "other", "", "Orders"} {
+		if _, err := w.consume(topic, headers); !errors.Is(err, authctx.WrongAudience) {
+			t.Errorf("on topic %q: %v", topic, err)
+		}
+	}
+}
+
+func TestDeferredWorkIsNeverAcceptedOnHTTPOrGRPC(t *testing.T) {
+	w := newDeferredWorld(t)
+	token := w.message(t, w.publish, jwtauthtest.User(t))[jwtauth.DeferredField]
+	for _, transport := range []string{"http", "grpc", ""} {
+		r := &authctx.Request{Transport: transport, Target: "orders", Fields: authctx.FieldMap(map[string][]string{jwtauth.DeferredField: {token}})}
+		if _, err := authctx.Authenticate(t.Context(), w.consumer, r); !errors.Is(err, authctx.WrongType) {
+			t.Errorf("transport %q: %v", transport, err)
+		}
+	}
+	// The same keys, issuer and audience: only the type differs.
+	svc := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{
+		TrustDomain: "orders", Issuer: testDomain, Keys: w.keys, AcceptOlderDrafts: true, MaxLifetime: 24 * time.Hour, Now: w.Now,
+	}))
+	if _, err := authctx.Authenticate(t.Context(), svc, txnRequest(token)); !errors.Is(err, authctx.WrongType) {
+		t.Errorf("as transaction token: %v", err)
+	}
+	access := must(jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: testDomain, Audiences: []string{"orders"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: w.keys, Now: w.Now,
+	}))
+	if _, err := access.Verify(t.Context(), token); !errors.Is(err, authctx.WrongType) {
+		t.Errorf("as access token: %v", err)
+	}
+	if !authctx.IdentityFields().Owns(jwtauth.DeferredField) {
+		t.Error("servers do not strip the field")
+	}
+}
+
+func TestOtherTokensAreNotDeferredWork(t *testing.T) {
+	w := newDeferredWorld(t)
+	edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: "orders", Issuer: testDomain, Workload: "w", Keys: w.keys, Now: w.Now}))
+	txn := must(inject(t.Context(), edge, jwtauthtest.User(t)))
+	if _, err := w.consume("orders", map[string]string{jwtauth.DeferredField: txn}); !errors.Is(err, authctx.WrongType) {
+		t.Errorf("a transaction token: %v", err)
+	}
+	if _, err := w.consume("orders", map[string]string{authctx.TxnTokenField: txn}); !errors.Is(err, authctx.NoCredentials) {
+		t.Errorf("a message without a deferred-work token: %v", err)
+	}
+	headers := w.message(t, w.publish, jwtauthtest.User(t))
+	headers["X-User-Deferred"] = headers[jwtauth.DeferredField]
+	if _, err := w.consume("orders", headers); !errors.Is(err, authctx.InvalidRequest) {
+		t.Errorf("two tokens: %v", err)
+	}
+}
+
+func TestPassingWorkOnGainsNoTime(t *testing.T) {
+	w := newDeferredWorld(t)
+	start := w.Now()
+	p := must(w.consume("orders", w.message(t, w.publish, jwtauthtest.User(t))))
+	w.Advance(10 * time.Hour)
+	again := must(w.consume("mails", w.message(t, w.publisher("mails"), p)))
+	if !again.Expires().Equal(start.Add(12*time.Hour)) || !again.AsOf().Equal(start) {
+		t.Errorf("passed on: as of %v until %v", again.AsOf(), again.Expires())
+	}
+	w.Advance(2 * time.Hour)
+	err := w.publish.Inject(t.Context(), again, func(string, string) { t.Error("wrote a token") })
+	if !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("published for a caller whose end has come: %v", err)
+	}
+}
+
+func TestDeferredWorkIsRevocable(t *testing.T) {
+	list := &jwtauth.RevocationList{}
+	w := newDeferredWorld(t, func(c *jwtauth.DeferredAuthenticatorConfig) { c.Revocations = list })
+	p := jwtauthtest.User(t)
+	headers := w.message(t, w.publish, p)
+	if _, err := w.consume("orders", headers); err != nil {
+		t.Fatal(err)
+	}
+	list.RevokeSession(p.Issuer(), p.SessionID(), time.Now().Add(time.Hour))
+	if _, err := w.consume("orders", headers); !errors.Is(err, authctx.TokenRevoked) {
+		t.Errorf("after the session was revoked: %v", err)
+	}
+}
+
+func TestRule1_DeferredConfigNamesEveryMissingSetting(t *testing.T) {
+	_, err := jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{})
+	for _, want := range []string{"TrustDomain", "Topic", "Workload", "Keys", "Lifetime"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("propagator: error does not name %s: %v", want, err)
+		}
+	}
+	_, err = jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{})
+	for _, want := range []string{"TrustDomain", "Topics", "Keys"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("authenticator: error does not name %s: %v", want, err)
+		}
+	}
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+	_, err = jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+		TrustDomain: "d", Topic: "t", Workload: "w", Keys: keys, Lifetime: 48 * time.Hour,
+	})
+	if err == nil {
+		t.Error("accepted work that outlives published keys")
+	}
+}

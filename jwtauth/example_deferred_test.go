@@ -1,0 +1,93 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// An event is handled as the caller on whose behalf it was published, and the
+// consumer decides how old that may be.
+func ExampleDeferredPropagator() {
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+
+	// The publisher.
+	orders, err := jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+		TrustDomain: "prod.example.com",
+		Topic:       "orders",
+		Workload:    "spiffe://prod.example.com/shop",
+		Keys:        keys,
+		Lifetime:    12 * time.Hour,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	caller, _ := authctx.New(authctx.Attributes{
+		Issuer: "https://idp.example.com", Subject: "alice", Roles: []string{"buyer"}, Scopes: []string{"orders.write"},
+	})
+	headers := map[string]string{"content-type": "application/json"}
+	fmt.Println(authctx.InjectHeaders(authctx.NewContext(context.Background(), caller), orders, headers))
+
+	// The consumer, perhaps hours later.
+	consumer, err := jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
+		TrustDomain: "prod.example.com",
+		Topics:      []string{"orders"},
+		Keys:        keys, // elsewhere NewRemoteKeys with the publisher's URL
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, err := authctx.ExtractHeaders(context.Background(), consumer, "orders", headers)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	recent := authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
+		if time.Since(p.AsOf()) > 6*time.Hour {
+			return errors.New("what the caller may do was looked up too long ago")
+		}
+		return nil
+	})
+	p, _ := authctx.FromContext(ctx)
+	fmt.Println(p, authctx.Authorize(ctx, authctx.All(authctx.Role("buyer"), recent)))
+	// Output:
+	// <nil>
+	// user alice of https://idp.example.com (signed) <nil>
+}
+
+// A scheduled job has no caller but itself: it is a service of the trust domain
+// and gets a Transaction Token for its calls.
+func ExampleTxnPropagator_scheduledJob() {
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	minter, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: "prod.example.com",
+		Workload:    "spiffe://prod.example.com/nightly",
+		Keys:        keys,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	job, err := authctx.New(authctx.Attributes{
+		Issuer: "spiffe://prod.example.com", Subject: "spiffe://prod.example.com/nightly",
+		Kind: authctx.Service, Scopes: []string{"reports.write"}, Expires: time.Now().Add(time.Hour),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := authctx.NewContext(context.Background(), job) // for the job's HTTP and gRPC clients
+	p, _ := authctx.FromContext(ctx)
+	fmt.Println(minter.Inject(ctx, p, func(name, _ string) { fmt.Println(name) }))
+	// Output:
+	// txn-token
+	// <nil>
+}
