@@ -391,7 +391,7 @@ func TestForcedLoadsTellCachesToAskTheProvider(t *testing.T) {
 		wantFind(t, keys, "k1", "found")
 		wantFind(t, keys, "k2", "unknown_key")
 		for i, want := range []string{"", "no-cache"} {
-			if got := s.requests[i].Header.Get("Cache-Control"); got != want {
+			if got := s.asked()[i].Header.Get("Cache-Control"); got != want {
 				t.Errorf("fetch %d has Cache-Control %q, want %q", i, got, want)
 			}
 		}
@@ -495,8 +495,7 @@ func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
 				}
 				keys.Close()
 				distinct := map[time.Duration]bool{}
-				for i := 1; i < len(s.times); i++ {
-					gap := s.times[i].Sub(s.times[i-1])
+				for _, gap := range s.gaps() {
 					distinct[gap] = true
 					if gap > c.want || gap < c.want*9/10 {
 						t.Fatalf("%v between loads, want between 90%% and 100%% of %v", gap, c.want)
