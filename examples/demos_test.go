@@ -1,0 +1,26 @@
+package examples_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// Programs that show one thing and end.
+func TestDemosComeOutAsTheyShould(t *testing.T) {
+	t.Parallel()
+	for program, lines := range map[string][]string{
+		"mtls": {"200 hello alice", "401 not known", "no connection"},
+	} {
+		t.Run(program, func(t *testing.T) {
+			code, stdout, stderr := runToEnd(t, program)
+			if code != 0 || stderr != "" {
+				t.Errorf("exit status %d, standard error %q", code, stderr)
+			}
+			for _, line := range lines {
+				if !strings.Contains(stdout, line) {
+					t.Errorf("it does not say %q:\n%s", line, stdout)
+				}
+			}
+		})
+	}
+}
