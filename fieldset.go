@@ -27,7 +27,8 @@ type FieldSet struct {
 	// credential, such as "bearer.": a browser can send it no other way.
 	Subprotocols []string
 	// Schemes are the authentication schemes read from the authorization field,
-	// spelled as in a challenge, the preferred one first: "Bearer", "DPoP".
+	// spelled as in a challenge, the preferred one first: "Bearer", "DPoP". The
+	// parameters that a challenge should have may follow: `DPoP algs="ES256"`.
 	Schemes []string
 }
 

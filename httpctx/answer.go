@@ -17,9 +17,21 @@ const defaultRetryAfter = 5 * time.Second
 // answers is how refusals are said in HTTP. Bodies are made once, since they
 // hold nothing of the request.
 type answers struct {
-	realm   string
-	schemes []string
-	bodies  map[authctx.Reason][]byte
+	challenges []challenge
+	bodies     map[authctx.Reason][]byte
+}
+
+// challenge is one scheme and the line that it begins (RFC 9110 section 11.6.1).
+type challenge struct{ scheme, line string }
+
+// newChallenge makes the challenge of a scheme that may have parameters.
+func newChallenge(scheme, realm string) challenge {
+	name, parameters, _ := strings.Cut(scheme, " ")
+	line := name + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
+	if parameters != "" {
+		line += ", " + parameters
+	}
+	return challenge{name, line}
 }
 
 // problem is the body of a refusal (RFC 9457). Reason is an extension member
@@ -39,7 +51,10 @@ func newAnswers(realm string, schemes []string) answers {
 	if len(schemes) == 0 {
 		schemes = []string{"Bearer"} // a 401 must name one (RFC 9110 section 15.5.2)
 	}
-	a := answers{realm: realm, schemes: schemes, bodies: map[authctx.Reason][]byte{}}
+	a := answers{bodies: map[authctx.Reason][]byte{}}
+	for _, scheme := range schemes {
+		a.challenges = append(a.challenges, newChallenge(scheme, realm))
+	}
 	for _, reason := range authctx.Reasons() {
 		if reason != reason.Public() {
 			continue
@@ -105,7 +120,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} {
 		h.Del(name)
 	}
-	s.answers.challenge(h, r, reason, err)
+	s.answers.challengeTo(h, r, reason, err)
 	body := s.answers.bodies[reason]
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -124,9 +139,9 @@ func (s *Server) stripped(r *http.Request) *http.Request {
 	return clone
 }
 
-// challenge writes WWW-Authenticate, or Retry-After where trying again is what
+// challengeTo writes WWW-Authenticate, or Retry-After where trying again is what
 // helps. Each scheme gets a line; the one the client tried has the error.
-func (a *answers) challenge(h http.Header, r *http.Request, reason authctx.Reason, err error) {
+func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Reason, err error) {
 	h.Del("WWW-Authenticate")
 	switch reason {
 	case authctx.Unavailable:
@@ -136,8 +151,8 @@ func (a *answers) challenge(h http.Header, r *http.Request, reason authctx.Reaso
 		return
 	}
 	tried := a.tried(r, reason)
-	for i, scheme := range a.schemes {
-		line := scheme + ` realm="` + escapeQuoted(a.realm) + `"`
+	for i, c := range a.challenges {
+		line := c.line
 		if code := errorCode(reason); code != "" && i == tried {
 			line += `, error="` + code + `", error_description="` + reason.Description() + `"` + hints(err)
 		}
@@ -151,8 +166,8 @@ func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
 	if reason == authctx.InvalidProof || reason == authctx.NonceRequired {
 		want = "DPoP"
 	}
-	for i, scheme := range a.schemes {
-		if strings.EqualFold(scheme, want) {
+	for i, c := range a.challenges {
+		if strings.EqualFold(c.scheme, want) {
 			return i
 		}
 	}
@@ -211,8 +226,4 @@ func retryAfter(err error) string {
 // quotable reports whether s can stand in a quoted-string, with escapes.
 func quotable(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c >= 0x7f })
-}
-
-func escapeQuoted(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
 }

@@ -68,7 +68,7 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 		}
 	}
 	var kept authctx.FieldSet
-	if s.keepCredentials && d.err == nil {
+	if s.keepCredentials {
 		kept = d.result.Read
 	}
 	if s.observer == nil {

@@ -99,13 +99,11 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 // cancelled already, with the error as its [context.Cause]: the transport sends
 // nothing, and the proxy's ErrorHandler gets that error.
 func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
-	h := pr.Out.Header
-	p.strip.delete(h)
+	p.strip.delete(pr.Out.Header)
 	p.strip.delete(pr.Out.Trailer)
 	if err := p.prepare(pr); err != nil {
 		p.server.observeRefusal(pr.In, err)
-		h.Del("Connection")
-		h.Del("Upgrade")
+		pr.Out.Header = http.Header{} // for a transport that does not look at the context
 		ctx, cancel := context.WithCancelCause(pr.Out.Context())
 		cancel(&refusal{err})
 		pr.Out = pr.Out.WithContext(ctx)
@@ -137,18 +135,12 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 }
 
 // ModifyResponse removes identity fields from what the upstream answered, its
-// trailers included: who is calling is nobody's business outside. It refuses an
-// answer that switches protocols without having been asked.
+// trailers included: who is calling is nobody's business outside. It never
+// fails.
 func (p *Proxy) ModifyResponse(res *http.Response) error {
 	p.clean.delete(res.Header)
 	p.clean.delete(res.Trailer)
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		if res.Request == nil || !isWebSocket(res.Request.Header) {
-			return errors.New("httpctx: proxy: the upstream switched protocols without being asked")
-		}
-		return nil
-	}
-	if res.Body != nil {
+	if res.StatusCode != http.StatusSwitchingProtocols && res.Body != nil { // that body is a connection
 		res.Body = &endNotifier{res.Body, func() { p.clean.delete(res.Trailer) }}
 	}
 	return nil

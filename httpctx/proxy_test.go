@@ -191,6 +191,44 @@ func TestRewriteAloneIsSafe(t *testing.T) {
 	}
 }
 
+func TestARefusedRequestIsEmptyForATransportThatSendsItNevertheless(t *testing.T) {
+	var s sink
+	server := newServer(t, httpctx.ServerConfig{})
+	for name, tc := range map[string]struct {
+		prop   authctx.Propagator
+		header http.Header
+	}{
+		"half a caller":    {failing{newFields(t), errors.New("no")}, token("alice")},
+		"another protocol": {newFields(t), with(token("alice"), "Connection", "Upgrade", "Upgrade", "h2c")},
+	} {
+		h, err := newProxy(t, server, tc.prop).Handler(&httputil.ReverseProxy{Transport: &s, Rewrite: func(*httputil.ProxyRequest) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "http://a.internal/", nil)
+		r.Header = tc.header
+		server.Handler(h).ServeHTTP(httptest.NewRecorder(), r)
+		if s.last == nil || len(identityIn(s.last.Header)) > 0 || s.last.Header.Get("Upgrade") != "" {
+			t.Errorf("%s: sent %v", name, s.last)
+		}
+	}
+}
+
+func TestRewriteWithoutAServerBeforeItStripsToo(t *testing.T) {
+	p := newProxy(t, newServer(t, httpctx.ServerConfig{}), newFields(t))
+	in := httptest.NewRequest("POST", "/", nil)
+	in.Header = with(token("alice"), "X-User-Id", "eve", "X_user_roles", "admin")
+	in.Trailer = http.Header{"X-User-Id": nil, "X-Sum": nil}
+	pr := &httputil.ProxyRequest{In: in, Out: in.Clone(in.Context())}
+	p.Rewrite(pr)
+	if found := append(identityIn(pr.Out.Header), identityIn(pr.Out.Trailer)...); len(found) > 0 || pr.Out.Header["Authorization"] != nil {
+		t.Errorf("left %v in %v", found, pr.Out.Header)
+	}
+	if _, ok := pr.Out.Trailer["X-Sum"]; !ok || len(in.Trailer) != 2 || len(in.Header) != 3 {
+		t.Errorf("trailers %v, in %v", pr.Out.Trailer, in.Header)
+	}
+}
+
 func TestRule12_TheRequestOfTheCallerIsNotChanged(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{})
 	header := with(token("alice"), "X-User-Id", "eve", "Cookie", "session=x; a=b", "X-A", "b")

@@ -1,6 +1,9 @@
 package httpctx_test
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -228,6 +231,19 @@ func TestTheTriedSchemeHasTheError(t *testing.T) {
 	}
 }
 
+func TestAChallengeHasTheParametersOfItsScheme(t *testing.T) {
+	a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}, Schemes: []string{`DPoP algs="ES256 EdDSA"`}},
+		func(context.Context, *authctx.Request) (authctx.Result, error) {
+			return authctx.Result{}, authctx.NonceRequired
+		})
+	s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: a}).Handler(spy))
+	res, _ := do(t, "GET", s.URL, nil)
+	want := `DPoP realm="api", algs="ES256 EdDSA", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`
+	if got := res.Header["Www-Authenticate"]; !slices.Equal(got, []string{want}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAnAnswerToHEADHasNoBody(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{})
 	w := httptest.NewRecorder()
@@ -295,5 +311,41 @@ func TestCheckDecidesAndWritesNothing(t *testing.T) {
 	r.Header = token("nonce")
 	if res, err := s.Check(r); !errors.Is(err, authctx.NonceRequired) || len(res.Response) != 1 {
 		t.Errorf("%v, %v", res, err)
+	}
+}
+
+func TestAnAuthenticatorSeesTheConnectionAndNotWhatHeadersSayOfIt(t *testing.T) {
+	leaf, other := &x509.Certificate{}, &x509.Certificate{}
+	var got authctx.Request
+	a := authctx.NewAuthenticator(authctx.FieldSet{}, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+		got = *r
+		return authctx.Result{}, authctx.NoCredentials
+	})
+	h := newServer(t, httpctx.ServerConfig{Authenticator: a}).Handler(spy)
+	for name, tc := range map[string]struct {
+		remote string
+		state  *tls.ConnectionState
+		peer   string
+		chain  []*x509.Certificate
+	}{
+		"IPv4":                 {"192.0.2.1:99", nil, "192.0.2.1:99", nil},
+		"IPv6":                 {"[2001:db8::1]:99", nil, "[2001:db8::1]:99", nil},
+		"a Unix socket":        {"@", nil, "invalid AddrPort", nil},
+		"nothing":              {"", nil, "invalid AddrPort", nil},
+		"shown, not verified":  {"192.0.2.1:99", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, "192.0.2.1:99", nil},
+		"verified, not others": {"192.0.2.1:99", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{other}, VerifiedChains: [][]*x509.Certificate{{leaf}}}, "192.0.2.1:99", []*x509.Certificate{leaf}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("PUT", "http://a.example/a/b?c=d", nil)
+			r.RemoteAddr, r.TLS = tc.remote, tc.state
+			r.Header.Set("X-Forwarded-For", "10.0.0.1")
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if got.Transport != "http" || got.Method != "PUT" || got.Target != "/a/b" {
+				t.Errorf("%s %s %s", got.Transport, got.Method, got.Target)
+			}
+			if got.Peer.String() != tc.peer || !slices.Equal(got.PeerCertificates, tc.chain) {
+				t.Errorf("peer %v with %v", got.Peer, got.PeerCertificates)
+			}
+		})
 	}
 }
