@@ -32,8 +32,7 @@ type IntrospectionConfig struct {
 	// of the same issuer, as far as the endpoint tells us about them. Whoever
 	// receives a token can then use it here.
 	InsecureAnyAudience bool
-	// Claims says how the answer becomes a principal; nil reads what RFC 7662
-	// and RFC 9068 define.
+	// Claims says how the answer becomes a principal; nil is as in [Config].
 	Claims *ClaimMapping
 
 	// Leeway is as in [Config].
@@ -131,11 +130,6 @@ func (c *IntrospectionConfig) policy() *issuerPolicy {
 		Issuer: c.Issuer, Audiences: c.Audiences, ClientIDs: c.ClientIDs,
 		Claims: c.Claims, Leeway: c.Leeway, MaxTokenBytes: c.MaxTokenBytes,
 		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,
-	}
-	if cfg.Claims == nil {
-		claims := rfc9068Config()
-		claims.Name = append(claims.Name, Claim("username"))
-		cfg.Claims = newClaimMapping(claims)
 	}
 	cfg.Cache.MaxAge = orDefault(cfg.Cache.MaxAge, defaultIntrospectionAge)
 	cfg = cfg.withDefaults()

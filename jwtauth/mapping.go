@@ -35,7 +35,7 @@ type ClaimMappingConfig struct {
 	// Subject and the other texts are taken from the first source that is
 	// present. A token without a subject is refused.
 	Subject   []ClaimSource // sub
-	Name      []ClaimSource // name, preferred_username
+	Name      []ClaimSource // name, preferred_username, username
 	Email     []ClaimSource // email
 	Tenant    []ClaimSource // tenant
 	ClientID  []ClaimSource // client_id, azp, cid
@@ -146,7 +146,7 @@ func (m *ClaimMapping) Config() ClaimMappingConfig { return m.cfg.clone() }
 func rfc9068Config() ClaimMappingConfig {
 	return ClaimMappingConfig{
 		Subject:     []ClaimSource{Claim("sub")},
-		Name:        []ClaimSource{Claim("name"), Claim("preferred_username")},
+		Name:        []ClaimSource{Claim("name"), Claim("preferred_username"), Claim("username")},
 		Email:       []ClaimSource{Claim("email")},
 		Tenant:      []ClaimSource{Claim("tenant")},
 		ClientID:    []ClaimSource{Claim("client_id"), Claim("azp"), Claim("cid")},
