@@ -423,12 +423,27 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	p := newProvider(t).run(t)
-	s := startGateway(t, p, "-claims", "keycloak", "-upstream", httpURL)
-	s.waitReady(t)
-	token := p.typedToken(t, "JWT", jwt.MapClaims{
-		"typ": "Bearer", "roles": nil, "realm_access": map[string]any{"roles": []string{"admin"}}})
-	if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != 200 {
-		t.Errorf("status %d, body %s", r.status, r.body)
+	for _, test := range []struct {
+		preset string
+		claims jwt.MapClaims
+		status int // of a request that needs the role admin
+	}{
+		{"keycloak", jwt.MapClaims{"typ": "Bearer", "roles": nil, "realm_access": map[string]any{"roles": []string{"admin"}}}, 200},
+		{"keycloak", jwt.MapClaims{"typ": "Bearer", "roles": nil, "resource_access": map[string]any{audience: map[string]any{"roles": []string{"admin"}}}}, 200},
+		{"keycloak:other", jwt.MapClaims{"typ": "Bearer", "roles": nil, "resource_access": map[string]any{audience: map[string]any{"roles": []string{"admin"}}}}, 403},
+		{"keycloak", jwt.MapClaims{"typ": "ID", "realm_access": map[string]any{"roles": []string{"admin"}}}, 401},
+		{"google", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 200},
+		{"rfc9068", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 401},
+		{"cognito", jwt.MapClaims{"aud": nil, "client_id": audience, "token_use": "access", "roles": []string{"admin"}}, 200},
+		{"cognito", jwt.MapClaims{"aud": nil, "client_id": "other", "token_use": "access", "roles": []string{"admin"}}, 401},
+		{"spiffe", jwt.MapClaims{"sub": "spiffe://example.org/x"}, 401}, // of another issuer
+	} {
+		s := startGateway(t, p, "-claims", test.preset, "-upstream", httpURL)
+		s.waitReady(t)
+		token := p.typedToken(t, "JWT", test.claims)
+		if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != test.status {
+			t.Errorf("%s %v: status %d, body %s", test.preset, test.claims, r.status, r.body)
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ func (t *tokens) introspector(common jwtauth.Config) (*jwtauth.Introspector, err
 		ClientSecret: t.introspect.clientSecret,
 		Issuer:       t.issuers[0],
 		Audiences:    common.Audiences,
+		ClientIDs:    common.ClientIDs,
 		Claims:       common.Claims,
 		Leeway:       common.Leeway,
 		Cache:        jwtauth.CacheConfig{MaxAge: 10 * time.Second},

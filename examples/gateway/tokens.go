@@ -45,7 +45,7 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"at+jwt is RFC 9068. Without it, access tokens of any provider are taken,\n"+
 		"typed or not, and ID tokens never")
 	fs.StringVar(&t.claims, "claims", "rfc9068", "read claims as this `PRESET` says, which may have arguments, as in\n"+
-		"keycloak:account; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
+		"keycloak:orders-api; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
 	fs.StringVar(&t.introspect.flag, "introspect", "", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+
 		"in "+clientIDVariable+" and "+clientSecretVariable)
 	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
@@ -138,14 +138,8 @@ func (t *tokens) config() (jwtauth.Config, error) {
 	if len(t.types) > 0 {
 		cfg.Types = jwtauth.NamedTypes(t.types[0], t.types[1:]...)
 	}
-	preset, args, hasArgs := strings.Cut(t.claims, ":")
-	var names []string
-	if hasArgs {
-		names = strings.Split(args, ",")
-	}
-	claims, err := jwtauth.PresetClaims(preset, names...)
-	cfg.Claims = claims
-	return cfg, errors.Join(append(errs, err)...)
+	errs = append(errs, applyPreset(&cfg, t.claims, len(t.types) > 0))
+	return cfg, errors.Join(errs...)
 }
 
 // newKeys returns the keys of one issuer.
