@@ -100,6 +100,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(out)
 }
 
+// CloseIdleConnections closes those of the base, for
+// [http.Client.CloseIdleConnections].
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // callerFor returns whom the destination of r is to be told about, zero for
 // nobody.
 func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
