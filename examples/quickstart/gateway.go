@@ -59,15 +59,11 @@ func (g *gateway) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux, err := g.routes(server)
-	if err != nil {
-		return nil, err
-	}
-	return server.Handler(mux), nil
+	return g.routes(server)
 }
 
 // routes connects the services; each learns the caller from plain fields.
-func (g *gateway) routes(server *httpctx.Server) (*http.ServeMux, error) {
+func (g *gateway) routes(server *httpctx.Server) (http.Handler, error) {
 	fields, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
 	if err != nil {
 		return nil, err
@@ -100,12 +96,12 @@ func (g *gateway) routes(server *httpctx.Server) (*http.ServeMux, error) {
 	}
 	g.closing = append(g.closing, users.Close)
 
-	mux := http.NewServeMux()
+	mux := server.NewMux()
 	mux.Handle("POST /auth/login", auth)
 	mux.HandleFunc("GET /users", listUsers(server, pb.NewUsersClient(users)))
 	mux.Handle("/orders", orders)
 	mux.Handle("/orders/", orders)
-	return mux, nil
+	return mux.Handler()
 }
 
 // listUsers asks the gRPC service. The caller travels with the context.

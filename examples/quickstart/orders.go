@@ -27,11 +27,11 @@ func newOrdersService(gateway authctx.Authenticator) (http.Handler, error) {
 		return nil, err
 	}
 	o := new(ordersService)
-	mux := http.NewServeMux()
+	mux := server.NewMux()
 	mux.HandleFunc("GET /orders", o.list)
 	mux.HandleFunc("POST /orders", o.create)
 	mux.HandleFunc("DELETE /orders/{id}", o.remove)
-	return server.Handler(mux), nil
+	return mux.Handler()
 }
 
 func (o *ordersService) list(w http.ResponseWriter, r *http.Request) {

@@ -19,14 +19,15 @@ func newHTTPHandler(auth authctx.Authenticator) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
+	mux := server.NewMux()
 	mux.HandleFunc("GET /whoami", showCaller(http.StatusOK))
 	mux.HandleFunc("GET /admin", showCaller(http.StatusOK))
 	mux.HandleFunc("POST /orders", showCaller(http.StatusCreated))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	return recordReceived(server.Handler(mux)), nil
+	handler, err := mux.Handler() // fails if a route has no rule
+	return recordReceived(handler), err
 }
 
 func showCaller(status int) http.HandlerFunc {
