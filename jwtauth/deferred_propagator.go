@@ -90,8 +90,8 @@ func (cfg *DeferredPropagatorConfig) validate() error {
 	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxDeferredLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, MaxDeferredLifetime)
 	}
-	if err := cfg.Keys.fitMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); err != nil {
-		bad("%w", err)
+	if problem := cfg.Keys.unfitForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); problem != "" {
+		bad("%s", problem)
 	}
 	return errors.Join(errs...)
 }

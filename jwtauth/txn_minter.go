@@ -34,17 +34,18 @@ type txnMinter struct {
 	scopes   func(context.Context, authctx.Principal) ([]string, error)
 }
 
-// fitMinting reports why s cannot sign tokens of that life.
-func (s *SigningKeys) fitMinting(lifetime time.Duration, hmac bool) error {
+// unfitForMinting says why s cannot sign tokens of that life, nothing when it
+// can.
+func (s *SigningKeys) unfitForMinting(lifetime time.Duration, hmac bool) string {
 	switch {
 	case s == nil:
-		return errors.New("Keys is required")
+		return "Keys is required"
 	case s.retain < lifetime:
-		return errors.New("Lifetime is longer than Keys retains a key after its last signature")
+		return "Lifetime is longer than Keys retains a key after its last signature"
 	case s.signing().public.symmetric() && !hmac:
-		return errors.New("Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means")
+		return "Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means"
 	}
-	return nil
+	return ""
 }
 
 // minted is a signed token and the key that signed it.

@@ -115,8 +115,8 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	if cfg.SoleIssuer != "" && cfg.Subject != nil {
 		bad("SoleIssuer and Subject exclude each other")
 	}
-	if err := cfg.Keys.fitMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); err != nil {
-		bad("%w", err)
+	if problem := cfg.Keys.unfitForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); problem != "" {
+		bad("%s", problem)
 	}
 	return errors.Join(errs...)
 }
