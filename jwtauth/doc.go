@@ -15,7 +15,9 @@
 // Tokens out: [Issuer] signs access tokens and publishes its [SigningKeys].
 //
 // Between services: [TxnPropagator] mints Transaction Tokens at the edge,
-// [TxnAuthenticator] verifies and [TxnForwarder] forwards them.
+// [TxnAuthenticator] verifies and [TxnForwarder] forwards them. In messages that
+// may have to wait, [DeferredPropagator] and [DeferredAuthenticator] stand in
+// for them.
 //
 // Whatever is required and missing is an error of the constructor, and nothing
 // that is left empty means that something is not checked. A refusal is an
