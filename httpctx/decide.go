@@ -111,8 +111,8 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 		if s.keepCredentials {
 			ctx = withInbound(ctx, r.Header, d.result.Read)
 		}
-		if mayEnd(r, d.result.Principal) {
-			ctx = context.WithValue(ctx, endingKey{}, true)
+		if s.mayOutlive(r, &d.result) {
+			ctx = context.WithValue(ctx, watchedKey{}, true)
 		}
 		ctx = d.result.NewContext(ctx)
 	} else if _, ok := authctx.FromContext(ctx); ok {

@@ -128,8 +128,8 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 	if err := p.writer.write(pr.In.Context(), caller, pr.Out.Header); err != nil {
 		return err
 	}
-	if upgrade && !caller.Expires().IsZero() {
-		pr.Out = pr.Out.WithContext(p.endContext(pr.Out.Context(), pr.In, caller))
+	if upgrade {
+		pr.Out = pr.Out.WithContext(p.watchedContext(pr.Out.Context(), pr.In, caller))
 	}
 	return nil
 }

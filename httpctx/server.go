@@ -28,6 +28,11 @@ type ServerConfig struct {
 	// fields of another system. Identity fields of this module and whatever
 	// Authenticator reads are removed in any case.
 	Strip authctx.FieldSet
+	// RecheckInterval is how often the caller of an open WebSocket is checked
+	// again, where the authenticator offers that in [authctx.Result], so that a
+	// revocation closes it. Zero means that it stays open until its caller's
+	// effective end.
+	RecheckInterval time.Duration
 	// Realm is the realm of challenges; empty means "api".
 	Realm string
 	// Refuse, when it is not nil, is asked to answer a refused request, and
@@ -48,6 +53,7 @@ type Server struct {
 	policy          *authctx.Policy
 	allowAnonymous  bool
 	keepCredentials bool
+	recheck         time.Duration
 	refuse          func(http.ResponseWriter, *http.Request, error) bool
 	observer        authctx.Observer
 	now             func() time.Time
@@ -65,6 +71,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		policy:          cfg.Policy,
 		allowAnonymous:  cfg.AllowAnonymous,
 		keepCredentials: cfg.KeepCredentials,
+		recheck:         cfg.RecheckInterval,
 		refuse:          cfg.Refuse,
 		observer:        cfg.Observer,
 		now:             cfg.Now,
@@ -75,6 +82,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	if cfg.AllowAnonymous && cfg.Policy != nil {
 		errs = append(errs, errors.New("httpctx: server: AllowAnonymous contradicts Policy; list public routes in the policy"))
+	}
+	if cfg.RecheckInterval < 0 {
+		errs = append(errs, errors.New("httpctx: server: RecheckInterval is negative"))
 	}
 	if !quotable(cfg.Realm) {
 		errs = append(errs, errors.New("httpctx: server: Realm is not printable ASCII"))
@@ -118,7 +128,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 			s.writeError(w, r, d.err)
 			return
 		}
-		next.ServeHTTP(s.endWithCaller(w, r, &d), s.admit(r, &d))
+		next.ServeHTTP(s.watched(w, r, &d), s.admit(r, &d))
 	})
 }
 

@@ -22,8 +22,10 @@ func TestNewServerNamesEverySettingThatIsWrong(t *testing.T) {
 		AllowAnonymous: true,
 		Policy:         newPolicy(t, authctx.PolicyConfig{Public: []string{"/"}}),
 		Realm:          "two\nlines",
+
+		RecheckInterval: -1,
 	})
-	for _, want := range []string{"Authenticator is required", "AllowAnonymous contradicts Policy", "Realm"} {
+	for _, want := range []string{"Authenticator is required", "AllowAnonymous contradicts Policy", "Realm", "RecheckInterval"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}

@@ -20,10 +20,11 @@ type TransportConfig struct {
 	// on any port, "10.1.2.3:8080", "[::1]:8080", or "*.svc.internal" for every
 	// name below svc.internal. At least one is required.
 	Destinations []string
-	// InsecurePlaintext allows sending the caller without TLS to hosts other
-	// than this machine. Whoever can read or change that traffic can then act as
-	// any caller who passes.
-	InsecurePlaintext bool
+	// AllowInsecurePlaintext allows sending the caller without TLS to hosts
+	// other than this machine, where whoever is on the path can read and change
+	// who is calling. It is for networks that encrypt by themselves, such as a
+	// service mesh.
+	AllowInsecurePlaintext bool
 }
 
 // Transport is a [http.RoundTripper] that carries the caller of the request's
@@ -60,7 +61,7 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 		base:         cfg.Base,
 		writer:       newWriter(cfg.Propagator),
 		destinations: destinations,
-		plaintext:    cfg.InsecurePlaintext,
+		plaintext:    cfg.AllowInsecurePlaintext,
 		strip:        newStripper(authctx.IdentityFields(), cfg.Propagator.Fields()),
 	}
 	if t.base == nil {
@@ -116,7 +117,7 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 		return authctx.Principal{}, nil
 	}
 	if r.URL.Scheme != "https" && !t.plaintext && !isLoopback(r.URL) {
-		return authctx.Principal{}, fmt.Errorf("httpctx: transport: the caller is not sent to %q in plaintext; use https or set InsecurePlaintext", r.URL.Host)
+		return authctx.Principal{}, fmt.Errorf("httpctx: transport: the caller is not sent to %q in plaintext; use https or set AllowInsecurePlaintext", r.URL.Host)
 	}
 	return p, nil
 }

@@ -128,7 +128,7 @@ func TestTheCallerIsNotSentInPlaintextUnlessThatWasSaid(t *testing.T) {
 	} {
 		var s sink
 		tr := newTransport(t, httpctx.TransportConfig{
-			Base: &s, InsecurePlaintext: tc.insecure,
+			Base: &s, AllowInsecurePlaintext: tc.insecure,
 			Destinations: []string{"*.internal", "localhost", "*.localhost", "127.0.0.1", "[::1]:99", "10.0.0.1"},
 		})
 		body := &closed{Reader: strings.NewReader("x")}

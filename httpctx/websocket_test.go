@@ -10,7 +10,9 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +31,12 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
 	_, _ = io.Copy(conn, rw)
 })
+
+// shortly returns a clock that runs and begins a moment before t.
+func shortly(t time.Time) func() time.Time {
+	start := time.Now()
+	return func() time.Time { return t.Add(time.Since(start) - 100*time.Millisecond) }
+}
 
 // upgrade opens a connection and asks for protocol.
 func upgrade(t *testing.T, server *httptest.Server, token, protocol string) (net.Conn, *bufio.Reader, *http.Response) {
@@ -68,7 +76,7 @@ func TestRule9_AWebSocketEndsWithItsCaller(t *testing.T) {
 					events <- e
 				}
 			})
-			cfg := httpctx.ServerConfig{Observer: observer, Now: func() time.Time { return epoch.Add(time.Hour - 100*time.Millisecond) }}
+			cfg := httpctx.ServerConfig{Observer: observer, Now: shortly(epoch.Add(time.Hour))}
 			server := webSocketServer(t, where, cfg)
 			conn, r, res := upgrade(t, server, "carol", protocol)
 			if res.StatusCode != http.StatusSwitchingProtocols {
@@ -107,6 +115,66 @@ func webSocketServer(t *testing.T, where string, cfg httpctx.ServerConfig) *http
 	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(authctx.NewContext(r.Context(), carol)))
 	}))
+}
+
+func TestAWebSocketEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
+	for name, refusal := range map[string]error{"revoked": authctx.TokenRevoked, "not to be known": errors.New("no answer")} {
+		t.Run(name, func(t *testing.T) {
+			events := make(chan authctx.Event, 10)
+			alice := caller(t, "alice")
+			asked := 0
+			a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+				return authctx.Result{Principal: alice, Recheck: func(context.Context) error {
+					if asked++; asked < 3 {
+						return nil
+					}
+					return refusal
+				}}, nil
+			})
+			server := webSocketServer(t, "through a proxy", httpctx.ServerConfig{
+				Authenticator: a, RecheckInterval: time.Millisecond, Now: shortly(epoch),
+				Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { events <- e }),
+			})
+			_, r, res := upgrade(t, server, "alice", "websocket")
+			if res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
+				t.Errorf("read %d bytes, %v", n, err)
+			}
+			<-events // allowed
+			if e := <-events; e.Outcome != authctx.Ended || e.Reason != authctx.ReasonOf(refusal) {
+				t.Errorf("event %+v", e)
+			}
+		})
+	}
+}
+
+func TestAClosedWebSocketIsNotWatchedAnyMore(t *testing.T) {
+	var handler sync.WaitGroup
+	before := runtime.NumGoroutine()
+	server := httptest.NewServer(newServer(t, httpctx.ServerConfig{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.Add(1)
+		defer handler.Done()
+		echo(w, r)
+	})))
+	for range 20 {
+		conn, _, res := upgrade(t, server, "carol", "websocket")
+		if res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("status %d", res.StatusCode)
+		}
+		conn.Close()
+	}
+	server.Close()
+	handler.Wait()
+	for range 1000 { // goroutines end a moment after what they wait for
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	buf := make([]byte, 1<<16)
+	t.Errorf("%d goroutines, before %d:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
 }
 
 func TestAWebSocketOfACallerWithoutAnEndStaysOpen(t *testing.T) {
