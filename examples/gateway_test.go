@@ -280,12 +280,42 @@ func TestGatewayRefusesOverGRPC(t *testing.T) {
 			_, err := client.Get(ctx, &pb.GetRequest{})
 			wantStatus(t, err, codes.Unauthenticated)
 			chat, err := client.Chat(ctx)
-			if err == nil {
-				_, err = chat.Recv()
+			if err != nil {
+				t.Fatal(err)
 			}
+			for err == nil { // until the stream is known to be over
+				err = chat.Send(&pb.ChatMessage{Text: strings.Repeat("x", 64<<10)})
+			}
+			_, err = chat.Recv()
 			wantStatus(t, err, codes.Unauthenticated)
 		})
 	}
+}
+
+func TestRule9_StreamsThroughTheGatewayEndWithTheirCaller(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, "-leeway", "0s")
+	client := pb.NewWhoAmIClient(dial(t, s.address))
+	soon := as(t, s.token(t, jwt.MapClaims{"exp": time.Now().Add(3 * time.Second).Unix()}))
+
+	silent, err := client.Chat(soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, err := client.Watch(soon, &pb.WatchRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := 0
+	for ; err == nil; answers++ {
+		_, err = watch.Recv()
+	}
+	wantStatus(t, err, codes.Unauthenticated)
+	if answers < 2 {
+		t.Errorf("it ended after %d answers", answers-1)
+	}
+	_, err = silent.Recv() // the service is blocked in a receive
+	wantStatus(t, err, codes.Unauthenticated)
 }
 
 // The service echoes and its client does not read: everybody on the way must
