@@ -9,7 +9,8 @@ import (
 func TestDemosComeOutAsTheyShould(t *testing.T) {
 	t.Parallel()
 	for program, lines := range map[string][]string{
-		"mtls": {"200 hello alice", "401 not known", "no connection"},
+		"events": {"sent invoice 1 for alice", "permission_denied", "no_credentials", "invalid_token"},
+		"mtls":   {"200 hello alice", "401 not known", "no connection"},
 	} {
 		t.Run(program, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, program)
