@@ -157,7 +157,7 @@ func (s *cacheShard) put(d digest, v *verified) {
 		return
 	}
 	if len(s.young) >= s.maxEntries || s.bytes+v.size > s.maxBytes {
-		s.old, s.young, s.bytes = s.young, make(map[digest]*verified), 0
+		s.old, s.young, s.bytes = s.young, make(map[digest]*verified, len(s.young)), 0
 	}
 	if _, there := s.young[d]; !there {
 		s.young[d] = v

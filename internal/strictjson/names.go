@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,7 +28,10 @@ func (n *nameSet) add(s *scanner, object, i int) bool {
 	text := s.nodes[i].text(s.src)
 	tag := nameTag(text)
 	s.nodes[i].tag = tag
-	bit := uint64(1) << (tag & 63)
+	if object == 0 {
+		s.names.add(tag, i)
+	}
+	bit := uint64(1) << slot(tag)
 	if n.seen&bit == 0 {
 		n.seen |= bit
 		return false
@@ -43,6 +47,9 @@ func (n *nameSet) add(s *scanner, object, i int) bool {
 // finish looks at all names of an object that has many.
 func (n *nameSet) finish(s *scanner, object int) Problem {
 	if n.count <= fewNames {
+		if object == 0 {
+			s.names.complete = len(s.nodes) <= math.MaxUint16
+		}
 		return 0
 	}
 	seen := make(map[string]struct{}, n.count)
@@ -56,6 +63,21 @@ func (n *nameSet) finish(s *scanner, object int) Problem {
 		s.nodes[j].tag = nameTag(text)
 	}
 	return 0
+}
+
+// nameSlots says of an object of few names where a name is, if it is there.
+type nameSlots struct {
+	node     [64]uint16 // the first name whose tag has this slot; 0 when none has
+	complete bool
+}
+
+// slot spreads tags over the bits of a word.
+func slot(tag uint16) uint16 { return tag >> 1 & 63 }
+
+func (n *nameSlots) add(tag uint16, i int) {
+	if n.node[slot(tag)] == 0 && i <= math.MaxUint16 {
+		n.node[slot(tag)] = uint16(i)
+	}
 }
 
 // nameTag is a cheap hash, for telling most names apart without looking at

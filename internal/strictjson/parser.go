@@ -84,16 +84,16 @@ func (p *Parser) Parse(d *Doc, src string) error {
 	if d.nodes == nil {
 		d.nodes = make([]node, 0, min(len(src)/10+8, p.maxValues))
 	}
-	s := scanner{src: src, nodes: d.nodes, max: p.maxValues}
+	s := scanner{src: src, nodes: d.nodes, names: &d.names, max: p.maxValues}
 	problem := s.document()
 	if problem == 0 {
 		problem = p.shadows(&s)
 	}
 	if problem != 0 {
-		d.nodes = s.nodes[:0]
+		*d = Doc{nodes: s.nodes[:0]}
 		return Error{Problem: problem, Offset: s.at}
 	}
-	*d = Doc{src: src, nodes: s.nodes}
+	d.src, d.nodes = src, s.nodes
 	return nil
 }
 

@@ -17,6 +17,7 @@ type scanner struct {
 	src   string
 	at    int
 	nodes []node
+	names *nameSlots
 	max   int
 	depth int
 }

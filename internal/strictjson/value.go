@@ -13,6 +13,7 @@ import (
 type Doc struct {
 	src   string
 	nodes []node
+	names nameSlots // of the outermost object
 }
 
 // Root returns the outermost object.
@@ -71,6 +72,15 @@ func (v Value) Get(name string) Value {
 		return Value{}
 	}
 	tag, nodes := nameTag(name), v.doc.nodes
+	if v.i == 0 && v.doc.names.complete {
+		i := int(v.doc.names.node[slot(tag)])
+		if i == 0 {
+			return Value{}
+		}
+		if nodes[i].tag == tag && nodes[i].text(v.doc.src) == name {
+			return Value{doc: v.doc, i: i + 1}
+		}
+	}
 	for i, end := v.i+1, int(v.node().next); i < end; i = int(nodes[i+1].next) {
 		if nodes[i].tag == tag && nodes[i].text(v.doc.src) == name {
 			return Value{doc: v.doc, i: i + 1}
