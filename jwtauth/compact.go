@@ -51,13 +51,15 @@ func (c compact) signingInput() string { return c.token[:c.second] }
 type scratch struct {
 	header, payload, signature []byte
 	doc                        strictjson.Doc
-	parsed                     bool // doc holds the claims
+	parsed                     bool     // doc holds the claims
+	lists                      []string // empty, with room for the lists of most tokens
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var scratches = sync.Pool{New: func() any { return &scratch{lists: make([]string, 0, 64)} }}
 
 func (s *scratch) release() {
 	s.doc.Clear()
+	clear(s.lists[:cap(s.lists)])
 	s.parsed = false
 	scratches.Put(s)
 }

@@ -99,8 +99,15 @@ func validKeyID(s string) bool {
 // few different ones, so that most tokens need no header parser.
 type headerCache struct {
 	allowed []Algorithm
-	known   atomic.Pointer[map[string]header] // never changed once stored
-	mu      sync.Mutex                        // held to replace known
+	known   atomic.Pointer[headerSet]
+	mu      sync.Mutex // held to replace known
+}
+
+// headerSet maps segments to headers. It never changes.
+type headerSet struct {
+	all     map[string]header
+	segment string // the one that was remembered last, found without hashing
+	header  header
 }
 
 // maxHeaders bounds headerCache.
@@ -108,8 +115,11 @@ const maxHeaders = 64
 
 // get returns the header of a segment and whether it was known.
 func (c *headerCache) get(segment string) (h header, known bool, err error) {
-	if m := c.known.Load(); m != nil {
-		if h, ok := (*m)[segment]; ok {
+	if set := c.known.Load(); set != nil {
+		if segment == set.segment {
+			return set.header, true, nil
+		}
+		if h, ok := set.all[segment]; ok {
 			return h, true, nil
 		}
 	}
@@ -120,13 +130,13 @@ func (c *headerCache) get(segment string) (h header, known bool, err error) {
 // remember keeps the header of a token that was verified, and nothing else of
 // the token.
 func (c *headerCache) remember(segment string, h header) {
-	h.keyID, h.mediaType = strings.Clone(h.keyID), strings.Clone(h.mediaType)
+	segment, h.keyID, h.mediaType = strings.Clone(segment), strings.Clone(h.keyID), strings.Clone(h.mediaType)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := map[string]header{}
-	if m := c.known.Load(); m != nil && len(*m) < maxHeaders {
-		next = maps.Clone(*m)
+	next := &headerSet{all: map[string]header{}, segment: segment, header: h}
+	if set := c.known.Load(); set != nil && len(set.all) < maxHeaders {
+		next.all = maps.Clone(set.all)
 	}
-	next[strings.Clone(segment)] = h
-	c.known.Store(&next)
+	next.all[segment] = h
+	c.known.Store(next)
 }

@@ -16,7 +16,7 @@ type issuerPolicy struct {
 	parser *strictjson.Parser
 	until  time.Time // when a cache must forget what was verified; zero sets no end
 	// read makes attributes of claims that were verified.
-	read func(doc *strictjson.Doc, iss string, life lifetime) (authctx.Attributes, error)
+	read func(s *scratch, iss string, life lifetime) (authctx.Attributes, error)
 }
 
 func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
@@ -167,7 +167,7 @@ const verifiedOverhead = 1024
 
 // principal makes the caller of the claims and asks what only it can answer.
 func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx.Principal, error) {
-	attrs, err := p.read(&s.doc, iss, life)
+	attrs, err := p.read(s, iss, life)
 	if err != nil {
 		return authctx.Principal{}, err
 	}
@@ -190,8 +190,8 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 }
 
 // readMapped reads claims as the configuration says: a caller's own credential.
-func (p *issuerPolicy) readMapped(doc *strictjson.Doc, iss string, life lifetime) (authctx.Attributes, error) {
-	attrs, err := p.Claims.attributes(doc)
+func (p *issuerPolicy) readMapped(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {
+	attrs, err := p.Claims.attributesOf(&s.doc, iss, s.lists)
 	attrs.Issuer, attrs.Provenance = iss, authctx.Verified
 	attrs.IssuedAt, attrs.Expires = life.issued, life.end
 	return attrs, err

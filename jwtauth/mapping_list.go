@@ -198,8 +198,11 @@ func (l *listReader) add(value string) {
 // prefixed returns a value with the source's prefixes taken off and put in
 // front; nothing stays nothing.
 func (s *ClaimSource) prefixed(value string) string {
-	if value = strings.TrimPrefix(value, s.TrimPrefix); value == "" {
-		return ""
+	if s.TrimPrefix != "" {
+		value = strings.TrimPrefix(value, s.TrimPrefix)
+	}
+	if value == "" || s.AddPrefix == "" {
+		return value
 	}
 	return s.AddPrefix + value
 }

@@ -16,16 +16,17 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc) (authctx.Attributes, erro
 	issuer, ok := m.issuer(doc)
 	switch {
 	case ok:
-		return m.attributesOf(doc, issuer)
+		return m.attributesOf(doc, issuer, make([]string, 0, 32))
 	case m.cfg.SPIFFE:
 		return authctx.Attributes{}, refusedClaim(&claimError{[]string{"sub"}, "is no SPIFFE ID"})
 	}
 	return authctx.Attributes{}, refusedClaim(&claimError{[]string{"iss"}, "is not a string"})
 }
 
-// attributesOf is attributes for claims whose issuer is known.
-func (m *ClaimMapping) attributesOf(doc *strictjson.Doc, issuer string) (authctx.Attributes, error) {
-	r := claimReader{root: doc.Root()}
+// attributesOf is attributes for claims whose issuer is known. Lists are put
+// into buf as far as it has room.
+func (m *ClaimMapping) attributesOf(doc *strictjson.Doc, issuer string, buf []string) (authctx.Attributes, error) {
+	r := claimReader{root: doc.Root(), all: buf[:0]}
 	for i := range m.cfg.Require {
 		if !m.cfg.Require[i].holds(r.root) {
 			return authctx.Attributes{}, &authctx.Error{
@@ -141,7 +142,6 @@ func (r *claimReader) texts(c *ClaimMappingConfig, a *authctx.Attributes) {
 }
 
 func (r *claimReader) lists(c *ClaimMappingConfig, a *authctx.Attributes) {
-	r.all = make([]string, 0, 32)
 	a.AMR = r.list(c.AMR, false)
 	a.Roles = r.list(c.Roles, false)
 	a.Permissions = r.list(c.Permissions, false)

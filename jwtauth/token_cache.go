@@ -47,7 +47,7 @@ type digest [sha256.Size]byte
 
 // tokenCache remembers verified tokens.
 type tokenCache struct {
-	secret [sha256.BlockSize]byte
+	secret [sha256.Size]byte
 	shards []cacheShard // a power of two, at most 256
 }
 

@@ -97,7 +97,10 @@ func newVouchedVerifier(cfg Config, mapping txnMapping) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.policy.read, v.policy.parser = mapping.attributes, claimsParser(mapping.names())
+	v.policy.parser = claimsParser(mapping.names())
+	v.policy.read = func(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {
+		return mapping.attributes(&s.doc, iss, life)
+	}
 	return v, nil
 }
 

@@ -29,6 +29,9 @@ func (v Value) Date() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	raw := v.Raw()
+	if sec, ok := plainSeconds(raw); ok {
+		return time.Unix(sec, 0), true
+	}
 	if strings.ContainsAny(raw, "eE") {
 		return floatDate(raw)
 	}
@@ -39,6 +42,20 @@ func (v Value) Date() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return time.Unix(sec, nsec), true
+}
+
+// plainSeconds reads what almost every date is: up to eleven digits.
+func plainSeconds(raw string) (sec int64, ok bool) {
+	if len(raw) > 11 {
+		return 0, false
+	}
+	for i := range len(raw) {
+		if !isDigit(raw[i]) {
+			return 0, false
+		}
+		sec = 10*sec + int64(raw[i]-'0')
+	}
+	return sec, true
 }
 
 // nanoseconds reads the digits after the point.
