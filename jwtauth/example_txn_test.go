@@ -81,7 +81,7 @@ func ExampleTxnForwarder() {
 		Forward:   []authctx.Field{{Name: authctx.TxnTokenField, Value: "eyJ…"}},
 	}.NewContext(context.Background())
 
-	err := jwtauth.NewTxnForwarder().Inject(ctx, caller, func(name, value string) { fmt.Println(name, value) })
+	err := jwtauth.TxnForwarder{}.Inject(ctx, caller, func(name, value string) { fmt.Println(name, value) })
 	fmt.Println(err)
 	// Output:
 	// txn-token eyJ…

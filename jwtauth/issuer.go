@@ -104,7 +104,7 @@ func isIssuerURL(u *url.URL) bool {
 //
 // The error names what cannot be said in an access token: a scope with a space
 // in it, an Extra key that is the name of another claim, a user whose subject
-// is the client ID, or an incomplete group list.
+// is the client ID, an incomplete group list, or AsOf.
 func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("jwtauth: issue: %w", err)
@@ -161,6 +161,9 @@ func (i *Issuer) check(a *authctx.Attributes, now time.Time) error {
 	}
 	if a.GroupsIncomplete {
 		bad("an access token cannot say that Groups is incomplete")
+	}
+	if !a.AsOf.IsZero() {
+		bad("an access token cannot say AsOf")
 	}
 	for _, scope := range a.Scopes {
 		if !isScopeToken(scope) {

@@ -168,6 +168,39 @@ func TestIssueWritesTheClaimsOfRFC9068(t *testing.T) {
 	}
 }
 
+func TestIssuedTokensComeBackAsTheSameCaller(t *testing.T) {
+	clock := newTestClock()
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.ES256), Now: clock.Now}))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audience: []string{"api", "other"}, Keys: keys, Lifetime: time.Minute, Now: clock.Now,
+	}))
+	mapping := must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+		Extra: map[string][]jwtauth.ClaimSource{"region": {jwtauth.Claim("region")}},
+	}))
+	verifier := must(jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
+		Types: jwtauth.RFC9068Types(), Claims: mapping, Leeway: jwtauth.NoLeeway, Now: clock.Now,
+	}))
+	user := fullAttributes(clock.Now())
+	user.Issuer, user.Expires, user.AsOf, user.GroupsIncomplete = "", time.Time{}, time.Time{}, false
+	user.Extra = map[string][]string{"region": {"eu", "us"}}
+	for _, a := range []authctx.Attributes{user, {Subject: "batch", Kind: authctx.Service, TokenID: "t"}} {
+		p, err := verifier.Verify(t.Context(), must(issuer.Issue(t.Context(), a)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Issuer, a.IssuedAt, a.Expires, a.Provenance = "https://auth.example", clock.Now(), clock.Now().Add(time.Minute), authctx.Verified
+		if a.Kind == authctx.Service {
+			a.ClientID = a.Subject
+		}
+		got, want := p.Attributes(), must(authctx.New(a)).Attributes()
+		got.Claims, want.Claims = nil, nil
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("\n got %+v\nwant %+v", got, want)
+		}
+	}
+}
+
 func TestIssueFillsInWhatIsLeftOut(t *testing.T) {
 	clock := newTestClock()
 	issuer := issuerWith(t, newTestKey(t, jwtauth.EdDSA), clock.Now)
@@ -203,6 +236,7 @@ func TestIssueRefuses(t *testing.T) {
 		"two scopes in one":               func(a *authctx.Attributes) { a.Scopes = []string{"read admin"} },
 		"a scope with a quote":            func(a *authctx.Attributes) { a.Scopes = []string{`re"ad`} },
 		"an incomplete group list":        func(a *authctx.Attributes) { a.GroupsIncomplete = true },
+		"attributes of an earlier time":   func(a *authctx.Attributes) { a.AsOf = clock.Now() },
 		"an empty role":                   func(a *authctx.Attributes) { a.Roles = []string{""} },
 		"an extra claim named sub":        func(a *authctx.Attributes) { a.Extra = map[string][]string{"sub": {"admin"}} },
 		"an extra claim named SUB":        func(a *authctx.Attributes) { a.Extra = map[string][]string{"SUB": {"admin"}} },

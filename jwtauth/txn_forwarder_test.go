@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
@@ -14,7 +15,7 @@ func TestServicesForwardTheTokenUnmodified(t *testing.T) {
 	token := must(inject(t.Context(), w.edge, jwtauthtest.User(t)))
 	res := must(w.authenticate(token))
 	ctx := res.NewContext(t.Context())
-	forwarder := jwtauth.NewTxnForwarder()
+	forwarder := jwtauth.TxnForwarder{Now: w.Now}
 	for name, prop := range map[string]authctx.Propagator{"forwarder": forwarder, "a service with keys": w.edge} {
 		if got, err := inject(ctx, prop, res.Principal); err != nil || got != token {
 			t.Errorf("%s changed the token: %v", name, err)
@@ -33,9 +34,41 @@ func TestServicesForwardTheTokenUnmodified(t *testing.T) {
 	if _, err := inject(t.Context(), forwarder, res.Principal); err == nil {
 		t.Error("forwarded without a token: fell back to something")
 	}
+	ending := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Expires = w.Now().Add(time.Second) })
+	endingCtx := must(w.authenticate(must(inject(t.Context(), w.edge, ending)))).NewContext(t.Context())
+	w.Advance(time.Second)
+	ended, _ := authctx.FromContext(endingCtx)
+	if _, err := inject(endingCtx, forwarder, ended); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("forwarded for a caller whose end has come: %v", err)
+	}
 	for name, prop := range map[string]authctx.Propagator{"forwarder": forwarder, "minter": w.edge} {
 		if _, err := inject(ctx, prop, authctx.Principal{}); !errors.Is(err, authctx.NoCredentials) {
 			t.Errorf("%s for nobody: %v", name, err)
+		}
+	}
+}
+
+// A service that trusts its gateway for plain fields and for Transaction Tokens
+// must not be shown both: they could name different callers.
+func TestPlainFieldsAndTransactionTokenTogetherAreRefused(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	plain := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
+	token := must(inject(t.Context(), w.edge, jwtauthtest.User(t)))
+	for name, tt := range map[string]struct {
+		fields map[string][]string
+		want   error
+	}{
+		"token alone":          {map[string][]string{"txn-token": {token}}, nil},
+		"fields alone":         {map[string][]string{"x-user-id": {"a"}, "x-user-issuer": {"i"}}, nil},
+		"both":                 {map[string][]string{"txn-token": {token}, "x-user-id": {"a"}, "x-user-issuer": {"i"}}, authctx.InvalidRequest},
+		"fields and bad token": {map[string][]string{"txn-token": {"x"}, "x-user-id": {"a"}, "x-user-issuer": {"i"}}, authctx.InvalidRequest},
+		"bad token alone":      {map[string][]string{"txn-token": {"x"}}, authctx.InvalidToken},
+	} {
+		for order, auth := range map[string]authctx.Authenticator{"fields first": authctx.OneOf(plain, w.svc), "token first": authctx.OneOf(w.svc, plain)} {
+			_, err := authctx.Authenticate(t.Context(), auth, &authctx.Request{Transport: "http", Fields: authctx.FieldMap(tt.fields)})
+			if !errors.Is(err, tt.want) {
+				t.Errorf("%s, %s: %v, want %v", name, order, err, tt.want)
+			}
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestTT6_ReplacementOnlyNarrows(t *testing.T) {
 
 	narrowed := must(inner.Replace(ctx, "b"))
 	caller, _ := authctx.FromContext(narrowed)
-	replaced := must(inject(narrowed, jwtauth.NewTxnForwarder(), caller))
+	replaced := must(inject(narrowed, jwtauth.TxnForwarder{Now: w.Now}, caller))
 	before, after := tokenClaims(t, token), tokenClaims(t, replaced)
 	for _, same := range []string{"iss", "aud", "sub", "txn", "exp"} {
 		if before[same] != after[same] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,4 +82,31 @@ func TestReuseForgetsCallers(t *testing.T) {
 	if n := jwtauth.ReusableTokens(w.edge); n > 2*16 {
 		t.Errorf("%d tokens are kept of callers who left", n)
 	}
+}
+
+func TestReuseIsSafeForManyCallersAtOnce(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse = time.Minute
+	})
+	var callers []authctx.Principal
+	for n := range 10 {
+		callers = append(callers, jwtauthtest.User(t, func(a *authctx.Attributes) { a.Subject = fmt.Sprint(n) }))
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for n := range 50 {
+				p := callers[n%len(callers)]
+				token, err := inject(context.Background(), w.edge, p)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got := tokenClaims(t, token)["sub"]; got != "https://idp.test#"+p.Subject() {
+					t.Errorf("%v got the token of %v", p, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
