@@ -3,6 +3,7 @@ package strictjson_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -84,6 +85,17 @@ func TestGetFindsEscapedNamesAndNamesAmongMany(t *testing.T) {
 		if s, _ := doc.Get(name).Text(); s != want {
 			t.Errorf("%s = %q, want %q", name, s, want)
 		}
+	}
+}
+
+func TestGetFindsNamesFarIntoADocument(t *testing.T) {
+	src := `{"a":[0` + strings.Repeat(",0", 70000) + `],"sub":"alice","b":1}`
+	var doc strictjson.Doc
+	if err := strictjson.NewParser(strictjson.Config{MaxBytes: 1 << 20, MaxValues: 1 << 20}).Parse(&doc, src); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := doc.Get("sub").Text(); s != "alice" || !doc.Get("b").Exists() || !doc.Get("a").Exists() || doc.Get("c").Exists() {
+		t.Errorf("sub = %q", s)
 	}
 }
 
