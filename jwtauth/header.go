@@ -30,21 +30,32 @@ var headerParser = strictjson.NewParser(strictjson.Config{
 func parseHeader(segment string, allowed []Algorithm) (header, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	var err error
-	if s.header, err = decodeSegment(s.header, segment); err != nil {
+	if err := s.parseHeader(segment); err != nil {
 		return header{}, err
 	}
-	if headerParser.Parse(&s.doc, string(s.header)) != nil {
-		return header{}, errHeaderJSON
-	}
-	// No extension is understood here, so crit always names an unknown one (RFC
-	// 7515 section 4.1.11), and a key that a token brings along proves nothing.
-	for _, name := range []string{"crit", "b64", "zip", "enc", "jwk"} {
-		if s.doc.Get(name).Kind() != strictjson.Missing {
-			return header{}, errHeaderName
-		}
+	// A key that a token brings along proves nothing.
+	if s.doc.Get("jwk").Kind() != strictjson.Missing {
+		return header{}, errHeaderName
 	}
 	return readHeader(&s.doc, allowed)
+}
+
+// parseHeader decodes and parses a header segment.
+func (s *scratch) parseHeader(segment string) (err error) {
+	if s.header, err = decodeSegment(s.header, segment); err != nil {
+		return err
+	}
+	if headerParser.Parse(&s.doc, string(s.header)) != nil {
+		return errHeaderJSON
+	}
+	// No extension is understood here, so crit always names an unknown one (RFC
+	// 7515 section 4.1.11).
+	for _, name := range []string{"crit", "b64", "zip", "enc"} {
+		if s.doc.Get(name).Kind() != strictjson.Missing {
+			return errHeaderName
+		}
+	}
+	return nil
 }
 
 func readHeader(doc *strictjson.Doc, allowed []Algorithm) (h header, err error) {

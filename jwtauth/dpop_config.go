@@ -1,0 +1,128 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// DPoPConfig configures [NewDPoP]. ExternalURL is required.
+type DPoPConfig struct {
+	// ExternalURL is where clients reach this service: scheme, host and, if
+	// something in front removes it, the beginning of the path, such as
+	// "https://api.example.com/v1". A proof names the URL that the client asked
+	// for, and neither the Host field nor X-Forwarded-Host is a witness to that.
+	// It must be https; http is for loopback addresses.
+	ExternalURL string
+	// Algorithms are those that proofs may be signed with; ES256 and EdDSA when
+	// empty. HMAC is none of them.
+	Algorithms []Algorithm
+	// MaxAge is how long after it was made a proof is good; 1 minute when zero,
+	// at most [MaxProofAge].
+	MaxAge time.Duration
+	// Leeway is how far the client's clock may differ, in either direction: 30 s
+	// when zero, at most [MaxLeeway]. [NoLeeway] stands for none.
+	Leeway time.Duration
+
+	// RequireNonce demands a nonce of this service in every proof (RFC 9449
+	// section 9), so that none can be made in advance. It costs clients a
+	// second request at first and whenever they have paused.
+	RequireNonce bool
+	// NonceSecret makes the nonces, at least 32 random bytes, which it copies.
+	// Replicas that share it take one another's nonces. When empty, this
+	// process makes up its own.
+	NonceSecret []byte
+	// NonceLife is the longest that a nonce is good; 5 minutes when zero, at most
+	// 1 hour. There is a new one every half of it, which clients are told in
+	// the answers to requests with the old one.
+	NonceLife time.Duration
+
+	// Replays remembers which proofs were used. Nil remembers in this process,
+	// so that each replica lets a proof pass once.
+	Replays ReplayStore
+	// CertificateProxies is as in [BearerOptions].
+	CertificateProxies authctx.Trust
+	// Shape is as in [BearerOptions].
+	Shape TokenShape
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+}
+
+const (
+	// MaxProofAge is the most that [DPoPConfig.MaxAge] may be.
+	MaxProofAge = 10 * time.Minute
+
+	defaultProofAge  = time.Minute
+	defaultNonceLife = 5 * time.Minute
+	maxNonceLife     = time.Hour
+	minNonceSecret   = 32
+)
+
+// validate reports everything that is missing or contradictory.
+func (c *DPoPConfig) validate(v TokenVerifier) error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: DPoP: "+format, args...)) }
+	if v == nil {
+		bad("a TokenVerifier is required")
+	}
+	if _, err := parseExternalURL(c.ExternalURL); err != nil {
+		bad("%w", err)
+	}
+	for _, a := range c.Algorithms {
+		if known, err := ParseAlgorithm(string(a)); err != nil || known.Symmetric() {
+			bad("Algorithms has %q, which no proof may be signed with", a)
+		}
+	}
+	if c.MaxAge != 0 && (c.MaxAge < time.Second || c.MaxAge > MaxProofAge) {
+		bad("MaxAge must be between 1 s and %v", MaxProofAge)
+	}
+	if c.Leeway != NoLeeway && (c.Leeway < 0 || c.Leeway > MaxLeeway) {
+		bad("Leeway must be between 0 and %v, or NoLeeway", MaxLeeway)
+	}
+	if c.Shape > OpaqueShape {
+		bad("Shape is unknown")
+	}
+	return errors.Join(append(errs, c.validateNonces())...)
+}
+
+func (c *DPoPConfig) validateNonces() error {
+	switch {
+	case !c.RequireNonce && (len(c.NonceSecret) > 0 || c.NonceLife != 0):
+		return errors.New("jwtauth: DPoP: NonceSecret and NonceLife mean nothing without RequireNonce")
+	case len(c.NonceSecret) > 0 && len(c.NonceSecret) < minNonceSecret:
+		return fmt.Errorf("jwtauth: DPoP: NonceSecret must have at least %d bytes", minNonceSecret)
+	case c.NonceLife != 0 && (c.NonceLife < 2*time.Second || c.NonceLife > maxNonceLife):
+		return fmt.Errorf("jwtauth: DPoP: NonceLife must be between 2 s and %v", maxNonceLife)
+	}
+	return nil
+}
+
+// withDefaults returns a copy that shares no slice with the caller and leaves
+// nothing to be guessed later.
+func (c DPoPConfig) withDefaults() DPoPConfig {
+	c.Algorithms, c.NonceSecret = slices.Clone(c.Algorithms), slices.Clone(c.NonceSecret)
+	if len(c.Algorithms) == 0 {
+		c.Algorithms = []Algorithm{ES256, EdDSA}
+	}
+	for i, a := range c.Algorithms {
+		c.Algorithms[i], _ = ParseAlgorithm(string(a)) // validated; Ed25519 is EdDSA
+	}
+	c.MaxAge = orDefault(c.MaxAge, defaultProofAge)
+	c.NonceLife = orDefault(c.NonceLife, defaultNonceLife)
+	switch c.Leeway {
+	case 0:
+		c.Leeway = defaultLeeway
+	case NoLeeway:
+		c.Leeway = 0
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Replays == nil {
+		c.Replays = &ReplayMemory{Now: c.Now}
+	}
+	return c
+}

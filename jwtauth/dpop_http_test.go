@@ -1,0 +1,61 @@
+package jwtauth_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// ask presents the token and a proof to h, and returns the answer and the names
+// of the fields that the handler saw.
+func (c *dpopCase) ask(h http.Handler, seen *http.Header, url, proof string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", url, nil)
+	r.Header.Set("Authorization", "DPoP "+c.token)
+	r.Header.Set("DPoP", proof)
+	*seen = nil
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestDPoPOverHTTP(t *testing.T) {
+	c := newDPoPCase(t, requireNonce)
+	var seen http.Header
+	h := serve(t, httpctx.ServerConfig{Authenticator: c.dpop}, &seen)
+	const url = "https://api.example/a%2Fb/100%25?page=1"
+
+	w := c.ask(h, &seen, url, c.key.Proof("GET", url, c.token).Sign())
+	nonce := w.Header().Get("DPoP-Nonce")
+	challenge := `DPoP realm="api", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`
+	if w.Code != 401 || nonce == "" || !slices.Equal(w.Header()["Www-Authenticate"], []string{challenge}) || seen != nil {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	proof := c.key.Proof("GET", url, c.token).Set("nonce", nonce).Sign()
+	if w = c.ask(h, &seen, url, proof); w.Code != 200 || seen == nil || len(seen) != 0 {
+		t.Errorf("%d %v; the handler saw %v", w.Code, w.Header(), seen)
+	}
+	if w = c.ask(h, &seen, url, proof); w.Code != 401 || w.Header().Get("WWW-Authenticate") !=
+		`DPoP realm="api", error="invalid_dpop_proof", error_description="The DPoP proof is not valid."` {
+		t.Errorf("replayed: %d %v", w.Code, w.Header())
+	}
+	proof = c.key.Proof("GET", "https://api.example/a/b/100%25", c.token).Set("nonce", nonce).Sign()
+	if w = c.ask(h, &seen, url, proof); w.Code != 401 {
+		t.Errorf("for a path that is only decoded alike: %d", w.Code)
+	}
+}
+
+func TestRule6_TheProofIsStripped(t *testing.T) {
+	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.CertificateProxies = trustProxy(t) })
+	var seen http.Header
+	h := serve(t, httpctx.ServerConfig{Authenticator: c.dpop, AllowAnonymous: true}, &seen)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"Dpop": {c.proof().Sign()}, "D.pop": {"other"}, "Client-Cert": {":AAAA:"}, "Accept": {"*/*"}}
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if len(seen) != 2 || seen["Accept"] == nil || seen["D.pop"] == nil {
+		t.Errorf("the handler saw %v", seen)
+	}
+}

@@ -1,0 +1,161 @@
+package jwtauth
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// externalURL is where clients reach this service, in normal form.
+type externalURL struct {
+	origin string // scheme, host and port
+	base   string // what every path begins with, without a slash at the end
+}
+
+func parseExternalURL(s string) (externalURL, error) {
+	if s == "" {
+		return externalURL{}, errors.New("ExternalURL is required")
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(s, "?#"):
+		return externalURL{}, errors.New("ExternalURL must have a scheme, a host, perhaps a path, and nothing else")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return externalURL{}, errors.New("ExternalURL must be https; http is for loopback addresses")
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x80 }):
+		return externalURL{}, errors.New("ExternalURL must have its host in ASCII, as clients send it (xn--…)")
+	}
+	path, ok := normalPath(u.EscapedPath())
+	if !ok {
+		return externalURL{}, errors.New("ExternalURL must have a path that begins with a slash")
+	}
+	return externalURL{normalOrigin(u.Scheme, u.Host), strings.TrimRight(path, "/")}, nil
+}
+
+// of returns the normal form of the URL of a request, and false when its target
+// is no path. The path is made normal by itself, so that no dots in it lead out
+// of the base.
+func (e externalURL) of(target string) (string, bool) {
+	path, ok := normalPath(target)
+	return e.origin + e.base + path, ok
+}
+
+// sameURL reports whether claimed, without its query and fragment, is another
+// way to write normal.
+func sameURL(claimed, normal string) bool {
+	if i := strings.IndexAny(claimed, "?#"); i >= 0 {
+		claimed = claimed[:i]
+	}
+	scheme, rest, ok := strings.Cut(claimed, "://")
+	if !ok {
+		return false
+	}
+	host, path := rest, ""
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		host, path = rest[:i], rest[i:]
+	}
+	path, ok = normalPath(path)
+	return ok && normalOrigin(scheme, host)+path == normal
+}
+
+// normalOrigin folds the case of ASCII letters and drops the port that the
+// scheme implies (RFC 3986 sections 6.2.2.1 and 6.2.3).
+func normalOrigin(scheme, host string) string {
+	scheme, host = lowerASCII(scheme), lowerASCII(host)
+	host = strings.TrimSuffix(host, ":")
+	switch scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return scheme + "://" + host
+}
+
+// lowerASCII leaves alone what is not ASCII, where a letter of another script
+// could become one of ours.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// normalPath gives equal paths one form (RFC 3986 sections 6.2.2 and 6.2.3):
+// only what must be percent-encoded is, in upper case, there are no dot
+// segments, and the empty path is "/". It returns false for what is no path.
+func normalPath(p string) (string, bool) {
+	if p == "" {
+		return "/", true
+	}
+	if p[0] != '/' {
+		return "", false
+	}
+	var b strings.Builder
+	b.Grow(len(p))
+	for i := 0; i < len(p); i++ {
+		c := p[i]
+		decoded := c == '%'
+		if decoded {
+			hi, ok1 := unhex(p, i+1)
+			lo, ok2 := unhex(p, i+2)
+			if !ok1 || !ok2 {
+				return "", false
+			}
+			c = hi<<4 | lo
+			i += 2
+		}
+		if unreserved(c) || !decoded && strings.IndexByte("/:@!$&'()*+,;=", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte("0123456789ABCDEF"[c>>4])
+			b.WriteByte("0123456789ABCDEF"[c&15])
+		}
+	}
+	return withoutDots(b.String()), true
+}
+
+// withoutDots removes dot segments (RFC 3986 section 5.2.4).
+func withoutDots(p string) string {
+	if !strings.Contains(p, "/.") {
+		return p
+	}
+	segments := strings.Split(p[1:], "/")
+	kept := segments[:0]
+	for i, segment := range segments {
+		if segment != "." && segment != ".." {
+			kept = append(kept, segment)
+			continue
+		}
+		if segment == ".." && len(kept) > 0 {
+			kept = kept[:len(kept)-1]
+		}
+		if i == len(segments)-1 {
+			kept = append(kept, "")
+		}
+	}
+	return "/" + strings.Join(kept, "/")
+}
+
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+func unhex(s string, i int) (byte, bool) {
+	if i >= len(s) {
+		return 0, false
+	}
+	switch c := s[i]; {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}

@@ -1,0 +1,116 @@
+package jwtauth_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// proveURL reports whether a proof for htu passes at a service that is reached
+// under external, for a request for target.
+func proveURL(t testing.TB, c *dpopCase, target, htu string) bool {
+	t.Helper()
+	r := c.request(c.key.Proof("GET", htu, c.token).Sign())
+	r.Target = target
+	_, err := c.dpop.Authenticate(t.Context(), r)
+	if reason := authctx.ReasonOf(err); reason != 0 && reason != authctx.InvalidProof {
+		t.Fatalf("%q, %q: %v", target, htu, err)
+	}
+	return err == nil
+}
+
+func TestRFC9449_Section4_3_Check9_URLsAreComparedInNormalForm(t *testing.T) {
+	const kelvin = "\u212a" // its lower case is k
+	for _, test := range []struct {
+		external, target, htu string
+		want                  bool
+	}{
+		{"https://api.example", "/orders", "https://api.example/orders", true},
+		{"https://api.example/", "/orders", "https://api.example/orders", true},
+		{"https://api.example", "/orders", "https://api.example/orders?page=2#top", true},
+		{"https://api.example", "/orders", "https://api.example/orders#?", true},
+		{"https://api.example", "/orders", "HTTPS://API.Example:443/orders", true},
+		{"https://API.example:443", "/orders", "https://api.example:/orders", true},
+		{"https://api.example", "/orders", "https://api.example:80/orders", false},
+		{"http://localhost:80", "/orders", "http://localhost/orders", true},
+		{"http://localhost:8080", "/orders", "http://localhost:8080/orders", true},
+		{"http://localhost:8080", "/orders", "http://localhost/orders", false},
+		{"https://[::1]:8443", "/", "https://[::1]:8443", true},
+		{"https://api.example", "", "https://api.example/", true},
+		{"https://api.example", "/", "https://api.example", true},
+		{"https://api.example", "/", "https://api.example?x", true},
+		{"https://api.example", "/Orders", "https://api.example/orders", false},
+		{"https://api.example", "/%7Ealice", "https://api.example/~alice", true},
+		{"https://api.example", "/caf%c3%a9", "https://api.example/caf%C3%A9", true},
+		{"https://api.example", "/caf%C3%A9", "https://api.example/café", true},
+		{"https://api.example", "/a%7Cb", "https://api.example/a|b", true},
+		{"https://api.example", "/a%2Fb", "https://api.example/a/b", false},
+		{"https://api.example", "/a/b", "https://api.example/a%2Fb", false},
+		{"https://api.example", "/a%3Fb", "https://api.example/a?b", false},
+		{"https://api.example", "/a%2525", "https://api.example/a%25", false},
+		{"https://api.example", "/a/./b/../c", "https://api.example/a/c", true},
+		{"https://api.example", "/a/c", "https://api.example/x/%2e%2E/a/c", true},
+		{"https://api.example", "/a/", "https://api.example/a/b/..", true},
+		{"https://api.example", "/a//b", "https://api.example/a/b", false},
+		{"https://api.example", "/a;v=1", "https://api.example/a;v=1", true},
+		{"https://api.example", "/a;v=1", "https://api.example/a%3Bv=1", false},
+		{"https://api.example/base", "/orders", "https://api.example/base/orders", true},
+		{"https://api.example/base/", "/orders", "https://api.example/base/orders", true},
+		{"https://api.example/base", "/orders", "https://api.example/orders", false},
+		{"https://api.example/base", "/../orders", "https://api.example/orders", false},
+		{"https://api.example/base", "/%2e%2e/orders", "https://api.example/orders", false},
+		{"https://api.example/base", "/../orders", "https://api.example/base/orders", true},
+		{"https://api.example", "*", "https://api.example*", false},
+		{"https://api.example", "orders", "https://api.exampleorders", false},
+		{"https://api.example", "/orders", "https:/api.example/orders", false},
+		{"https://api.example", "/orders", "//api.example/orders", false},
+		{"https://api.example", "/orders", " https://api.example/orders", false},
+		{"https://api.example", "/orders", "https://api.example/orders ", false},
+		{"https://bank.example", "/orders", "https://ban" + kelvin + ".example/orders", false},
+	} {
+		c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.ExternalURL = test.external })
+		if got := proveURL(t, c, test.target, test.htu); got != test.want {
+			t.Errorf("%s, %q: %q passes: %v", test.external, test.target, test.htu, got)
+		}
+	}
+}
+
+func TestRFC9449_TheHostFieldIsNoWitness(t *testing.T) {
+	c := newDPoPCase(t, nil) // every request of dpopCase says it is for evil.example
+	if proveURL(t, c, "/orders", "https://evil.example/orders") {
+		t.Error("a proof for another host passes")
+	}
+	if !proveURL(t, c, "/orders", "https://api.example/orders") {
+		t.Error("the Host field spoils a good proof")
+	}
+}
+
+// FuzzDPoPURL compares with what net/url makes of both sides: a proof never
+// passes for a URL that net/url takes for another one.
+func FuzzDPoPURL(f *testing.F) {
+	for _, htu := range []string{"https://api.example/a%2Fb", "HTTPS://api.example:443/a/../b?c#d", "https://api.example//x", "https://api.example/%7e", "https://a@api.example/"} {
+		f.Add("/a/b", htu)
+		f.Add("/%61/./b", htu)
+	}
+	f.Fuzz(func(t *testing.T, target, htu string) {
+		if !jwtauth.SameURL("https://api.example", target, htu) {
+			return
+		}
+		claimed, err := url.Parse(htu)
+		if err != nil {
+			return // stricter than we are about what counts for nothing, such as the fragment
+		}
+		host := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(claimed.Host), ":443"), ":")
+		asked, err := url.Parse("https://api.example" + target)
+		if err != nil || strings.ToLower(claimed.Scheme) != "https" || host != "api.example" || claimed.User != nil {
+			t.Fatalf("a proof for %q passes for %q", htu, target)
+		}
+		asked.RawQuery, asked.Fragment = "", ""
+		if a, b := asked.JoinPath().Path, claimed.JoinPath().Path; a != b {
+			t.Fatalf("%q passes for %q: %q and %q", htu, target, b, a)
+		}
+	})
+}

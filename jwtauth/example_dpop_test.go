@@ -1,0 +1,73 @@
+package jwtauth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// A service that takes tokens bound to a key together with proofs, and unbound
+// ones as they are. The client is that of RFC 9449 section 7.1.
+func ExampleNewDPoP() {
+	someone, _ := authctx.New(authctx.Attributes{Issuer: "https://server.example.com", Subject: "someone@example.com"})
+	verifier := verifierFunc(func(string) (jwtauth.VerifiedToken, error) { // a jwtauth.Verifier in earnest
+		return jwtauth.VerifiedToken{Principal: someone, Confirmation: jwtauth.Confirmation{KeyThumbprint: rfc9449Thumbprint}}, nil
+	})
+
+	dpop, err := jwtauth.NewDPoP(verifier, jwtauth.DPoPConfig{
+		ExternalURL: "https://resource.example.org",
+		Now:         func() time.Time { return time.Unix(1562262620, 0) }, // when the RFC's proof was made
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bearer, _ := jwtauth.NewBearer(verifier, nil)
+	server, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.OneOf(dpop, bearer)})
+	handler := server.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		p, _ := authctx.FromContext(r.Context())
+		fmt.Println("hello,", p.Subject())
+	}))
+
+	ask := func(scheme, proof string) {
+		r := httptest.NewRequest("GET", "/protectedresource", nil)
+		r.Header.Set("Authorization", scheme+" "+rfc9449Token)
+		if proof != "" {
+			r.Header.Set("DPoP", proof)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	ask("DPoP", rfc9449Proof)
+	ask("DPoP", rfc9449Proof) // a proof passes once
+	ask("Bearer", "")         // and without one the token is worth nothing
+	// Output:
+	// hello, someone@example.com
+	// 200
+	// 401
+	// 401
+}
+
+// Behind a proxy that ends TLS, the proxy says which certificate the client has
+// shown, and is believed because of where it connects from.
+func ExampleBearerOptions_certificateProxies() {
+	proxies, err := authctx.TrustPeerCIDR("10.0.0.0/8")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verifier := verifierFunc(func(string) (jwtauth.VerifiedToken, error) { return jwtauth.VerifiedToken{}, authctx.InvalidToken })
+	bearer, err := jwtauth.NewBearer(verifier, &jwtauth.BearerOptions{CertificateProxies: proxies})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(bearer.Fields().Names)
+	// Output: [authorization client-cert client-cert-chain]
+}
