@@ -243,9 +243,7 @@ func TestIgnoredFieldsAreReportedAndBounded(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header = header
 		h.ServeHTTP(httptest.NewRecorder(), r)
-		e := j.last(t)
-		slices.Sort(e.Ignored)
-		return e.Ignored
+		return j.last(t).Ignored
 	}
 	if got := ignored(token("alice")); got != nil {
 		t.Errorf("nothing came in and %v was reported", got)
@@ -265,6 +263,17 @@ func TestIgnoredFieldsAreReportedAndBounded(t *testing.T) {
 	}
 }
 
+func TestFieldsOfAnotherSystemAreReportedToo(t *testing.T) {
+	var j journal
+	s := serve(t, newServer(t, httpctx.ServerConfig{Observer: &j, Strip: authctx.FieldSet{Prefixes: []string{"x-remote-"}}}).Handler(spy))
+	if got := get(t, s.URL, with(token("alice"), "X-Remote-User", "eve", "Cookie", "a=b")); got.Header["X-Remote-User"] != nil {
+		t.Errorf("seen %v", got.Header)
+	}
+	if e := j.last(t); !slices.Equal(e.Ignored, []string{"X-Remote-User"}) {
+		t.Errorf("ignored %v", e.Ignored)
+	}
+}
+
 func TestFieldsOfATrustedPeerAreReadAndNotReported(t *testing.T) {
 	var j journal
 	a, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone(), Now: clock})
@@ -281,6 +290,10 @@ func TestFieldsOfATrustedPeerAreReadAndNotReported(t *testing.T) {
 	}
 	if res, _ := do(t, "GET", s.URL, http.Header{"X-User-Id": {"dora", "eve"}, "X-User-Issuer": {issuer}}); res.StatusCode != 400 {
 		t.Errorf("a doubled field: %d", res.StatusCode)
+	}
+	get(t, s.URL, http.Header{"X-User-Id": {"dora"}, "X-User-Issuer": {issuer}, "X_user_id": {"eve"}})
+	if e := j.last(t); !slices.Equal(e.Ignored, []string{"X_user_id"}) {
+		t.Errorf("beside the real one, a look-alike: ignored %v", e.Ignored)
 	}
 	if res, _ := do(t, "GET", s.URL, http.Header{"X_user_id": {"dora"}, "X-User-Issuer": {issuer}}); res.StatusCode != 400 {
 		t.Errorf("half an identity beside a look-alike: %d", res.StatusCode)

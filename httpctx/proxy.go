@@ -54,8 +54,8 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	return &Proxy{
 		server: cfg.Server,
 		writer: newWriter(cfg.Propagator),
-		strip:  newStripper(authctx.IdentityFields(), cfg.Server.strip.set, written),
-		clean:  newStripper(authctx.IdentityFields(), written),
+		strip:  newStripper(cfg.Server.strip.set, written),
+		clean:  newStripper(written),
 	}, nil
 }
 

@@ -96,7 +96,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		s.now = time.Now
 	}
 	fields := cfg.Authenticator.Fields()
-	s.strip = newStripper(authctx.IdentityFields(), fields, cfg.Strip)
+	s.strip = newStripper(fields, cfg.Strip)
 	s.keys = canonicalKeys(fields)
 	s.answers = newAnswers(cfg.Realm, fields.Schemes)
 	return s, nil

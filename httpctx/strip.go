@@ -17,11 +17,24 @@ const maxIgnored = 16
 // stripper removes the fields of a set from headers and trailers.
 type stripper struct {
 	set      authctx.FieldSet
-	identity authctx.FieldSet
+	never    authctx.FieldSet // of these, what is never kept
+	reported authctx.FieldSet // of these, what an operator hears of when it was not believed
 }
 
-func newStripper(identity authctx.FieldSet, others ...authctx.FieldSet) stripper {
-	return stripper{set: withoutCovered(identity.Union(others...)), identity: identity}
+// newStripper returns a stripper of identity fields and of the others.
+func newStripper(others ...authctx.FieldSet) stripper {
+	identity := authctx.IdentityFields()
+	set := withoutCovered(identity.Union(others...))
+	return stripper{set: set, never: identity, reported: withoutTokens(set)}
+}
+
+// withoutTokens drops the fields in which clients send their own tokens, which
+// is no sign of anything.
+func withoutTokens(set authctx.FieldSet) authctx.FieldSet {
+	names := slices.DeleteFunc(slices.Clone(set.Names), func(name string) bool {
+		return name == "authorization" || name == "cookie" || name == "dpop"
+	})
+	return authctx.FieldSet{Names: names, Prefixes: set.Prefixes}
 }
 
 // withoutCovered drops names that a prefix covers, since every name is compared
@@ -35,8 +48,8 @@ func withoutCovered(set authctx.FieldSet) authctx.FieldSet {
 // header returns h without the fields of the set: a copy, or h itself when it
 // has none of them. Fields of kept stay, unless they are identity fields.
 //
-// With a non-nil read, it also returns the names of identity fields that came
-// in and are not in read.
+// With a non-nil read, it also returns the names of fields that came in, claim
+// to say who is calling, and are not in read.
 func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.FieldSet) (clean http.Header, ignored []string) {
 	clean = h
 	copied := false
@@ -53,21 +66,25 @@ func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.Fi
 			}
 			continue
 		}
-		identity := s.identity.Owns(name)
-		if !identity && keeps(kept, name) {
+		if reads(kept, name) && !s.never.Owns(name) {
 			continue
 		}
 		delete(own(), name)
-		if identity && read != nil && !read.Owns(name) && len(ignored) < maxIgnored {
+		if read != nil && !reads(*read, name) && s.reported.Owns(name) && len(ignored) < maxIgnored {
 			ignored = append(ignored, name)
 		}
 	}
+	slices.Sort(ignored)
 	return clean, ignored
 }
 
-// keeps compares exactly: what is only similar to a credential was not read.
-func keeps(kept authctx.FieldSet, name string) bool {
-	return slices.ContainsFunc(kept.Names, func(n string) bool { return strings.EqualFold(n, name) })
+// reads reports whether an authenticator that reads set has read the field of
+// this very name; the look-alikes that the set owns too were never read.
+func reads(set authctx.FieldSet, name string) bool {
+	return slices.ContainsFunc(set.Names, func(n string) bool { return strings.EqualFold(n, name) }) ||
+		slices.ContainsFunc(set.Prefixes, func(p string) bool {
+			return len(name) >= len(p) && strings.EqualFold(name[:len(p)], p)
+		})
 }
 
 func replace(h http.Header, name string, values []string) {

@@ -62,7 +62,7 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 		writer:       newWriter(cfg.Propagator),
 		destinations: destinations,
 		plaintext:    cfg.AllowInsecurePlaintext,
-		strip:        newStripper(authctx.IdentityFields(), cfg.Propagator.Fields()),
+		strip:        newStripper(cfg.Propagator.Fields()),
 	}
 	if t.base == nil {
 		t.base = http.DefaultTransport
