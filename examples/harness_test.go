@@ -54,8 +54,12 @@ type process struct {
 // start runs a program until the test ends.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(filepath.Join(programs, name), args...),
-		lines: make(chan string, 10_000), exited: make(chan struct{})}
+	return startCommand(t, exec.Command(filepath.Join(programs, name), args...))
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, lines: make(chan string, 10_000), exited: make(chan struct{})}
 	p.cmd.Stderr = &p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -76,7 +80,7 @@ func start(t *testing.T, name string, args ...string) *process {
 		p.cmd.Process.Kill()
 		<-p.exited
 		if t.Failed() {
-			t.Logf("%s wrote to standard error:\n%s", name, p.stderr.String())
+			t.Logf("%s wrote to standard error:\n%s", cmd, p.stderr.String())
 		}
 	})
 	return p

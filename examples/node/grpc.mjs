@@ -1,0 +1,65 @@
+// A gRPC service in Node that answers with the caller it sees.
+//
+//   node examples/node/grpc.mjs --listen 127.0.0.1:9092 --trust cidr:127.0.0.0/8
+
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import grpc from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import { trust } from './identity.mjs'
+
+const { values: flags } = parseArgs({
+  options: {
+    listen: { type: 'string', default: '127.0.0.1:9092' },
+    trust: { type: 'string' },
+    'trust-domain': { type: 'string', default: 'authctx.local' },
+  },
+})
+const identify = trust(flags.trust, flags['trust-domain'])
+
+const proto = fileURLToPath(new URL('../internal/examplespb/whoami.proto', import.meta.url))
+const { WhoAmI } = grpc.loadPackageDefinition(loadSync(proto, { keepCase: true })).authctx.examples.v1
+
+// The caller of a call, or an error with the right status.
+async function callerOf(call) {
+  const fields = {}
+  for (const name of Object.keys(call.metadata.getMap())) fields[name] = call.metadata.get(name)
+  const peer = call.getPeer().replace(/:\d+$/, '')
+  let caller
+  try {
+    caller = await identify(fields, peer)
+  } catch (error) {
+    console.error(error.message)
+  }
+  if (!caller) throw { code: grpc.status.UNAUTHENTICATED, details: 'Authentication is required.' }
+  return caller
+}
+
+// Makes an asynchronous function a unary handler.
+const unary = (handle) => (call, callback) => {
+  handle(call).then((answer) => callback(null, answer), (error) => callback(error))
+}
+
+const server = new grpc.Server()
+server.addService(WhoAmI.service, {
+  Get: unary(callerOf),
+  Admin: unary(async (call) => {
+    const caller = await callerOf(call)
+    if (!caller.roles.includes('admin')) throw { code: grpc.status.PERMISSION_DENIED, details: 'The caller may not do this.' }
+    return caller
+  }),
+  Chat: async (call) => {
+    try {
+      await callerOf(call)
+    } catch (error) {
+      return call.destroy(error)
+    }
+    call.pipe(call) // each message goes back as it came
+  },
+})
+
+server.bindAsync(flags.listen, grpc.ServerCredentials.createInsecure(), (error, port) => {
+  if (error) throw error
+  console.log(`listening on ${flags.listen.replace(/:\d+$/, '')}:${port}`)
+})
+process.once('SIGTERM', () => server.tryShutdown(() => {}))

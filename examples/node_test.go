@@ -1,0 +1,77 @@
+package examples_test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/authctx/authctx/examples/internal/examplespb"
+)
+
+// startNode starts one of the services written in JavaScript.
+func startNode(t *testing.T, script string, args ...string) (address string) {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip(err)
+	}
+	if _, err := os.Stat("node/node_modules"); err != nil {
+		t.Skip("its packages are not installed: npm ci --prefix examples/node")
+	}
+	p := startCommand(t, exec.Command("node", append([]string{script, "--listen", "127.0.0.1:0"}, args...)...))
+	return p.address("listening on")
+}
+
+// A service in another language sees what a service in Go sees.
+func TestNodeServicesReadTheCaller(t *testing.T) {
+	t.Parallel()
+	for _, forward := range []string{"fields", "txn"} {
+		t.Run(forward, func(t *testing.T) {
+			internal := freeAddress(t)
+			trust := map[string]string{
+				"fields": "cidr:127.0.0.0/8",
+				"txn":    "txn:http://" + internal + "/.well-known/jwks.json",
+			}[forward]
+			nodeHTTP, nodeGRPC := startNode(t, "node/http.mjs", "--trust", trust), startNode(t, "node/grpc.mjs", "--trust", trust)
+			s := startGateway(t, newProvider(t).run(t), "-upstream", "http://"+nodeHTTP, "-grpc-upstream", nodeGRPC,
+				"-forward", forward, "-internal-listen", internal)
+			s.waitReady(t)
+			token := s.token(t, map[string]any{"name": "Zoë, 100%", "groups": []string{"on call", "a,b"}})
+
+			r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token, "X-User-Roles: admin")
+			got := decode(t, r)
+			if r.status != 200 || got.Subject != "testuser" || got.Issuer != s.issuer || got.Name != "Zoë, 100%" ||
+				got.Tenant != "acme" || !slices.Equal(got.Roles, []string{"user"}) ||
+				!slices.Equal(got.Permissions, []string{"orders:read"}) || !slices.Equal(got.Scopes, []string{"orders", "profile"}) ||
+				!slices.Equal(got.Groups, []string{"on call", "a,b"}) {
+				t.Errorf("status %d, body %s", r.status, r.body)
+			}
+			if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != 403 {
+				t.Errorf("admin: status %d", r.status)
+			}
+			if r := send(t, "GET", "http://"+nodeHTTP+"/whoami", "", "Authorization: Bearer "+token, "Txn-Token: "+token); r.status != 401 {
+				t.Errorf("around the gateway: status %d, body %s", r.status, r.body)
+			}
+
+			client := pb.NewWhoAmIClient(dial(t, s.address))
+			c, err := client.Get(as(t, token), &pb.GetRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Subject != "testuser" || c.Issuer != s.issuer || c.Name != "Zoë, 100%" || !slices.Equal(c.Groups, got.Groups) {
+				t.Errorf("over gRPC it saw %v", c)
+			}
+			if _, err := client.Admin(as(t, token), &pb.AdminRequest{}); status.Code(err) != codes.PermissionDenied {
+				t.Errorf("Admin: %v", err)
+			}
+			chatOnce(t, client, as(t, token))
+			_, err = pb.NewWhoAmIClient(dial(t, nodeGRPC)).Get(as(t, token), &pb.GetRequest{})
+			if status.Code(err) != codes.Unauthenticated {
+				t.Errorf("around the gateway: %v", err)
+			}
+		})
+	}
+}
