@@ -18,7 +18,8 @@ import (
 type CacheConfig struct {
 	// Disabled verifies every token anew.
 	Disabled bool
-	// MaxEntries bounds the number of tokens; 65,536 when zero.
+	// MaxEntries bounds the number of tokens; 65,536 when zero, and never fewer
+	// than two.
 	MaxEntries int
 	// MaxBytes bounds the memory, roughly; 64 MiB when zero.
 	MaxBytes int

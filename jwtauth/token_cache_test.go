@@ -306,20 +306,16 @@ func TestACachedTokenTakesLessThanAKilobyteBesidesItsPrincipal(t *testing.T) {
 func TestRequestsForOneTokenShareOneVerification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
-		var lookups atomic.Int32
+		var verifications atomic.Int32
 		gate := make(chan struct{})
 		v := newVerifier(t, s, func(c *jwtauth.Config) {
-			c.Keys = keySourceFunc(func(ctx context.Context, _ string, _ jwtauth.Algorithm) (*jwtauth.Key, error) {
-				lookups.Add(1)
-				select {
-				case <-gate:
-					return s.key, nil
-				case <-ctx.Done():
-					return nil, ctx.Err()
-				}
-			})
+			c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
+				verifications.Add(1)
+				<-gate // in the midst of a verification
+				return true
+			}
 		})
-		token := s.token(t, goodClaims(nil))
+		token := s.token(t, goodClaims(map[string]any{"iss": "https://login.example/t/v2.0", "tid": "t"}))
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
@@ -328,6 +324,7 @@ func TestRequestsForOneTokenShareOneVerification(t *testing.T) {
 				}
 			})
 		}
+		synctest.Wait()
 		impatient, cancel := context.WithCancel(t.Context())
 		all.Go(func() {
 			if _, err := v.Verify(impatient, token); !errors.Is(err, authctx.Unavailable) || errors.Is(err, authctx.InvalidToken) {
@@ -339,7 +336,45 @@ func TestRequestsForOneTokenShareOneVerification(t *testing.T) {
 		synctest.Wait()
 		close(gate)
 		all.Wait()
+		if n := verifications.Load(); n != 1 {
+			t.Errorf("%d verifications", n)
+		}
 		cached(t, v, token, true)
+	})
+}
+
+func TestARequestThatLeavesDuringAKeyLookupChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		gate := make(chan struct{})
+		v := newVerifier(t, s, func(c *jwtauth.Config) {
+			c.Keys = keySourceFunc(func(ctx context.Context, _ string, _ jwtauth.Algorithm) (*jwtauth.Key, error) {
+				select {
+				case <-gate:
+					return s.key, nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			})
+		})
+		token := s.token(t, goodClaims(nil))
+		leaving, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() {
+			if _, err := v.Verify(leaving, token); !errors.Is(err, authctx.Unavailable) || !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+		all.Go(func() {
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(gate)
+		all.Wait()
 	})
 }
 

@@ -115,3 +115,54 @@ func benchHash(b *testing.B, token string) {
 		}
 	}
 }
+
+// BenchmarkCache is a repeated token among many others that are remembered.
+func BenchmarkCache(b *testing.B) {
+	s := signerFor(b, jwtauth.ES256)
+	token := benchToken(b, s, 0)
+	for _, n := range []int{1, 1000, 1_000_000} {
+		v := newVerifier(b, s, func(c *jwtauth.Config) {
+			c.Now, c.Cache = nil, jwtauth.CacheConfig{MaxEntries: 4_000_000, MaxBytes: 1 << 40}
+		})
+		if _, err := v.Verify(context.Background(), token); err != nil {
+			b.Fatal(err)
+		}
+		jwtauth.FillCache(v, token, n-1)
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchRepeat(b, v, token) })
+		b.Run(fmt.Sprint(n, "/parallel"), func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := v.Verify(context.Background(), token); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkRefuse is what strangers can make a verifier do.
+func BenchmarkRefuse(b *testing.B) {
+	s := signerFor(b, jwtauth.RS256)
+	v := newVerifier(b, s, func(c *jwtauth.Config) { c.Now = nil })
+	token := benchToken(b, s, 0)
+	if _, err := v.Verify(context.Background(), token); err != nil {
+		b.Fatal(err)
+	}
+	dot := strings.LastIndexByte(token, '.')
+	for _, test := range []struct{ name, token string }{
+		{"garbage", strings.Repeat("garbage.", 100)},
+		{"header", "e" + strings.Repeat("yJ9_", 20) + token[strings.IndexByte(token, '.'):]},
+		{"algorithm", benchToken(b, signerFor(b, jwtauth.ES256), 0)},
+		{"signature", token[:dot+1] + strings.Repeat("A", len(token)-dot-1)},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(context.Background(), test.token); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
