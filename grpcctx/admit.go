@@ -41,12 +41,13 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 		res, err = authctx.Authenticate(ctx, s.authenticator, req)
 		setResponse(ctx, res.Response)
 	}
+	a := admission{result: res, ctx: ctx}
 	var kept authctx.FieldSet
 	if s.keepCredentials {
 		kept = res.Read
+		a.ctx = withInbound(ctx, md, kept)
 	}
-	a := admission{result: res}
-	a.ctx = res.NewContext(metadata.NewIncomingContext(ctx, s.strip.without(md, kept)))
+	a.ctx = res.NewContext(metadata.NewIncomingContext(a.ctx, s.strip.without(md, kept)))
 	if err == nil && s.policy != nil {
 		err = entry.Check(a.ctx, res.Principal)
 	} else if s.allowAnonymous && errors.Is(err, authctx.NoCredentials) {

@@ -54,9 +54,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 //
 // On every call, all identity fields that outgoing metadata held before are
 // removed, whoever wrote them and however they were spelled; then the caller of
-// the context is written. A call without a caller goes out without one. Other
-// metadata, an authorization field of the application's own and per-RPC
-// credentials are not touched.
+// the context is written. A call without a caller goes out without one. A
+// credential that the caller came with and that [ServerConfig] kept is not
+// passed on as metadata. Other metadata, an authorization field of the
+// application's own and per-RPC credentials are not touched.
 //
 // Interceptors run in the order in which options are given. Give these last:
 // what an interceptor behind them adds to the metadata is not looked at.
@@ -128,7 +129,9 @@ func (c *Client) clean(ctx context.Context) context.Context {
 	if !ok {
 		return ctx
 	}
-	return metadata.NewOutgoingContext(ctx, c.strip.without(md, authctx.FieldSet{}))
+	md = c.strip.without(md, authctx.FieldSet{})
+	removeInbound(ctx, md)
+	return metadata.NewOutgoingContext(ctx, md)
 }
 
 // localError is the error of a call that was not sent. A handler that returns

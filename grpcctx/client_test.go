@@ -164,6 +164,34 @@ func TestIncomingMetadataForwardedWholesaleLeaksNothing(t *testing.T) {
 	}
 }
 
+// KeepCredentials lets a handler see the token; it is not for the next service.
+func TestAKeptCredentialIsNotForwardedWholesale(t *testing.T) {
+	addr, last := recorder(t)
+	onward := dial(t, addr, newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
+	careless := func(ss grpc.ServerStream) error {
+		md, _ := metadata.FromIncomingContext(ss.Context())
+		ctx := metadata.NewOutgoingContext(ss.Context(), md)
+		if len(md["x-own"]) > 0 {
+			ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer exchanged")
+		}
+		return errors.Join(call(ctx, onward, unary), ss.SendMsg(nothing()))
+	}
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.KeepCredentials = true })
+	cc := dial(t, serve(t, &echo{onStream: careless}, s.ServerOptions()...))
+	if err := call(withToken(t.Context(), "alice"), cc, bidiStream); err != nil {
+		t.Fatal(err)
+	}
+	if got := last()["authorization"]; got != nil {
+		t.Errorf("the next service received %q", got)
+	}
+	if err := call(metadata.AppendToOutgoingContext(withToken(t.Context(), "alice"), "x-own", "1"), cc, bidiStream); err != nil {
+		t.Fatal(err)
+	}
+	if got := last()["authorization"]; !slices.Equal(got, []string{"Bearer exchanged"}) {
+		t.Errorf("with a token of its own, the next service received %q", got)
+	}
+}
+
 // tokenSource is an application's own per-RPC credentials.
 type tokenSource struct{ token string }
 

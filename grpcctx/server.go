@@ -25,8 +25,8 @@ type ServerConfig struct {
 	// each method whether a caller is needed.
 	AllowAnonymous bool
 	// KeepCredentials leaves the caller's own, verified credential in the
-	// metadata that handlers see, for a token exchange. By default it is
-	// removed.
+	// metadata that handlers see, for a token exchange. [Client] does not pass
+	// it on even then. By default it is removed.
 	KeepCredentials bool
 	// Strip names further fields to remove from metadata, such as the identity
 	// fields of another system. Identity fields of this module and whatever
@@ -46,6 +46,13 @@ type ServerConfig struct {
 
 // Server authenticates and authorizes the calls of a [grpc.Server]. It is safe
 // for concurrent use and may serve several servers.
+//
+// A stream ends with Unauthenticated at its caller's effective end, even while
+// its handler is blocked in a receive or a send; a client that does not read
+// sees that once it does. The handler's context is then done, with the refusal
+// as its cause. Handlers of such streams run on a goroutine of their own, which
+// [grpc.WaitForHandlers] does not know. A unary call that is under way at its
+// caller's end is not cut short.
 type Server struct {
 	authenticator   authctx.Authenticator
 	policy          *authctx.Policy
@@ -117,8 +124,7 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// unary runs a handler for a caller who may call it. A call that is under way
-// when its caller's effective end comes is not cut short; streams are.
+// unary runs a handler for a caller who may call it.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	a, err := s.admit(ctx, info.FullMethod)
 	if err != nil {

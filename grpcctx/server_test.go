@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
@@ -25,6 +27,12 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
+	}
+	_, err = grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: bearer(nil, nil), Policy: newPolicy(t, authctx.PolicyConfig{Public: []string{unary}}), AllowAnonymous: true,
+	})
+	if err == nil || !strings.Contains(err.Error(), "AllowAnonymous contradicts Policy") {
+		t.Errorf("a policy and anonymity at once: %v", err)
 	}
 	if _, err := grpcctx.NewClient(grpcctx.ClientConfig{}); err == nil || !strings.Contains(err.Error(), "Propagator is required") {
 		t.Errorf("a client without a propagator: %v", err)
@@ -391,5 +399,65 @@ func TestAuthenticatorsSeeTheRequestAsItCame(t *testing.T) {
 		if method == unary && !slices.Equal(header.Get("dpop-nonce"), []string{"n1"}) {
 			t.Errorf("response header %v", header)
 		}
+	}
+}
+
+func TestFieldsForTheResponseAreSentWithARefusalToo(t *testing.T) {
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Authenticator = authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"dpop"}},
+			func(context.Context, *authctx.Request) (authctx.Result, error) {
+				return authctx.Result{Response: []authctx.Field{{Name: "dpop-nonce", Value: "n1"}}}, authctx.NonceRequired
+			})
+	})
+	cc := dial(t, serve(t, new(echo), s.ServerOptions()...))
+	for _, method := range kinds {
+		ctx, cancel := context.WithCancel(t.Context())
+		cs, err := cc.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A unary handler is asked once its message is there; a stream may have
+		// been refused before.
+		if err := cs.SendMsg(wrapperspb.String("hello")); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		if err := cs.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		wantRefusal(t, drain(cs), authctx.NonceRequired)
+		header, err := cs.Header()
+		if err != nil || !slices.Equal(header.Get("dpop-nonce"), []string{"n1"}) {
+			t.Errorf("%s: response header %v, %v", method, header, err)
+		}
+		cancel()
+	}
+}
+
+func TestFurtherFieldsAreStrippedOnRequest(t *testing.T) {
+	e := new(echo)
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Strip = authctx.FieldSet{Prefixes: []string{"x-forwarded-"}} })
+	cc := dial(t, serve(t, e, s.ServerOptions()...))
+	ctx := metadata.AppendToOutgoingContext(withToken(t.Context(), "alice"), "x-forwarded-user", "root", "x_forwarded_email", "r", "x-kept", "1")
+	if err := call(ctx, cc, unary); err != nil {
+		t.Fatal(err)
+	}
+	md, _ := metadata.FromIncomingContext(e.one(t))
+	if len(md["x-forwarded-user"])+len(md["x_forwarded_email"]) != 0 || len(md["x-kept"]) != 1 {
+		t.Errorf("the handler sees %v", md)
+	}
+}
+
+func TestAHostileRequestIsNotALongEvent(t *testing.T) {
+	seen := new(events)
+	cc := dial(t, serve(t, new(echo), newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()...))
+	ctx := withToken(t.Context(), "alice")
+	for i := range 500 {
+		ctx = metadata.AppendToOutgoingContext(ctx, fmt.Sprint("x-user-", i), "root")
+	}
+	if err := call(ctx, cc, unary); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(seen.list()[0].Ignored); n == 0 || n > 16 {
+		t.Errorf("the event names %d fields", n)
 	}
 }

@@ -1,0 +1,124 @@
+package grpcctx
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/authctx/authctx"
+)
+
+// quiet is a stream that does nothing.
+type quiet struct{ grpc.ServerStream }
+
+func (quiet) SendMsg(any) error { return nil }
+func (quiet) RecvMsg(any) error { return nil }
+
+func TestMessagesOfAStreamCostNothing(t *testing.T) {
+	var stream grpc.ServerStream = &serverStream{quiet{}, context.Background()}
+	message := new(int)
+	if n := testing.AllocsPerRun(100, func() {
+		if stream.SendMsg(message) != nil || stream.RecvMsg(message) != nil {
+			t.Fatal("failed")
+		}
+	}); n != 0 {
+		t.Errorf("a message there and back takes %v allocations", n)
+	}
+}
+
+func TestIncomingMetadataIsReadWithoutACopy(t *testing.T) {
+	r := newMDReader()
+	md := metadata.Pairs("x-user-id", "alice")
+	ctx := metadata.NewIncomingContext(context.Background(), md)
+	if n := testing.AllocsPerRun(100, func() { r.incoming(ctx) }); n != 0 {
+		t.Errorf("reading takes %v allocations: grpc keeps incoming metadata elsewhere now", n)
+	}
+	if got := r.incoming(ctx); !maps.EqualFunc(got, md, slices.Equal) {
+		t.Errorf("read %v", got)
+	}
+	if got := r.incoming(context.Background()); got != nil {
+		t.Errorf("read %v where there is nothing", got)
+	}
+	unknown := mdReader{key: "something else"}
+	if got := unknown.incoming(ctx); !maps.EqualFunc(got, md, slices.Equal) {
+		t.Errorf("without the key, read %v", got)
+	}
+}
+
+// A server that allows a caller adds this much to a call and no more: the
+// request, the handler's two contexts, and the metadata that is left.
+func TestAdmittingACallTakesFewAllocations(t *testing.T) {
+	p, err := authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewServer(ServerConfig{
+		Policy: policy,
+		Authenticator: authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}},
+			func(context.Context, *authctx.Request) (authctx.Result, error) {
+				return authctx.Result{Principal: p}, nil
+			}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs("authorization", "Bearer alice", "user-agent", "test"))
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := s.admit(ctx, "/a.B/C"); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 6 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzStrip checks against an oracle of its own that no spelling of an identity
+// field is left, and that nothing else is lost.
+func FuzzStrip(f *testing.F) {
+	for _, name := range []string{
+		"x-user-id", "X_User.Id", "x user id", "grpc-metadata-x-user-id", "Grpc-Metadata-Grpc_Metadata-x-user-id-bin-BIN",
+		"txn-token", "txn.token-bin", "txn-token-x", "authorization", "x-users", "x-user", "-bin", "grpc-metadata-", "",
+	} {
+		f.Add(name)
+	}
+	strip := newStripper(authctx.FieldSet{Names: []string{"authorization"}})
+	f.Fuzz(func(t *testing.T, name string) {
+		left := strip.without(metadata.MD{name: {"v"}, "other": {"w"}}, authctx.FieldSet{})
+		if len(left["other"]) != 1 {
+			t.Errorf("stripping %q took another field away", name)
+		}
+		if _, kept := left[name]; kept == looksLikeIdentity(name) {
+			t.Errorf("%q: kept %v", name, kept)
+		}
+	})
+}
+
+func looksLikeIdentity(name string) bool {
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		switch {
+		case strings.IndexByte("_. ", c) >= 0:
+			c = '-'
+		case c >= 'A' && c <= 'Z':
+			c |= 0x20
+		}
+		b.WriteByte(c)
+	}
+	name = b.String()
+	for strings.HasPrefix(name, "grpc-metadata-") {
+		name = strings.TrimPrefix(name, "grpc-metadata-")
+	}
+	for strings.HasSuffix(name, "-bin") && name != "-bin" {
+		name = strings.TrimSuffix(name, "-bin")
+	}
+	return name == "authorization" || name == "txn-token" || strings.HasPrefix(name, "x-user-")
+}
