@@ -12,7 +12,8 @@
 //   - [Revocations] takes back what was verified;
 //   - [Bearer] makes an [authctx.Authenticator] of any [TokenVerifier].
 //
-// Tokens out: [Issuer] signs access tokens and publishes its [SigningKeys].
+// Tokens out: [Issuer] signs access tokens and publishes its [SigningKeys];
+// [RefreshTokens] lets a login be refreshed.
 //
 // Between services: [TxnPropagator] mints Transaction Tokens at the edge,
 // [TxnAuthenticator] verifies and [TxnForwarder] forwards them. In messages that

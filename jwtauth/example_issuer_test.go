@@ -89,3 +89,32 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 	fmt.Println(key, err)
 	// Output: signing key "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" for EdDSA <nil>
 }
+
+// A token endpoint that refreshes: the old refresh token goes, a new one and a
+// new access token come.
+func ExampleRefreshTokens() {
+	logins, err := jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
+		Store:    &jwtauth.MemoryRefreshStore{},
+		Lifetime: 30 * 24 * time.Hour,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	alice, _ := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", ClientID: "web"})
+	refresh, err := logins.Issue(context.Background(), alice)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	caller, next, err := logins.Use(context.Background(), "web", refresh)
+	fmt.Println(caller.Subject(), next != refresh, err)
+	// issuer.Issue(ctx, caller.Attributes()) signs the access token.
+
+	_, _, err = logins.Use(context.Background(), "web", refresh)
+	fmt.Println(err)
+	// Output:
+	// alice true <nil>
+	// authctx: token revoked: jwtauth: refresh token was used before; the login has been ended
+}

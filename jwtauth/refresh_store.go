@@ -1,0 +1,93 @@
+package jwtauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+)
+
+// RefreshStore keeps grants for [RefreshTokens]. Implementations are safe for
+// concurrent use, and may forget a grant after its Ends or IdleEnds.
+type RefreshStore interface {
+	// Create stores a new grant.
+	Create(ctx context.Context, g RefreshGrant) error
+	// Load returns the grant of that ID, and false when there is none.
+	Load(ctx context.Context, id string) (RefreshGrant, bool, error)
+	// Replace stores g in place of the grant of the same ID if that still has
+	// the old hash, in one step, and reports whether it did. Of several at the
+	// same time one succeeds.
+	Replace(ctx context.Context, old [sha256.Size]byte, g RefreshGrant) (bool, error)
+	// Delete removes the grant of that ID, if there is one.
+	Delete(ctx context.Context, id string) error
+}
+
+// MemoryRefreshStore is a [RefreshStore] in memory: logins end with the process.
+// The zero value is empty and ready; it must not be copied.
+type MemoryRefreshStore struct {
+	// Now is the clock; nil means [time.Now]. Set it before first use.
+	Now func() time.Time
+
+	mu      sync.Mutex
+	grants  map[string]RefreshGrant
+	purgeAt int // purge when grants has grown to this size
+}
+
+// Create implements [RefreshStore].
+func (m *MemoryRefreshStore) Create(_ context.Context, g RefreshGrant) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, taken := m.grants[g.ID]; taken {
+		return errors.New("jwtauth: a refresh grant of that ID exists")
+	}
+	if m.grants == nil {
+		m.grants, m.purgeAt = map[string]RefreshGrant{}, 1024
+	}
+	if len(m.grants) >= m.purgeAt {
+		m.purge()
+	}
+	m.grants[g.ID] = g
+	return nil
+}
+
+// Load implements [RefreshStore].
+func (m *MemoryRefreshStore) Load(_ context.Context, id string) (RefreshGrant, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g, ok := m.grants[id]
+	return g, ok, nil
+}
+
+// Replace implements [RefreshStore].
+func (m *MemoryRefreshStore) Replace(_ context.Context, old [sha256.Size]byte, g RefreshGrant) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if stored, ok := m.grants[g.ID]; !ok || stored.Hash != old {
+		return false, nil
+	}
+	m.grants[g.ID] = g
+	return true, nil
+}
+
+// Delete implements [RefreshStore].
+func (m *MemoryRefreshStore) Delete(_ context.Context, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.grants, id)
+	return nil
+}
+
+// purge forgets what has ended. The caller holds the lock.
+func (m *MemoryRefreshStore) purge() {
+	now := time.Now()
+	if m.Now != nil {
+		now = m.Now()
+	}
+	for id, g := range m.grants {
+		if !now.Before(g.IdleEnds) || !now.Before(g.Ends) {
+			delete(m.grants, id)
+		}
+	}
+	m.purgeAt = max(1024, 2*len(m.grants))
+}

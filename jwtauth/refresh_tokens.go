@@ -1,0 +1,192 @@
+package jwtauth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// RefreshTokensConfig configures [NewRefreshTokens]. Store and Lifetime are
+// required.
+type RefreshTokensConfig struct {
+	// Store keeps the grants; [MemoryRefreshStore] is one for a single process.
+	Store RefreshStore
+	// Lifetime is how long a login lasts, however often it is refreshed.
+	Lifetime time.Duration
+	// IdleLifetime ends a login that was not refreshed for that long; zero means
+	// Lifetime.
+	IdleLifetime time.Duration
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// RefreshTokens issues opaque refresh tokens, each good for one use (RFC 9700
+// section 4.14.2). It knows no HTTP: an auth service calls it from its token
+// endpoint, and [Issuer.Issue] for the access token that goes with it.
+//
+// Using a token gives the next one. A token that is used twice has been copied,
+// and nobody can tell by whom, so that ends the login for both. A client that
+// loses the answer to a refresh has to log in again.
+//
+// It is safe for concurrent use.
+type RefreshTokens struct {
+	store          RefreshStore
+	lifetime, idle time.Duration
+	now            func() time.Time
+}
+
+// NewRefreshTokens returns refresh tokens for cfg, or an error that names every
+// setting that is missing or contradictory.
+func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
+	var errs []error
+	bad := func(text string) { errs = append(errs, errors.New("jwtauth: refresh tokens: "+text)) }
+	setDefault(&cfg.IdleLifetime, cfg.Lifetime)
+	if cfg.Store == nil {
+		bad("Store is required")
+	}
+	if cfg.Lifetime < time.Second {
+		bad("Lifetime is required and must be at least a second")
+	}
+	if cfg.IdleLifetime < 0 || cfg.IdleLifetime > cfg.Lifetime {
+		bad("IdleLifetime must not be negative or longer than Lifetime")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	r := &RefreshTokens{store: cfg.Store, lifetime: cfg.Lifetime, idle: cfg.IdleLifetime, now: cfg.Now}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	return r, nil
+}
+
+// Issue returns the first refresh token of a login. The caller's ClientID is
+// required: only that client may use the token (RFC 6749 section 6).
+func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string, error) {
+	if p.IsZero() || p.ClientID() == "" {
+		return "", errors.New("jwtauth: refresh tokens: the caller needs a ClientID")
+	}
+	now := r.now()
+	g := RefreshGrant{ID: randomID(), Principal: p, Ends: now.Add(r.lifetime)}
+	token := r.next(&g, now)
+	if err := r.store.Create(ctx, g); err != nil {
+		return "", unavailable("refresh tokens", err)
+	}
+	return token, nil
+}
+
+// Use takes a token and returns the caller as of the login and the next token.
+// The authenticated client must be the one that the token was issued to. Roles
+// and the like may have changed since: look them up again before issuing an
+// access token.
+//
+// The error is [authctx.InvalidToken] for what is no token or another client's,
+// [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used
+// before, which ends the login, and [authctx.Unavailable] when the store fails.
+func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authctx.Principal, string, error) {
+	g, secret, err := r.find(ctx, token)
+	if err != nil {
+		return authctx.Principal{}, "", err
+	}
+	now := r.now()
+	switch {
+	case clientID == "" || g.Principal.ClientID() != clientID:
+		return authctx.Principal{}, "", errRefreshClient
+	case !now.Before(g.Ends) || !now.Before(g.IdleEnds):
+		return authctx.Principal{}, "", errRefreshExpired
+	}
+	used := sha256.Sum256(secret)
+	replaced := subtle.ConstantTimeCompare(used[:], g.Hash[:]) == 1
+	var next string
+	if replaced {
+		next = r.next(&g, now)
+		if replaced, err = r.store.Replace(ctx, used, g); err != nil {
+			return authctx.Principal{}, "", unavailable("refresh tokens", err)
+		}
+	}
+	if !replaced {
+		if err := r.store.Delete(ctx, g.ID); err != nil {
+			return authctx.Principal{}, "", unavailable("refresh tokens", err)
+		}
+		return authctx.Principal{}, "", errRefreshReused
+	}
+	return g.Principal, next, nil
+}
+
+// Revoke ends the login that a token belongs to, for a logout (RFC 7009). A
+// token that is not known any more is none to complain about.
+func (r *RefreshTokens) Revoke(ctx context.Context, token string) error {
+	g, _, err := r.find(ctx, token)
+	switch {
+	case errors.Is(err, authctx.InvalidToken):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := r.store.Delete(ctx, g.ID); err != nil {
+		return unavailable("refresh tokens", err)
+	}
+	return nil
+}
+
+// find returns the grant of a token and the token's secret, which was not
+// compared yet.
+func (r *RefreshTokens) find(ctx context.Context, token string) (RefreshGrant, []byte, error) {
+	id, text, ok := strings.Cut(token, ".")
+	secret, err := strictBase64.DecodeString(text)
+	if !ok || err != nil || len(secret) != refreshSecretBytes || len(id) > maxRefreshID {
+		return RefreshGrant{}, nil, errNoRefreshToken
+	}
+	g, found, err := r.store.Load(ctx, id)
+	switch {
+	case err != nil:
+		return RefreshGrant{}, nil, unavailable("refresh tokens", err)
+	case !found:
+		return RefreshGrant{}, nil, errNoRefreshToken
+	}
+	return g, secret, nil
+}
+
+const (
+	refreshSecretBytes = 32
+	maxRefreshID       = 64
+)
+
+// next gives g a new token and returns it. The grant has only its hash.
+func (r *RefreshTokens) next(g *RefreshGrant, now time.Time) string {
+	var secret [refreshSecretBytes]byte
+	rand.Read(secret[:])
+	g.Hash = sha256.Sum256(secret[:])
+	g.IdleEnds = now.Add(r.idle)
+	return g.ID + "." + base64.RawURLEncoding.EncodeToString(secret[:])
+}
+
+var (
+	errNoRefreshToken = refusal(authctx.InvalidToken, "no refresh token, or not known any more")
+	errRefreshClient  = refusal(authctx.InvalidToken, "refresh token of another client")
+	errRefreshExpired = refusal(authctx.TokenExpired, "the login has lasted its time")
+	errRefreshReused  = refusal(authctx.TokenRevoked, "refresh token was used before; the login has been ended")
+)
+
+// RefreshGrant is a login that can be refreshed. It holds no token.
+type RefreshGrant struct {
+	ID        string
+	Principal authctx.Principal
+	Hash      [sha256.Size]byte // SHA-256 of the secret in the one token that is good
+	IdleEnds  time.Time         // when it ends unless it is refreshed
+	Ends      time.Time         // when it ends in any case
+}
+
+// String names the grant without its hash.
+func (g RefreshGrant) String() string { return fmt.Sprintf("refresh grant of %v", g.Principal) }
+
+// GoString keeps %#v as quiet as %v.
+func (g RefreshGrant) GoString() string { return g.String() }

@@ -1,0 +1,189 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+func newRefreshTokens(t testing.TB) (*jwtauth.RefreshTokens, *testClock) {
+	t.Helper()
+	clock := newTestClock()
+	return must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
+		Store: &jwtauth.MemoryRefreshStore{Now: clock.Now}, Lifetime: 24 * time.Hour, IdleLifetime: time.Hour, Now: clock.Now,
+	})), clock
+}
+
+func TestRefreshTokensAreGoodForOneUse(t *testing.T) {
+	r, clock := newRefreshTokens(t)
+	alice := jwtauthtest.User(t)
+	first := must(r.Issue(t.Context(), alice))
+	clock.Advance(50 * time.Minute)
+	p, second, err := r.Use(t.Context(), "web", first)
+	if err != nil || !p.Equal(alice) || second == first {
+		t.Fatalf("%v, %v", p, err)
+	}
+	clock.Advance(50 * time.Minute)
+	_, third, err := r.Use(t.Context(), "web", second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Somebody has a copy of the second one.
+	if _, _, err := r.Use(t.Context(), "web", second); !errors.Is(err, authctx.TokenRevoked) {
+		t.Errorf("used twice: %v", err)
+	}
+	if _, _, err := r.Use(t.Context(), "web", third); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("the login goes on after a token was used twice: %v", err)
+	}
+}
+
+func TestRefreshTokensEnd(t *testing.T) {
+	r, clock := newRefreshTokens(t)
+	idle := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	clock.Advance(time.Hour)
+	if _, _, err := r.Use(t.Context(), "web", idle); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("after being idle: %v", err)
+	}
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	refreshed := 0
+	for {
+		clock.Advance(59 * time.Minute)
+		_, next, err := r.Use(t.Context(), "web", token)
+		if err != nil {
+			if !errors.Is(err, authctx.TokenExpired) || refreshed != 24 {
+				t.Errorf("after %d refreshes: %v", refreshed, err)
+			}
+			break
+		}
+		token, refreshed = next, refreshed+1
+	}
+}
+
+func TestRefreshTokensRefuse(t *testing.T) {
+	r, _ := newRefreshTokens(t)
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	id, secret, _ := strings.Cut(token, ".")
+	for name, tt := range map[string]struct{ client, token string }{
+		"nothing":              {"web", ""},
+		"an access token":      {"web", "eyJhbGciOiJub25lIn0.e30."},
+		"another client":       {"app", token},
+		"no client":            {"", token},
+		"an unknown login":     {"web", strings.Repeat("A", len(id)) + "." + secret},
+		"a secret cut short":   {"web", token[:len(token)-4]},
+		"a secret with a tail": {"web", token + "AAAA"},
+		"no secret":            {"web", id + "."},
+	} {
+		if _, _, err := r.Use(t.Context(), tt.client, tt.token); !errors.Is(err, authctx.InvalidToken) || errors.Is(err, authctx.TokenRevoked) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := r.Use(t.Context(), "web", token); err != nil {
+		t.Errorf("what others tried ended the login: %v", err)
+	}
+	if _, err := r.Issue(t.Context(), jwtauthtest.User(t, func(a *authctx.Attributes) { a.ClientID = "" })); err == nil {
+		t.Error("issued a token that any client could use")
+	}
+}
+
+func TestOnlyOneOfManyUsesSucceeds(t *testing.T) {
+	r, _ := newRefreshTokens(t)
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	var good atomic.Int32
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, _, err := r.Use(context.Background(), "web", token); err == nil {
+				good.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if good.Load() != 1 {
+		t.Errorf("%d uses succeeded", good.Load())
+	}
+}
+
+func TestLogoutEndsTheLogin(t *testing.T) {
+	r, _ := newRefreshTokens(t)
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	for range 2 { // the second time there is nothing left
+		if err := r.Revoke(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("after logout: %v", err)
+	}
+}
+
+// brokenStore fails as a database does.
+type brokenStore struct{ jwtauth.RefreshStore }
+
+func (brokenStore) Load(context.Context, string) (jwtauth.RefreshGrant, bool, error) {
+	return jwtauth.RefreshGrant{}, false, errors.New("connection refused")
+}
+
+func TestRule8_AStoreThatFailsSaysNothingOfTheToken(t *testing.T) {
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: brokenStore{&jwtauth.MemoryRefreshStore{}}, Lifetime: time.Hour}))
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("use: %v", err)
+	}
+	if err := r.Revoke(t.Context(), token); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("revoke: %v", err)
+	}
+}
+
+func TestRule11_StoresSeeNoRefreshToken(t *testing.T) {
+	store := &jwtauth.MemoryRefreshStore{}
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: store, Lifetime: time.Hour}))
+	id, secret, _ := strings.Cut(must(r.Issue(t.Context(), jwtauthtest.User(t))), ".")
+	g, ok, err := store.Load(t.Context(), id)
+	if err != nil || !ok {
+		t.Fatalf("%v, %v", ok, err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(verb, g); strings.Contains(text, secret) || text != "refresh grant of user alice of https://idp.test (verified)" {
+			t.Errorf("%s prints %q", verb, text)
+		}
+	}
+}
+
+func TestTheMemoryStoreForgetsWhatEnded(t *testing.T) {
+	clock := newTestClock()
+	store := &jwtauth.MemoryRefreshStore{Now: clock.Now}
+	for n := range 3000 {
+		g := jwtauth.RefreshGrant{ID: fmt.Sprint(n), Ends: clock.Now().Add(time.Minute), IdleEnds: clock.Now().Add(time.Minute)}
+		if err := store.Create(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(time.Second)
+	}
+	if _, kept, _ := store.Load(t.Context(), "0"); kept {
+		t.Error("a grant that ended long ago is kept")
+	}
+	if _, kept, _ := store.Load(t.Context(), "2999"); !kept {
+		t.Error("a grant that goes on was forgotten")
+	}
+	if err := store.Create(t.Context(), jwtauth.RefreshGrant{ID: "2999"}); err == nil {
+		t.Error("one grant took the place of another")
+	}
+}
+
+func TestRule1_RefreshConfigNamesEveryMissingSetting(t *testing.T) {
+	_, err := jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{IdleLifetime: time.Hour})
+	for _, want := range []string{"Store", "Lifetime is required", "IdleLifetime"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not name %s: %v", want, err)
+		}
+	}
+}
