@@ -28,6 +28,7 @@ type tokens struct {
 	keysRefresh  time.Duration
 	keysCoolDown time.Duration
 	introspect   introspection
+	externalURL  string
 
 	keys    []*jwtauth.RemoteKeys
 	closing []io.Closer
@@ -48,6 +49,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"keycloak:orders-api; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
 	fs.StringVar(&t.introspect.flag, "introspect", "", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+
 		"in "+clientIDVariable+" and "+clientSecretVariable)
+	fs.StringVar(&t.externalURL, "external-url", "", "the `URL` at which clients reach this gateway; with it, tokens that are bound\n"+
+		"to a key of the client are taken with a proof of possession (DPoP)")
 	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
 	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
 	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
@@ -68,7 +71,7 @@ func (t *tokens) check() error {
 	return errors.Join(errs...)
 }
 
-// authenticator returns how clients are known: by a bearer token, which is
+// authenticator returns how clients are known: by an access token, which is
 // verified here if it is a JWT, and asked about if it is not and there is
 // somebody to ask.
 func (t *tokens) authenticator() (authctx.Authenticator, error) {
@@ -80,23 +83,35 @@ func (t *tokens) authenticator() (authctx.Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.introspect.endpoint == "" {
-		return jwtauth.NewBearer(verifier, nil)
+	shape := jwtauth.AnyShape
+	var opaque []authctx.Authenticator
+	if t.introspect.endpoint != "" {
+		introspector, err := t.introspector(common)
+		if err != nil {
+			return nil, err
+		}
+		t.closing = append(t.closing, introspector)
+		shape = jwtauth.JWTShape
+		if opaque, err = t.readers(introspector, jwtauth.OpaqueShape); err != nil {
+			return nil, err
+		}
 	}
-	signed, err := jwtauth.NewBearer(verifier, &jwtauth.BearerOptions{Shape: jwtauth.JWTShape})
+	signed, err := t.readers(verifier, shape)
 	if err != nil {
 		return nil, err
 	}
-	introspector, err := t.introspector(common)
-	if err != nil {
-		return nil, err
+	return authctx.OneOf(signed[0], append(signed[1:], opaque...)...), nil
+}
+
+// readers returns how tokens of a shape are read: as bearer tokens, and, where
+// the gateway knows how clients call it, with a proof that they hold a key.
+func (t *tokens) readers(v jwtauth.TokenVerifier, shape jwtauth.TokenShape) ([]authctx.Authenticator, error) {
+	bearer, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Shape: shape})
+	if err != nil || t.externalURL == "" {
+		return []authctx.Authenticator{bearer}, err
 	}
-	t.closing = append(t.closing, introspector)
-	opaque, err := jwtauth.NewBearer(introspector, &jwtauth.BearerOptions{Shape: jwtauth.OpaqueShape})
-	if err != nil {
-		return nil, err
-	}
-	return authctx.OneOf(signed, opaque), nil
+	dpop, err := jwtauth.NewDPoP(v, jwtauth.DPoPConfig{ExternalURL: t.externalURL, Shape: shape})
+	return []authctx.Authenticator{bearer, dpop}, err
 }
 
 // verifier returns the verifier of all issuers. Each has keys of its own, loaded
