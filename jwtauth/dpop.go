@@ -58,7 +58,7 @@ func NewDPoP(v TokenVerifier, cfg DPoPConfig) (*DPoP, error) {
 	if cfg.RequireNonce {
 		d.nonces = newNonces(cfg.NonceSecret, cfg.NonceLife)
 	}
-	d.read = authctx.FieldSet{Names: []string{authorization, dpopField}, Schemes: []string{dpopScheme}}
+	d.read = authctx.FieldSet{Names: []string{authorization, dpopField}, Schemes: []string{cfg.challenge()}}
 	d.fields = d.read.Union(d.possession.fields())
 	return d, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -98,6 +99,16 @@ func (c *DPoPConfig) validateNonces() error {
 		return fmt.Errorf("jwtauth: DPoP: NonceLife must be between 2 s and %v", maxNonceLife)
 	}
 	return nil
+}
+
+// challenge names the scheme and what proofs may be signed with (RFC 9449 section
+// 7.1).
+func (c *DPoPConfig) challenge() string {
+	names := make([]string, len(c.Algorithms))
+	for i, a := range c.Algorithms {
+		names[i] = string(a)
+	}
+	return dpopScheme + ` algs="` + strings.Join(names, " ") + `"`
 }
 
 // withDefaults returns a copy that shares no slice with the caller and leaves

@@ -30,7 +30,7 @@ func TestDPoPOverHTTP(t *testing.T) {
 
 	w := c.ask(h, &seen, url, c.key.Proof("GET", url, c.token).Sign())
 	nonce := w.Header().Get("DPoP-Nonce")
-	challenge := `DPoP realm="api", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`
+	challenge := `DPoP realm="api", algs="ES256 EdDSA", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`
 	if w.Code != 401 || nonce == "" || !slices.Equal(w.Header()["Www-Authenticate"], []string{challenge}) || seen != nil {
 		t.Fatalf("%d %v", w.Code, w.Header())
 	}

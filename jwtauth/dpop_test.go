@@ -310,7 +310,7 @@ func TestRFC9449_Section7_2_ABoundTokenIsNotDowngradedToBearer(t *testing.T) {
 			}
 		})
 	}
-	if f := both.Fields(); !slices.Equal(f.Names, []string{"authorization", "dpop"}) || !slices.Equal(f.Schemes, []string{"Bearer", "DPoP"}) {
+	if f := both.Fields(); !slices.Equal(f.Names, []string{"authorization", "dpop"}) || !slices.Equal(f.Schemes, []string{"Bearer", `DPoP algs="ES256 EdDSA"`}) {
 		t.Errorf("%+v", f)
 	}
 }
