@@ -11,5 +11,9 @@ func ReadClaims(m *ClaimMapping, claims string) (authctx.Attributes, error) {
 	if err := strictjson.NewParser(strictjson.Config{Known: m.names()}).Parse(&doc, claims); err != nil {
 		return authctx.Attributes{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: err}
 	}
-	return m.attributes(&doc)
+	issuer, ok := m.issuer(&doc)
+	if !ok {
+		return authctx.Attributes{}, m.errNoIssuer()
+	}
+	return m.attributes(&doc, issuer, nil)
 }

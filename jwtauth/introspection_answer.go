@@ -124,7 +124,7 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 	if err != nil {
 		return VerifiedToken{}, err
 	}
-	attrs, err := p.Claims.attributesOf(doc, p.Issuer, make([]string, 0, 32))
+	attrs, err := p.Claims.attributes(doc, p.Issuer, nil)
 	if err != nil {
 		return VerifiedToken{}, err
 	}

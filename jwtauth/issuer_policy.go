@@ -125,7 +125,7 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	}
 	iss, ok := p.Claims.issuer(&s.doc)
 	if !ok {
-		return nil, errIssuerType
+		return nil, p.Claims.errNoIssuer()
 	}
 	if err := p.issuer.check(iss, &s.doc); err != nil {
 		return nil, err
@@ -191,7 +191,7 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 
 // readMapped reads claims as the configuration says: a caller's own credential.
 func (p *issuerPolicy) readMapped(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {
-	attrs, err := p.Claims.attributesOf(&s.doc, iss, s.lists)
+	attrs, err := p.Claims.attributes(&s.doc, iss, s.lists)
 	attrs.Issuer, attrs.Provenance = iss, authctx.Verified
 	attrs.IssuedAt, attrs.Expires = life.issued, life.end
 	return attrs, err

@@ -9,23 +9,10 @@ import (
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
-// attributes returns what verified claims say of the caller. Expires, Claims
-// and Provenance are left to whoever verified them. The result refers to doc's
-// memory only through substrings of its source.
-func (m *ClaimMapping) attributes(doc *strictjson.Doc) (authctx.Attributes, error) {
-	issuer, ok := m.issuer(doc)
-	switch {
-	case ok:
-		return m.attributesOf(doc, issuer, make([]string, 0, 32))
-	case m.cfg.SPIFFE:
-		return authctx.Attributes{}, refusedClaim(&claimError{[]string{"sub"}, "is no SPIFFE ID"})
-	}
-	return authctx.Attributes{}, refusedClaim(&claimError{[]string{"iss"}, "is not a string"})
-}
-
-// attributesOf is attributes for claims whose issuer is known. Lists are put
-// into buf as far as it has room.
-func (m *ClaimMapping) attributesOf(doc *strictjson.Doc, issuer string, buf []string) (authctx.Attributes, error) {
+// attributes returns what verified claims say of a caller of this issuer.
+// Expires, Claims and Provenance are left to whoever verified them. Lists are
+// put into buf as far as it has room; the texts are substrings of doc's source.
+func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, buf []string) (authctx.Attributes, error) {
 	r := claimReader{root: doc.Root(), all: buf[:0]}
 	for i := range m.cfg.Require {
 		if !m.cfg.Require[i].holds(r.root) {
@@ -67,6 +54,14 @@ func (m *ClaimMapping) issuer(doc *strictjson.Doc) (string, bool) {
 	}
 	id, _ := doc.Get("sub").Text()
 	return trustDomain(id)
+}
+
+// errNoIssuer says why issuer found none.
+func (m *ClaimMapping) errNoIssuer() error {
+	if m.cfg.SPIFFE {
+		return errNoSPIFFEID
+	}
+	return errIssuerType
 }
 
 // trustDomain returns the trust domain of a SPIFFE ID (SPIFFE-ID sections 2.1
@@ -115,7 +110,7 @@ type claimError struct {
 	problem string
 }
 
-func (e *claimError) Error() string { return "claim " + strings.Join(e.path, ".") + " " + e.problem }
+func (e *claimError) Error() string { return "jwtauth: claim " + strings.Join(e.path, ".") + " " + e.problem }
 
 // claimReader reads claims into attributes and remembers the first problem.
 type claimReader struct {

@@ -25,6 +25,7 @@ var (
 	errClaimsJSON         = refusal(authctx.InvalidToken, "token claims are not strict JSON")
 	errIssuer             = refusal(authctx.WrongIssuer, "")
 	errIssuerType         = refusal(authctx.InvalidToken, "iss is missing or not text")
+	errNoSPIFFEID         = refusal(authctx.InvalidToken, "sub is no SPIFFE ID")
 	errTenant             = refusal(authctx.WrongIssuer, "tid is missing, not the tenant in iss, or not accepted here")
 	errAudience           = refusal(authctx.WrongAudience, "")
 	errNoAudience         = refusal(authctx.WrongAudience, "aud is missing")
