@@ -110,7 +110,9 @@ type claimError struct {
 	problem string
 }
 
-func (e *claimError) Error() string { return "jwtauth: claim " + strings.Join(e.path, ".") + " " + e.problem }
+func (e *claimError) Error() string {
+	return "jwtauth: claim " + strings.Join(e.path, ".") + " " + e.problem
+}
 
 // claimReader reads claims into attributes and remembers the first problem.
 type claimReader struct {
