@@ -39,7 +39,7 @@ func TestDPoPOverHTTP(t *testing.T) {
 		t.Errorf("%d %v; the handler saw %v", w.Code, w.Header(), seen)
 	}
 	if w = c.ask(h, &seen, url, proof); w.Code != 401 || w.Header().Get("WWW-Authenticate") !=
-		`DPoP realm="api", error="invalid_dpop_proof", error_description="The DPoP proof is not valid."` {
+		`DPoP realm="api", algs="ES256 EdDSA", error="invalid_dpop_proof", error_description="The DPoP proof is not valid."` {
 		t.Errorf("replayed: %d %v", w.Code, w.Header())
 	}
 	proof = c.key.Proof("GET", "https://api.example/a/b/100%25", c.token).Set("nonce", nonce).Sign()
