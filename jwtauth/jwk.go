@@ -58,9 +58,12 @@ func parseJWKSet(text []byte, maxKeys int) (jwkSet, error) {
 	if len(raw) > maxKeys {
 		return jwkSet{}, fmt.Errorf("there are %d keys, more than %d", len(raw), maxKeys)
 	}
+	if len(raw) == 0 {
+		return jwkSet{}, errors.New("there are no keys")
+	}
 	set := readKeys(raw)
 	if len(set.keys) == 0 {
-		return jwkSet{}, errors.Join(append([]error{fmt.Errorf("none of %d keys is usable", len(raw))}, set.skipped...)...)
+		return jwkSet{}, fmt.Errorf("none of %d keys is usable: %w", len(raw), set.skipped[0])
 	}
 	return set, nil
 }

@@ -145,7 +145,7 @@ func newPublicKey(id string, algorithm Algorithm, pub crypto.PublicKey) (*Key, e
 	if algorithm == "" {
 		algorithm = only
 	} else if algorithm, err = ParseAlgorithm(string(algorithm)); err != nil {
-		return nil, err
+		return nil, errors.New("its algorithm is not one that is supported here")
 	}
 	if algorithm != "" && !algorithm.fits(material) {
 		return nil, fmt.Errorf("a key of type %T and this size cannot verify %s", material, algorithm)

@@ -61,29 +61,8 @@ const minRefresh = 100 * time.Millisecond
 
 // withDefaults checks everything at once.
 func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("jwtauth: RemoteKeysConfig: "+format, args...))
-	}
-	switch {
-	case cfg.Issuer == "" && cfg.JWKSURL == "":
-		bad("one of Issuer and JWKSURL is required")
-	case cfg.Issuer != "" && cfg.JWKSURL != "":
-		bad("Issuer and JWKSURL exclude each other")
-	case cfg.Issuer != "":
-		if u, err := parseKeyURL(cfg.Issuer, cfg.InsecureAllowHTTP); err != nil {
-			bad("Issuer: %w", err)
-		} else if u.RawQuery != "" || u.ForceQuery {
-			bad("Issuer: it has a query (RFC 8414 section 2)")
-		}
-	default:
-		if _, err := parseKeyURL(cfg.JWKSURL, cfg.InsecureAllowHTTP); err != nil {
-			bad("JWKSURL: %w", err)
-		}
-	}
-	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
-		bad("MetadataIssuer needs Issuer")
-	}
+	errs := cfg.checkAddress()
+	bad := func(format string, args ...any) { errs = append(errs, configError(format, args...)) }
 	positive := func(name string, value *time.Duration, standard time.Duration) {
 		if *value == 0 {
 			*value = standard
@@ -111,6 +90,35 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 		cfg.MaxKeys = 100
 	}
 	return cfg, errors.Join(errs...)
+}
+
+// checkAddress checks where the keys are.
+func (cfg RemoteKeysConfig) checkAddress() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, configError(format, args...)) }
+	switch {
+	case cfg.Issuer == "" && cfg.JWKSURL == "":
+		bad("one of Issuer and JWKSURL is required")
+	case cfg.Issuer != "" && cfg.JWKSURL != "":
+		bad("Issuer and JWKSURL exclude each other")
+	case cfg.Issuer != "":
+		if u, err := parseKeyURL(cfg.Issuer, cfg.InsecureAllowHTTP); err != nil {
+			bad("Issuer: %w", err)
+		} else if u.RawQuery != "" || u.ForceQuery {
+			bad("Issuer: it has a query (RFC 8414 section 2)")
+		}
+	default:
+		if _, err := parseKeyURL(cfg.JWKSURL, cfg.InsecureAllowHTTP); err != nil {
+			bad("JWKSURL: %w", err)
+		}
+	}
+	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
+		bad("MetadataIssuer needs Issuer")
+	}
+	return errs
+}
+
+func configError(format string, args ...any) error {
+	return fmt.Errorf("jwtauth: RemoteKeysConfig: "+format, args...)
 }
 
 // parseKeyURL checks the address of keys or of what leads to them.
@@ -155,17 +163,16 @@ func isInward(host string) bool {
 	return addr.IsUnspecified() || addr.IsLinkLocalUnicast() || addr.IsMulticast()
 }
 
-// ownTransport shares nothing with http.DefaultTransport, whose timeouts are
-// not meant for this.
+// ownTransport shares nothing with http.DefaultTransport. Loads are minutes
+// apart, so each makes a connection of its own: none can be dead by then, and
+// the provider may have moved.
 func ownTransport(timeout time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSHandshakeTimeout:    timeout,
 		ResponseHeaderTimeout:  timeout,
-		IdleConnTimeout:        90 * time.Second,
-		MaxIdleConnsPerHost:    1,
 		MaxResponseHeaderBytes: 64 << 10,
-		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
 	}
 }

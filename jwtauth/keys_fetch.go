@@ -30,13 +30,6 @@ func newFetcher(cfg RemoteKeysConfig) fetcher {
 	}}
 }
 
-// close drops idle connections of the transport that is our own.
-func (f *fetcher) close() {
-	if f.cfg.Transport == nil {
-		f.client.CloseIdleConnections()
-	}
-}
-
 // load returns the key set and how long the provider says it is fresh. A load
 // that comes by itself asks the metadata again where the keys are; if that
 // fails and an address is known, it is used, and doubt says so.

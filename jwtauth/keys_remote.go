@@ -193,7 +193,6 @@ func (r *RemoteKeys) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.replace(nil)
-	r.fetch.close()
 	return nil
 }
 
