@@ -225,6 +225,13 @@ func TestRule4_KeySet_UnknownKidFlood_10000RandomIDsCostOneFetchPerCoolDown(t *t
 		if n := keys.Sightings(); n > 2000 {
 			t.Errorf("%d invented keys are remembered", n)
 		}
+		for range 2 {
+			time.Sleep(10 * time.Second)
+			findKey(keys, "one more")
+		}
+		if n := keys.Sightings(); n > 2 {
+			t.Errorf("%d invented keys are still remembered", n)
+		}
 	})
 }
 
@@ -349,9 +356,9 @@ func TestRule4_CannotCheckIsNeverInvalid(t *testing.T) {
 
 		time.Sleep(10 * time.Second)
 		s.change(func(s *keyServer) { s.down = true })
-		wantFind(t, keys, "d", "unavailable") // the fetch failed
+		wantFind(t, keys, "b", "unavailable") // the fetch failed, and what was known may have changed
+		wantFind(t, keys, "b", "unavailable")
 		wantFind(t, keys, "d", "unavailable")
-		wantFind(t, keys, "a", "unavailable") // what was known may have changed by now
 		s.change(func(s *keyServer) { s.down = false })
 		s.serve(edSet(1, 4))
 		time.Sleep(10 * time.Second)
@@ -458,8 +465,12 @@ func TestKeySet_GoroutineLifetime_CloseWaitsAndWithdraws(t *testing.T) {
 		if !key.Withdrawn() {
 			t.Error("not withdrawn")
 		}
+		before := time.Now()
 		wantFind(t, keys, "k1", "unavailable")
 		wantFind(t, keys, "k2", "unavailable")
+		if err := keys.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "closed") || time.Since(before) != 0 {
+			t.Errorf("after %v: %v", time.Since(before), err)
+		}
 		if err := keys.Close(); err != nil || s.fetches() != 2 {
 			t.Errorf("%v, %d fetches", err, s.fetches())
 		}

@@ -9,35 +9,38 @@ import (
 // find looks for a key that is not in the set.
 func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	since := r.seen.first(keyID, r.started)
-	key, f, err := r.await(keyID, since, false)
-	r.mu.Unlock()
-	if f == nil {
+	key, load, err := r.await(keyID, since, false)
+	if load == nil {
 		return key, err
 	}
 	timeout := time.NewTimer(r.cfg.Timeout)
 	defer timeout.Stop()
-	for {
-		var cause error
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			cause = errNotWaited
-		case <-timeout.C:
-			cause = errSlowKeys
+	for load != nil {
+		if cause := r.waitFor(ctx, load, timeout.C); cause != nil {
+			return nil, r.unavailable(cause)
 		}
+		key, load, err = r.await(keyID, since, true)
+	}
+	return key, err
+}
+
+// waitFor waits for the end of a load, letting go of the lock meanwhile.
+func (r *RemoteKeys) waitFor(ctx context.Context, load *keyLoad, timeout <-chan time.Time) error {
+	r.waiting++
+	r.mu.Unlock()
+	defer func() {
 		r.mu.Lock()
 		r.waiting--
-		if cause != nil {
-			err = r.unavailable(cause)
-			r.mu.Unlock()
-			return nil, err
-		}
-		key, f, err = r.await(keyID, since, true)
-		r.mu.Unlock()
-		if f == nil {
-			return key, err
-		}
+	}()
+	select {
+	case <-load.done:
+		return nil
+	case <-ctx.Done():
+		return errNotWaited
+	case <-timeout:
+		return errSlowKeys
 	}
 }
 
@@ -48,7 +51,7 @@ func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 // Only one that began later can prove that there is no such key: an earlier one
 // may have been answered just before the provider published it. That proof
 // stands for a cool-down, and for a request that has waited for it in any case.
-func (r *RemoteKeys) await(keyID string, since uint64, waited bool) (key *Key, f *keyLoad, err error) {
+func (r *RemoteKeys) await(keyID string, since uint64, waited bool) (key *Key, load *keyLoad, err error) {
 	if key = r.known(keyID); key != nil {
 		return key, nil, nil
 	}
@@ -60,9 +63,6 @@ func (r *RemoteKeys) await(keyID string, since uint64, waited bool) (key *Key, f
 	case absent && (waited || now.Before(r.goodAt.Add(r.cfg.CoolDown))):
 		return nil, nil, errNoSuchKey
 	case r.pending == nil && now.Before(r.coolTill):
-		if absent {
-			return nil, nil, errNoSuchKey
-		}
 		return nil, nil, r.unavailable(errCoolDown)
 	case r.waiting >= maxWaiting:
 		return nil, nil, r.unavailable(errHeldUp)
@@ -74,7 +74,6 @@ func (r *RemoteKeys) await(keyID string, since uint64, waited bool) (key *Key, f
 		default: // a signal that nobody has taken yet will do
 		}
 	}
-	r.waiting++
 	return nil, r.pending, nil
 }
 
