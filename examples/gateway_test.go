@@ -589,6 +589,8 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"an unknown algorithm":  {append(good[:0:0], append(good, "-algorithms", "RS256,none")...), []string{"none"}},
 		"an empty algorithm":    {append(good[:0:0], append(good, "-algorithms", "")...), []string{"lgorithm"}},
 		"an unknown forward":    {append(good[:0:0], append(good, "-forward", "everything")...), []string{"-forward", "everything"}},
+		"keys that never rest":  {append(good[:0:0], append(good, "-forward", "txn", "-rotate", "1ms")...), []string{"-rotate"}},
+		"tokens for hours":      {append(good[:0:0], append(good, "-forward", "txn", "-txn-life", "5h")...), []string{"Lifetime"}},
 		"an upstream of no URL": {append(good[:0:0], append(good, "-upstream", "127.0.0.1:1")...), []string{"-upstream"}},
 		"a gRPC upstream URL":   {append(good[:0:0], append(good, "-grpc-upstream", "http://127.0.0.1:1")...), []string{"-grpc-upstream"}},
 		"no credentials to ask": {append(good[:0:0], append(good, "-introspect", "http://127.0.0.1:1")...), []string{"GATEWAY_CLIENT_SECRET"}},

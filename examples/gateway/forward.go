@@ -41,15 +41,21 @@ func (f *forwarding) check() error {
 	switch {
 	case f.kind != "fields" && f.kind != "txn":
 		return fmt.Errorf("-forward %q: want fields or txn", f.kind)
-	case f.rotate != 0 && f.rotate < minRotate:
-		return fmt.Errorf("-rotate %v: want at least %v", f.rotate, minRotate)
+	case f.rotate != 0 && f.rotate < f.minRotate():
+		return fmt.Errorf("-rotate %v: want at least %v", f.rotate, f.minRotate())
 	}
 	return nil
 }
 
-// minRotate is a little more than the time between two looks that a service
-// takes at the keys because of one that it does not know.
-const minRotate = 15 * time.Second
+// minRotate keeps the key set small, since a key stays published until the last
+// token that it signed has ended.
+func (f *forwarding) minRotate() time.Duration {
+	const most = 90 // keys; verifiers are entitled to a limit
+	return max(2*time.Second, ((f.life + retainMargin) / most).Round(time.Second))
+}
+
+// retainMargin is for clocks that differ.
+const retainMargin = time.Minute
 
 // forwarder is the propagator of the gateway, and what it needs to run.
 type forwarder struct {
@@ -73,7 +79,7 @@ func (f *forwarding) newForwarder(soleIssuer string) (*forwarder, error) {
 	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
 		Current: key,
 		Ahead:   f.rotate / 3, // published that long before it signs; the default when 0
-		Retain:  f.life + time.Minute,
+		Retain:  f.life + retainMargin,
 	})
 	if err != nil {
 		return nil, program.Usage(err)

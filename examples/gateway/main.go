@@ -12,11 +12,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/authctx/authctx/examples/internal/program"
 )
 
-const about = `gateway verifies bearer tokens and tells the services behind it who is calling.
+const about = `gateway verifies access tokens and tells the services behind it who is calling.
 
 One address serves HTTP/1.1, HTTP/2 without TLS and gRPC. Calls with the content
 type application/grpc go to -grpc-upstream, any method, unary and streaming;
@@ -113,12 +114,17 @@ func (g *gateway) check() error {
 // withHealth answers the two questions of whoever runs the gateway, and leaves
 // everything else to next.
 func withHealth(ready func(context.Context) error, next http.Handler) http.Handler {
+	isReady := func(ctx context.Context) bool {
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // a probe is not patient
+		defer cancel()
+		return ready(ctx) == nil
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asks := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
 		case asks && r.URL.Path == "/healthz":
 			writeStatus(w, http.StatusOK, "alive")
-		case asks && r.URL.Path == "/readyz" && ready(r.Context()) == nil:
+		case asks && r.URL.Path == "/readyz" && isReady(r.Context()):
 			writeStatus(w, http.StatusOK, "ready")
 		case asks && r.URL.Path == "/readyz":
 			writeStatus(w, http.StatusServiceUnavailable, "no keys yet")

@@ -43,8 +43,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.Var(&t.algorithms, "algorithms", "the `ALGS` that tokens may be signed with, separated by commas\n"+
 		"(default RS256,ES256,EdDSA)")
 	fs.Var(&t.types, "typ", "take only tokens of these `TYPES` (\"typ\" in the header), separated by commas;\n"+
-		"at+jwt is RFC 9068. Without it, access tokens of any provider are taken,\n"+
-		"typed or not, and ID tokens never")
+		"at+jwt is RFC 9068. Without it, access tokens are taken, typed or not, and ID\n"+
+		"tokens only if -claims is about a provider that has nothing else")
 	fs.StringVar(&t.claims, "claims", "rfc9068", "read claims as this `PRESET` says, which may have arguments, as in\n"+
 		"keycloak:orders-api; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
 	fs.StringVar(&t.introspect.flag, "introspect", "", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+

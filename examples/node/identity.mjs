@@ -58,7 +58,7 @@ function element(s) {
 }
 
 function transactionTokens(jwksURL, trustDomain) {
-  const keys = createRemoteJWKSet(jwksURL, { cooldownDuration: 10_000 })
+  const keys = createRemoteJWKSet(jwksURL, { cooldownDuration: 1000 })
   return async (fields) => {
     const tokens = fields['txn-token'] ?? []
     if (tokens.length === 0) return null

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
@@ -102,7 +103,10 @@ func (t *trustFlags) mutualTLS(ca string, ids []string) (trusted, error) {
 // transactionTokens believes what the gateway with these keys has signed. The
 // keys are loaded in the background, so the gateway may start later.
 func (t *trustFlags) transactionTokens(jwksURL string) (trusted, error) {
-	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: jwksURL})
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{
+		JWKSURL:  jwksURL,
+		CoolDown: time.Second, // the gateway is near and may rotate its keys often
+	})
 	if err != nil {
 		return trusted{}, err
 	}
