@@ -9,12 +9,16 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"strings"
 	"testing"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -130,6 +134,43 @@ func TestRule11_NoVerbPrintsASigningKey(t *testing.T) {
 			if got := fmt.Sprintf(verb, v); got != want {
 				t.Errorf("%s of %T prints %q", verb, v, got)
 			}
+		}
+	}
+}
+
+// junkSigner has a good public key and answers with whatever it likes.
+type junkSigner struct {
+	crypto.Signer
+	answer []byte
+	err    error
+}
+
+func (j junkSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return j.answer, j.err
+}
+
+func TestASignerThatMisbehavesSignsNothing(t *testing.T) {
+	ec := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	type pair struct{ R, S *big.Int }
+	der := func(r, s *big.Int) []byte { return must(asn1.Marshal(pair{r, s})) }
+	one, huge := big.NewInt(1), new(big.Int).Lsh(big.NewInt(1), 256)
+	down := errors.New("key service is down")
+	for name, signer := range map[string]junkSigner{
+		"nothing":         {ec, nil, nil},
+		"junk":            {ec, []byte("junk"), nil},
+		"negative r":      {ec, der(big.NewInt(-1), one), nil},
+		"zero s":          {ec, der(one, new(big.Int)), nil},
+		"r of 257 bits":   {ec, der(huge, one), nil},
+		"something after": {ec, append(der(one, one), 0), nil},
+		"an error":        {ec, der(one, one), down},
+	} {
+		key := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.ES256, Signer: signer}))
+		token, err := issuerWith(t, key, nil).Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"})
+		if err == nil || token != "" {
+			t.Errorf("%s: issued %q", name, token)
+		}
+		if signer.err != nil && !errors.Is(err, down) {
+			t.Errorf("%s: the cause is lost: %v", name, err)
 		}
 	}
 }

@@ -30,8 +30,9 @@ type SigningKeysConfig struct {
 	// means [DefaultKeyAhead].
 	Ahead time.Duration
 	// Retain is how long a key is published after it signed last. It must cover
-	// the life of every token signed with it, and leeway. Zero means
-	// [DefaultKeyRetain].
+	// the life of every token signed with it, leeway, and streams that are
+	// rechecked: a key that is not published any more ends those too. Zero
+	// means [DefaultKeyRetain].
 	Retain time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time

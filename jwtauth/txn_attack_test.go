@@ -129,7 +129,7 @@ func TestTxnFieldHoldsExactlyOneToken(t *testing.T) {
 }
 
 // One key and one issuer name on both sides: only the kind of token differs.
-func TestTT4_AccessTokensAndTransactionTokensAreNeverTakenForOneAnother(t *testing.T) {
+func TestRule2_AccessTokensAndTransactionTokensAreNeverTakenForOneAnother(t *testing.T) {
 	clock := newTestClock()
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Now: clock.Now}))
 	const name = "https://same.test"
