@@ -1,0 +1,185 @@
+package httpctx_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// TestAnswers goes through every reason and what a client is told.
+func TestAnswers(t *testing.T) {
+	age := 90 * time.Second
+	for _, tc := range []struct {
+		name      string
+		err       error
+		status    int
+		challenge []string
+	}{
+		{"no credentials", authctx.NoCredentials, 401, []string{`Bearer realm="my \"api\""`, `DPoP realm="my \"api\""`}},
+		{"invalid request", authctx.InvalidRequest, 400, []string{`Bearer realm="my \"api\"", error="invalid_request", error_description="The credentials are malformed or ambiguous."`, `DPoP realm="my \"api\""`}},
+		{"invalid token", authctx.InvalidToken, 401, []string{`Bearer realm="my \"api\"", error="invalid_token", error_description="The access token is not valid."`, `DPoP realm="my \"api\""`}},
+		{"expired", authctx.TokenExpired, 401, []string{`Bearer realm="my \"api\"", error="invalid_token", error_description="The access token has expired."`, `DPoP realm="my \"api\""`}},
+		{"proof", authctx.InvalidProof, 401, []string{`Bearer realm="my \"api\""`, `DPoP realm="my \"api\"", error="invalid_dpop_proof", error_description="The DPoP proof is not valid."`}},
+		{"nonce", authctx.NonceRequired, 401, []string{`Bearer realm="my \"api\""`, `DPoP realm="my \"api\"", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`}},
+		{"step up", &authctx.Error{Reason: authctx.InsufficientAuthentication, ACRValues: []string{"gold", "sil\"ver", "urn:x"}, MaxAge: &age}, 401,
+			[]string{`Bearer realm="my \"api\"", error="insufficient_user_authentication", error_description="A stronger or more recent login is required.", acr_values="gold urn:x", max_age="90"`, `DPoP realm="my \"api\""`}},
+		{"scope", &authctx.Error{Reason: authctx.InsufficientScope, Scopes: []string{"a", "b\r\nX: y", "c"}}, 403,
+			[]string{`Bearer realm="my \"api\"", error="insufficient_scope", error_description="The access token lacks a required scope.", scope="a c"`, `DPoP realm="my \"api\""`}},
+		{"denied", authctx.PermissionDenied, 403, nil},
+		{"unavailable", authctx.Unavailable, 503, nil},
+		{"no reason", errors.New("boom"), 503, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newServer(t, httpctx.ServerConfig{Realm: `my "api"`})
+			w := httptest.NewRecorder()
+			w.Header().Set("Content-Encoding", "gzip")
+			s.WriteError(w, httptest.NewRequest("GET", "/", nil), tc.err)
+			res := w.Result()
+			if res.StatusCode != tc.status {
+				t.Errorf("status %d, want %d", res.StatusCode, tc.status)
+			}
+			if got := res.Header["Www-Authenticate"]; !slices.Equal(got, tc.challenge) {
+				t.Errorf("challenge\n got %q\nwant %q", got, tc.challenge)
+			}
+			if wait := res.Header.Get("Retry-After"); (wait != "") != (tc.status == 503) {
+				t.Errorf("Retry-After %q", wait)
+			}
+			if res.Header.Get("Content-Encoding") != "" || res.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("header %v", res.Header)
+			}
+			checkProblem(t, res, w.Body.String())
+		})
+	}
+}
+
+// checkProblem checks a body against RFC 9457 and against leaking.
+func checkProblem(t *testing.T, res *http.Response, body string) {
+	t.Helper()
+	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("Content-Type %q", got)
+	}
+	var p struct {
+		Type, Title, Detail, Reason string
+		Status                      int
+	}
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		t.Fatalf("%v in %q", err, body)
+	}
+	if p.Status != res.StatusCode || p.Title != http.StatusText(p.Status) || p.Type == "" || p.Detail == "" || p.Reason == "" {
+		t.Errorf("problem %+v with status %d", p, res.StatusCode)
+	}
+	if strings.Contains(body, "secret detail") {
+		t.Errorf("the body tells the cause: %s", body)
+	}
+}
+
+func TestEveryReasonHasAnAnswerThatTellsNoMoreThanItsPublicForm(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{})
+	answer := func(reason authctx.Reason) (*http.Response, string) {
+		w := httptest.NewRecorder()
+		s.WriteError(w, httptest.NewRequest("GET", "/", nil), &authctx.Error{Reason: reason, Cause: errors.New("secret detail")})
+		return w.Result(), w.Body.String()
+	}
+	for _, reason := range authctx.Reasons() {
+		res, body := answer(reason)
+		checkProblem(t, res, body)
+		publicRes, public := answer(reason.Public())
+		if body != public || res.StatusCode != publicRes.StatusCode {
+			t.Errorf("%v can be told from %v", reason, reason.Public())
+		}
+	}
+}
+
+func TestAnswersOverTheWire(t *testing.T) {
+	s := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(spy))
+	for name, tc := range map[string]struct {
+		header http.Header
+		status int
+		has    map[string]string
+	}{
+		"nothing":           {nil, 401, map[string]string{"WWW-Authenticate": `Bearer realm="api"`}},
+		"unknown":           {token("zoe"), 401, nil},
+		"forged":            {token("forged"), 401, nil},
+		"foreign issuer":    {token("foreign"), 401, nil},
+		"provider down":     {token("down"), 503, map[string]string{"Retry-After": "2"}},
+		"crash":             {token("crash"), 503, map[string]string{"Retry-After": "5"}},
+		"nonce wanted":      {token("nonce"), 401, map[string]string{"DPoP-Nonce": "n-1"}},
+		"two authorization": {http.Header{"Authorization": {"Bearer alice", "Bearer bob"}}, 400, nil},
+		"header and cookie": {with(token("alice"), "Cookie", "session=bob"), 400, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, body := do(t, "GET", s.URL, tc.header)
+			if res.StatusCode != tc.status {
+				t.Errorf("status %d, want %d", res.StatusCode, tc.status)
+			}
+			for k, v := range tc.has {
+				if got := res.Header.Get(k); got != v {
+					t.Errorf("%s: %q, want %q", k, got, v)
+				}
+			}
+			checkProblem(t, res, body)
+		})
+	}
+}
+
+func TestTheTriedSchemeHasTheError(t *testing.T) {
+	s := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(spy))
+	res, _ := do(t, "GET", s.URL, http.Header{"Authorization": {"dpop forged"}})
+	got := res.Header["Www-Authenticate"]
+	if len(got) != 2 || strings.Contains(got[0], "error") || !strings.Contains(got[1], `DPoP realm="api", error="invalid_token"`) {
+		t.Errorf("challenges %q", got)
+	}
+}
+
+func TestAChallengeHasTheParametersOfItsScheme(t *testing.T) {
+	a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}, Schemes: []string{`DPoP algs="ES256 EdDSA"`}},
+		func(context.Context, *authctx.Request) (authctx.Result, error) {
+			return authctx.Result{}, authctx.NonceRequired
+		})
+	s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: a}).Handler(spy))
+	res, _ := do(t, "GET", s.URL, nil)
+	want := `DPoP realm="api", algs="ES256 EdDSA", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`
+	if got := res.Header["Www-Authenticate"]; !slices.Equal(got, []string{want}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAnAnswerToHEADHasNoBody(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{})
+	w := httptest.NewRecorder()
+	s.Handler(spy).ServeHTTP(w, httptest.NewRequest("HEAD", "/", nil))
+	if w.Code != 401 || w.Body.Len() != 0 || w.Result().ContentLength == 0 {
+		t.Errorf("status %d, body %q, length %d", w.Code, w.Body, w.Result().ContentLength)
+	}
+}
+
+func TestRefuseAnswersInsteadAndSeesAStrippedRequest(t *testing.T) {
+	var got http.Header
+	s := newServer(t, httpctx.ServerConfig{Refuse: func(w http.ResponseWriter, r *http.Request, err error) bool {
+		if r.Method != "POST" {
+			return false
+		}
+		got = r.Header
+		w.WriteHeader(http.StatusTeapot)
+		return errors.Is(err, authctx.InvalidToken)
+	}})
+	srv := serve(t, s.Handler(spy))
+	if res, _ := do(t, "POST", srv.URL, with(token("forged"), "X-User-Id", "eve")); res.StatusCode != http.StatusTeapot {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if got.Get("Authorization") != "" || len(identityIn(got)) > 0 {
+		t.Errorf("Refuse saw %v", got)
+	}
+	if res, _ := do(t, "GET", srv.URL, token("forged")); res.StatusCode != 401 {
+		t.Errorf("status %d where Refuse did not answer", res.StatusCode)
+	}
+}
