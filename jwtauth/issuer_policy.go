@@ -33,34 +33,6 @@ func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
 	return p, nil
 }
 
-// verified is a token that was looked at. It never changes.
-type verified struct {
-	token  VerifiedToken
-	policy *issuerPolicy
-	key    *Key
-	size   int       // in bytes, roughly
-	until  time.Time // when a cache must forget it
-
-	refused error // why the token does not count; only introspection remembers that
-}
-
-// stands reports whether the token still counts at time now.
-func (v *verified) stands(ctx context.Context, now time.Time) error {
-	if v.refused != nil {
-		return v.refused
-	}
-	if v.token.Principal.ExpiredAt(now) {
-		return errExpired
-	}
-	if v.key.Withdrawn() {
-		return authctx.UnknownKey
-	}
-	return v.policy.revoked(ctx, v.token.Principal)
-}
-
-// recheck is VerifiedToken.Recheck.
-func (v *verified) recheck(ctx context.Context) error { return v.stands(ctx, v.policy.Now()) }
-
 func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal) error {
 	if p.Revocations == nil {
 		return nil
@@ -123,15 +95,9 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	if err := s.parseClaims(p.parser); err != nil {
 		return nil, err
 	}
-	iss, ok := p.Claims.issuer(&s.doc)
-	if !ok {
-		return nil, p.Claims.errNoIssuer()
-	}
-	if err := p.issuer.check(iss, &s.doc); err != nil {
+	iss, err := p.checkIssuer(key, &s.doc)
+	if err != nil {
 		return nil, err
-	}
-	if !p.issuer.serves(key.issuer, iss) {
-		return nil, errKeyIssuer
 	}
 	if err := p.Types.checkClaims(h.mediaType, &s.doc); err != nil {
 		return nil, err
@@ -152,18 +118,27 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 		return nil, errExpired // before the token that vouches for it
 	}
 	v := &verified{policy: p, key: key, size: 2*len(s.payload) + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
-	for _, end := range []time.Time{p.until, life.end} {
-		if !end.IsZero() && end.Before(v.until) {
-			v.until = end
-		}
-	}
+	v.endBy(p.until)
+	v.endBy(life.end)
 	v.token = VerifiedToken{Principal: principal, Confirmation: confirmation, Recheck: v.recheck}
 	return v, nil
 }
 
-// verifiedOverhead is what a verified token takes besides its claims, which are
-// held twice: as they are and as attributes.
-const verifiedOverhead = 1024
+// checkIssuer returns who issued the claims, if that is this issuer and the key
+// may serve it.
+func (p *issuerPolicy) checkIssuer(key *Key, doc *strictjson.Doc) (string, error) {
+	iss, ok := p.Claims.issuer(doc)
+	if !ok {
+		return "", p.Claims.errNoIssuer()
+	}
+	if err := p.issuer.check(iss, doc); err != nil {
+		return "", err
+	}
+	if !p.issuer.serves(key.issuer, iss) {
+		return "", errKeyIssuer
+	}
+	return iss, nil
+}
 
 // principal makes the caller of the claims and asks what only it can answer.
 func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx.Principal, error) {
