@@ -191,10 +191,10 @@ func (r *claimReader) date(name string) time.Time {
 // section 4.1). An actor that cannot be named must not look like none.
 func (r *claimReader) actors(issuer string) []authctx.Actor {
 	var actors []authctx.Actor
-	for v := r.root.Get("act"); v.Kind() != strictjson.Missing; v = v.Get("act") {
+	for v := r.root.Get("act"); v.Exists(); v = v.Get("act") {
 		actor := authctx.Actor{Issuer: issuer}
 		actor.Subject, _ = v.Get("sub").Text()
-		if iss := v.Get("iss"); iss.Kind() != strictjson.Missing {
+		if iss := v.Get("iss"); iss.Exists() {
 			actor.Issuer, _ = iss.Text()
 		}
 		if actor.Subject == "" || actor.Issuer == "" {
