@@ -252,3 +252,18 @@ func TestKeysRotateWhileTokensAreSigned(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestWhatIsPublishedIsReadBackAsTheSameKeys(t *testing.T) {
+	for _, alg := range []jwtauth.Algorithm{
+		jwtauth.RS256, jwtauth.RS512, jwtauth.PS256, jwtauth.PS384, jwtauth.ES256, jwtauth.ES384, jwtauth.ES512, jwtauth.EdDSA,
+	} {
+		key := newTestKey(t, alg)
+		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key}))
+		rec := httptest.NewRecorder()
+		keys.JWKSHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+		read, skipped, err := jwtauth.ParseJWKSet(rec.Body.Bytes())
+		if err != nil || len(skipped) != 0 || len(read) != 1 || !jwtauth.SameKey(read[0], key.VerificationKey()) {
+			t.Errorf("%s: %v, skipped %v, %v", alg, read, skipped, err)
+		}
+	}
+}

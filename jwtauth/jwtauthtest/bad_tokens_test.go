@@ -101,3 +101,31 @@ func TestDefectsAreWhatTheirNamesSay(t *testing.T) {
 		t.Errorf("exp %v, %v", n, err)
 	}
 }
+
+func TestTxnTokenIsOneForServicesAndNobodyElse(t *testing.T) {
+	i := jwtauthtest.NewIssuer(t, nil)
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: i.JWKSURL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keys.Close() })
+	svc, err := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "prod.test", Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticate := func(token *jwtauthtest.Token) (authctx.Result, error) {
+		fields := map[string][]string{authctx.TxnTokenField: {token.Sign()}}
+		return authctx.Authenticate(t.Context(), svc, &authctx.Request{Transport: "http", Fields: authctx.FieldMap(fields)})
+	}
+	alice := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
+	res, err := authenticate(i.TxnToken("prod.test", alice))
+	if err != nil || res.Principal.Subject() != "alice" || res.Principal.Issuer() != alice.Issuer() || !res.Principal.HasRole("editor") {
+		t.Errorf("%v, %v", res.Principal, err)
+	}
+	if _, err := authenticate(i.TxnToken("staging.test", alice).Set("iss", "prod.test")); !errors.Is(err, authctx.WrongAudience) {
+		t.Errorf("of another trust domain: %v", err)
+	}
+	if _, err := authenticate(i.Token()); !errors.Is(err, authctx.WrongType) {
+		t.Errorf("an access token: %v", err)
+	}
+}

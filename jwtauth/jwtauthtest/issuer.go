@@ -42,6 +42,7 @@ type Issuer struct {
 
 	mu          sync.Mutex
 	keys        []*key // all published; the last one signs
+	set         *jwtauth.SigningKeys
 	issuer      *jwtauth.Issuer
 	broken      http.Handler // nil when all is well
 	fetches     int
@@ -143,6 +144,34 @@ func (i *Issuer) TokenFor(a authctx.Attributes) *Token {
 	if err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)
 	}
+	return i.builder(raw)
+}
+
+// TxnToken returns a good Transaction Token for p, with which this issuer plays
+// the edge of a trust domain: services under test take its keys from JWKSURL,
+// as they would from a gateway.
+func (i *Issuer) TxnToken(trustDomain string, p authctx.Principal) *Token {
+	i.tb.Helper()
+	i.mu.Lock()
+	set := i.set
+	i.mu.Unlock()
+	edge, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: trustDomain, Workload: i.URL(), Keys: set, Now: i.opts.Now,
+		Scopes: func(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil },
+	})
+	var raw string
+	if err == nil {
+		err = edge.Inject(context.Background(), p, func(_, token string) { raw = token })
+	}
+	if err != nil {
+		i.tb.Fatalf("jwtauthtest: %v", err)
+	}
+	return i.builder(raw)
+}
+
+// builder takes a token apart again, so that it can be changed.
+func (i *Issuer) builder(raw string) *Token {
+	i.tb.Helper()
 	i.mu.Lock()
 	signing := i.keys[len(i.keys)-1]
 	i.mu.Unlock()
@@ -172,6 +201,7 @@ func (i *Issuer) sign(keys ...*key) {
 	if err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)
 	}
+	i.set = set
 	i.issuer, err = jwtauth.NewIssuer(jwtauth.IssuerConfig{
 		Issuer: i.server.URL, Audience: []string{i.opts.Audience}, Keys: set, Lifetime: i.opts.Lifetime, Now: i.opts.Now,
 	})
