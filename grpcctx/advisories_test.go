@@ -253,7 +253,7 @@ func TestGRPCGateway_PrefixedFieldsAreStripped(t *testing.T) {
 
 // The first of two tokens was taken.
 func TestGoGRPCMiddleware_TwoTokensAreRefused(t *testing.T) {
-	issuer, authenticator := accessTokens(t)
+	issuer, authenticator := accessTokens(t, nil)
 	e := new(echo)
 	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = authenticator })
 	cc := dial(t, serve(t, e, s.ServerOptions()...))

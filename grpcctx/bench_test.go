@@ -165,7 +165,7 @@ func limit(b *testing.B, callers []authctx.Principal) setting {
 // reverify is the naive way: the client's own token goes on to the service,
 // which verifies it again on every call.
 func reverify(b *testing.B, callers []authctx.Principal) setting {
-	issuer, authenticator := accessTokens(b)
+	issuer, authenticator := accessTokens(b, nil)
 	contexts := make([]context.Context, len(callers))
 	for i, p := range callers {
 		contexts[i] = withToken(context.Background(), accessToken(b, issuer, p))

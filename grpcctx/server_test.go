@@ -162,6 +162,19 @@ func TestRule6_IdentityIsStrippedOnEveryPath(t *testing.T) {
 	}
 }
 
+func TestRule6_KeepingCredentialsKeepsNoIdentity(t *testing.T) {
+	out, in := plainFields(t)
+	e := new(echo)
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator, c.KeepCredentials = in, true })
+	cc := dial(t, serve(t, e, s.ServerOptions()...), newClient(t, grpcctx.ClientConfig{Propagator: out}).DialOptions()...)
+	for i, method := range kinds {
+		if err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, method); err != nil {
+			t.Fatal(err)
+		}
+		wantCleanContext(t, e.calls()[i])
+	}
+}
+
 func TestATokenInACookieTakesTheWholeCookieFieldAway(t *testing.T) {
 	e := new(echo)
 	s := newServer(t, func(c *grpcctx.ServerConfig) {

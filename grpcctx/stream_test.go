@@ -18,6 +18,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/jwtauth"
 )
 
 // blocked are handlers that are stuck when their caller's end comes. Each
@@ -93,6 +94,9 @@ func TestRule9_AStreamEndsWithItsCallerWhateverItsHandlerWaitsFor(t *testing.T) 
 					if err == nil {
 						t.Error("the handler saw no error")
 					}
+					if cause := context.Cause(e.one(t)); !errors.Is(cause, authctx.TokenExpired) {
+						t.Errorf("the handler's context says %v", cause)
+					}
 					wantRefusal(t, drain(cs), authctx.TokenExpired)
 					list := seen.list()
 					last := list[len(list)-1]
@@ -152,6 +156,35 @@ func TestRule9_AStreamEndsWhenARecheckSaysSo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// With the verifier of package jwtauth, a revoked token ends the streams that
+// it opened, and no others.
+func TestRule9_ARevokedTokenEndsItsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		revoked := new(jwtauth.RevocationList)
+		issuer, authenticator := accessTokens(t, revoked)
+		s := newServer(t, func(c *grpcctx.ServerConfig) {
+			c.Authenticator, c.RecheckInterval = authenticator, 15*time.Second
+		})
+		cc := pipe(t, &echo{onStream: blocked["in a receive"]}, s.ServerOptions())
+		token := func(id string) context.Context {
+			p := newPrincipal(t, func(a *authctx.Attributes) { a.TokenID = id })
+			return withToken(t.Context(), accessToken(t, issuer, p))
+		}
+		start := time.Now()
+		one, other := open(t, token("one"), cc, bidiStream), open(t, token("other"), cc, bidiStream)
+		synctest.Wait()
+		revoked.RevokeToken(idp, "one", start.Add(time.Hour))
+		wantRefusal(t, drain(one), authctx.TokenRevoked)
+		if got := time.Since(start); got != 15*time.Second {
+			t.Errorf("the revoked stream ended after %v", got)
+		}
+		wantRefusal(t, drain(other), authctx.TokenExpired)
+		if got := time.Since(start); got < time.Hour {
+			t.Errorf("the other stream ended after %v", got)
+		}
+	})
 }
 
 func TestARecheckThatHangsDoesNotHoldAStreamPastItsEndNorItsHandler(t *testing.T) {

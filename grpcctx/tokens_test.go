@@ -41,8 +41,8 @@ func signingKeys(t testing.TB, alg jwtauth.Algorithm) *jwtauth.SigningKeys {
 const idp = "https://idp.example"
 
 // accessTokens returns an issuer of ES256 access tokens and an authenticator
-// that verifies each of them anew.
-func accessTokens(t testing.TB) (*jwtauth.Issuer, *jwtauth.Bearer) {
+// that verifies each of them anew, and asks revocations if there are any.
+func accessTokens(t testing.TB, revocations jwtauth.Revocations) (*jwtauth.Issuer, *jwtauth.Bearer) {
 	t.Helper()
 	const audience = "https://api.example"
 	keys := signingKeys(t, jwtauth.ES256)
@@ -52,7 +52,7 @@ func accessTokens(t testing.TB) (*jwtauth.Issuer, *jwtauth.Bearer) {
 	}
 	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
 		Issuer: idp, Audiences: []string{audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
-		Cache: jwtauth.CacheConfig{Disabled: true},
+		Cache: jwtauth.CacheConfig{Disabled: true}, Revocations: revocations,
 	})
 	if err != nil {
 		t.Fatal(err)
