@@ -79,7 +79,9 @@ func newUpstream(carry *httpctx.Proxy, upstream *url.URL, transport http.RoundTr
 			pr.SetXForwarded()
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			log.WarnContext(r.Context(), "upstream does not answer", "upstream", upstream.Host, "error", err)
+			if r.Context().Err() == nil { // the client is still there
+				log.WarnContext(r.Context(), "upstream does not answer", "upstream", upstream.Host, "error", err)
+			}
 			writeProblem(w, r, http.StatusBadGateway, codes.Unavailable, "the service behind this gateway does not answer")
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
