@@ -68,3 +68,11 @@ func FillCache(v *Verifier, token string, n int) {
 		s.mu.Unlock()
 	}
 }
+
+// HeaderLen returns how many headers v knows.
+func HeaderLen(v *Verifier) int {
+	if set := v.front.headers.known.Load(); set != nil {
+		return len(set.all)
+	}
+	return 0
+}

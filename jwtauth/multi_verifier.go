@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -28,13 +29,15 @@ type issuerTable struct {
 	exact  map[string]*issuerPolicy
 	others []*issuerPolicy // whose issuer is a template or a SPIFFE trust domain
 	parser *strictjson.Parser
+
+	sources map[KeySource]bool // a key serves one issuer
 }
 
 // NewMultiVerifier returns a verifier over those given. It is an error to name
-// an issuer twice, or to give nil. The clock of the first decides when what is
+// an issuer twice, to give two issuers one key source, or to give nil. The clock of the first decides when what is
 // remembered has ended.
 func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
-	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}}}
+	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, sources: map[KeySource]bool{}}}
 	var errs []error
 	var algorithms []Algorithm
 	var names []string
@@ -76,6 +79,12 @@ func (t *issuerTable) add(p *issuerPolicy) error {
 	same := func(q *issuerPolicy) bool { return q.Issuer == p.Issuer }
 	if t.exact[p.Issuer] != nil || slices.ContainsFunc(t.others, same) {
 		return fmt.Errorf("jwtauth: two verifiers for the issuer %q", p.Issuer)
+	}
+	if reflect.ValueOf(p.Keys).Comparable() {
+		if t.sources[p.Keys] {
+			return fmt.Errorf("jwtauth: the issuer %q shares its Keys with another", p.Issuer)
+		}
+		t.sources[p.Keys] = true
 	}
 	if p.issuer.templated || strings.HasPrefix(p.Issuer, "spiffe://") {
 		t.others = append(t.others, p)

@@ -117,6 +117,13 @@ func TestRule1_NewMultiVerifierRefusesNilAndDoubles(t *testing.T) {
 	if _, err := jwtauth.NewMultiVerifier(v, verifierOf(t, testIssuer, newSigner(t, "k2"))); err == nil {
 		t.Error("one issuer twice accepted")
 	}
+	shared := must(jwtauth.NewStaticKeys(newSigner(t, "k1").key))
+	of := func(issuer string) *jwtauth.Verifier {
+		return newVerifier(t, newSigner(t, "k1"), func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, shared })
+	}
+	if _, err := jwtauth.NewMultiVerifier(of("https://a.example"), of("https://b.example")); err == nil {
+		t.Error("one key source for two issuers accepted")
+	}
 }
 
 func TestATenantTemplateFitsOnlyTheTokensOwnTenant(t *testing.T) {
