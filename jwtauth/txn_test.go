@@ -317,3 +317,32 @@ func TestRule5_TxnCacheNeverOutlivesTheToken(t *testing.T) {
 		t.Errorf("a stream outlives the caller: %v", err)
 	}
 }
+
+func TestTxnTokenThatWouldBeTooLargeIsRefusedWhereItIsMade(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Name = strings.Repeat("x", 8<<10) })
+	if _, err := inject(t.Context(), w.edge, p); err == nil || !strings.Contains(err.Error(), "bytes") || strings.Contains(err.Error(), "xxx") {
+		t.Errorf("got %.200v", err)
+	}
+}
+
+func TestTxnPolicyThatFailsIsNotAPolicyThatAllows(t *testing.T) {
+	down := errors.New("policy store is down")
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Scopes = func(context.Context, authctx.Principal) ([]string, error) { return nil, down }
+	})
+	if _, err := inject(t.Context(), w.edge, jwtauthtest.User(t)); !errors.Is(err, down) || authctx.ReasonOf(err) != authctx.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTxnOwnsItsFieldOnEverySide(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	for name, fields := range map[string]authctx.FieldSet{
+		"propagator": w.edge.Fields(), "authenticator": w.svc.Fields(), "forwarder": jwtauth.TxnForwarder{}.Fields(),
+	} {
+		if !fields.Owns("Txn_Token") || fields.Owns("authorization") {
+			t.Errorf("%s: %v", name, fields)
+		}
+	}
+}
