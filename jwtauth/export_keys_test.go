@@ -25,3 +25,9 @@ func HasMaterial(k *Key, pub crypto.PublicKey) bool {
 	m, ok := k.material.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && m.Equal(pub)
 }
+
+// ReadMetadata returns the address of the keys in an issuer's metadata.
+func ReadMetadata(issuer string, body []byte) (string, error) {
+	f := fetcher{cfg: RemoteKeysConfig{Issuer: issuer}}
+	return f.readMetadata(body)
+}

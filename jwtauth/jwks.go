@@ -47,9 +47,7 @@ func (s *SigningKeys) marshalJWKS() ([]byte, error) {
 
 // publicJWK returns a public key for signatures as a JWK.
 func publicJWK(key *Key) (jwkset.JWKMarshal, error) {
-	jwk, err := jwkset.NewJWKFromKey(key.material, jwkset.JWKOptions{
-		Metadata: jwkset.JWKMetadataOptions{KID: key.id, ALG: jwkset.ALG(key.algorithm), USE: jwkset.UseSig},
-	})
+	jwk, err := key.jwk()
 	if err != nil {
 		return jwkset.JWKMarshal{}, err
 	}

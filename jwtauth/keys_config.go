@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -152,15 +153,20 @@ func isLoopback(host string) bool {
 // isInward reports whether a host is an address that only this machine or its
 // link can reach, which metadata from elsewhere has no business to name.
 func isInward(host string) bool {
-	if isLoopback(host) {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		return false
+		// What ends in a number is no name, but to some resolvers it is an
+		// address: 127.1, 0x7f000001.
+		last := host[strings.LastIndexByte(host, '.')+1:]
+		_, err := strconv.ParseUint(last, 0, 64)
+		return err == nil
 	}
 	addr = addr.Unmap()
-	return addr.IsUnspecified() || addr.IsLinkLocalUnicast() || addr.IsMulticast()
+	return addr.IsLoopback() || addr.IsUnspecified() || addr.IsLinkLocalUnicast() || addr.IsMulticast()
 }
 
 // ownTransport shares nothing with http.DefaultTransport. Loads are minutes

@@ -1,7 +1,10 @@
 package jwtauth_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,6 +75,13 @@ func TestDiscoveryRefusesMetadataThatIsNotTheIssuersOwn(t *testing.T) {
 		{"keys on loopback by name", metadata(issuer, "https://localhost/jwks"), "inside"},
 		{"keys on mapped loopback", metadata(issuer, "https://[::ffff:127.0.0.1]/jwks"), "inside"},
 		{"keys at the cloud's metadata", metadata(issuer, "https://169.254.169.254/latest"), "inside"},
+		{"keys on loopback by name, with a dot", metadata(issuer, "https://LocalHost./jwks"), "inside"},
+		{"keys below localhost", metadata(issuer, "https://a.localhost/jwks"), "inside"},
+		{"keys on loopback, abbreviated", metadata(issuer, "https://127.1/jwks"), "inside"},
+		{"keys on loopback, as one number", metadata(issuer, "https://2130706433/jwks"), "inside"},
+		{"keys on loopback, in hexadecimal", metadata(issuer, "https://0x7f000001/jwks"), "inside"},
+		{"keys on the link", metadata(issuer, "https://[fe80::1%25eth0]/jwks"), "inside"},
+		{"keys for everybody", metadata(issuer, "https://224.0.0.1/jwks"), "inside"},
 		{"keys nowhere", metadata(issuer, "https://0.0.0.0/jwks"), "inside"},
 		{"keys in a file", metadata(issuer, "file:///etc/passwd"), "absolute"},
 		{"keys in the document", metadata(issuer, "data:application/json,{}"), "absolute"},
@@ -177,6 +187,39 @@ func TestALoadThatARequestCausesAsksForKeysOnly(t *testing.T) {
 		wantFind(t, keys, "k2", "unknown_key")
 		if got := s.fetches() - before; got != 1 {
 			t.Errorf("%d fetches", got)
+		}
+	})
+}
+
+// FuzzMetadata holds what is taken from metadata to what is promised: the
+// issuer's own, an address over https, and not one of this machine.
+func FuzzMetadata(f *testing.F) {
+	const issuer = "https://a.example/x"
+	for _, address := range []string{jwksURL, "http://a.example/", "https://127.1/", "https://[::]/", "https://u@a.example", "https://a.example#", "HTTPS://LOCALHOST/", "https:a.example", "//a.example", ""} {
+		f.Add([]byte(metadata(issuer, address)))
+	}
+	f.Add([]byte(`{"issuer":"https://evil.example","issuer":"` + issuer + `","jwks_uri":"` + jwksURL + `"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		address, err := jwtauth.ReadMetadata(issuer, body)
+		if err != nil {
+			if address != "" || len(err.Error()) > 2000 {
+				t.Fatalf("%q, and %v", address, err)
+			}
+			return
+		}
+		var doc map[string]any
+		if err := json.Unmarshal(body, &doc); err != nil || doc["issuer"] != issuer || doc["jwks_uri"] != address {
+			t.Fatalf("took %q from %s", address, body)
+		}
+		req, err := http.NewRequest(http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatalf("%q: %v", address, err)
+		}
+		host := req.URL.Hostname()
+		ip := net.ParseIP(host)
+		if req.URL.Scheme != "https" || req.URL.User != nil || host == "" || strings.EqualFold(host, "localhost") ||
+			ip != nil && (ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast()) {
+			t.Fatalf("took %q", address)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -126,6 +128,11 @@ func TestKeySet_ProviderDownAtStart_RequestsGetAnswersAtOnce(t *testing.T) {
 		before := time.Now()
 		for range 1000 {
 			wantFind(t, keys, "k1", "unavailable")
+		}
+		// A load that comes by itself is due before requests may cause one.
+		_, err := keys.Key(t.Context(), "k1", jwtauth.EdDSA)
+		if e, ok := errors.AsType[*authctx.Error](err); !ok || e.RetryAfter != time.Second {
+			t.Errorf("RetryAfter of %v", err)
 		}
 		if waited := time.Since(before); waited != 0 || s.fetches() > 2 {
 			t.Errorf("waited %v, %d fetches", waited, s.fetches())

@@ -213,13 +213,13 @@ func (r *RemoteKeys) unavailable(cause error) error {
 	if r.stats.LastError != nil {
 		cause = fmt.Errorf("%w: %w", cause, r.stats.LastError)
 	}
-	again := r.coolTill
-	if !r.nextAt.IsZero() && (r.nextAt.Before(again) || !time.Now().Before(again)) {
-		again = r.nextAt
+	wait := time.Until(r.coolTill)
+	if next := time.Until(r.nextAt); next > 0 && (wait <= 0 || next < wait) {
+		wait = next
 	}
 	return &authctx.Error{
 		Reason:     authctx.Unavailable,
 		Cause:      cause,
-		RetryAfter: max(time.Until(again), time.Second),
+		RetryAfter: max(wait, time.Second),
 	}
 }
