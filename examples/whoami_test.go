@@ -288,30 +288,6 @@ func TestWhoamiStopsInGoodOrder(t *testing.T) {
 	}
 }
 
-func TestWhoamiRefusesBadFlags(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		args []string
-		says string
-	}{
-		"no trust":                  {nil, "-trust"},
-		"trust of an unknown kind":  {[]string{"-trust", "everybody"}, "everybody"},
-		"trust with an empty CIDR":  {[]string{"-trust", "cidr:"}, "CIDR"},
-		"trust that is not a CIDR":  {[]string{"-trust", "cidr:localhost"}, "localhost"},
-		"trust in every address":    {[]string{"-trust", "cidr:0.0.0.0/0"}, "0.0.0.0/0"},
-		"network with an argument":  {[]string{"-trust", "network:10.0.0.0/8"}, "network"},
-		"an unknown flag":           {[]string{"-trust", "network", "-nonsense"}, "-nonsense"},
-		"something that is no flag": {[]string{"-trust", "network", "nonsense"}, "nonsense"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			code, stdout, stderr := runToEnd(t, "whoami", append([]string{"-http", "127.0.0.1:0", "-grpc", "127.0.0.1:0"}, test.args...)...)
-			if code != 2 || !strings.Contains(stderr, test.says) || stdout != "" {
-				t.Errorf("exit status %d, standard output %q, standard error %q", code, stdout, stderr)
-			}
-		})
-	}
-}
-
 func watchTwice(t *testing.T, client pb.WhoAmIClient, ctx context.Context, subject string) {
 	t.Helper()
 	watch, err := client.Watch(ctx, &pb.WatchRequest{})

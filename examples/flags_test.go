@@ -1,0 +1,87 @@
+package examples_test
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestGatewayRefusesBadFlags(t *testing.T) {
+	t.Parallel()
+	good := []string{"-listen", "127.0.0.1:0", "-issuer", "https://idp.example.com", "-audience", "a", "-upstream", "http://127.0.0.1:1"}
+	for name, test := range map[string]struct {
+		args []string
+		says []string
+	}{
+		"nothing at all":        {nil, []string{"-issuer", "-audience", "-upstream"}},
+		"no audience":           {[]string{"-issuer", "https://idp.example.com", "-upstream", "http://127.0.0.1:1"}, []string{"-audience"}},
+		"an empty issuer":       {append(good[:0:0], append(good, "-issuer", "")...), []string{"issuer"}},
+		"an unknown algorithm":  {append(good[:0:0], append(good, "-algorithms", "RS256,none")...), []string{"none"}},
+		"an empty algorithm":    {append(good[:0:0], append(good, "-algorithms", "")...), []string{"lgorithm"}},
+		"an unknown forward":    {append(good[:0:0], append(good, "-forward", "everything")...), []string{"-forward", "everything"}},
+		"keys that never rest":  {append(good[:0:0], append(good, "-forward", "txn", "-rotate", "1ms")...), []string{"-rotate"}},
+		"tokens for hours":      {append(good[:0:0], append(good, "-forward", "txn", "-txn-life", "5h")...), []string{"Lifetime"}},
+		"an upstream of no URL": {append(good[:0:0], append(good, "-upstream", "127.0.0.1:1")...), []string{"-upstream"}},
+		"a gRPC upstream URL":   {append(good[:0:0], append(good, "-grpc-upstream", "http://127.0.0.1:1")...), []string{"-grpc-upstream"}},
+		"no credentials to ask": {append(good[:0:0], append(good, "-introspect", "http://127.0.0.1:1")...), []string{"GATEWAY_CLIENT_SECRET"}},
+		"a bad URL to ask":      {append(good[:0:0], append(good, "-introspect", "http://id:s3cret@[")...), []string{"-introspect"}},
+		"an unknown flag":       {append(good[:0:0], append(good, "-nonsense")...), []string{"-nonsense"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := runToEnd(t, "gateway", test.args...)
+			if code != 2 || stdout != "" || strings.Contains(stderr, "s3cret") {
+				t.Errorf("exit status %d, standard output %q, standard error %q", code, stdout, stderr)
+			}
+			for _, s := range test.says {
+				if !strings.Contains(stderr, s) {
+					t.Errorf("standard error lacks %q:\n%s", s, stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestHelpExplainsEveryFlag(t *testing.T) {
+	t.Parallel()
+	for program, flags := range map[string][]string{
+		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "forward",
+			"introspect", "external-url", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
+		"quickstart": {"serve", "token-life"},
+		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},
+	} {
+		t.Run(program, func(t *testing.T) {
+			code, stdout, stderr := runToEnd(t, program, "-h")
+			if code != 0 || stderr != "" {
+				t.Errorf("exit status %d, standard error %q", code, stderr)
+			}
+			for _, name := range flags {
+				if !strings.Contains(stdout, "  -"+name) {
+					t.Errorf("-%s is not explained:\n%s", name, stdout)
+				}
+			}
+		})
+	}
+}
+
+func TestWhoamiRefusesBadFlags(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		says string
+	}{
+		"no trust":                  {nil, "-trust"},
+		"trust of an unknown kind":  {[]string{"-trust", "everybody"}, "everybody"},
+		"trust with an empty CIDR":  {[]string{"-trust", "cidr:"}, "CIDR"},
+		"trust that is not a CIDR":  {[]string{"-trust", "cidr:localhost"}, "localhost"},
+		"trust in every address":    {[]string{"-trust", "cidr:0.0.0.0/0"}, "0.0.0.0/0"},
+		"network with an argument":  {[]string{"-trust", "network:10.0.0.0/8"}, "network"},
+		"an unknown flag":           {[]string{"-trust", "network", "-nonsense"}, "-nonsense"},
+		"something that is no flag": {[]string{"-trust", "network", "nonsense"}, "nonsense"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := runToEnd(t, "whoami", append([]string{"-http", "127.0.0.1:0", "-grpc", "127.0.0.1:0"}, test.args...)...)
+			if code != 2 || !strings.Contains(stderr, test.says) || stdout != "" {
+				t.Errorf("exit status %d, standard output %q, standard error %q", code, stdout, stderr)
+			}
+		})
+	}
+}

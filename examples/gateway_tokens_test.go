@@ -1,0 +1,167 @@
+package examples_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/authctx/authctx/examples/internal/examplespb"
+)
+
+func TestGatewayStartsWithoutItsProvider(t *testing.T) {
+	t.Parallel()
+	_, httpURL, grpcAddress := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t)
+	s := startGateway(t, p, "-upstream", httpURL, "-grpc-upstream", grpcAddress, "-forward", "fields")
+	token := p.token(t, nil)
+	client := pb.NewWhoAmIClient(dial(t, s.address))
+
+	if r := send(t, "GET", s.url+"/healthz", ""); r.status != 200 {
+		t.Errorf("healthz: status %d", r.status)
+	}
+	if r := send(t, "GET", s.url+"/readyz", ""); r.status != 503 {
+		t.Errorf("readyz: status %d, want 503", r.status)
+	}
+	r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token)
+	if r.status != 503 || r.header.Get("Retry-After") == "" {
+		t.Errorf("status %d, Retry-After %q; want 503 with one", r.status, r.header.Get("Retry-After"))
+	}
+	_, err := client.Get(as(t, token), &pb.GetRequest{})
+	wantStatus(t, err, codes.Unavailable)
+
+	p.run(t)
+	s.waitReady(t)
+	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token); r.status != 200 {
+		t.Errorf("after recovery: status %d, body %s", r.status, r.body)
+	}
+	if _, err := client.Get(as(t, token), &pb.GetRequest{}); err != nil {
+		t.Errorf("after recovery: %v", err)
+	}
+}
+
+func TestGatewayTakesKeysFromJWKS(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	s := startGateway(t, p, "-jwks", p.issuer+"/keys", "-algorithms", "EdDSA", "-upstream", httpURL)
+	s.waitReady(t)
+	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
+		t.Errorf("status %d, body %s", r.status, r.body)
+	}
+}
+
+func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	one, other := newProvider(t).run(t), newProvider(t).run(t)
+	s := startGateway(t, one, "-issuer", other.issuer, "-upstream", httpURL)
+	s.waitReady(t)
+	for _, p := range []*provider{one, other} {
+		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil))
+		if r.status != 200 || decode(t, r).Issuer != p.issuer {
+			t.Errorf("status %d, body %s", r.status, r.body)
+		}
+	}
+	forged := one.token(t, jwt.MapClaims{"iss": other.issuer})
+	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+forged); r.status != 401 {
+		t.Errorf("one issuer's key vouched for another: status %d", r.status)
+	}
+}
+
+func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	justExpired := jwt.MapClaims{"exp": time.Now().Add(-5 * time.Second).Unix()}
+	for _, test := range []struct {
+		name   string
+		args   []string
+		token  string
+		status int
+	}{
+		{"untyped tokens are taken", nil, p.typedToken(t, "JWT", nil), 200},
+		{"ID tokens are not", nil, p.typedToken(t, "JWT", jwt.MapClaims{"at_hash": "x"}), 401},
+		{"a type is asked for", []string{"-typ", "at+jwt"}, p.token(t, nil), 200},
+		{"and another refused", []string{"-typ", "at+jwt"}, p.typedToken(t, "JWT", nil), 401},
+		{"clocks may differ", nil, p.token(t, justExpired), 200},
+		{"not with a small leeway", []string{"-leeway", "1s"}, p.token(t, justExpired), 401},
+		{"not without leeway", []string{"-leeway", "0s"}, p.token(t, justExpired), 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := startGateway(t, p, append(test.args, "-upstream", httpURL)...)
+			s.waitReady(t)
+			if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+test.token); r.status != test.status {
+				t.Errorf("status %d, want %d; body %s", r.status, test.status, r.body)
+			}
+		})
+	}
+}
+
+func TestGatewayReadsClaimsByPreset(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	for _, test := range []struct {
+		preset string
+		claims jwt.MapClaims
+		status int // of a request that needs the role admin
+	}{
+		{"keycloak", jwt.MapClaims{"typ": "Bearer", "roles": nil, "realm_access": map[string]any{"roles": []string{"admin"}}}, 200},
+		{"keycloak", jwt.MapClaims{"typ": "Bearer", "roles": nil, "resource_access": map[string]any{audience: map[string]any{"roles": []string{"admin"}}}}, 200},
+		{"keycloak:other", jwt.MapClaims{"typ": "Bearer", "roles": nil, "resource_access": map[string]any{audience: map[string]any{"roles": []string{"admin"}}}}, 403},
+		{"keycloak", jwt.MapClaims{"typ": "ID", "realm_access": map[string]any{"roles": []string{"admin"}}}, 401},
+		{"google", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 200},
+		{"rfc9068", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 401},
+		{"cognito", jwt.MapClaims{"aud": nil, "client_id": audience, "token_use": "access", "roles": []string{"admin"}}, 200},
+		{"cognito", jwt.MapClaims{"aud": nil, "client_id": "other", "token_use": "access", "roles": []string{"admin"}}, 401},
+		{"spiffe", jwt.MapClaims{"sub": "spiffe://example.org/x"}, 401}, // of another issuer
+	} {
+		s := startGateway(t, p, "-claims", test.preset, "-upstream", httpURL)
+		s.waitReady(t)
+		token := p.typedToken(t, "JWT", test.claims)
+		if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != test.status {
+			t.Errorf("%s %v: status %d, body %s", test.preset, test.claims, r.status, r.body)
+		}
+	}
+}
+
+func TestGatewayAsksAboutOpaqueTokens(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, secret, _ := r.BasicAuth(); id != "gateway" || secret != "s3cret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		active := r.FormValue("token") == "opaque-and-good"
+		answer := map[string]any{"active": active}
+		if active {
+			answer = map[string]any{"active": true, "iss": p.issuer, "sub": "bob", "aud": audience,
+				"client_id": "web", "exp": time.Now().Add(time.Hour).Unix()}
+		}
+		writeJSON(w, answer)
+	}))
+	defer endpoint.Close()
+	s := startGateway(t, p, "-upstream", httpURL, "-introspect", strings.Replace(endpoint.URL, "//", "//gateway:s3cret@", 1))
+	s.waitReady(t)
+	for _, test := range []struct {
+		token, subject string
+		status         int
+	}{
+		{"opaque-and-good", "bob", 200},
+		{"opaque-and-bad", "", 401},
+		{s.token(t, nil), "testuser", 200},
+		{s.token(t, jwt.MapClaims{"aud": "https://other.example.com"}), "", 401},
+	} {
+		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+test.token)
+		if r.status != test.status || r.status == 200 && decode(t, r).Subject != test.subject {
+			t.Errorf("%.20s: status %d, body %s", test.token, r.status, r.body)
+		}
+	}
+}
