@@ -59,8 +59,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // passed on as metadata. Other metadata, an authorization field of the
 // application's own and per-RPC credentials are not touched.
 //
-// Interceptors run in the order in which options are given. Give these last:
-// what an interceptor behind them adds to the metadata is not looked at.
+// Interceptors run in the order in which options are given. Give these last: an
+// interceptor behind them has the caller in its outgoing metadata, where calls
+// of its own over other connections would take it along, and what it adds is
+// not looked at.
 func (c *Client) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(c.unary),
@@ -134,11 +136,16 @@ func (c *Client) clean(ctx context.Context) context.Context {
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// localError is the error of a call that was not sent. A handler that returns
-// it tells its own caller no more than the status says.
+// unsent is the error of a call that was not sent. Its text is for whoever made
+// the call; a handler that returns it tells its own caller no more than the
+// status says.
+type unsent struct{ refusal }
+
+func (u *unsent) Error() string { return u.cause.Error() }
+
 func localError(err error) error {
 	if reason := authctx.Reason(0); errors.As(err, &reason) {
-		return refuse(err)
+		return &unsent{refusal{err, Status(err)}}
 	}
-	return &refusal{err, status.New(codes.Internal, "the caller could not be carried on")}
+	return &unsent{refusal{err, status.New(codes.Internal, "the caller could not be carried on")}}
 }

@@ -164,6 +164,26 @@ func TestIncomingMetadataForwardedWholesaleLeaksNothing(t *testing.T) {
 	}
 }
 
+func TestRule7_ACallerIsSentOverConnectionsThatWereToldToAndNoOthers(t *testing.T) {
+	namedAddr, named := recorder(t)
+	otherAddr, other := recorder(t)
+	carrying := dial(t, namedAddr, newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
+	silent := dial(t, otherAddr)
+	e := &echo{onStream: func(ss grpc.ServerStream) error {
+		return errors.Join(call(ss.Context(), carrying, bidiStream), call(ss.Context(), silent, bidiStream), ss.SendMsg(nothing()))
+	}}
+	cc := dial(t, serve(t, e, newServer(t).ServerOptions()...))
+	if err := call(withToken(t.Context(), "alice"), cc, bidiStream); err != nil {
+		t.Fatal(err)
+	}
+	if got := named()["x-user-id"]; !slices.Equal(got, []string{"alice"}) {
+		t.Errorf("the named destination received %q", got)
+	}
+	if got := other(); len(identityIn(got)) != 0 || len(got["authorization"]) != 0 {
+		t.Errorf("another destination received %v", got)
+	}
+}
+
 // KeepCredentials lets a handler see the token; it is not for the next service.
 func TestAKeptCredentialIsNotForwardedWholesale(t *testing.T) {
 	addr, last := recorder(t)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
@@ -73,6 +74,65 @@ func Example() {
 	// the service sees user alice of https://issuer.example (asserted)
 	// alice: <nil>
 	// nobody: rpc error: code = Unauthenticated desc = Authentication is required.
+}
+
+// A small server: everybody who is known may look, editors may edit, and health
+// is public.
+func ExampleNewServer() {
+	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+		Trust: must(authctx.TrustSPIFFEID("spiffe://example.org/gateway")),
+	}))
+	auth, err := grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: reader,
+		Policy: must(authctx.NewPolicy(authctx.PolicyConfig{
+			Rules: map[string]authctx.Rule{
+				"/docs.v1.Docs/*":    authctx.Authenticated(),
+				"/docs.v1.Docs/Edit": authctx.Role("editor"),
+			},
+			Public: []string{"/grpc.health.v1.Health/*"},
+		})),
+		Observer: authctx.NewSlogObserver(nil),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := grpc.NewServer(auth.ServerOptions()...)
+	defer srv.Stop()
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	fmt.Println(auth.Check(srv))
+
+	// A configuration that protects nothing is none.
+	_, err = grpcctx.NewServer(grpcctx.ServerConfig{})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// grpcctx: server: Authenticator is required
+	// grpcctx: server: Policy is required
+}
+
+// A caller does not go over a connection that others can read.
+func ExampleNewClient() {
+	writer := must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{}))
+	carry := must(grpcctx.NewClient(grpcctx.ClientConfig{Propagator: writer}))
+	lis := bufconn.Listen(1 << 16) // stands for another machine
+	srv := grpc.NewServer()
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	go func() { _ = srv.Serve(lis) }()
+	defer srv.Stop()
+	conn := must(grpc.NewClient("passthrough:///orders", append(carry.DialOptions(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))...))
+	defer conn.Close()
+
+	alice := must(authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice"}))
+	client := healthpb.NewHealthClient(conn)
+	_, err := client.Check(authctx.NewContext(context.Background(), alice), new(healthpb.HealthCheckRequest))
+	fmt.Println(err)
+	_, err = client.Check(context.Background(), new(healthpb.HealthCheckRequest))
+	fmt.Println("without a caller:", err)
+	// Output:
+	// rpc error: code = Unauthenticated desc = grpcctx: refusing to send the caller over a connection without transport security
+	// without a caller: <nil>
 }
 
 func ExampleServer_Check() {

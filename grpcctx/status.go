@@ -106,20 +106,24 @@ func withHints(e *authctx.Error, m map[string]string) *authctx.Error {
 	return e
 }
 
-// refusal is an error of an interceptor: the status goes to the peer, the rest
-// stays with the interceptors around this one.
+// refusal is what an interceptor returns: a status for the peer, and the cause
+// for the interceptors around this one, by [errors.Is] and [errors.As].
 type refusal struct {
-	error
+	cause  error
 	status *status.Status
 }
 
 // refuse makes err the refusal of a call.
 func refuse(err error) error { return &refusal{err, Status(err)} }
 
+// Error is no more than the peer may read: grpc sends the whole text of an error
+// that wraps one with a status.
+func (r *refusal) Error() string { return r.status.String() }
+
 // GRPCStatus is what grpc sends.
 func (r *refusal) GRPCStatus() *status.Status { return r.status }
 
-func (r *refusal) Unwrap() error { return r.error }
+func (r *refusal) Unwrap() error { return r.cause }
 
 // translate turns a handler's refusal, such as one of [authctx.Authorize], into
 // its status. It leaves statuses and other errors alone.

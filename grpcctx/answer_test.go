@@ -1,0 +1,186 @@
+package grpcctx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
+)
+
+func TestRule11_ARefusalTellsTheClientNothingOfTheCause(t *testing.T) {
+	seen := new(events)
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen })
+	wrapping := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		resp, err := next(ctx, req)
+		if !errors.Is(err, authctx.InvalidToken) && !errors.Is(err, authctx.Unavailable) {
+			t.Errorf("the interceptor around cannot tell %v", err)
+		}
+		return resp, fmt.Errorf("wrapped: %w", err)
+	}
+	cc := dial(t, serve(t, new(echo), append(s.ServerOptions(), grpc.UnaryInterceptor(wrapping))...))
+	for token, cause := range map[string]string{"mallory": "secret-detail", "outage": "10.0.0.1"} {
+		err := call(withToken(t.Context(), token), cc, unary)
+		if text := fmt.Sprintf("%v %+v", err, status.Convert(err).Proto()); strings.Contains(text, cause) || strings.Contains(text, token) {
+			t.Errorf("the client reads %q", text)
+		}
+		event := seen.list()[len(seen.list())-1]
+		if !strings.Contains(event.Err.Error(), cause) {
+			t.Errorf("the operator reads %v, want %q in it", event.Err, cause)
+		}
+	}
+}
+
+func TestHandlersRefuseWithTheReasonOfARule(t *testing.T) {
+	plain := status.Error(codes.NotFound, "no such order")
+	for _, test := range []struct {
+		name   string
+		err    error
+		code   codes.Code
+		reason authctx.Reason
+	}{
+		{"a reason", authctx.PermissionDenied, codes.PermissionDenied, authctx.PermissionDenied},
+		{"a wrapped refusal", fmt.Errorf("order 7: %w", &authctx.Error{Reason: authctx.InsufficientScope, Scopes: []string{"a"}}), codes.PermissionDenied, authctx.InsufficientScope},
+		{"a status of its own", plain, codes.NotFound, 0},
+		{"any other error", errors.New("disk full"), codes.Unknown, 0},
+	} {
+		for _, method := range kinds {
+			cc := dial(t, serve(t, &echo{result: test.err}, newServer(t).ServerOptions()...))
+			err := call(withToken(t.Context(), "alice"), cc, method)
+			if got := status.Code(err); got != test.code {
+				t.Errorf("%s, %s: code %v, want %v", test.name, method, got, test.code)
+			}
+			if e, ok := grpcctx.FromError(err); ok != (test.reason != 0) || ok && e.Reason != test.reason {
+				t.Errorf("%s, %s: reads back as %v", test.name, method, e)
+			}
+		}
+	}
+}
+
+func TestTheObserverIsToldOfEveryDecision(t *testing.T) {
+	seen := new(events)
+	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{
+		"/" + echoService + "/*": authctx.Authenticated(), unary: authctx.Role("admin"),
+	}})
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer, c.Policy = seen, policy })
+	cc := dial(t, serve(t, new(echo), s.ServerOptions()...))
+	if err := call(withToken(t.Context(), "alice"), cc, bidiStream); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, call(withToken(t.Context(), "alice"), cc, unary), authctx.PermissionDenied)
+	wantRefusal(t, call(withToken(t.Context(), "outage"), cc, unary), authctx.Unavailable)
+	type summary struct {
+		entry, target, subject string
+		outcome                authctx.Outcome
+		reason                 authctx.Reason
+	}
+	want := []summary{
+		{"/" + echoService + "/*", bidiStream, "alice", authctx.Allowed, 0},
+		{unary, unary, "alice", authctx.Denied, authctx.PermissionDenied},
+		{unary, unary, "", authctx.Failed, authctx.Unavailable},
+	}
+	var got []summary
+	for _, e := range seen.list() {
+		got = append(got, summary{e.Entry, e.Target, e.Principal.Subject(), e.Outcome, e.Reason})
+		if e.Transport != "grpc" || e.Method != "POST" || !e.Peer.Addr().IsLoopback() || (e.Err == nil) != (e.Reason == 0) {
+			t.Errorf("event %+v", e)
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("events\n%v, want\n%v", got, want)
+	}
+}
+
+func TestAuthenticatorsSeeTheRequestAsItCame(t *testing.T) {
+	var got authctx.Request
+	var names []string
+	var values [][]string
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Authenticator = authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"x-key"}},
+			func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+				got = *r
+				names = slices.Collect(r.Fields.Names())
+				values = [][]string{r.Values("X-Key"), r.Values("x-user-id"), r.Values("missing")}
+				return authctx.Result{Principal: newPrincipal(t), Response: []authctx.Field{{Name: "dpop-nonce", Value: "n1"}}}, nil
+			})
+	})
+	cc := dial(t, serve(t, new(echo), s.ServerOptions()...))
+	for _, method := range kinds {
+		var header metadata.MD
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "X-Key", "one", "x-key", "two", "x-user-id", "root")
+		if err := call(ctx, cc, method, grpc.Header(&header)); err != nil {
+			t.Fatal(err)
+		}
+		if got.Transport != "grpc" || got.Method != "POST" || got.Target != method || got.Peer.Addr() != netip.MustParseAddr("127.0.0.1") || got.PeerCertificates != nil {
+			t.Errorf("request %+v", got)
+		}
+		if want := [][]string{{"one", "two"}, {"root"}, nil}; !reflect.DeepEqual(values, want) {
+			t.Errorf("values %v, want %v", values, want)
+		}
+		if !slices.Contains(names, "x-user-id") {
+			t.Errorf("names %v", names)
+		}
+		if method == unary && !slices.Equal(header.Get("dpop-nonce"), []string{"n1"}) {
+			t.Errorf("response header %v", header)
+		}
+	}
+}
+
+func TestFieldsForTheResponseAreSentWithARefusalToo(t *testing.T) {
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Authenticator = authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"dpop"}},
+			func(context.Context, *authctx.Request) (authctx.Result, error) {
+				return authctx.Result{Response: []authctx.Field{{Name: "dpop-nonce", Value: "n1"}}}, authctx.NonceRequired
+			})
+	})
+	cc := dial(t, serve(t, new(echo), s.ServerOptions()...))
+	for _, method := range kinds {
+		ctx, cancel := context.WithCancel(t.Context())
+		cs, err := cc.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A unary handler is asked once its message is there; a stream may have
+		// been refused before.
+		if err := cs.SendMsg(wrapperspb.String("hello")); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		if err := cs.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		wantRefusal(t, drain(cs), authctx.NonceRequired)
+		header, err := cs.Header()
+		if err != nil || !slices.Equal(header.Get("dpop-nonce"), []string{"n1"}) {
+			t.Errorf("%s: response header %v, %v", method, header, err)
+		}
+		cancel()
+	}
+}
+
+func TestAHostileRequestIsNotALongEvent(t *testing.T) {
+	seen := new(events)
+	cc := dial(t, serve(t, new(echo), newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()...))
+	ctx := withToken(t.Context(), "alice")
+	for i := range 500 {
+		ctx = metadata.AppendToOutgoingContext(ctx, fmt.Sprint("x-user-", i), "root")
+	}
+	if err := call(ctx, cc, unary); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(seen.list()[0].Ignored); n == 0 || n > 16 {
+		t.Errorf("the event names %d fields", n)
+	}
+}
