@@ -57,6 +57,7 @@ func NewDPoP(v TokenVerifier, cfg DPoPConfig) (*DPoP, error) {
 	d := &DPoP{verifier: v, cfg: cfg, url: url, possession: possession{cfg.CertificateProxies}}
 	if cfg.RequireNonce {
 		d.nonces = newNonces(cfg.NonceSecret, cfg.NonceLife)
+		d.cfg.NonceSecret = nil
 	}
 	d.read = authctx.FieldSet{Names: []string{authorization, dpopField}, Schemes: []string{cfg.challenge()}}
 	d.fields = d.read.Union(d.possession.fields())

@@ -16,8 +16,8 @@ import (
 // which is enough (RFC 9449 section 11.1): what counts is that it was not known
 // before.
 type nonces struct {
-	secret []byte
 	period time.Duration
+	of     func(period int64) string // holds the secret, where no verb prints it
 }
 
 // newNonces returns nonces that are good in their period and the next one.
@@ -26,7 +26,11 @@ func newNonces(secret []byte, life time.Duration) *nonces {
 		secret = make([]byte, minNonceSecret)
 		_, _ = rand.Read(secret) // never fails
 	}
-	return &nonces{secret, life / 2}
+	return &nonces{life / 2, func(period int64) string {
+		mac := hmac.New(sha256.New, secret)
+		mac.Write(binary.BigEndian.AppendUint64([]byte("authctx DPoP nonce "), uint64(period)))
+		return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	}}
 }
 
 // check judges the nonce of a proof and returns what the response must say: a
@@ -46,11 +50,4 @@ func (n *nonces) check(nonce string, now time.Time) ([]authctx.Field, error) {
 		return []authctx.Field{{Name: dpopNonceField, Value: current}, {Name: "cache-control", Value: "no-store"}}, nil
 	}
 	return []authctx.Field{{Name: dpopNonceField, Value: current}}, errProofNonce
-}
-
-// of returns the nonce of a period.
-func (n *nonces) of(period int64) string {
-	mac := hmac.New(sha256.New, n.secret)
-	mac.Write(binary.BigEndian.AppendUint64([]byte("authctx DPoP nonce "), uint64(period)))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }

@@ -1,7 +1,9 @@
 package jwtauth_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,4 +103,16 @@ func TestRFC9449_Section11_3_ANonceIsNotOptionalOnceItIsAskedFor(t *testing.T) {
 	nonce := nonceIn(c.try(t, c.request(c.proof().Sign()), authctx.NonceRequired))
 	c.try(t, c.request(c.proof().Set("nonce", nonce).Sign()), 0)
 	c.try(t, c.request(c.proof().Sign()), authctx.NonceRequired)
+}
+
+func TestRule11_TheNonceSecretIsNotPrinted(t *testing.T) {
+	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.RequireNonce, cfg.NonceSecret = true, testSecret })
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		printed := fmt.Sprintf(verb, c.dpop)
+		for _, secret := range []string{string(testSecret), fmt.Sprint(testSecret[:8]), fmt.Sprintf("%x", testSecret[:8]), fmt.Sprintf("%#v", testSecret[:2])[8:14]} {
+			if strings.Contains(printed, strings.Trim(secret, "[]")) {
+				t.Errorf("%s prints the secret", verb)
+			}
+		}
+	}
 }

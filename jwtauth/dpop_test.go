@@ -325,8 +325,11 @@ func TestRFC9449_Section11_1_AProofPassesOnce(t *testing.T) {
 	c.try(t, c.request(c.proof().Set("jti", "one").Sign()), authctx.InvalidProof) // the ID counts, not the text
 	c.try(t, c.request(c.proof().Set("jti", "One").Sign()), 0)
 
-	r := c.request(c.key.Proof("GET", "https://api.example/other", c.token).Set("jti", "one").Sign())
-	r.Target = "/other"
+	r := c.request(c.key.Proof("GET", "https://api.example/others", c.token).Set("jti", "one").Sign())
+	r.Target = "/others"
+	c.try(t, r, 0)
+	r = c.request(c.key.Proof("GET", "https://api.example/0rders", c.token).Set("jti", "one").Sign())
+	r.Target = "/0rders"
 	c.try(t, r, 0) // an ID counts per URL
 	c.key = c.issuer.NewDPoPKey("")
 	c.token = c.bound(t, map[string]any{"jkt": c.key.Thumbprint()})
@@ -437,6 +440,11 @@ func TestDPoPOverGRPC(t *testing.T) {
 	message := c.request(c.key.Proof("POST", "https://api.example/orders", c.token).Sign())
 	message.Transport, message.Method, message.Target = authctx.MessageTransport, "", "orders"
 	c.try(t, message, authctx.InvalidProof)
+	for _, method := range []any{"", nil} {
+		message.Fields = c.request(c.key.Proof("POST", "https://api.example/orders", c.token).Set("htm", method).Sign()).Fields
+		message.Target = "/orders"
+		c.try(t, message, authctx.InvalidProof)
+	}
 }
 
 func TestRule1_NewDPoPNamesEveryProblem(t *testing.T) {
