@@ -93,6 +93,10 @@ func TestKeepCredentialsLeavesOnlyWhatWasVerified(t *testing.T) {
 	if a := got.Header["Authorization"]; !slices.Equal(a, []string{"Bearer alice"}) {
 		t.Errorf("Authorization = %q", a)
 	}
+	got = get(t, s.URL, http.Header{"Cookie": {"a=b; session=alice"}})
+	if c := got.Header["Cookie"]; !slices.Equal(c, []string{"a=b; session=alice"}) {
+		t.Errorf("Cookie = %q", c)
+	}
 	got = get(t, s.URL, http.Header{"X-User-Id": {"eve"}, "X-User-Issuer": {issuer}})
 	if got.Subject != "eve" || len(identityIn(got.Header)) > 0 {
 		t.Errorf("identity fields stay although they were verified: %+v", got)
