@@ -230,6 +230,9 @@ func TestKeySet_JunkIsRefused(t *testing.T) {
 			t.Errorf("followed by %q: %v", trailing, keys)
 		}
 	}
+	if keys, _, err := jwtauth.ParseJWKSet([]byte(strings.Replace(set, `{"keys"`, "{\"\xff\":0,\"keys\"", 1))); err == nil {
+		t.Errorf("not UTF-8: %v", keys)
+	}
 	if _, _, err := jwtauth.ParseJWKSet([]byte(" " + set + "\n")); err != nil {
 		t.Errorf("space around it: %v", err)
 	}

@@ -79,19 +79,24 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.handedOut[k.id]; old != nil {
-		if old.same(k) {
+		if old.same(k) && !old.Withdrawn() {
 			return old
 		}
 		old.withdraw()
 	}
-	k.gone = func() bool { return !s.holds(k) }
-	s.handedOut[k.id] = k
 	for id, other := range s.handedOut {
-		if id != k.id && !s.holds(other) {
-			other.withdraw()
+		if other.Withdrawn() {
 			delete(s.handedOut, id)
 		}
 	}
+	k.gone = func() bool {
+		if s.holds(k) {
+			return false
+		}
+		k.withdraw()
+		return true
+	}
+	s.handedOut[k.id] = k
 	return k
 }
 

@@ -20,11 +20,7 @@ import (
 func (r *RemoteKeys) Keyfunc() keyfunc.Keyfunc { return r.keyfunc }
 
 func newKeyfunc(r *RemoteKeys) (keyfunc.Keyfunc, error) {
-	kf, err := keyfunc.New(keyfunc.Options{
-		Ctx:          r.ctx,
-		Storage:      keyStorage{r},
-		UseWhitelist: []jwkset.USE{jwkset.UseSig},
-	})
+	kf, err := keyfunc.New(keyfunc.Options{Ctx: r.ctx, Storage: keyStorage{r}})
 	return namedKeys{kf}, err
 }
 

@@ -1,0 +1,127 @@
+package jwtauth_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// remoteVerifier is a verifier whose keys come from s.
+func remoteVerifier(t *testing.T, signer testSigner, s *keyServer) *jwtauth.Verifier {
+	t.Helper()
+	keys := keysFrom(t, s)
+	return newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = keys })
+}
+
+func edToken(t *testing.T, signer testSigner, keyID string, n int) string {
+	t.Helper()
+	claims := goodClaims(map[string]any{"jti": fmt.Sprintf("%s-%d", keyID, n)})
+	return signer.compact(t, `{"alg":"EdDSA","typ":"at+jwt","kid":"`+keyID+`"}`, asJSON(t, claims))
+}
+
+func TestRule4_Rule5_ARemovedKeyStopsVerifyingCachedResultsIncluded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := signerFor(t, jwtauth.EdDSA)
+		mine := testEdKey().Public()
+		s := newKeyServer(jwks(jwk("k1", mine), jwk("other", edKey(1))))
+		v := remoteVerifier(t, signer, s)
+		token := edToken(t, signer, "k1", 0)
+		for _, cached := range []bool{false, true} {
+			got, err := v.VerifyToken(t.Context(), token)
+			if err != nil || got.Cached != cached {
+				t.Fatalf("cached: %v, %v", got.Cached, err)
+			}
+		}
+		s.serve(jwks(jwk("other", edKey(1))))
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		if _, err := v.VerifyToken(t.Context(), token); !errors.Is(err, authctx.UnknownKey) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestRule4_RotationLosesNoToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := signerFor(t, jwtauth.EdDSA)
+		s := newKeyServer(edSet(1))
+		s.delay = 100 * time.Millisecond
+		v := remoteVerifier(t, signer, s)
+		time.Sleep(time.Second)
+		s.serve(jwks(jwk("k1", edKey(1)), jwk("new", testEdKey().Public())))
+		var all sync.WaitGroup
+		for n := range 200 {
+			token := edToken(t, signer, "new", n)
+			all.Go(func() {
+				if _, err := v.Verify(t.Context(), token); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got := s.fetches() - 1; got > 2 {
+			t.Errorf("%d fetches", got)
+		}
+	})
+}
+
+func TestRule4_AForgedSignatureNeverCausesALoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := signerFor(t, jwtauth.EdDSA)
+		s := newKeyServer(edSet(1))
+		v := remoteVerifier(t, signer, s)
+		for n := range 100 {
+			if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", n)); !errors.Is(err, authctx.BadSignature) {
+				t.Fatalf("got %v", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if s.fetches() != 1 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+	})
+}
+
+func TestRule4_WhoeverCannotBeCheckedIsToldWhenToComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := signerFor(t, jwtauth.EdDSA)
+		s := newKeyServer(edSet(1))
+		s.down = true
+		v := remoteVerifier(t, signer, s)
+		_, err := v.Verify(t.Context(), edToken(t, signer, "k1", 0))
+		e, ok := errors.AsType[*authctx.Error](err)
+		if !ok || e.Reason != authctx.Unavailable || e.RetryAfter < time.Second {
+			t.Errorf("got %v", err)
+		}
+		if err != nil && strings.Contains(err.Error(), "alice") {
+			t.Errorf("says too much: %v", err)
+		}
+	})
+}
+
+// Entra ID's shared set: a key that one tenant's issuer owns verifies nothing
+// for another.
+func TestRule2_AKeyOfOneIssuerVerifiesNothingForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := signerFor(t, jwtauth.EdDSA)
+		mine := testEdKey().Public()
+		s := newKeyServer(jwks(
+			jwk("k1", mine, jwkMembers{"issuer": testIssuer}),
+			jwk("k2", mine, jwkMembers{"issuer": "https://other.example"}),
+			jwk("k3", mine, jwkMembers{"issuer": testIssuer + "/"}),
+		))
+		v := remoteVerifier(t, signer, s)
+		for id, want := range map[string]bool{"k1": true, "k2": false, "k3": false} {
+			if _, err := v.Verify(t.Context(), edToken(t, signer, id, 0)); (err == nil) != want {
+				t.Errorf("%s: %v", id, err)
+			}
+		}
+	})
+}
