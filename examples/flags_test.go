@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -8,23 +9,24 @@ import (
 func TestGatewayRefusesBadFlags(t *testing.T) {
 	t.Parallel()
 	good := []string{"-listen", "127.0.0.1:0", "-issuer", "https://idp.example.com", "-audience", "a", "-upstream", "http://127.0.0.1:1"}
+	with := func(args ...string) []string { return slices.Concat(good, args) }
 	for name, test := range map[string]struct {
 		args []string
 		says []string
 	}{
 		"nothing at all":        {nil, []string{"-issuer", "-audience", "-upstream"}},
 		"no audience":           {[]string{"-issuer", "https://idp.example.com", "-upstream", "http://127.0.0.1:1"}, []string{"-audience"}},
-		"an empty issuer":       {append(good[:0:0], append(good, "-issuer", "")...), []string{"issuer"}},
-		"an unknown algorithm":  {append(good[:0:0], append(good, "-algorithms", "RS256,none")...), []string{"none"}},
-		"an empty algorithm":    {append(good[:0:0], append(good, "-algorithms", "")...), []string{"lgorithm"}},
-		"an unknown forward":    {append(good[:0:0], append(good, "-forward", "everything")...), []string{"-forward", "everything"}},
-		"keys that never rest":  {append(good[:0:0], append(good, "-forward", "txn", "-rotate", "1ms")...), []string{"-rotate"}},
-		"tokens for hours":      {append(good[:0:0], append(good, "-forward", "txn", "-txn-life", "5h")...), []string{"Lifetime"}},
-		"an upstream of no URL": {append(good[:0:0], append(good, "-upstream", "127.0.0.1:1")...), []string{"-upstream"}},
-		"a gRPC upstream URL":   {append(good[:0:0], append(good, "-grpc-upstream", "http://127.0.0.1:1")...), []string{"-grpc-upstream"}},
-		"no credentials to ask": {append(good[:0:0], append(good, "-introspect", "http://127.0.0.1:1")...), []string{"GATEWAY_CLIENT_SECRET"}},
-		"a bad URL to ask":      {append(good[:0:0], append(good, "-introspect", "http://id:s3cret@[")...), []string{"-introspect"}},
-		"an unknown flag":       {append(good[:0:0], append(good, "-nonsense")...), []string{"-nonsense"}},
+		"an empty issuer":       {with("-issuer", ""), []string{"issuer"}},
+		"an unknown algorithm":  {with("-algorithms", "RS256,none"), []string{"none"}},
+		"an empty algorithm":    {with("-algorithms", ""), []string{"lgorithm"}},
+		"an unknown forward":    {with("-forward", "everything"), []string{"-forward", "everything"}},
+		"keys that never rest":  {with("-forward", "txn", "-rotate", "1ms"), []string{"-rotate"}},
+		"tokens for hours":      {with("-forward", "txn", "-txn-life", "5h"), []string{"Lifetime"}},
+		"an upstream of no URL": {with("-upstream", "127.0.0.1:1"), []string{"-upstream"}},
+		"a gRPC upstream URL":   {with("-grpc-upstream", "http://127.0.0.1:1"), []string{"-grpc-upstream"}},
+		"no credentials to ask": {with("-introspect", "http://127.0.0.1:1"), []string{"GATEWAY_CLIENT_SECRET"}},
+		"a bad URL to ask":      {with("-introspect", "http://id:s3cret@["), []string{"-introspect"}},
+		"an unknown flag":       {with("-nonsense"), []string{"-nonsense"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, "gateway", test.args...)
