@@ -111,6 +111,7 @@ func TestACertificateBoundTokenNeedsItsCertificate(t *testing.T) {
 		return "Bearer " + s.token(t, goodClaims(map[string]any{"cnf": map[string]any{"x5t#S256": thumbprintOf(cert)}}))
 	}
 	free := "Bearer " + s.token(t, goodClaims(nil))
+	nothing := "Bearer " + s.token(t, goodClaims(map[string]any{"cnf": map[string]any{"x5t#S256": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}}))
 	const inside, outside = "10.1.2.3:4", "192.0.2.1:4"
 	b64 := base64.StdEncoding.EncodeToString(own.Raw)
 	for name, test := range map[string]struct {
@@ -142,10 +143,12 @@ func TestACertificateBoundTokenNeedsItsCertificate(t *testing.T) {
 		"one colon":                                  {proxied, bound(own), inside, nil, []string{":" + b64}, authctx.InvalidRequest},
 		"a lone colon":                               {proxied, bound(own), inside, nil, []string{":"}, authctx.InvalidRequest},
 		"an empty sequence":                          {proxied, bound(own), inside, nil, []string{"::"}, authctx.InvalidRequest},
-		"without padding":                            {proxied, bound(own), inside, nil, []string{":" + strings.TrimRight(b64, "=") + "\n:"}, authctx.InvalidRequest},
+		"without padding":                            {proxied, bound(own), inside, nil, []string{":AAA:"}, authctx.InvalidRequest},
+		"bits left over":                             {proxied, bound(own), inside, nil, []string{":AAB=:"}, authctx.InvalidRequest},
 		"a line break inside":                        {proxied, bound(own), inside, nil, []string{":" + b64[:8] + "\n" + b64[8:] + ":"}, authctx.InvalidRequest},
 		"PEM in a URL encoding, as nginx sends it":   {proxied, bound(own), inside, nil, []string{"-----BEGIN%20CERTIFICATE-----%0AMIIB"}, authctx.InvalidRequest},
 		"too long":                                   {proxied, bound(own), inside, nil, []string{":" + strings.Repeat("AAAA", 16<<10) + ":"}, authctx.InvalidRequest},
+		"a token bound to the hash of nothing":       {direct, nothing, outside, nil, nil, authctx.InvalidToken},
 		"a free token with any certificate":          {direct, free, outside, []*x509.Certificate{other}, nil, nil},
 		"a free token through a trusted proxy":       {proxied, free, inside, nil, []string{byteSequence(other)}, nil},
 	} {
