@@ -57,7 +57,15 @@ func withoutTokens(set authctx.FieldSet) authctx.FieldSet {
 // fields reads incoming metadata, whose keys are in lower case.
 type fields metadata.MD
 
-func (f fields) Values(name string) []string { return f[strings.ToLower(name)] }
+func (f fields) Values(name string) []string {
+	if values, ok := f[name]; ok {
+		return values
+	}
+	if lower := strings.ToLower(name); lower != name {
+		return f[lower]
+	}
+	return nil
+}
 
 func (f fields) Names() iter.Seq[string] { return maps.Keys(f) }
 
