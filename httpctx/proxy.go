@@ -59,7 +59,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	}, nil
 }
 
-// Handler returns rp with this proxy's part added: [Proxy.Rewrite] after
+// Handler returns a handler that is rp with this proxy's part added: [Proxy.Rewrite] after
 // rp.Rewrite, [Proxy.ModifyResponse] before rp.ModifyResponse, and refusals
 // answered as [Server] does instead of by rp.ErrorHandler. It copies rp. It fails
 // when rp has no Rewrite, since a Director runs before hop-by-hop fields are
@@ -71,7 +71,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	if rp == nil || rp.Rewrite == nil || rp.Director != nil {
 		return nil, errors.New("httpctx: proxy: the ReverseProxy needs a Rewrite and must not have a Director")
 	}
-	return &httputil.ReverseProxy{
+	h := &httputil.ReverseProxy{
 		Transport:     rp.Transport,
 		FlushInterval: rp.FlushInterval,
 		ErrorLog:      rp.ErrorLog,
@@ -87,7 +87,27 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 			return rp.ModifyResponse(res)
 		},
 		ErrorHandler: p.errorHandler(rp),
-	}, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(&hintCleaner{w, &p.clean}, r)
+	}), nil
+}
+
+// hintCleaner cleans what ModifyResponse does not see: informational answers,
+// such as early hints.
+type hintCleaner struct {
+	http.ResponseWriter
+	clean *stripper
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *hintCleaner) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *hintCleaner) WriteHeader(status int) {
+	if status < http.StatusOK {
+		w.clean.delete(w.Header())
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // Rewrite finishes pr.Out, and is to be the last thing that a

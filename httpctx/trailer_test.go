@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +91,29 @@ func TestIdentityInAnUpstreamsAnswerStaysInside(t *testing.T) {
 				t.Errorf("announced %q", announced)
 			}
 		})
+	}
+}
+
+func TestIdentityInEarlyHintsStaysInside(t *testing.T) {
+	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-User-Id", "alice")
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+	var hints textproto.MIMEHeader
+	r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, header textproto.MIMEHeader) error { hints = header; return nil },
+	}), "GET", gate.URL, nil)
+	r.Header = token("alice")
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if hints.Get("Link") == "" || len(identityIn(http.Header(hints))) > 0 || len(identityIn(res.Header)) > 0 {
+		t.Errorf("hints %v, then %v", hints, res.Header)
 	}
 }
 
