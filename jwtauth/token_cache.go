@@ -46,9 +46,12 @@ func (c CacheConfig) withDefaults() CacheConfig {
 // digest stands for a token.
 type digest [sha256.Size]byte
 
-// tokenCache remembers verified tokens.
+// tokenCache remembers verified tokens. It takes next to no memory before it is
+// first used, because verifiers that are joined do not use theirs.
 type tokenCache struct {
 	secret [sha256.Size]byte
+	bounds CacheConfig
+	start  sync.Once
 	shards []cacheShard // a power of two, at most 256
 }
 
@@ -65,23 +68,26 @@ type cacheShard struct {
 }
 
 // newTokenCache returns nil when there is nothing to remember.
-func newTokenCache(cfg CacheConfig) *tokenCache {
-	if cfg.Disabled {
+func newTokenCache(bounds CacheConfig) *tokenCache {
+	if bounds.Disabled {
 		return nil
 	}
-	c, maxEntries, maxBytes := new(tokenCache), cfg.MaxEntries, cfg.MaxBytes
+	c := &tokenCache{bounds: bounds}
 	_, _ = rand.Read(c.secret[:]) // never fails
-	shards := 1
-	for shards < 256 && shards*64 <= maxEntries && shards*(256<<10) <= maxBytes {
-		shards *= 2
+	return c
+}
+
+func (c *tokenCache) makeShards() {
+	n := 1
+	for n < 256 && n*64 <= c.bounds.MaxEntries && n*(256<<10) <= c.bounds.MaxBytes {
+		n *= 2
 	}
-	c.shards = make([]cacheShard, shards)
+	c.shards = make([]cacheShard, n)
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.maxEntries, s.maxBytes = max(1, maxEntries/shards/2), maxBytes/shards/2
+		s.maxEntries, s.maxBytes = max(1, c.bounds.MaxEntries/n/2), c.bounds.MaxBytes/n/2
 		s.young, s.flights = map[digest]*verified{}, map[digest]*flight{}
 	}
-	return c
 }
 
 func orDefault[T int | time.Duration](v, otherwise T) T {
@@ -106,7 +112,10 @@ func (c *tokenCache) digest(token string) digest {
 	return d
 }
 
-func (c *tokenCache) shard(d digest) *cacheShard { return &c.shards[int(d[0])&(len(c.shards)-1)] }
+func (c *tokenCache) shard(d digest) *cacheShard {
+	c.start.Do(c.makeShards)
+	return &c.shards[int(d[0])&(len(c.shards)-1)]
+}
 
 // get returns what is remembered of a token, nil when that is nothing or not to
 // be believed any more.

@@ -71,3 +71,22 @@ func TestABadSignatureAsksForItsKeyOnceAndNoMore(t *testing.T) {
 		t.Errorf("%d lookups for 10 tokens", n)
 	}
 }
+
+func TestAVerifierThatIsNotAskedTakesLittleMemory(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	verifiers := make([]*jwtauth.Verifier, 500)
+	for i := range verifiers {
+		verifiers[i] = newVerifier(t, s, nil)
+	}
+	if each := int64(heap()-before) / int64(len(verifiers)); each > 24<<10 {
+		t.Errorf("%d bytes each", each)
+	}
+	runtime.KeepAlive(verifiers)
+}
