@@ -42,9 +42,9 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 		setResponse(ctx, res.Response)
 	}
 	a := admission{result: res, ctx: ctx}
-	var kept authctx.FieldSet
+	var kept []string
 	if s.keepCredentials {
-		kept = res.Read
+		kept = fieldNames(res.Read)
 		a.ctx = withInbound(ctx, md, kept)
 	}
 	a.ctx = res.NewContext(metadata.NewIncomingContext(a.ctx, s.strip.without(md, kept)))

@@ -131,7 +131,7 @@ func (c *Client) clean(ctx context.Context) context.Context {
 	if !ok {
 		return ctx
 	}
-	md = c.strip.without(md, authctx.FieldSet{})
+	md = c.strip.without(md, nil)
 	removeInbound(ctx, md)
 	return metadata.NewOutgoingContext(ctx, md)
 }

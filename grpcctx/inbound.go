@@ -5,18 +5,15 @@ import (
 	"slices"
 
 	"google.golang.org/grpc/metadata"
-
-	"github.com/authctx/authctx"
 )
 
 // inboundKey is the context key of the credentials that a handler was let see.
 type inboundKey struct{}
 
-// withInbound returns ctx with the fields of md that kept names, for
-// removeInbound.
-func withInbound(ctx context.Context, md metadata.MD, kept authctx.FieldSet) context.Context {
+// withInbound returns ctx with the fields of md in kept, for removeInbound.
+func withInbound(ctx context.Context, md metadata.MD, kept []string) context.Context {
 	credentials := metadata.MD{}
-	for _, name := range kept.Names {
+	for _, name := range kept {
 		if values, ok := md[name]; ok {
 			credentials[name] = values
 		}

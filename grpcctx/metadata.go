@@ -18,14 +18,11 @@ type stripper struct {
 	identity authctx.FieldSet // the part that always goes
 }
 
-// newStripper returns a stripper of identity fields and of sets. A cookie is too
-// rare in gRPC to be cut out of its field: the whole field goes.
+// newStripper returns a stripper of identity fields and of sets.
 func newStripper(sets ...authctx.FieldSet) stripper {
 	s := stripper{identity: authctx.IdentityFields()}
 	s.set = s.identity.Union(sets...)
-	if len(s.set.Cookies) > 0 {
-		s.set.Names = append(s.set.Names, "cookie")
-	}
+	s.set.Names = fieldNames(s.set)
 	// Every name is compared with every field of every call: what a prefix
 	// covers need not be.
 	prefixes := authctx.FieldSet{Prefixes: s.set.Prefixes}
@@ -33,12 +30,21 @@ func newStripper(sets ...authctx.FieldSet) stripper {
 	return s
 }
 
-// without returns a copy of md without the fields of s. The fields that kept
-// names, exactly as it names them, stay unless they are identity.
-func (s *stripper) without(md metadata.MD, kept authctx.FieldSet) metadata.MD {
+// fieldNames returns the names of set. A cookie is too rare in gRPC to be cut
+// out of its field: the field counts as a whole.
+func fieldNames(set authctx.FieldSet) []string {
+	if len(set.Cookies) == 0 {
+		return set.Names
+	}
+	return append(slices.Clone(set.Names), "cookie")
+}
+
+// without returns a copy of md without the fields of s. Those in kept, spelled
+// exactly like that, stay unless they are identity.
+func (s *stripper) without(md metadata.MD, kept []string) metadata.MD {
 	left := make(metadata.MD)
 	for name, values := range md {
-		if !s.set.Owns(name) || slices.Contains(kept.Names, name) && !s.identity.Owns(name) {
+		if !s.set.Owns(name) || slices.Contains(kept, name) && !s.identity.Owns(name) {
 			left[name] = values
 		}
 	}

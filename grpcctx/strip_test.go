@@ -67,23 +67,25 @@ func TestRule6_KeepingCredentialsKeepsNoIdentity(t *testing.T) {
 }
 
 func TestATokenInACookieTakesTheWholeCookieFieldAway(t *testing.T) {
-	e := new(echo)
-	s := newServer(t, func(c *grpcctx.ServerConfig) {
-		c.Authenticator = authctx.NewAuthenticator(authctx.FieldSet{Cookies: []string{"session"}},
-			func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
-				if !slices.Equal(r.Cookies("session"), []string{"alice"}) {
-					return authctx.Result{}, authctx.NoCredentials
-				}
-				return authctx.Result{Principal: newPrincipal(t)}, nil
-			})
-	})
-	cc := dial(t, serve(t, e, s.ServerOptions()...))
-	if err := call(metadata.AppendToOutgoingContext(t.Context(), "cookie", "theme=dark; session=alice"), cc, unary); err != nil {
-		t.Fatal(err)
-	}
-	md, _ := metadata.FromIncomingContext(e.one(t))
-	if got := md.Get("cookie"); got != nil {
-		t.Errorf("the handler sees the cookies %q", got)
+	authenticator := authctx.NewAuthenticator(authctx.FieldSet{Cookies: []string{"session"}},
+		func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+			if !slices.Equal(r.Cookies("session"), []string{"alice"}) {
+				return authctx.Result{}, authctx.NoCredentials
+			}
+			return authctx.Result{Principal: newPrincipal(t)}, nil
+		})
+	const sent = "theme=dark; session=alice"
+	for keep, want := range map[bool][]string{false: nil, true: {sent}} {
+		e := new(echo)
+		s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator, c.KeepCredentials = authenticator, keep })
+		cc := dial(t, serve(t, e, s.ServerOptions()...))
+		if err := call(metadata.AppendToOutgoingContext(t.Context(), "cookie", sent), cc, unary); err != nil {
+			t.Fatal(err)
+		}
+		md, _ := metadata.FromIncomingContext(e.one(t))
+		if got := md.Get("cookie"); !slices.Equal(got, want) {
+			t.Errorf("with KeepCredentials %v, the handler sees the cookies %q", keep, got)
+		}
 	}
 }
 
