@@ -150,3 +150,36 @@ func TestGatewayKeepsFlowControl(t *testing.T) {
 		t.Errorf("%d messages came back, want %d; the end is %v", received-1, messages, err)
 	}
 }
+
+// To a gRPC server, a proxy that says too much when calls are cancelled looks
+// like an attacker, and all calls on its connection end.
+func TestGatewaySurvivesCancelledCalls(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	client := pb.NewWhoAmIClient(dial(t, s.address))
+	ctx := as(t, s.token(t, nil))
+	open, err := client.Chat(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		cancelled, cancel := context.WithCancel(ctx)
+		watch, err := client.Watch(cancelled, &pb.WatchRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := watch.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Chat(cancelled); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+	if err := open.Send(&pb.ChatMessage{Text: "still here"}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := open.Recv(); err != nil || m.Text != "still here" {
+		t.Errorf("got %v, %v", m, err)
+	}
+}

@@ -55,6 +55,25 @@ func TestGatewayTakesKeysFromJWKS(t *testing.T) {
 	}
 }
 
+func TestGatewayFollowsAKeyRotation(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	s := startGateway(t, newProvider(t).run(t), "-upstream", httpURL, "-keys-refresh", "2s", "-keys-cooldown", "1s")
+	s.waitReady(t)
+	get := func(token string) int {
+		return send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token).status
+	}
+	old := s.token(t, nil)
+	if status := get(old); status != 200 {
+		t.Fatalf("status %d before", status)
+	}
+	s.rotate(t, "k2")
+	if status := get(s.token(t, nil)); status != 200 {
+		t.Errorf("the new key is not known at once: status %d", status)
+	}
+	eventually(t, "the old key to be forgotten", func() bool { return get(old) == 401 })
+}
+
 func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,22 +19,41 @@ const audience = "https://api.example.com"
 // published by hand and tokens signed by golang-jwt.
 type provider struct {
 	issuer string
-	key    ed25519.PrivateKey
+
+	mu    sync.Mutex
+	key   ed25519.PrivateKey
+	keyID string
 }
 
-// newProvider returns a provider that is not running yet, and its address.
-func newProvider(t *testing.T) *provider {
+// rotate replaces the key by another.
+func (p *provider) rotate(t *testing.T, keyID string) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.key, p.keyID = key, keyID
+}
+
+func (p *provider) current() (ed25519.PrivateKey, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.key, p.keyID
+}
+
+// newProvider returns a provider that is not running yet, and its address.
+func newProvider(t *testing.T) *provider {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return &provider{issuer: "http://" + l.Addr().String(), key: key}
+	p := &provider{issuer: "http://" + l.Addr().String()}
+	p.rotate(t, "k1")
+	return p
 }
 
 // run starts serving discovery and keys; it stops with the test.
@@ -48,10 +68,10 @@ func (p *provider) run(t *testing.T) *provider {
 		writeJSON(w, map[string]any{"issuer": p.issuer, "jwks_uri": p.issuer + "/keys"})
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		public := p.key.Public().(ed25519.PublicKey)
+		key, keyID := p.current()
 		writeJSON(w, map[string]any{"keys": []any{map[string]any{
-			"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1",
-			"x": base64.RawURLEncoding.EncodeToString(public),
+			"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": keyID,
+			"x": base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey)),
 		}}})
 	})
 	server := &http.Server{Handler: mux}
@@ -88,9 +108,10 @@ func (p *provider) typedToken(t *testing.T, typ string, changes jwt.MapClaims) s
 		}
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
-	token.Header["kid"] = "k1"
+	key, keyID := p.current()
+	token.Header["kid"] = keyID
 	token.Header["typ"] = typ
-	signed, err := token.SignedString(p.key)
+	signed, err := token.SignedString(key)
 	if err != nil {
 		t.Fatal(err)
 	}
