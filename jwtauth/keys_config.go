@@ -30,7 +30,8 @@ type RemoteKeysConfig struct {
 	// RefreshInterval is the longest time between two loads while the provider
 	// answers, and so the longest that a key verifies after the provider has
 	// removed it; 15 minutes by default. A max-age of the provider shortens
-	// it, to a minute at the least. A load that fails is tried again after a
+	// it, to a minute at the least, and chance by up to a tenth, so that many
+	// servers do not load at once. A load that fails is tried again after a
 	// second, then after ever longer, up to 30 seconds.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with

@@ -32,8 +32,9 @@ func newFetcher(cfg RemoteKeysConfig) fetcher {
 
 // load returns the key set and how long the provider says it is fresh. A load
 // that comes by itself asks the metadata again where the keys are; if that
-// fails and an address is known, it is used, and doubt says so.
-func (f *fetcher) load(ctx context.Context, own bool) (set jwkSet, maxAge time.Duration, doubt, err error) {
+// fails and an address is known, it is used, and doubt says so. A load that a
+// request asked for must be fresh, whoever begins it.
+func (f *fetcher) load(ctx context.Context, own, fresh bool) (set jwkSet, maxAge time.Duration, doubt, err error) {
 	if f.cfg.Issuer != "" && (own || f.jwksURL == "") {
 		found, err := f.discover(ctx)
 		switch {
@@ -44,7 +45,7 @@ func (f *fetcher) load(ctx context.Context, own bool) (set jwkSet, maxAge time.D
 		}
 		doubt = err
 	}
-	body, maxAge, err := f.get(ctx, f.jwksURL, !own)
+	body, maxAge, err := f.get(ctx, f.jwksURL, fresh)
 	if err != nil {
 		return jwkSet{}, 0, nil, fmt.Errorf("keys: %w", err)
 	}

@@ -19,11 +19,11 @@ func (r *RemoteKeys) refresh(first *keyLoad) {
 	next := time.NewTimer(time.Hour)
 	defer next.Stop()
 	failures := 0
-	for f, own := first, true; ; f, own = r.nextLoad(next.C) {
-		if f == nil {
+	for load, own := first, true; ; load, own = r.nextLoad(next.C) {
+		if load == nil {
 			return
 		}
-		maxAge, err := r.load(f, own)
+		maxAge, err := r.carryOut(load, own)
 		if !own {
 			continue
 		}
@@ -36,7 +36,7 @@ func (r *RemoteKeys) refresh(first *keyLoad) {
 
 // nextLoad waits for the next load, nil when the source was closed, and
 // reports whether it comes by itself.
-func (r *RemoteKeys) nextLoad(tick <-chan time.Time) (f *keyLoad, own bool) {
+func (r *RemoteKeys) nextLoad(tick <-chan time.Time) (load *keyLoad, own bool) {
 	for {
 		select {
 		case <-r.ctx.Done():
@@ -46,13 +46,13 @@ func (r *RemoteKeys) nextLoad(tick <-chan time.Time) (f *keyLoad, own bool) {
 			own = true
 		}
 		r.mu.Lock()
-		f = r.pending
-		if f == nil && own && !r.closed {
-			f = r.begin()
+		load = r.pending
+		if load == nil && own && !r.closed {
+			load = r.begin()
 		}
 		r.mu.Unlock()
-		if f != nil || own {
-			return f, own
+		if load != nil || own {
+			return load, own
 		}
 	}
 }
@@ -74,16 +74,16 @@ func (r *RemoteKeys) schedule(maxAge time.Duration, failures int) time.Duration 
 	return wait
 }
 
-// load carries out one load and takes over what it brings.
-func (r *RemoteKeys) load(f *keyLoad, own bool) (maxAge time.Duration, err error) {
+// carryOut does a load and takes over what it brings.
+func (r *RemoteKeys) carryOut(load *keyLoad, own bool) (maxAge time.Duration, err error) {
 	began := time.Now()
-	set, maxAge, doubt, err := r.fetch.load(r.ctx, own)
+	set, maxAge, doubt, err := r.fetch.load(r.ctx, own, load.asked)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stats.Loads++
 	r.stats.LastError = doubt
 	if err == nil {
-		r.good, r.goodAt = f.number, began
+		r.good, r.goodAt = load.number, began
 		r.stats.LoadedAt, r.stats.Skipped = time.Now(), set.skipped
 		r.replace(set.keys)
 	} else {
@@ -91,14 +91,14 @@ func (r *RemoteKeys) load(f *keyLoad, own bool) (maxAge time.Duration, err error
 		r.stats.Failures++
 		r.stats.LastError = err
 	}
-	r.land(f)
+	r.land(load)
 	return maxAge, err
 }
 
 // land ends a load. It needs the lock.
-func (r *RemoteKeys) land(f *keyLoad) {
+func (r *RemoteKeys) land(load *keyLoad) {
 	r.pending = nil
-	close(f.done)
+	close(load.done)
 }
 
 // abandon ends the load that the end of the source has overtaken.

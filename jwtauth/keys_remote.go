@@ -61,6 +61,7 @@ type keySet struct {
 // keyLoad is one load of the keys, which any number of requests wait for.
 type keyLoad struct {
 	number uint64
+	asked  bool          // by a request
 	done   chan struct{} // closed at its end
 }
 
@@ -132,11 +133,11 @@ func (r *RemoteKeys) Key(ctx context.Context, keyID string, algorithm Algorithm)
 // and starts none.
 func (r *RemoteKeys) Ready(ctx context.Context) error {
 	r.mu.Lock()
-	f := r.pending
+	load := r.pending
 	r.mu.Unlock()
-	if f != nil && r.set.Load() == nil {
+	if load != nil && r.set.Load() == nil {
 		select {
-		case <-f.done:
+		case <-load.done:
 		case <-ctx.Done():
 		}
 	}

@@ -68,7 +68,7 @@ func (r *RemoteKeys) await(keyID string, since uint64, waited bool) (key *Key, l
 		return nil, nil, r.unavailable(errHeldUp)
 	case r.pending == nil:
 		r.coolTill = now.Add(r.cfg.CoolDown)
-		r.begin()
+		r.begin().asked = true
 		select {
 		case r.asked <- struct{}{}:
 		default: // a signal that nobody has taken yet will do
