@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -52,12 +53,16 @@ func parseProof(text string, allowed []Algorithm) (proof, error) {
 	if typ, _ := s.doc.Get("typ").Text(); typ != proofType {
 		return proof{}, errProofType
 	}
-	// The thumbprint is made of the key and not of how the key is written,
-	// which may be in several ways.
-	key, err := ParseJWK([]byte(s.doc.Get("jwk").Raw()))
+	members := jsonObject{} // strict already
+	for name, v := range s.doc.Get("jwk").Members() {
+		members[name] = json.RawMessage(v.Raw())
+	}
+	key, err := members.key()
 	if err != nil {
 		return proof{}, badProof(err)
 	}
+	// The thumbprint is made of the key and not of how the key is written,
+	// which may be in several ways.
 	jwk, err := publicJWK(key)
 	if err != nil {
 		return proof{}, badProof(err)

@@ -103,11 +103,12 @@ func TestDPoPAcceptsAGoodProof(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) {
 				cfg.Algorithms = []jwtauth.Algorithm{"Ed25519", jwtauth.ES256, jwtauth.PS256, jwtauth.RS256, jwtauth.ES512}
+				cfg.CertificateProxies = trustProxy(t)
 			})
 			c.key = c.issuer.NewDPoPKey(alg)
 			c.token = c.bound(t, map[string]any{"jkt": c.key.Thumbprint()})
 			res := c.try(t, c.request(c.proof().Sign()), 0)
-			if len(res.Response) != 0 || res.Recheck == nil {
+			if len(res.Response) != 0 || res.Recheck == nil || !slices.Equal(res.Read.Names, []string{"authorization", "dpop"}) {
 				t.Errorf("%+v", res)
 			}
 			c.try(t, c.request(c.proof().SetHeader("kid", "any").Set("other", true).Sign()), 0)
