@@ -32,7 +32,7 @@ type DPoPConfig struct {
 	// section 9), so that none can be made in advance. It costs clients a
 	// second request at first and whenever they have paused.
 	RequireNonce bool
-	// NonceSecret makes the nonces, at least 32 random bytes, which it copies.
+	// NonceSecret is what nonces are made of: at least 32 random bytes, copied.
 	// Replicas that share it take one another's nonces. When empty, this
 	// process makes up its own.
 	NonceSecret []byte
