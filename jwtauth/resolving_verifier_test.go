@@ -1,0 +1,223 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// slowResolver answers when the gate opens, or gives up with its context.
+func slowResolver(t testing.TB, s testSigner, asked *atomic.Int32, gate <-chan struct{}) *jwtauth.ResolvingVerifier {
+	return must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
+			asked.Add(1)
+			select {
+			case <-gate:
+				return verifierOf(t, issuer, s), nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+	}))
+}
+
+func TestRequestsForOneIssuerShareOneResolve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		var asked atomic.Int32
+		gate := make(chan struct{})
+		r := slowResolver(t, s, &asked, gate)
+		token := s.token(t, goodClaims(nil))
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if _, err := r.Verify(t.Context(), token); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(gate)
+		all.Wait()
+		if n := asked.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+func TestARequestThatLeavesDuringAResolveTakesNobodyAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		var asked atomic.Int32
+		gate := make(chan struct{})
+		r := slowResolver(t, s, &asked, gate)
+		token := s.token(t, goodClaims(nil))
+		leaving, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() {
+			if _, err := r.Verify(leaving, token); !errors.Is(err, authctx.Unavailable) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		for range 10 {
+			all.Go(func() {
+				if _, err := r.Verify(t.Context(), token); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(gate)
+		all.Wait()
+		if n := asked.Load(); n != 2 {
+			t.Errorf("asked %d times, want once for the one that left and once for the others", n)
+		}
+	})
+}
+
+func TestStrangersCannotAskAboutManyIssuersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		var asked, refusals atomic.Int32
+		gate := make(chan struct{})
+		r := slowResolver(t, s, &asked, gate)
+		var all sync.WaitGroup
+		for i := range 200 {
+			token := s.token(t, goodClaims(map[string]any{"iss": fmt.Sprintf("https://%d.example", i)}))
+			all.Go(func() {
+				if _, err := r.Verify(t.Context(), token); errors.Is(err, authctx.Unavailable) {
+					refusals.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if a, n := asked.Load(), refusals.Load(); a != 64 || n != 136 {
+			t.Errorf("%d questions at once, %d refused", a, n)
+		}
+		close(gate)
+		all.Wait()
+	})
+}
+
+func TestAResolverThatFailsWithoutReasonIsUnavailable(t *testing.T) {
+	s := newSigner(t, "k1")
+	for name, answer := range map[string]error{"an error": errors.New("database down"), "nothing": nil} {
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve:    func(context.Context, string) (*jwtauth.Verifier, error) { return nil, answer },
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+		}))
+		if _, err := r.Verify(t.Context(), s.token(t, goodClaims(nil))); !errors.Is(err, authctx.Unavailable) || errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
+	s := newSigner(t, "k1")
+	now := testNow
+	var asked, released atomic.Int32
+	r, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			asked.Add(1)
+			switch {
+			case !strings.HasPrefix(issuer, "https://tenant-"):
+				return nil, authctx.WrongIssuer
+			case issuer == "https://tenant-down.example":
+				return nil, errors.New("database down")
+			case issuer == "https://tenant-liar.example":
+				return verifierOf(t, "https://tenant-1.example", s), nil
+			}
+			return verifierOf(t, issuer, s), nil
+		},
+		Release:    func(*jwtauth.Verifier) { released.Add(1) },
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 2,
+		Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	verify := func(issuer string, want error) {
+		t.Helper()
+		n++
+		token := s.token(t, goodClaims(map[string]any{"iss": issuer, "jti": fmt.Sprint(n), "exp": testNow.Unix() + 86400}))
+		if p, err := r.Verify(t.Context(), token); !errors.Is(err, want) || want == nil && p.Issuer() != issuer {
+			t.Errorf("%s: %v, %v", issuer, p, err)
+		}
+	}
+	expect := func(what string, counter *atomic.Int32, want int32) {
+		t.Helper()
+		if got := counter.Load(); got != want {
+			t.Errorf("%s %d times, want %d", what, got, want)
+		}
+	}
+	verify("https://tenant-1.example", nil)
+	verify("https://tenant-1.example", nil)
+	expect("asked", &asked, 1)
+	verify("https://evil.example", authctx.WrongIssuer)
+	verify("https://evil.example", authctx.WrongIssuer)
+	expect("asked", &asked, 2)
+	verify("https://tenant-down.example", authctx.Unavailable)
+	verify("https://tenant-liar.example", authctx.WrongIssuer)
+	for i := range 10 {
+		verify(fmt.Sprintf("https://evil-%d.example", i), authctx.WrongIssuer)
+	}
+	asked.Store(0)
+	verify("https://tenant-1.example", nil)
+	expect("asked about an issuer that strangers cannot push out", &asked, 0)
+	verify("https://tenant-2.example", nil)
+	expect("released", &released, 1)
+	verify("https://tenant-3.example", nil)
+	expect("released", &released, 2)
+	asked.Store(0)
+	now = now.Add(time.Hour)
+	verify("https://tenant-3.example", nil)
+	expect("asked again after MaxAge", &asked, 1)
+}
+
+func TestRule5_AResolvedIssuerTakesItsCachedTokensWithIt(t *testing.T) {
+	s := newSigner(t, "k1")
+	now, known := testNow, true
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			if !known {
+				return nil, authctx.WrongIssuer
+			}
+			return verifierOf(t, issuer, s), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute,
+		Now: func() time.Time { return now },
+	}))
+	token := s.token(t, goodClaims(nil))
+	if _, err := r.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	known = false
+	if found, err := r.VerifyToken(t.Context(), token); err != nil || !found.Cached {
+		t.Errorf("within MaxAge: %v, %v", found.Cached, err)
+	}
+	now = now.Add(time.Minute)
+	if _, err := r.Verify(t.Context(), token); !errors.Is(err, authctx.WrongIssuer) {
+		t.Errorf("after MaxAge: %v", err)
+	}
+}
+
+func TestRule1_NewResolvingVerifierNamesEveryProblem(t *testing.T) {
+	_, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{MaxIssuers: -1, MaxTokenBytes: 1})
+	requireNames(t, err, "Resolve", "Algorithms", "MaxIssuers,", "MaxTokenBytes")
+}
