@@ -50,7 +50,7 @@ func (q *quickstart) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serve(ctx) }()
 	if q.serve {
-		s.printCurl(os.Stdout)
+		s.printCurl(os.Stdout, q.tokenLife)
 		return <-served
 	}
 	err = s.tell(ctx, os.Stdout, q.tokenLife)
