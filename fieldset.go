@@ -57,10 +57,11 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 }
 
 // Owns reports whether a field of this name, as a peer might spell it, belongs
-// to the set: case is folded, "_" and "." equal "-", and a "grpc-metadata-"
-// prefix or a "-bin" suffix changes nothing, because some server behind us
-// will take all of those for the same name. It does not look at cookies and
-// subprotocols, which are parts of a field, and does not allocate.
+// to the set: case is folded, "_", "." and all other punctuation equal "-", and
+// a "grpc-metadata-" prefix or a "-bin" suffix changes nothing, because some
+// server behind us will take all of those for the same name. It does not look
+// at cookies and subprotocols, which are parts of a field, and does not
+// allocate.
 func (s FieldSet) Owns(name string) bool {
 	for hasFoldedPrefix(name, grpcGatewayPrefix) {
 		name = name[len(grpcGatewayPrefix):]
@@ -95,14 +96,16 @@ func equalFolded(a, b string) bool {
 	return true
 }
 
+// foldByte makes one of all ASCII that is neither letter nor digit, as CGI does
+// in some servers (lighttpd, Apache httpd before 2.4).
 func foldByte(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':
 		return c + 'a' - 'A'
-	case c == '_' || c == '.' || c == ' ':
-		return '-'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c >= 0x80:
+		return c
 	}
-	return c
+	return '-'
 }
 
 // covers reports whether s owns everything that other names.

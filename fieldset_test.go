@@ -1,6 +1,7 @@
 package authctx_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ func TestRule6_EverySpellingOfAnIdentityFieldIsOwned(t *testing.T) {
 	set := authctx.IdentityFields()
 	for _, name := range []string{
 		"x-user-id", "X-User-Id", "X-USER-ID", "x_user_id", "X_User-Id", "x.user.id", "X.User_Id", "x user id",
+		"X!User#Id", "x~user~roles", "X$User%Id", "x&user'id", "x*user+id", "x^user`id", "x|user|id", "Txn!Token", "Grpc~Metadata~Txn|Token",
 		"x-user-anything-new", "X-User-", "txn-token", "Txn_Token", "TXN.TOKEN",
 		"x-user-id-bin", "txn-token-bin", "txn_token_bin", "txn-token-bin-bin",
 		"Grpc-Metadata-X-User-Id", "grpc-metadata-txn-token", "Grpc_Metadata_X_User_Id", "grpc-metadata-grpc-metadata-txn-token-bin",
@@ -60,14 +62,14 @@ func FuzzOwns(f *testing.F) {
 		f.Add(s)
 	}
 	set := authctx.IdentityFields()
-	fold := strings.NewReplacer("_", "-", ".", "-", " ", "-")
+	punctuation := regexp.MustCompile(`[^A-Za-z0-9\x{80}-\x{10ffff}]`)
 	f.Fuzz(func(t *testing.T, name string) {
-		folded := fold.Replace(strings.Map(func(r rune) rune {
+		folded := strings.Map(func(r rune) rune {
 			if 'A' <= r && r <= 'Z' {
 				return r + 'a' - 'A'
 			}
 			return r
-		}, strings.ToValidUTF8(name, "?")))
+		}, punctuation.ReplaceAllString(strings.ToValidUTF8(name, "\uFFFD"), "-"))
 		for strings.HasPrefix(folded, "grpc-metadata-") {
 			folded = strings.TrimPrefix(folded, "grpc-metadata-")
 		}

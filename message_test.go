@@ -43,6 +43,27 @@ func TestACallerTravelsInMessageHeaders(t *testing.T) {
 	}
 }
 
+// What survives stripping must not be read: Unicode folds a long s to "s" and
+// the Kelvin sign to "k".
+func TestRule6_NamesThatOnlyUnicodeFoldsAreNotIdentityFields(t *testing.T) {
+	p := mustNew(t, authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice"})
+	headers := map[string]string{"x-u\u017fer-roles": "admin", "x-u\u017fer-tenant": "evil", "txn-to\u212aen": "forged"}
+	if err := authctx.InjectHeaders(authctx.NewContext(t.Context(), p), propagator(t, authctx.FieldsPropagatorConfig{}), headers); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := authctx.ExtractHeaders(t.Context(), reader(t, authctx.FieldsAuthenticatorConfig{}), "orders", headers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := authctx.FromContext(ctx); !got.Equal(travelled(t, p)) {
+		t.Errorf("read as %+v", got.Attributes())
+	}
+	forged := authctx.FieldMap(map[string][]string{"txn-to\u212aen": {"forged"}})
+	if values := forged.Values(authctx.TxnTokenField); len(values) > 0 {
+		t.Errorf("%s = %q", authctx.TxnTokenField, values)
+	}
+}
+
 func TestAMessageWithoutACallerIsNotAnonymous(t *testing.T) {
 	ctx, err := authctx.ExtractHeaders(context.Background(), reader(t, authctx.FieldsAuthenticatorConfig{}), "orders", map[string]string{"trace": "1"})
 	if !errors.Is(err, authctx.NoCredentials) || ctx != nil {

@@ -43,8 +43,8 @@ type FieldReader interface {
 }
 
 // FieldMap reads m, whose keys may be spelled in any case, as a [FieldReader].
-// Fields whose names differ in case only are one field with several values. It
-// keeps m, which must not change while it is read.
+// Fields whose names differ in case only are one field with several values; only
+// ASCII letters have a case. It keeps m, which must not change while it is read.
 func FieldMap(m map[string][]string) FieldReader { return fieldMap(m) }
 
 type fieldMap map[string][]string
@@ -54,7 +54,9 @@ func (m fieldMap) Names() iter.Seq[string] { return maps.Keys(m) }
 func (m fieldMap) Values(name string) []string {
 	var found []string
 	for key, values := range m {
-		if strings.EqualFold(key, name) {
+		// Equal lengths keep out what Unicode folds into ASCII, such as the
+		// Kelvin sign, which stripping does not take for a letter.
+		if len(key) == len(name) && strings.EqualFold(key, name) {
 			if found == nil {
 				found = values
 			} else {
