@@ -125,11 +125,13 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 }
 
 // isPreflight reports whether r is what a browser sends before a cross-origin
-// request: it has no body, and it is not itself the request it asks about
-// (Fetch standard, "CORS-preflight request").
+// request: it has no body and thus no content type, asks for no other protocol,
+// and is not itself the request it asks about (Fetch standard, "CORS-preflight
+// request").
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.ContentLength == 0 &&
-		single(r.Header["Origin"]) && single(r.Header["Access-Control-Request-Method"])
+		single(r.Header["Origin"]) && single(r.Header["Access-Control-Request-Method"]) &&
+		len(r.Header["Content-Type"]) == 0 && len(r.Header["Upgrade"]) == 0
 }
 
 func single(values []string) bool { return len(values) == 1 && values[0] != "" }

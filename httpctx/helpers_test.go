@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -206,11 +207,13 @@ func with(h http.Header, pairs ...string) http.Header {
 	return h
 }
 
+var punctuation = regexp.MustCompile("[^a-z0-9]")
+
 // identityIn returns the names in h that some server might take for identity.
 func identityIn(h http.Header) []string {
 	var found []string
 	for name := range h {
-		flat := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
+		flat := punctuation.ReplaceAllString(strings.ToLower(name), "-")
 		if strings.Contains(flat, "x-user-") || strings.Contains(flat, "txn-token") {
 			found = append(found, name)
 		}

@@ -225,6 +225,8 @@ func TestOnlyARealPreflightPasses(t *testing.T) {
 		"lower case method": {request("options /", origin, method), 401},
 		"with a body":       {request("OPTIONS /", origin, method, "Content-Length: 3") + "abc", 401},
 		"with a chunk":      {request("OPTIONS /", origin, method, "Transfer-Encoding: chunked") + "0\r\n\r\n", 401},
+		"of gRPC":           {request("OPTIONS /", origin, method, "Content-Type: application/grpc"), 401},
+		"with an upgrade":   {request("OPTIONS /", origin, method, "Connection: Upgrade", "Upgrade: websocket"), 401},
 		"method override":   {request("GET /", origin, method, "X-HTTP-Method-Override: OPTIONS"), 401},
 	} {
 		t.Run(name, func(t *testing.T) {
