@@ -201,7 +201,7 @@ func oneToken(values []string, scheme string, shape TokenShape) (string, error) 
 			return "", err
 		}
 	}
-	if strings.IndexFunc(token, spaceOrControl) >= 0 || token == "" {
+	if token == "" || hasSpaceOrControl(token) {
 		return "", errMalformedField
 	}
 	if shape != AnyShape && looksSigned(token) != (shape == JWTShape) {
@@ -233,7 +233,15 @@ func cutScheme(value, want string) (string, error) {
 	return strings.TrimLeft(token, " "), nil
 }
 
-func spaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
+// hasSpaceOrControl looks at bytes, since it is asked about every token.
+func hasSpaceOrControl(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}
 
 // looksSigned reports whether a token is written like a signed JWT. It says
 // nothing about whether it is a good one.
