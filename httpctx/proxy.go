@@ -59,11 +59,11 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	}, nil
 }
 
-// Handler returns a handler that is rp with this proxy's part added: [Proxy.Rewrite] after
-// rp.Rewrite, [Proxy.ModifyResponse] before rp.ModifyResponse, and refusals
-// answered as [Server] does instead of by rp.ErrorHandler. It copies rp. It fails
-// when rp has no Rewrite, since a Director runs before hop-by-hop fields are
-// removed and cannot be made safe.
+// Handler returns a handler that does what rp does, with this proxy's part added:
+// [Proxy.Rewrite] after rp.Rewrite, [Proxy.ModifyResponse] before
+// rp.ModifyResponse, and refusals answered as [Server] does instead of by
+// rp.ErrorHandler. It copies rp. It fails when rp has no Rewrite, since a Director
+// runs before hop-by-hop fields are removed and cannot be made safe.
 //
 // The handler authenticates nobody: put it behind [Server.Handler].
 func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
@@ -71,23 +71,18 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	if rp == nil || rp.Rewrite == nil || rp.Director != nil {
 		return nil, errors.New("httpctx: proxy: the ReverseProxy needs a Rewrite and must not have a Director")
 	}
-	h := &httputil.ReverseProxy{
-		Transport:     rp.Transport,
-		FlushInterval: rp.FlushInterval,
-		ErrorLog:      rp.ErrorLog,
-		BufferPool:    rp.BufferPool,
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			rp.Rewrite(pr)
-			p.Rewrite(pr)
-		},
-		ModifyResponse: func(res *http.Response) error {
-			if err := p.ModifyResponse(res); err != nil || rp.ModifyResponse == nil {
-				return err
-			}
-			return rp.ModifyResponse(res)
-		},
-		ErrorHandler: p.errorHandler(rp),
+	rewrite, modify, h := rp.Rewrite, rp.ModifyResponse, *rp
+	h.Rewrite = func(pr *httputil.ProxyRequest) {
+		rewrite(pr)
+		p.Rewrite(pr)
 	}
+	h.ModifyResponse = func(res *http.Response) error {
+		if err := p.ModifyResponse(res); err != nil || modify == nil {
+			return err
+		}
+		return modify(res)
+	}
+	h.ErrorHandler = p.errorHandler(rp)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(&hintCleaner{w, &p.clean}, r)
 	}), nil
@@ -123,7 +118,9 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 	p.strip.delete(pr.Out.Trailer)
 	if err := p.prepare(pr); err != nil {
 		p.server.observeRefusal(pr.In, err)
-		pr.Out.Header = http.Header{} // for a transport that does not look at the context
+		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
+		pr.Out.Header.Del("Connection")
+		pr.Out.Header.Del("Upgrade")
 		ctx, cancel := context.WithCancelCause(pr.Out.Context())
 		cancel(&refusal{err})
 		pr.Out = pr.Out.WithContext(ctx)

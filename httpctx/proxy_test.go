@@ -191,7 +191,31 @@ func TestRewriteAloneIsSafe(t *testing.T) {
 	}
 }
 
-func TestARefusedRequestIsEmptyForATransportThatSendsItNevertheless(t *testing.T) {
+// TestWhoAnswersARefusalCanTellWhatWasAsked has answers that depend on the
+// content type, as those to gRPC do.
+func TestWhoAnswersARefusalCanTellWhatWasAsked(t *testing.T) {
+	for name, prop := range map[string]authctx.Propagator{"by the server": newFields(t), "by the proxy's error handler": failing{newFields(t), errors.New("no")}} {
+		answer := func(w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("X-Type", r.Header.Get("Content-Type"))
+			w.WriteHeader(http.StatusTeapot)
+			return true
+		}
+		s := newServer(t, httpctx.ServerConfig{Refuse: func(w http.ResponseWriter, r *http.Request, _ error) bool { return answer(w, r) }})
+		h, err := newProxy(t, s, prop).Handler(&httputil.ReverseProxy{
+			Rewrite:      func(pr *httputil.ProxyRequest) { pr.Out.URL.Host, pr.Out.URL.Scheme = "127.0.0.1:1", "http" },
+			ErrorHandler: func(w http.ResponseWriter, r *http.Request, _ error) { answer(w, r) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, _ := do(t, "POST", serve(t, s.Handler(h)).URL, with(token("ended"), "Content-Type", "application/grpc"))
+		if res.StatusCode != http.StatusTeapot || res.Header.Get("X-Type") != "application/grpc" {
+			t.Errorf("%s: %d %v", name, res.StatusCode, res.Header)
+		}
+	}
+}
+
+func TestARefusedRequestIsStrippedForATransportThatSendsItNevertheless(t *testing.T) {
 	var s sink
 	server := newServer(t, httpctx.ServerConfig{})
 	for name, tc := range map[string]struct {
