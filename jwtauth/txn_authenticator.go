@@ -3,7 +3,6 @@ package jwtauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -63,6 +62,7 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 	var errs []error
 	if cfg.TrustDomain == "" {
 		errs = append(errs, errors.New("jwtauth: transaction token: TrustDomain is required"))
+		cfg.TrustDomain = "-" // said once; the rest is judged all the same
 	}
 	setDefault(&cfg.MaxLifetime, MaxTxnLifetime)
 	if cfg.Issuer == "" {
@@ -81,7 +81,7 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
 	}, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
 	if err := errors.Join(append(errs, err)...); err != nil {
-		return nil, fmt.Errorf("jwtauth: transaction token: %w", err)
+		return nil, err
 	}
 	return &TxnAuthenticator{verifier}, nil
 }

@@ -148,6 +148,9 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 			t.Errorf("authenticator: error does not name %s: %v", want, err)
 		}
 	}
+	if err != nil && strings.Contains(err.Error(), "Audiences") {
+		t.Errorf("authenticator: the error is about a setting that it does not have: %v", err)
+	}
 }
 
 func TestTxnPropagatorRefusesContradictions(t *testing.T) {
