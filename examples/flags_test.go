@@ -75,6 +75,7 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		"trust with an empty CIDR":  {[]string{"-trust", "cidr:"}, "CIDR"},
 		"trust that is not a CIDR":  {[]string{"-trust", "cidr:localhost"}, "localhost"},
 		"trust in every address":    {[]string{"-trust", "cidr:0.0.0.0/0"}, "0.0.0.0/0"},
+		"mTLS with nothing named":   {[]string{"-trust", "mtls:"}, "SPIFFE-ID"},
 		"network with an argument":  {[]string{"-trust", "network:10.0.0.0/8"}, "network"},
 		"an unknown flag":           {[]string{"-trust", "network", "-nonsense"}, "-nonsense"},
 		"something that is no flag": {[]string{"-trust", "network", "nonsense"}, "nonsense"},

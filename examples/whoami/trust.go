@@ -55,7 +55,7 @@ func (t *trustFlags) parse() (trusted, error) {
 		return fieldsFrom(authctx.TrustPeerCIDR(prefixes[0], prefixes[1:]...))
 	case t.trust == "network":
 		return fieldsFrom(authctx.TrustNetworkAlone(), nil)
-	case kind == "mtls":
+	case kind == "mtls" && strings.Contains(arg, ","):
 		ca, ids, _ := strings.Cut(arg, ",")
 		return t.mutualTLS(ca, strings.Split(ids, ","))
 	case kind == "txn":
