@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -82,4 +83,34 @@ func TestRFC9449_Section7_2_ABoundTokenIsNotDowngradedToBearer(t *testing.T) {
 	if f := both.Fields(); !slices.Equal(f.Names, []string{"authorization", "dpop"}) || !slices.Equal(f.Schemes, []string{"Bearer", `DPoP algs="ES256 EdDSA"`}) {
 		t.Errorf("%+v", f)
 	}
+}
+
+func TestRefusalsTellTheOperatorWhichProofIsMissing(t *testing.T) {
+	c := newDPoPCase(t, nil)
+	v := newVerifier(t, c.signer, nil)
+	free := c.signer.token(t, goodClaims(nil))
+	certificate := c.bound(t, map[string]any{"x5t#S256": rfc8705Thumbprint})
+	for want, test := range map[string]struct {
+		a       authctx.Authenticator
+		request *authctx.Request
+	}{
+		"plain bearer":         {newBearer(t, v, nil), fields("authorization", "Bearer "+c.token)},
+		"client certificate":   {newBearer(t, v, nil), fields("authorization", "Bearer "+certificate)},
+		"bound to no key":      {c.dpop, dpopRequest(free, c.key.Proof("GET", "https://api.example/orders", free).Sign())},
+		"bound to another key": {c.dpop, c.request(c.issuer.NewDPoPKey("").Proof("GET", "https://api.example/orders", c.token).Sign())},
+		"private key":          {c.dpop, c.request(c.proof().SetHeader("jwk", map[string]any{"kty": "EC", "d": "AA"}).Sign())},
+		"used before":          {c.dpop, usedRequest(t, c)},
+	} {
+		if _, err := test.a.Authenticate(t.Context(), test.request); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+// usedRequest returns a request whose proof was used.
+func usedRequest(t testing.TB, c *dpopCase) *authctx.Request {
+	t.Helper()
+	r := c.request(c.proof().Sign())
+	c.try(t, r, 0)
+	return r
 }

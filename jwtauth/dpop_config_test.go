@@ -48,3 +48,13 @@ func TestRule1_NewDPoPNamesEveryProblem(t *testing.T) {
 		}
 	}
 }
+
+func TestRule12_TheListOfAlgorithmsIsCopied(t *testing.T) {
+	algorithms := []jwtauth.Algorithm{"Ed25519", jwtauth.ES256}
+	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.Algorithms = algorithms })
+	if algorithms[0] != "Ed25519" {
+		t.Errorf("the caller's list was changed to %v", algorithms)
+	}
+	algorithms[1] = jwtauth.RS256
+	c.try(t, c.request(c.proof().Sign()), 0)
+}
