@@ -66,11 +66,13 @@ func (s FieldSet) Owns(name string) bool {
 	for hasFoldedPrefix(name, grpcGatewayPrefix) {
 		name = name[len(grpcGatewayPrefix):]
 	}
+	if slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) }) {
+		return true
+	}
 	for len(name) > len(binarySuffix) && equalFolded(name[len(name)-len(binarySuffix):], binarySuffix) {
 		name = name[:len(name)-len(binarySuffix)]
 	}
-	return slices.ContainsFunc(s.Names, func(n string) bool { return equalFolded(name, n) }) ||
-		slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) })
+	return slices.ContainsFunc(s.Names, func(n string) bool { return equalFolded(name, n) })
 }
 
 const (
