@@ -127,9 +127,3 @@ func verifiedChain(info credentials.AuthInfo) []*x509.Certificate {
 	}
 	return nil
 }
-
-// remaining returns how long p may still act, and false when it has no end.
-func (s *Server) remaining(p authctx.Principal) (time.Duration, bool) {
-	end := p.Expires()
-	return end.Sub(s.now()), !end.IsZero()
-}

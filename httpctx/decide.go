@@ -59,7 +59,7 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 		start = s.now()
 	}
 	d := decision{route: rt}
-	if !rt.entry.Public && !isPreflight(r) {
+	if !rt.entry.Public && !s.isPreflight(r, rt) {
 		d.result, d.err = s.authenticate(r)
 		if d.err == nil {
 			d.err = s.authorize(r.Context(), rt, d.result.Principal)
@@ -127,11 +127,12 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 // isPreflight reports whether r is what a browser sends before a cross-origin
 // request: it has no body and thus no content type, asks for no other protocol,
 // and is not itself the request it asks about (Fetch standard, "CORS-preflight
-// request").
-func isPreflight(r *http.Request) bool {
+// request"). For a route that the policy does not list there is none.
+func (s *Server) isPreflight(r *http.Request, rt route) bool {
 	return r.Method == http.MethodOptions && r.ContentLength == 0 &&
 		single(r.Header["Origin"]) && single(r.Header["Access-Control-Request-Method"]) &&
-		len(r.Header["Content-Type"]) == 0 && len(r.Header["Upgrade"]) == 0
+		len(r.Header["Content-Type"]) == 0 && len(r.Header["Upgrade"]) == 0 &&
+		(s.policy == nil || rt.answered || rt.entry.Listed())
 }
 
 func single(values []string) bool { return len(values) == 1 && values[0] != "" }

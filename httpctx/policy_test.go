@@ -237,6 +237,21 @@ func TestOnlyARealPreflightPasses(t *testing.T) {
 	}
 }
 
+func TestRule10_APreflightOpensNoRouteThatNobodyListed(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("/listed", spy)
+	mux.Handle("/forgotten", spy)
+	mux.Handle("GET /read", spy)
+	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/listed": authctx.Role("admin"), "GET /read": authctx.Authenticated()}})
+	server := serve(t, newServer(t, httpctx.ServerConfig{Policy: policy}).Handler(mux))
+	for path, want := range map[string]int{"/listed": 200, "/forgotten": 401, "/read": 405} {
+		req := request("OPTIONS "+path, "Origin: https://a.example", "Access-Control-Request-Method: PUT")
+		if res, _ := raw(t, server, req); res.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", path, res.StatusCode, want)
+		}
+	}
+}
+
 func TestRule8_OnlyAbsenceIsAnonymous(t *testing.T) {
 	server := serve(t, newServer(t, httpctx.ServerConfig{AllowAnonymous: true}).Handler(spy))
 	if got := get(t, server.URL, nil); got.Subject != "" {

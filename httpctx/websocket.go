@@ -8,7 +8,16 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/vigil"
 )
+
+// watch calls ended when the caller of a connection comes to an end or does not
+// pass a recheck. It returns then, or when ctx is done.
+func (s *Server) watch(ctx context.Context, res authctx.Result, ended func(error)) {
+	if err := vigil.New(res, s.recheck, s.now).Keep(ctx, ctx.Done()); err != nil {
+		ended(err)
+	}
+}
 
 // isWebSocket reports whether the request asks to become a WebSocket.
 func isWebSocket(h http.Header) bool {
@@ -20,7 +29,7 @@ func isWebSocket(h http.Header) bool {
 // its caller. What a handler takes for a request to upgrade is its own affair,
 // so any Upgrade counts.
 func (s *Server) mayOutlive(r *http.Request, res *authctx.Result) bool {
-	return len(r.Header["Upgrade"]) > 0 && s.watches(res)
+	return len(r.Header["Upgrade"]) > 0 && vigil.Needed(res, s.recheck)
 }
 
 // watchedKey is the context key that says that the connection is watched by the
@@ -82,7 +91,7 @@ func (c *watchedConn) Close() error {
 // requests that came through it.
 func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
 	res := authctx.Result{Principal: caller}
-	if in.Context().Value(watchedKey{}) != nil || !p.server.watches(&res) {
+	if in.Context().Value(watchedKey{}) != nil || !vigil.Needed(&res, p.server.recheck) {
 		return ctx
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

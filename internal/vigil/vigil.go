@@ -1,0 +1,101 @@
+// Package vigil watches over callers of what outlives a request: a gRPC stream,
+// a WebSocket.
+package vigil
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// maxWait bounds how long nobody looks at the clock, because timers do not
+// follow when a wall clock is set or a machine was suspended.
+const maxWait = time.Minute
+
+// errPastEnd is the cause when the caller's effective end has come.
+var errPastEnd = errors.New("the caller's effective end came during a stream or an open connection")
+
+// Vigil watches over one caller. It is used by one goroutine.
+type Vigil struct {
+	result   authctx.Result
+	interval time.Duration
+	now      func() time.Time
+	next     time.Time // of the next recheck
+}
+
+// Needed reports whether there is anything to watch for: an effective end, or a
+// recheck where an interval asks for it.
+func Needed(res *authctx.Result, interval time.Duration) bool {
+	return !res.Principal.Expires().IsZero() || rechecks(res, interval)
+}
+
+func rechecks(res *authctx.Result, interval time.Duration) bool {
+	return interval > 0 && res.Recheck != nil
+}
+
+// New returns a watch over the caller of res, who is checked again every
+// interval; zero leaves it at the effective end.
+func New(res authctx.Result, interval time.Duration, now func() time.Time) *Vigil {
+	return &Vigil{result: res, interval: interval, now: now, next: now().Add(interval)}
+}
+
+// Keep waits until the caller no longer stands, and returns why, or until done
+// is closed, and returns nil. Rechecks run under ctx; one that ctx ends is not
+// an answer.
+func (v *Vigil) Keep(ctx context.Context, done <-chan struct{}) error {
+	timer := time.NewTimer(v.wait())
+	defer timer.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-timer.C:
+		}
+		if err := v.stillStands(ctx); err != nil {
+			return err
+		}
+		timer.Reset(v.wait())
+	}
+}
+
+// wait returns how long to sleep until the caller's end or the next recheck.
+func (v *Vigil) wait() time.Duration {
+	d, now := maxWait, v.now()
+	if end := v.result.Principal.Expires(); !end.IsZero() {
+		d = min(d, end.Sub(now))
+	}
+	if rechecks(&v.result, v.interval) {
+		d = min(d, v.next.Sub(now))
+	}
+	return max(d, 0)
+}
+
+// stillStands returns why the caller does not stand any more. A recheck that
+// cannot be made ends what it is about, as it would refuse a new request. It
+// may take until the next one is due or the caller's end comes.
+func (v *Vigil) stillStands(ctx context.Context) error {
+	now := v.now()
+	if v.result.Principal.ExpiredAt(now) {
+		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
+	}
+	if !rechecks(&v.result, v.interval) || now.Before(v.next) {
+		return nil
+	}
+	v.next = now.Add(v.interval)
+	limit := v.interval
+	if end := v.result.Principal.Expires(); !end.IsZero() {
+		limit = min(limit, end.Sub(now))
+	}
+	check, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := v.result.Recheck(check)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil && v.result.Principal.ExpiredAt(v.now()) {
+		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
+	}
+	return err
+}

@@ -1,0 +1,124 @@
+package vigil_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/vigil"
+)
+
+func caller(t *testing.T, life time.Duration) authctx.Principal {
+	t.Helper()
+	a := authctx.Attributes{Issuer: "i", Subject: "s"}
+	if life > 0 {
+		a.Expires = time.Now().Add(life)
+	}
+	p, err := authctx.New(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestKeepEndsWithTheCaller(t *testing.T) {
+	revokedAfter := func(d time.Duration) func(context.Context) error {
+		start := time.Now()
+		return func(context.Context) error {
+			if time.Since(start) >= d {
+				return authctx.TokenRevoked
+			}
+			return nil
+		}
+	}
+	hangs := func(ctx context.Context) error {
+		<-ctx.Done()
+		return authctx.Unavailable
+	}
+	for _, c := range []struct {
+		name     string
+		life     time.Duration
+		interval time.Duration
+		recheck  func() func(context.Context) error
+		want     authctx.Reason
+		after    time.Duration
+	}{
+		{"at the effective end", 90 * time.Minute, 0, nil, authctx.TokenExpired, 90 * time.Minute},
+		{"at the effective end in spite of rechecks that pass", time.Hour, 7 * time.Minute,
+			func() func(context.Context) error { return revokedAfter(2 * time.Hour) }, authctx.TokenExpired, time.Hour},
+		{"at the first recheck after a revocation", time.Hour, 10 * time.Minute,
+			func() func(context.Context) error { return revokedAfter(25 * time.Minute) }, authctx.TokenRevoked, 30 * time.Minute},
+		{"without an effective end, by revocation alone", 0, 10 * time.Minute,
+			func() func(context.Context) error { return revokedAfter(5 * time.Minute) }, authctx.TokenRevoked, 10 * time.Minute},
+		{"when a recheck hangs, once the next one is due", time.Hour, 10 * time.Minute,
+			func() func(context.Context) error { return hangs }, authctx.Unavailable, 20 * time.Minute},
+		{"when a recheck hangs, no later than the effective end", 15 * time.Minute, 10 * time.Minute,
+			func() func(context.Context) error { return hangs }, authctx.TokenExpired, 15 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				res := authctx.Result{Principal: caller(t, c.life)}
+				if c.recheck != nil {
+					res.Recheck = c.recheck()
+				}
+				if !vigil.Needed(&res, c.interval) {
+					t.Error("there is nothing to watch for")
+				}
+				start := time.Now()
+				err := vigil.New(res, c.interval, time.Now).Keep(t.Context(), nil)
+				// The clock is in whole seconds, so an end is up to one early.
+				if got := time.Since(start); authctx.ReasonOf(err) != c.want || got > c.after || got < c.after-time.Second {
+					t.Errorf("%v after %v, want %v after %v", err, got, c.want, c.after)
+				}
+			})
+		})
+	}
+}
+
+func TestKeepStopsWhenItIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		done, kept := make(chan struct{}), make(chan error)
+		go func() {
+			kept <- vigil.New(authctx.Result{Principal: caller(t, time.Hour)}, 0, time.Now).Keep(t.Context(), done)
+		}()
+		time.Sleep(time.Minute)
+		close(done)
+		if err := <-kept; err != nil {
+			t.Errorf("done, and %v", err)
+		}
+	})
+}
+
+func TestARecheckThatItsContextEndedIsNotAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		res := authctx.Result{Principal: caller(t, 0), Recheck: func(context.Context) error {
+			cancel()
+			close(done)
+			return errors.New("cancelled")
+		}}
+		if err := vigil.New(res, time.Minute, time.Now).Keep(ctx, done); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestNothingToWatchFor(t *testing.T) {
+	recheck := func(context.Context) error { return nil }
+	for name, c := range map[string]struct {
+		res      authctx.Result
+		interval time.Duration
+	}{
+		"nobody":                    {authctx.Result{}, time.Minute},
+		"a caller without an end":   {authctx.Result{Principal: caller(t, 0)}, time.Minute},
+		"rechecks without interval": {authctx.Result{Principal: caller(t, 0), Recheck: recheck}, 0},
+	} {
+		if vigil.Needed(&c.res, c.interval) {
+			t.Errorf("%s: is watched", name)
+		}
+	}
+}
