@@ -3,6 +3,7 @@ package authctx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 )
 
@@ -15,7 +16,8 @@ const MessageTransport = "message"
 // had are removed first, however they were spelled; on an error nothing is
 // written.
 //
-// It fails with [NoCredentials] when ctx has no caller. Plain fields in a
+// It fails with [NoCredentials] when ctx has no caller, and when prop repeats a
+// field, as a layout with Repeat may: a map has one header of a name. Plain fields in a
 // message are believed by whoever trusts every writer of the topic, and a
 // message that is read after the caller's effective end is refused: for work
 // that may wait, use a propagator made for that.
@@ -30,9 +32,18 @@ func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, he
 		return NoCredentials
 	}
 	fields := map[string]V{}
-	err := prop.Inject(ctx, p, func(name, value string) { fields[name] = V(value) })
-	if err != nil {
+	repeated := ""
+	err := prop.Inject(ctx, p, func(name, value string) {
+		if _, ok := fields[name]; ok {
+			repeated = name
+		}
+		fields[name] = V(value)
+	})
+	switch {
+	case err != nil:
 		return err
+	case repeated != "":
+		return fmt.Errorf("authctx: a message has one header %s, and the caller needs several", repeated)
 	}
 	maps.Copy(headers, fields)
 	return nil
