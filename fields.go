@@ -74,8 +74,8 @@ func PlainLayout() FieldLayout {
 
 // KubernetesLayout returns the fields of the Kubernetes authenticating proxy:
 // X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY. They
-// have no room for an issuer, so the reader must be told it, and names with
-// "%" in them make keys beyond letters and digits a matter for HTTP only.
+// have no room for an issuer, so writer and reader must be told it. Names
+// with "%" in them make keys beyond letters and digits a matter for HTTP only.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",
@@ -89,7 +89,7 @@ func KubernetesLayout() FieldLayout {
 
 // OAuth2ProxyLayout returns the fields that oauth2-proxy adds to the request to
 // an upstream: X-Forwarded-User, -Preferred-Username, -Email and -Groups. They
-// have no room for an issuer, so the reader must be told it.
+// have no room for an issuer, so writer and reader must be told it.
 // X-Forwarded-Access-Token is stripped and never used.
 func OAuth2ProxyLayout() FieldLayout {
 	return FieldLayout{

@@ -28,7 +28,7 @@ func TestLayoutsOfOtherSystems(t *testing.T) {
 			map[string][]string{"x-forwarded-user": {"u1"}, "x-forwarded-preferred-username": {"alice"}, "x-forwarded-email": {"a@example.com"}, "x-forwarded-groups": {"x,y z"}}},
 	} {
 		p := mustNew(t, c.attributes)
-		fields := write(t, propagator(t, authctx.FieldsPropagatorConfig{Layout: &c.layout}), p)
+		fields := write(t, propagator(t, authctx.FieldsPropagatorConfig{Layout: &c.layout, SoleIssuer: "k"}), p)
 		if !maps.EqualFunc(fields, c.fields, slices.Equal) {
 			t.Errorf("%s: wrote %q", c.name, fields)
 		}
@@ -41,7 +41,7 @@ func TestLayoutsOfOtherSystems(t *testing.T) {
 
 func TestLayoutWithoutEncodingRefusesWhatItWouldChange(t *testing.T) {
 	proxy := authctx.OAuth2ProxyLayout()
-	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &proxy})
+	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &proxy, SoleIssuer: "i"})
 	for name, a := range map[string]authctx.Attributes{
 		"x-forwarded-user":               {Subject: "a\nb"},
 		"x-forwarded-email":              {Subject: "a", Email: " a"},
@@ -67,7 +67,7 @@ func TestOneLayoutSaysWhatIsWrittenReadAndStripped(t *testing.T) {
 		{&k8s, []string{"X-Remote-User", "x_remote_extra_foo", "X-Remote-Uid"}, []string{"x-user-id", "x-remote"}},
 		{&proxy, []string{"X-Forwarded-User", "x_forwarded_access_token"}, []string{"x-forwarded-for", "x-forwarded-proto"}},
 	} {
-		prop, auth := propagator(t, authctx.FieldsPropagatorConfig{Layout: c.layout}), reader(t, authctx.FieldsAuthenticatorConfig{Layout: c.layout, Issuer: "i"})
+		prop, auth := propagator(t, authctx.FieldsPropagatorConfig{Layout: c.layout, SoleIssuer: "i"}), reader(t, authctx.FieldsAuthenticatorConfig{Layout: c.layout, Issuer: "i"})
 		for _, set := range []authctx.FieldSet{prop.Fields(), auth.Fields()} {
 			for _, name := range c.owned {
 				if !set.Owns(name) {
@@ -87,7 +87,7 @@ func TestOneLayoutSaysWhatIsWrittenReadAndStripped(t *testing.T) {
 func TestCVE_2026_33433_LayoutNamesHaveOneSpelling(t *testing.T) {
 	for _, name := range []string{"X-Auth-User", "x_auth_user", "x.auth.user", "x auth", "grpc-user", "user-bin", "", "ü"} {
 		layout := authctx.FieldLayout{Subject: name}
-		if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout}); err == nil {
+		if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"}); err == nil {
 			t.Errorf("%q was accepted as a field name", name)
 		}
 	}
@@ -105,6 +105,24 @@ func TestLayoutReportsEverythingThatIsWrong(t *testing.T) {
 	for _, part := range []string{"Subject is required", `"x-a" is used twice`, "exclude each other", `"x-e-groups"`, `"Bad"`, "Budget"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error does not say %s:\n%v", part, err)
+		}
+	}
+}
+
+// Where fields have no room for the issuer, two issuers' callers of one name
+// must not become one.
+func TestAWriterThatWasToldTheIssuerWritesNoOther(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	for _, layout := range []*authctx.FieldLayout{nil, &k8s} {
+		prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: layout, SoleIssuer: "https://idp.example"})
+		ours := mustNew(t, authctx.Attributes{Issuer: "https://idp.example", Subject: "7"})
+		if fields := write(t, prop, ours); len(fields) == 0 {
+			t.Error("nothing was written")
+		}
+		theirs := mustNew(t, authctx.Attributes{Issuer: "https://partner.example", Subject: "7"})
+		err := prop.Inject(t.Context(), theirs, func(name, _ string) { t.Errorf("%s was written", name) })
+		if !errors.Is(err, authctx.PermissionDenied) {
+			t.Errorf("another issuer's caller: %v", err)
 		}
 	}
 }

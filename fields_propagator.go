@@ -17,6 +17,11 @@ const DefaultFieldsBudget = 4 << 10
 type FieldsPropagatorConfig struct {
 	// Layout names the fields; nil means [PlainLayout].
 	Layout *FieldLayout
+	// SoleIssuer is the one issuer whose callers are carried on; others are
+	// refused. Empty carries on callers of all issuers. It is required for a
+	// layout that has no field for the issuer, where callers of two issuers
+	// could be taken for one another.
+	SoleIssuer string
 	// Budget is the most bytes that names and values may take together; zero
 	// means [DefaultFieldsBudget].
 	Budget int
@@ -33,6 +38,7 @@ type FieldsPropagatorConfig struct {
 type FieldsPropagator struct {
 	layout FieldLayout
 	fields FieldSet
+	issuer string // empty for all
 	budget int
 	now    func() time.Time
 }
@@ -41,13 +47,16 @@ type FieldsPropagator struct {
 // is wrong in it.
 func NewFieldsPropagator(cfg FieldsPropagatorConfig) (*FieldsPropagator, error) {
 	layout, err := layoutOrPlain(cfg.Layout)
+	if layout.Issuer == "" && cfg.SoleIssuer == "" {
+		err = errors.Join(err, errors.New("authctx: fields propagator: SoleIssuer is required, for the layout has no field for the issuer"))
+	}
 	if cfg.Budget < 0 {
 		err = errors.Join(err, errors.New("authctx: fields propagator: Budget is negative"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := &FieldsPropagator{layout: layout, fields: layout.fieldSet(), budget: cfg.Budget, now: cfg.Now}
+	p := &FieldsPropagator{layout: layout, fields: layout.fieldSet(), issuer: cfg.SoleIssuer, budget: cfg.Budget, now: cfg.Now}
 	if p.budget == 0 {
 		p.budget = DefaultFieldsBudget
 	}
@@ -61,9 +70,10 @@ func NewFieldsPropagator(cfg FieldsPropagatorConfig) (*FieldsPropagator, error) 
 func (f *FieldsPropagator) Fields() FieldSet { return f.fields }
 
 // Inject writes p. It fails with [NoCredentials] when p is zero, with
-// [TokenExpired] when p's effective end has come, and with an error that names
-// the attribute when p cannot be written in full: when it does not fit the
-// budget, or not the layout. Nothing is ever cut.
+// [TokenExpired] when p's effective end has come, with [PermissionDenied] when
+// SoleIssuer excludes p, and with an error that names the attribute when p
+// cannot be written in full: when it does not fit the budget, or not the layout.
+// Nothing is ever cut.
 //
 // Verified claims and provenance do not travel. The encoded form is kept with
 // p, so that a caller who makes many calls is encoded once.
@@ -74,6 +84,9 @@ func (f *FieldsPropagator) Inject(_ context.Context, p Principal, set func(name,
 	if p.ExpiredAt(f.now()) {
 		return &Error{Reason: TokenExpired, Cause: errPastEnd}
 	}
+	if f.issuer != "" && f.issuer != p.Issuer() {
+		return errOtherIssuer
+	}
 	fields, err := f.encoded(p.a)
 	if err != nil {
 		return err
@@ -83,6 +96,8 @@ func (f *FieldsPropagator) Inject(_ context.Context, p Principal, set func(name,
 	}
 	return nil
 }
+
+var errOtherIssuer = &Error{Reason: PermissionDenied, Cause: errors.New("the caller's issuer is not SoleIssuer")}
 
 var errPastEnd = errors.New("the caller's effective end has come")
 

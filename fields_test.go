@@ -200,6 +200,10 @@ func TestRule1_FieldsNeedATrustAndAnIssuer(t *testing.T) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}
+	_, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &k8s})
+	if err == nil || !strings.Contains(err.Error(), "SoleIssuer is required") {
+		t.Errorf("a writer without SoleIssuer: %v", err)
+	}
 }
 
 func TestReaderThatWasToldTheIssuer(t *testing.T) {

@@ -3,6 +3,7 @@ package authctx_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -68,6 +69,21 @@ func TestAMessageWithoutACallerIsNotAnonymous(t *testing.T) {
 	ctx, err := authctx.ExtractHeaders(context.Background(), reader(t, authctx.FieldsAuthenticatorConfig{}), "orders", map[string]string{"trace": "1"})
 	if !errors.Is(err, authctx.NoCredentials) || ctx != nil {
 		t.Errorf("%v, %v", ctx, err)
+	}
+}
+
+// Kubernetes repeats a field per group, which a map cannot hold; none is lost in
+// silence.
+func TestACallerWhoTakesAFieldTwiceDoesNotFitAMessage(t *testing.T) {
+	layout := authctx.KubernetesLayout()
+	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"})
+	for groups, fits := range map[string]bool{"a": true, "a,b": false} {
+		headers := map[string]string{"trace": "1"}
+		p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", Groups: strings.Split(groups, ",")})
+		err := authctx.InjectHeaders(authctx.NewContext(t.Context(), p), prop, headers)
+		if fits != (err == nil) || fits != (len(headers) > 1) || !fits && !strings.Contains(err.Error(), "x-remote-group") {
+			t.Errorf("groups %s: %v, %q", groups, err, headers)
+		}
 	}
 }
 

@@ -216,7 +216,7 @@ func TestTransportsCompose(t *testing.T) {
 
 func TestAFieldThatIsRepeatedIsSentWithEveryValue(t *testing.T) {
 	layout := authctx.KubernetesLayout()
-	prop, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, Now: clock})
+	prop, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: issuer, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
