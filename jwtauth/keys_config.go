@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // RemoteKeysConfig says where the keys of one issuer are and how they are kept
@@ -135,6 +136,9 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 		return nil, errors.New("the URL holds a user name")
 	case strings.Contains(raw, "#"):
 		return nil, fmt.Errorf("%.200q has a fragment", raw)
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= utf8.RuneSelf }):
+		// net/http makes another name of it, such as localhost of wide letters.
+		return nil, fmt.Errorf("%.200q has a host that is not in ASCII (xn--…)", raw)
 	case u.Scheme == "https" || u.Scheme == "http" && (allowHTTP || isLoopback(u.Hostname())):
 		return u, nil
 	}
