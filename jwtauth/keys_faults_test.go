@@ -250,11 +250,14 @@ func TestCVE_2026_59396_BadTokensParseNothing(t *testing.T) {
 
 // What follows needs a network: it tests what the real transport does.
 
+// unhurried is a timeout that no busy machine reaches.
+const unhurried = 5 * time.Minute
+
 func serverKeys(t *testing.T, h http.HandlerFunc, change ...func(*jwtauth.RemoteKeysConfig)) *jwtauth.RemoteKeys {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	cfg := jwtauth.RemoteKeysConfig{JWKSURL: srv.URL + "/jwks"}
+	cfg := jwtauth.RemoteKeysConfig{JWKSURL: srv.URL + "/jwks", Timeout: unhurried}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -310,9 +313,10 @@ func TestCVE_2026_26998_KeySet_HugeBodiesAreNotRead(t *testing.T) {
 }
 
 func TestKeySet_HugeBodies_CompressedOnesToo(t *testing.T) {
+	bomb := gzipOf(strings.Repeat(" ", 32<<20))
 	notLoaded(t, serverKeys(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
-		w.Write(gzipOf(strings.Repeat(" ", 32<<20)))
+		w.Write(bomb)
 	}), "more than 1048576 bytes")
 }
 
@@ -321,7 +325,11 @@ func TestKeySet_Slowloris_IsCutOff(t *testing.T) {
 		fmt.Fprint(w, `{"keys":[`)
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
-	}, func(c *jwtauth.RemoteKeysConfig) { c.Timeout = 50 * time.Millisecond })
+	}, func(c *jwtauth.RemoteKeysConfig) {
+		c.Timeout = 50 * time.Millisecond
+		// Without timeouts of its own, which a busy machine may reach first.
+		c.Transport = &http.Transport{DisableKeepAlives: true}
+	})
 	notLoaded(t, keys, "deadline")
 }
 
@@ -347,10 +355,10 @@ func TestKeySet_TLS_ACertificateNobodyTrustsLoadsNothing(t *testing.T) {
 	srv.Config.ErrorLog = discard()
 	srv.StartTLS()
 	defer srv.Close()
-	keys := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: srv.URL}))
+	keys := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: srv.URL, Timeout: unhurried}))
 	defer keys.Close()
 	notLoaded(t, keys, "certificate")
-	trusting := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: srv.URL, Transport: srv.Client().Transport}))
+	trusting := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: srv.URL, Transport: srv.Client().Transport, Timeout: unhurried}))
 	defer trusting.Close()
 	wantFind(t, trusting, "k1", "found")
 }

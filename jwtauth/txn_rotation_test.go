@@ -59,7 +59,7 @@ func TestReplicasMintForServicesThatKnowOneOfThem(t *testing.T) {
 	keysB, edgeB := replica()
 	server := httptest.NewServer(keysA.JWKSHandler())
 	t.Cleanup(server.Close)
-	remote := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: server.URL}))
+	remote := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: server.URL, Timeout: unhurried}))
 	t.Cleanup(func() { must(0, remote.Close()) })
 	svc := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: remote, Now: clock.Now}))
 	p := jwtauthtest.User(t)

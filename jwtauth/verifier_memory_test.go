@@ -21,7 +21,7 @@ func TestRule11_NoTokenIsKeptInMemory(t *testing.T) {
 	cached(t, v, token, false)
 	cached(t, v, token, true)
 	token = ""
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(unhurried)
 	for {
 		runtime.GC()
 		select {
