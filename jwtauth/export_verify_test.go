@@ -12,7 +12,7 @@ func Restrict(k *Key, issuer string) *Key {
 }
 
 // Withdraw does what a key source does when a key leaves.
-func Withdraw(k *Key) { k.withdraw() }
+func Withdraw(k *Key) { k.withdraw(errKeyGone) }
 
 // CacheLen returns how many tokens v remembers.
 func CacheLen(v *Verifier) (n int) {

@@ -63,12 +63,10 @@ func (p *issuerPolicy) findKey(ctx context.Context, h header) (*Key, error) {
 		return nil, errNoKey
 	case h.keyID != "" && key.id != "" && key.id != h.keyID:
 		return nil, errWrongKey
-	case key.Withdrawn():
-		return nil, authctx.UnknownKey
 	case p.algorithmOf(key) != h.algorithm:
 		return nil, errKeyBound
 	}
-	return key, nil
+	return key, key.stands()
 }
 
 // algorithmOf returns the one algorithm of a key (RFC 8725 section 3.1), empty

@@ -12,6 +12,8 @@ import (
 	"math"
 	"math/big"
 	"sync/atomic"
+
+	"github.com/authctx/authctx"
 )
 
 // Key is one verification key of one issuer. It is made by the constructors of
@@ -19,11 +21,11 @@ import (
 // prints its ID and algorithm, never its material.
 type Key struct {
 	id        string
-	algorithm Algorithm // empty when the source did not say
-	issuer    string    // the only issuer it may verify for, empty when not restricted
-	material  any       // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
-	withdrawn atomic.Bool
-	gone      func() bool // asks a source that does not say when a key leaves; may be nil
+	algorithm Algorithm                     // empty when the source did not say
+	issuer    string                        // the only issuer it may verify for, empty when not restricted
+	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
+	withdrawn atomic.Pointer[authctx.Error] // why the key counts no longer, nil while it does
+	gone      func() bool                   // asks a source that does not say when a key leaves; may be nil
 }
 
 // KeySource finds the verification keys of exactly one issuer. Implementations
@@ -96,11 +98,29 @@ func (k *Key) Issuer() string { return k.issuer }
 // Withdrawn reports whether the source of the key has stopped vouching for it.
 // What was verified with it counts no longer, cached results included.
 func (k *Key) Withdrawn() bool {
-	return k.withdrawn.Load() || k.gone != nil && k.gone()
+	return k.withdrawn.Load() != nil || k.gone != nil && k.gone()
 }
 
-// withdraw makes everything that was verified with k invalid. It is final.
-func (k *Key) withdraw() { k.withdrawn.Store(true) }
+// withdraw makes nothing count any more that was verified with k: errKeyGone
+// where the issuer has other keys now, errKeyUnconfirmed where nobody can tell.
+// It is final.
+func (k *Key) withdraw(why *authctx.Error) { k.withdrawn.CompareAndSwap(nil, why) }
+
+// stands returns nil, or why the key counts no longer.
+func (k *Key) stands() error {
+	if !k.Withdrawn() {
+		return nil
+	}
+	if why := k.withdrawn.Load(); why != nil {
+		return why
+	}
+	return errKeyUnconfirmed
+}
+
+var (
+	errKeyGone        = &authctx.Error{Reason: authctx.UnknownKey, Cause: errors.New("the issuer has withdrawn the key")}
+	errKeyUnconfirmed = &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("nobody confirms the key any more")}
+)
 
 // Format implements [fmt.Formatter] so that no verb prints the material.
 func (k *Key) Format(s fmt.State, _ rune) {

@@ -82,7 +82,7 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 		if old.same(k) && !old.Withdrawn() {
 			return old
 		}
-		old.withdraw()
+		old.withdraw(errKeyGone)
 	}
 	for id, other := range s.handedOut {
 		if other.Withdrawn() {
@@ -90,18 +90,18 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 		}
 	}
 	k.gone = func() bool {
-		if s.holds(k) {
-			return false
+		held, err := s.holds(k)
+		if err == nil && !held {
+			k.withdraw(errKeyGone)
 		}
-		k.withdraw()
-		return true
+		return !held
 	}
 	s.handedOut[k.id] = k
 	return k
 }
 
 // holds reports whether the storage still has k, without loading anything.
-func (s *keyfuncKeys) holds(k *Key) bool {
+func (s *keyfuncKeys) holds(k *Key) (bool, error) {
 	all, err := s.storage.KeyReadAll(context.Background())
 	return err == nil && slices.ContainsFunc(all, func(jwk jwkset.JWK) bool {
 		if jwk.Marshal().KID != k.id {
@@ -109,7 +109,7 @@ func (s *keyfuncKeys) holds(k *Key) bool {
 		}
 		m, ok := k.material.(interface{ Equal(crypto.PublicKey) bool })
 		return ok && m.Equal(jwk.Key())
-	})
+	}), err
 }
 
 // keyOf makes a Key of a jwkset key by the rules for keys from JSON.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,6 +165,39 @@ func TestRule2_KeysFromKeyfuncAreHeldToTheSameRules(t *testing.T) {
 	}
 	if again := must(source.Key(t.Context(), "ed", "")); !now.Withdrawn() || again == now || again.Withdrawn() {
 		t.Error("coming back undoes a withdrawal")
+	}
+}
+
+// brokenStorage is a storage that cannot be read for a while.
+type brokenStorage struct {
+	jwkset.Storage
+	broken atomic.Bool
+}
+
+func (s *brokenStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
+	if s.broken.Load() {
+		return nil, errors.New("out of reach")
+	}
+	return s.Storage.KeyReadAll(ctx)
+}
+
+func TestRule4_AStorageThatCannotBeReadWithdrawsNothingForGood(t *testing.T) {
+	_, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
+	storage := &brokenStorage{Storage: store}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	signer := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+	found, err := v.VerifyToken(t.Context(), edToken(t, signer, "k1", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	storage.broken.Store(true)
+	if err := found.Recheck(t.Context()); authctx.ReasonOf(err) != authctx.Unavailable {
+		t.Errorf("out of reach: %v", err)
+	}
+	storage.broken.Store(false)
+	if err := found.Recheck(t.Context()); err != nil {
+		t.Errorf("in reach again: %v", err)
 	}
 }
 

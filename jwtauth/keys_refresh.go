@@ -113,12 +113,12 @@ func (r *RemoteKeys) abandon() {
 // replace makes keys the ones that are believed, nil for none, and withdraws
 // those that are no longer among them. It needs the lock.
 func (r *RemoteKeys) replace(keys []*Key) {
-	old := r.set.Load()
+	old, why := r.set.Load(), errKeyGone
 	if old == nil {
 		old = &keySet{}
 	}
 	if keys == nil {
-		r.good = 0
+		r.good, why = 0, errKeyUnconfirmed
 		r.set.Store(nil)
 	} else {
 		set := &keySet{byID: make(map[string]*Key, len(keys)), loadedAt: time.Now()}
@@ -132,7 +132,7 @@ func (r *RemoteKeys) replace(keys []*Key) {
 	}
 	for id, o := range old.byID {
 		if r.known(id) != o {
-			o.withdraw()
+			o.withdraw(why)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -124,4 +125,60 @@ func TestRule2_AKeyOfOneIssuerVerifiesNothingForAnother(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A stream whose keys nobody confirms any more, or whose source was closed, is
+// in the same position as a request: its token cannot be checked, which does not
+// make it a bad one.
+func TestRule4_ARecheckAfterAnOutageIsUnavailableAndNotInvalid(t *testing.T) {
+	for name, end := range map[string]func(*keyServer, *jwtauth.RemoteKeys){
+		"MaxStale": func(s *keyServer, _ *jwtauth.RemoteKeys) {
+			s.change(func(s *keyServer) { s.down = true })
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+		},
+		"Close": func(_ *keyServer, keys *jwtauth.RemoteKeys) { keys.Close() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			signer := signerFor(t, jwtauth.EdDSA)
+			s := newKeyServer(jwks(jwk("k1", testEdKey().Public())))
+			keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour })
+			v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = keys })
+			token := edToken(t, signer, "k1", 0)
+			found, err := v.VerifyToken(t.Context(), token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(s, keys)
+			if err := found.Recheck(t.Context()); authctx.ReasonOf(err) != authctx.Unavailable {
+				t.Errorf("%s: recheck: %v", name, err)
+			}
+			if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.Unavailable {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+// slowKeys takes its time to find a key.
+type slowKeys struct {
+	jwtauth.KeySource
+	wait func()
+}
+
+func (s slowKeys) Key(ctx context.Context, keyID string, a jwtauth.Algorithm) (*jwtauth.Key, error) {
+	s.wait()
+	return s.KeySource.Key(ctx, keyID, a)
+}
+
+func TestATokenThatExpiresWhileItsKeyIsLookedForIsExpired(t *testing.T) {
+	signer, now := signerFor(t, jwtauth.EdDSA), testNow
+	v := newVerifier(t, signer, func(c *jwtauth.Config) {
+		c.Keys = slowKeys{c.Keys, func() { now = now.Add(5 * time.Second) }}
+		c.Leeway, c.Now = jwtauth.NoLeeway, func() time.Time { return now }
+	})
+	token := signer.token(t, goodClaims(map[string]any{"exp": now.Unix() + 4}))
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.TokenExpired) {
+		t.Error(err)
+	}
 }

@@ -179,7 +179,7 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	}
 	changed.keys = slices.DeleteFunc(changed.keys, func(k ringKey) bool { return k.public == key })
 	s.ring.Store(changed)
-	key.withdraw()
+	key.withdraw(errKeyGone)
 	return nil
 }
 

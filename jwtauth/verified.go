@@ -3,8 +3,6 @@ package jwtauth
 import (
 	"context"
 	"time"
-
-	"github.com/authctx/authctx"
 )
 
 // verified is a token that was looked at. It does not change
@@ -34,8 +32,8 @@ func (v *verified) stands(ctx context.Context, now time.Time) error {
 	if v.token.Principal.ExpiredAt(now) {
 		return errExpired
 	}
-	if v.key.Withdrawn() {
-		return authctx.UnknownKey
+	if err := v.key.stands(); err != nil {
+		return err
 	}
 	return v.policy.revoked(ctx, v.token.Principal)
 }

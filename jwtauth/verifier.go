@@ -85,9 +85,9 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	if err != nil {
 		return nil, false, err
 	}
-	now := f.now()
 	var d digest
 	if f.cache != nil {
+		now := f.now()
 		d = f.cache.digest(token)
 		if v := f.cache.get(d, now); v != nil {
 			if err := v.stands(ctx, now); err != nil {
@@ -96,7 +96,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 			return v, true, nil
 		}
 	}
-	v, err := f.first(ctx, issuers, c, h, d, now)
+	v, err := f.first(ctx, issuers, c, h, d)
 	if err != nil {
 		return nil, false, err
 	}
@@ -112,7 +112,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 // first verifies a token that is not in the cache. Only the search for the key
 // runs on the caller's context; what requests for the same token share is
 // computation alone, which no caller can abort for the others.
-func (f *front) first(ctx context.Context, issuers chooser, c compact, h header, d digest, now time.Time) (*verified, error) {
+func (f *front) first(ctx context.Context, issuers chooser, c compact, h header, d digest) (*verified, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	if err := s.decode(c); err != nil {
@@ -129,6 +129,7 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h header,
 	if err != nil {
 		return nil, err
 	}
+	now := f.now() // the search may have taken its time
 	if f.cache == nil {
 		return policy.verify(c, h, key, s, now)
 	}
