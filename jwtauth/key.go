@@ -205,6 +205,8 @@ func checkRSA(k *rsa.PublicKey) error {
 		return errors.New("the RSA modulus is even")
 	case k.E < 3 || k.E%2 == 0 || k.E > math.MaxInt32:
 		return errors.New("the RSA exponent must be odd and between 3 and 2^31-1")
+	case weakGenerator(k.N):
+		return errors.New("the RSA key can be broken: what made it did not choose its primes at random (CVE-2017-15361)")
 	}
 	return nil
 }

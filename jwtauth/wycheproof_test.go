@@ -74,9 +74,6 @@ var disputed = map[string]map[int]string{
 		372: "\"?\" in a segment (RFC 8725bis section 3.14)",
 		373: "\"?\" in a segment (RFC 8725bis section 3.14)",
 	},
-	"json_web_crypto_test.json": {
-		46: "a key that broken hardware made (CVE-2017-15361); no look is taken at how keys were made",
-	},
 }
 
 // groupKey returns a source with the keys of a group; nil when one is not fit for
