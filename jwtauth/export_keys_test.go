@@ -2,6 +2,9 @@ package jwtauth
 
 import "crypto"
 
+// ErrClaimsJSON refuses a token whose signature counted.
+var ErrClaimsJSON = errClaimsJSON
+
 // SameKey lets tests outside compare keys by what they are.
 func SameKey(a, b *Key) bool { return a.same(b) }
 
