@@ -113,7 +113,7 @@ func (s *stripper) elements(name string, lines []string, kept authctx.FieldSet) 
 	case len(s.set.Cookies) > 0 && strings.EqualFold(name, "Cookie"):
 		return removeElements(lines, ";", func(element string) bool {
 			cookie, _, _ := strings.Cut(element, "=")
-			cookie = strings.Trim(cookie, " \t")
+			cookie = strings.Trim(cookie, space)
 			return !slices.Contains(kept.Cookies, cookie) &&
 				slices.ContainsFunc(s.set.Cookies, func(c string) bool { return strings.EqualFold(c, cookie) })
 		})
@@ -127,11 +127,15 @@ func (s *stripper) elements(name string, lines []string, kept authctx.FieldSet) 
 	return lines, false
 }
 
+// space is what net/http trims from the elements of a line, line breaks
+// included, although none can arrive.
+const space = " \t\r\n"
+
 func removeElements(lines []string, sep string, remove func(element string) bool) (left []string, changed bool) {
 	for _, line := range lines {
 		var elements []string
 		for element := range strings.SplitSeq(line, sep) {
-			element = strings.Trim(element, " \t")
+			element = strings.Trim(element, space)
 			if remove(element) {
 				changed = true
 			} else if element != "" {
