@@ -18,14 +18,7 @@ lint:
 
 # Runs every fuzz target of every package for FUZZTIME.
 fuzz:
-	@set -e; for pkg in $$(go list ./...); do \
-	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg > .fuzz.out 2>&1 \
-	      || { cat .fuzz.out; rm -f .fuzz.out; exit 1; }; \
-	    tail -n 1 .fuzz.out; \
-	  done; \
-	done; rm -f .fuzz.out
+	@.ci/fuzz $(FUZZTIME)
 
 # Times are for comparing within one run: each benchmark has its limit beside it.
 bench:
