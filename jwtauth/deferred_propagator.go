@@ -126,12 +126,14 @@ func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, se
 		return err
 	}
 	end := now.Add(d.minter.lifetime)
+	c.Details.SourceExpires = numericDate{} // the work may outlive the credential
 	if p.AsOf().IsZero() {
 		c.Details.AsOf = numericDate{now}
 	} else if own := p.Expires(); !own.IsZero() && own.Before(end) {
 		end = own
+		c.Details.SourceExpires = numericDate{own} // leeway is in it already
 	}
-	c.Expires, c.Details.SourceExpires = end.Unix(), numericDate{}
+	c.Expires = end.Unix()
 	m, err := d.minter.sign(c, scopes, now)
 	if err != nil {
 		return err
