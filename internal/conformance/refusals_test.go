@@ -1,0 +1,127 @@
+package conformance
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/authctx/authctx"
+)
+
+// refusedFor checks that a call did not get to a handler, and what its client and
+// the operator of the service learn of that.
+func refusedFor(t *testing.T, far *far, err error, want authctx.Reason) {
+	t.Helper()
+	if far.reached() > 0 || err == nil {
+		t.Fatalf("a handler was reached; the client learnt %v", err)
+	}
+	if _, _, told := far.last(); authctx.ReasonOf(told) != want {
+		t.Errorf("the operator was told %v, want %v", told, want)
+	}
+	answer := http.StatusUnauthorized
+	if want == authctx.InvalidRequest {
+		answer = http.StatusBadRequest
+	}
+	if code, ok := errors.AsType[errStatus](err); ok && int(code) != answer {
+		t.Errorf("HTTP status %d, want %d", code, answer)
+	}
+	if st, ok := status.FromError(err); ok && st.Code() != codes.Unauthenticated {
+		t.Errorf("gRPC status %v", st)
+	}
+}
+
+func TestFieldsThatNameNobodyForSureAreRefused(t *testing.T) {
+	_, auth := plainFields(t)
+	for name, test := range map[string]struct {
+		fields map[string][]string
+		want   authctx.Reason
+	}{
+		"nobody":               {nil, authctx.NoCredentials},
+		"nobody, but empty":    {map[string][]string{"x-user-id": {""}, "x-user-issuer": {""}}, authctx.NoCredentials},
+		"an ID without issuer": {map[string][]string{"x-user-id": {"7"}}, authctx.InvalidRequest},
+		"an issuer without ID": {map[string][]string{"x-user-issuer": {"i"}}, authctx.InvalidRequest},
+		"roles and no ID":      {map[string][]string{"x-user-roles": {"admin"}}, authctx.InvalidRequest},
+		"two IDs":              {map[string][]string{"x-user-id": {"7", "8"}, "x-user-issuer": {"i"}}, authctx.InvalidRequest},
+		"the same ID twice":    {map[string][]string{"x-user-id": {"7", "7"}, "x-user-issuer": {"i"}}, authctx.InvalidRequest},
+		"two lists of roles":   {map[string][]string{"x-user-id": {"7"}, "x-user-issuer": {"i"}, "x-user-roles": {"a", "b"}}, authctx.InvalidRequest},
+		"half an escape":       {map[string][]string{"x-user-id": {"%4"}, "x-user-issuer": {"i"}}, authctx.InvalidRequest},
+		"an expired caller":    {map[string][]string{"x-user-id": {"7"}, "x-user-issuer": {"i"}, "x-user-expires": {"1000000000"}}, authctx.TokenExpired},
+		"an end that is none":  {map[string][]string{"x-user-id": {"7"}, "x-user-issuer": {"i"}, "x-user-expires": {"never"}}, authctx.InvalidRequest},
+	} {
+		for _, route := range routes {
+			t.Run(name+"/"+route.name, func(t *testing.T) {
+				far := route.open(t, auth)
+				refusedFor(t, far, far.send(t.Context(), test.fields), test.want)
+			})
+		}
+	}
+}
+
+// A peer that is not trusted may write what it likes.
+func TestFieldsFromStrangersCountAsAbsent(t *testing.T) {
+	nobody := authctx.TrustFunc(func(*authctx.Request) error { return errors.New("a stranger") })
+	auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: nobody}))
+	for _, route := range routes {
+		far := route.open(t, auth)
+		err := far.send(t.Context(), map[string][]string{"x-user-id": {"7"}, "x-user-issuer": {"i"}})
+		refusedFor(t, far, err, authctx.NoCredentials)
+	}
+}
+
+// Plain fields and a Transaction Token could name different callers.
+func TestTwoKindsTogetherAreRefused(t *testing.T) {
+	_, fields := plainFields(t)
+	prop, txn := txnTokens(t)
+	alice := must[authctx.Principal](t)(authctx.New(authctx.Attributes{Issuer: "i", Subject: "alice"}))
+	token := ""
+	if err := prop.Inject(t.Context(), alice, func(_, value string) { token = value }); err != nil {
+		t.Fatal(err)
+	}
+	for _, auth := range []authctx.Authenticator{authctx.OneOf(fields, txn), authctx.OneOf(txn, fields)} {
+		for _, route := range routes {
+			far := route.open(t, auth)
+			refusedFor(t, far, far.send(t.Context(), map[string][]string{
+				"txn-token": {token}, "x-user-id": {"alice"}, "x-user-issuer": {"i"},
+			}), authctx.InvalidRequest)
+			if err := far.send(t.Context(), map[string][]string{"txn-token": {token}}); err != nil {
+				t.Errorf("%s: the token alone: %v", route.name, err)
+			}
+		}
+	}
+}
+
+// The program that cannot say all of a caller learns which attribute is too
+// large; nothing is sent, and a client in front of it learns no detail.
+func TestTheBudgetNamesTheLargestAttribute(t *testing.T) {
+	prop, auth := plainFields(t)
+	large := authctx.Attributes{
+		Issuer: "i", Subject: "alice", Name: "Alice", Roles: []string{strings.Repeat("r", 3000)}, Groups: []string{strings.Repeat("g", 2000)},
+		Expires: time.Now().Add(time.Hour),
+	}
+	p := must[authctx.Principal](t)(authctx.New(large))
+	for _, route := range routes {
+		far := route.open(t, auth)
+		err := far.carry(authctx.NewContext(t.Context(), p), prop, nil)
+		if err == nil || far.reached() > 0 || !strings.Contains(err.Error(), "x-user-roles") || !strings.Contains(err.Error(), "4096") {
+			t.Errorf("%s: %v", route.name, err)
+		}
+	}
+	far := openHTTP(t, auth)
+	generous := must[*authctx.FieldsPropagator](t)(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Budget: 64 << 10}))
+	header := http.Header{}
+	if err := generous.Inject(t.Context(), p, header.Set); err != nil {
+		t.Fatal(err)
+	}
+	gateway, call, logged := openGateway(t, far.url, auth, prop)
+	if err := call(header); !errors.Is(err, errStatus(http.StatusBadGateway)) || far.reached() > 0 {
+		t.Errorf("the client of a gateway: %v", err)
+	}
+	if _, _, told := gateway.last(); told == nil || !strings.Contains(told.Error(), "x-user-roles") || !strings.Contains(logged.String(), "x-user-roles") {
+		t.Errorf("the operator of the gateway is told %v and reads %q", told, logged)
+	}
+}
