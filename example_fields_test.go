@@ -1,0 +1,203 @@
+package authctx_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+
+	"github.com/authctx/authctx"
+)
+
+// A service behind oauth2-proxy, which writes no issuer.
+func ExampleOAuth2ProxyLayout() {
+	layout := authctx.OAuth2ProxyLayout()
+	read(authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "https://idp.example"}, map[string][]string{
+		"X-Forwarded-User": {"alice"}, "X-Forwarded-Groups": {"sales,support"},
+	})
+	// Output: user alice of https://idp.example (asserted) [sales support] <nil>
+}
+
+// A service behind the aggregation layer of Kubernetes.
+func ExampleKubernetesLayout() {
+	layout := authctx.KubernetesLayout()
+	read(authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "https://cluster.example"}, map[string][]string{
+		"X-Remote-User": {"alice"}, "X-Remote-Group": {"sales", "support"},
+	})
+	// Output: user alice of https://cluster.example (asserted) [sales support] <nil>
+}
+
+// A system with names of its own. Reader, writer and stripping share the value.
+func ExamplePlainLayout() {
+	layout := authctx.PlainLayout()
+	layout.Subject, layout.Groups = "acme-subject", "acme-groups"
+	read(authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "https://idp.example"}, map[string][]string{
+		"Acme-Subject": {"alice"}, "Acme-Groups": {"sales"},
+	})
+	// Output: user alice of https://idp.example (asserted) [sales] <nil>
+}
+
+// read prints the caller of a request with these fields.
+func read(cfg authctx.FieldsAuthenticatorConfig, fields map[string][]string) {
+	cfg.Trust = authctx.TrustNetworkAlone() // for the sake of the example
+	authenticator, err := authctx.NewFieldsAuthenticator(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := authctx.Authenticate(context.Background(), authenticator, &authctx.Request{Fields: authctx.FieldMap(fields)})
+	fmt.Println(result.Principal, result.Principal.Groups(), err)
+}
+
+func ExampleAuthenticate() {
+	var nobody authctx.Authenticator // forgotten, so nothing can be checked
+	_, err := authctx.Authenticate(context.Background(), nobody, &authctx.Request{})
+	fmt.Println(errors.Is(err, authctx.Unavailable))
+	// Output: true
+}
+
+func ExampleFieldMap() {
+	fields := authctx.FieldMap(map[string][]string{"X-Request-Id": {"42"}})
+	fmt.Println(fields.Values("x-request-id"), slices.Collect(fields.Names()))
+	// Output: [42] [X-Request-Id]
+}
+
+// Whoever removes identity fields by other means asks what they are.
+func ExampleIdentityFields() {
+	identity := authctx.IdentityFields()
+	for _, name := range []string{"X-User-Id", "x_user_roles", "Grpc-Metadata-Txn-Token", "User-Agent"} {
+		fmt.Println(name, identity.Owns(name))
+	}
+	// Output:
+	// X-User-Id true
+	// x_user_roles true
+	// Grpc-Metadata-Txn-Token true
+	// User-Agent false
+}
+
+// A propagator of one's own sends on what came with the caller.
+func ExampleForwarded() {
+	ctx := authctx.Result{
+		Principal: caller(),
+		Forward:   []authctx.Field{{Name: authctx.TxnTokenField, Value: "eyJ…"}},
+	}.NewContext(context.Background())
+	for _, f := range authctx.Forwarded(ctx) {
+		fmt.Println(f.Name)
+	}
+	// Output: txn-token
+}
+
+func ExampleExtractHeaders() {
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, headers := range []map[string][]byte{ // as Kafka has them
+		{"x-user-id": []byte("alice"), "x-user-issuer": []byte("https://idp.example")},
+		{"content-type": []byte("application/json")},
+	} {
+		ctx, err := authctx.ExtractHeaders(context.Background(), authenticator, "orders", headers)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		p, _ := authctx.FromContext(ctx)
+		fmt.Println(p)
+	}
+	// Output:
+	// user alice of https://idp.example (asserted)
+	// authctx: no credentials
+}
+
+func ExampleTrustPeerCIDR() {
+	trust, err := authctx.TrustPeerCIDR("10.1.0.0/16", "fd00:1::/64")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}))
+	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.2.2.3:4711")}))
+	_, err = authctx.TrustPeerCIDR("0.0.0.0/0")
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// peer 10.2.2.3 is in no trusted prefix
+	// authctx: trust: "0.0.0.0/0" holds every address; say TrustNetworkAlone if that is meant
+}
+
+func ExampleTrustDNSName() {
+	trust, err := authctx.TrustDNSName("gateway.prod.example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	gateway := &x509.Certificate{DNSNames: []string{"gateway.prod.example"}} // verified by the TLS server
+	fmt.Println(trust.Trusts(&authctx.Request{PeerCertificates: []*x509.Certificate{gateway}}))
+	fmt.Println(trust.Trusts(&authctx.Request{}) != nil)
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleTrustSPIFFEDomain() {
+	trust, err := authctx.TrustSPIFFEDomain("prod.example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	id, _ := url.Parse("spiffe://prod.example/orders")
+	orders := &x509.Certificate{URIs: []*url.URL{id}} // verified by the TLS server
+	fmt.Println(trust.Trusts(&authctx.Request{PeerCertificates: []*x509.Certificate{orders}}))
+	// Output: <nil>
+}
+
+// The right certificate, and from the right network.
+func ExampleTrustAllOf() {
+	network, err1 := authctx.TrustPeerCIDR("10.1.0.0/16")
+	gateway, err2 := authctx.TrustSPIFFEID("spiffe://prod.example/gateway")
+	if err := errors.Join(err1, err2); err != nil {
+		fmt.Println(err)
+		return
+	}
+	trust := authctx.TrustAllOf(network, gateway)
+	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}) == nil)
+	// Output: false
+}
+
+// Two gateways, each known in its own way.
+func ExampleTrustAnyOf() {
+	network, err1 := authctx.TrustPeerCIDR("10.1.0.0/16")
+	gateway, err2 := authctx.TrustSPIFFEID("spiffe://prod.example/gateway")
+	if err := errors.Join(err1, err2); err != nil {
+		fmt.Println(err)
+		return
+	}
+	trust := authctx.TrustAnyOf(network, gateway)
+	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}) == nil)
+	// Output: true
+}
+
+// A container network that only the gateway shares with the service.
+func ExampleTrustNetworkAlone() {
+	fmt.Println(authctx.TrustNetworkAlone().Trusts(&authctx.Request{}))
+	// Output: <nil>
+}
+
+// Peers on the same machine.
+func ExampleTrustFunc() {
+	trust := authctx.TrustFunc(func(r *authctx.Request) error {
+		if !r.Peer.Addr().IsLoopback() {
+			return errors.New("the peer is another machine")
+		}
+		return nil
+	})
+	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("[::1]:4711")}))
+	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}))
+	// Output:
+	// <nil>
+	// the peer is another machine
+}

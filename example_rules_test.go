@@ -1,0 +1,119 @@
+package authctx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+// What a middleware does for a handler, and a test for the code that it tests.
+func ExampleNewContext() {
+	_, ok := authctx.FromContext(context.Background())
+	fmt.Println(ok)
+	ctx := authctx.NewContext(context.Background(), caller())
+	p, ok := authctx.FromContext(ctx)
+	fmt.Println(p, ok)
+	// Output:
+	// false
+	// user alice of https://idp.example (asserted) true
+}
+
+func ExampleAuthenticated() {
+	ctx := context.Background()
+	fmt.Println(authctx.Authorize(ctx, authctx.Authenticated()))
+	fmt.Println(authctx.Authorize(authctx.NewContext(ctx, caller()), authctx.Authenticated()))
+	// Output:
+	// authctx: no credentials
+	// <nil>
+}
+
+func ExampleAll() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	fmt.Println(authctx.Authorize(ctx, authctx.All(authctx.Role("editor"), authctx.Permission("orders:read"))))
+	fmt.Println(authctx.Authorize(ctx, authctx.All(authctx.Role("editor"), authctx.Role("admin"))))
+	// Output:
+	// <nil>
+	// authctx: permission denied: role "admin" required
+}
+
+func ExampleAny() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	fmt.Println(authctx.Authorize(ctx, authctx.Any(authctx.Role("admin"), authctx.Role("editor"))))
+	fmt.Println(authctx.Authorize(ctx, authctx.Any(authctx.Role("admin"), authctx.Role("owner"))))
+	// Output:
+	// <nil>
+	// authctx: permission denied: role "admin" required
+}
+
+func ExampleRole() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	fmt.Println(authctx.Authorize(ctx, authctx.Role("editor")))
+	// Output: <nil>
+}
+
+func ExamplePermission() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	fmt.Println(authctx.Authorize(ctx, authctx.Permission("orders:read")))
+	// Output: <nil>
+}
+
+// A missing scope is the client's to ask for, so its refusal says which.
+func ExampleScope() {
+	err := authctx.Authorize(authctx.NewContext(context.Background(), caller()), authctx.Scope("orders.write"))
+	var refusal *authctx.Error
+	fmt.Println(errors.As(err, &refusal), refusal.Reason, refusal.Scopes)
+	// Output: true authctx: scope missing [orders.write]
+}
+
+// What went wrong is told apart by reason. Each of them that blames the token
+// is an InvalidToken too.
+func ExampleReasonOf() {
+	err := fmt.Errorf("while checking: %w", &authctx.Error{Reason: authctx.TokenExpired})
+	fmt.Println(authctx.ReasonOf(err) == authctx.TokenExpired, errors.Is(err, authctx.InvalidToken))
+	fmt.Println(authctx.ReasonOf(errors.New("the database is down")))
+	// Output:
+	// true true
+	// authctx: credentials could not be checked
+}
+
+// Reasons are few enough for a metric with one series each.
+func ExampleReasons() {
+	for _, r := range authctx.Reasons()[:2] {
+		fmt.Println(r.String(), "-", r.Description())
+	}
+	// Output:
+	// no_credentials - Authentication is required.
+	// invalid_request - The credentials are malformed or ambiguous.
+}
+
+// A rule of one's own may ask for a fresher login (RFC 9470).
+func ExampleError() {
+	fresh := authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
+		if most := 5 * time.Minute; time.Since(p.AuthTime()) > most {
+			return &authctx.Error{Reason: authctx.InsufficientAuthentication, MaxAge: &most}
+		}
+		return nil
+	})
+	err := authctx.Authorize(authctx.NewContext(context.Background(), caller()), fresh)
+	fmt.Println(errors.Is(err, authctx.InsufficientAuthentication))
+	// Output: true
+}
+
+func ExampleOutcomeOf() {
+	fmt.Println(authctx.OutcomeOf(nil), authctx.OutcomeOf(authctx.TokenExpired), authctx.OutcomeOf(authctx.Unavailable))
+	// Output: allowed denied failed
+}
+
+// A metric is an observer of a few lines.
+func ExampleObserverFunc() {
+	counts := map[authctx.Outcome]int{}
+	var observer authctx.Observer = authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
+		counts[e.Outcome]++ // with a lock, where requests run side by side
+	})
+	observer.Observe(context.Background(), authctx.Event{Outcome: authctx.Allowed})
+	fmt.Println(counts)
+	// Output: map[allowed:1]
+}
