@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -89,6 +90,17 @@ func newTxnClaims(a *authctx.Attributes, subject string, scopes []string) txnCla
 }
 
 func (c *txnClaims) marshal() ([]byte, error) { return json.Marshal(c) }
+
+// decode reads the claims that p came with, all of which must have a place in c.
+func (c *txnClaims) decode(p authctx.Principal) error {
+	var claims json.RawMessage
+	if err := p.DecodeClaims(&claims); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(claims))
+	d.DisallowUnknownFields()
+	return d.Decode(c)
+}
 
 // txnMapping reads the claims of a Transaction Token.
 type txnMapping struct {

@@ -21,8 +21,9 @@ const maxTxnReplacements = 4
 //
 // The new token narrows and never widens: it is the same transaction, caller,
 // audience and end, its scopes are among those of the old one, and the workloads
-// that requested the tokens before stay on record. Everything else is refused:
-// other scopes with [authctx.PermissionDenied], a token that has expired with
+// that requested the tokens before stay on record. Everything else is refused: a
+// token with claims that this package does not write, which would be lost, other
+// scopes with [authctx.PermissionDenied], a token that has expired with
 // [authctx.TokenExpired], and more than four replacements in a row.
 func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.Context, error) {
 	now := t.now()
@@ -32,7 +33,7 @@ func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.
 		return nil, err
 	}
 	var c txnClaims
-	if old == "" || p.DecodeClaims(&c) != nil || c.Audience != t.minter.audience || c.Issuer != t.minter.issuer {
+	if old == "" || c.decode(p) != nil || c.Audience != t.minter.audience || c.Issuer != t.minter.issuer {
 		return nil, errNothingToReplace
 	}
 	switch {

@@ -11,6 +11,30 @@ import (
 	"github.com/authctx/authctx/jwtauth/jwtauthtest"
 )
 
+// What a replacement would lose may have been a restriction, or who the caller
+// is.
+func TestTT6_ATokenThatSaysMoreThanWeWriteIsNotReplaced(t *testing.T) {
+	f := newTxnForge(t, func(c *jwtauth.TxnAuthenticatorConfig) { c.AcceptOlderDrafts = true })
+	inner := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: testDomain, Workload: "inner", Now: newTestClock().Now,
+		Keys: must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)})),
+	}))
+	for name, token := range map[string]*jwtauthtest.Token{
+		"the details of an older draft": f.token().Set("azd", map[string]any{"src_iss": "https://idp.test", "src_sub": "u-1"}),
+		"details of its own":            f.token().Set("tctx", map[string]any{"limit": 100}),
+		"a context":                     f.token().Set("rctx", map[string]any{"req_ip": "::1"}),
+	} {
+		res, err := authctx.Authenticate(t.Context(), f.svc, txnRequest(token.Sign()))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if ctx, err := inner.Replace(res.NewContext(t.Context())); err == nil {
+			p, _ := authctx.FromContext(ctx)
+			t.Errorf("%s: replaced by a token for %v", name, p)
+		}
+	}
+}
+
 func TestTT6_ReplacementOnlyNarrows(t *testing.T) {
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
 	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = []string{"a", "b", "c"}; a.Expires = w.Now().Add(time.Hour) })
