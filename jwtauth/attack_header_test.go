@@ -288,4 +288,8 @@ func TestCVE_2025_61920_SizeIsLimitedBeforeAnythingIsDecoded(t *testing.T) {
 	if _, err := wide.Verify(t.Context(), big); err != nil {
 		t.Errorf("with a larger limit: %v", err)
 	}
+	largest := newVerifier(t, s, func(c *jwtauth.Config) { c.MaxTokenBytes = 1 << 20 })
+	if _, err := largest.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"pad": strings.Repeat("a", 700<<10)}))); err != nil {
+		t.Errorf("with the largest limit: %v", err)
+	}
 }

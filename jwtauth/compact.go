@@ -108,7 +108,7 @@ func (s *scratch) parseClaims(parser *strictjson.Parser) error {
 // claimsParser returns a parser that lets no other spelling pass for a claim
 // that this package decides by, nor for one of the given names.
 func claimsParser(names []string) *strictjson.Parser {
-	return strictjson.NewParser(strictjson.Config{Known: append([]string{
+	return strictjson.NewParser(strictjson.Config{MaxBytes: mostMaxTokenBytes, Known: append([]string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "tid", "at_hash", "c_hash", "events",
 	}, names...)})
 }
