@@ -226,11 +226,16 @@ var (
 // section 7.1). Schemes are compared without regard to case (RFC 9110 section
 // 11.1).
 func cutScheme(value, want string) (string, error) {
-	scheme, token, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, want) {
+	// A tab ends the scheme too, though it must not: the request is malformed
+	// then and not one of another scheme.
+	end := strings.IndexAny(value, " \t")
+	if end < 0 {
+		end = len(value)
+	}
+	if !strings.EqualFold(value[:end], want) {
 		return "", authctx.NoCredentials
 	}
-	return strings.TrimLeft(token, " "), nil
+	return strings.TrimLeft(value[end:], " "), nil
 }
 
 // hasSpaceOrControl looks at bytes, since it is asked about every token.

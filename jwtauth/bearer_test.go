@@ -59,6 +59,7 @@ func TestBearerReadsOneTokenFromOnePlace(t *testing.T) {
 		"a scheme and a space":               {nil, fields("Authorization", "Bearer "), authctx.InvalidRequest},
 		"two words":                          {nil, fields("Authorization", "Bearer "+token+" x"), authctx.InvalidRequest},
 		"a tab":                              {nil, fields("Authorization", "Bearer \t"+token), authctx.InvalidRequest},
+		"a tab in place of the space":        {nil, fields("Authorization", "Bearer\t"+token), authctx.InvalidRequest},
 		"two lines":                          {nil, fields("Authorization", "Bearer "+token, "Authorization", "Bearer "+token), authctx.InvalidRequest},
 		"two lines in different case":        {nil, fields("Authorization", "Bearer "+token, "authorization", "Basic dTpw"), authctx.InvalidRequest},
 		"two lines joined":                   {nil, fields("Authorization", "Bearer "+token+", Bearer "+token), authctx.InvalidRequest},
