@@ -35,7 +35,7 @@ type DPoPConfig struct {
 	// NonceSecret is what nonces are made of: at least 32 random bytes, copied.
 	// Replicas that share it take one another's nonces. When empty, this
 	// process makes up its own.
-	NonceSecret []byte
+	NonceSecret []byte `json:"-"`
 	// NonceLife is the longest that a nonce is good; 5 minutes when zero, at most
 	// 1 hour. There is a new one every half of it, which clients are told in
 	// the answers to requests with the old one.
@@ -61,6 +61,9 @@ const (
 	maxNonceLife     = time.Hour
 	minNonceSecret   = 32
 )
+
+// Format implements [fmt.Formatter], so that no verb prints NonceSecret.
+func (c DPoPConfig) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "DPoP at %q", c.ExternalURL) }
 
 // validate reports everything that is missing or contradictory.
 func (c *DPoPConfig) validate(v TokenVerifier) error {

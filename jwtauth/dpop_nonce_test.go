@@ -106,9 +106,13 @@ func TestRFC9449_Section11_3_ANonceIsNotOptionalOnceItIsAskedFor(t *testing.T) {
 }
 
 func TestRule11_TheNonceSecretIsNotPrinted(t *testing.T) {
-	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.RequireNonce, cfg.NonceSecret = true, testSecret })
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
-		printed := fmt.Sprintf(verb, c.dpop)
+	var config jwtauth.DPoPConfig
+	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) {
+		cfg.RequireNonce, cfg.NonceSecret = true, testSecret
+		config = *cfg
+	})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		printed := fmt.Sprintf(verb, c.dpop) + fmt.Sprintf(verb, config) + fmt.Sprintf(verb, &config)
 		for _, secret := range []string{string(testSecret), fmt.Sprint(testSecret[:8]), fmt.Sprintf("%x", testSecret[:8]), fmt.Sprintf("%#v", testSecret[:2])[8:14]} {
 			if strings.Contains(printed, strings.Trim(secret, "[]")) {
 				t.Errorf("%s prints the secret", verb)

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -77,10 +78,8 @@ func (c IntrospectionConfig) String() string {
 	return fmt.Sprintf("introspection of tokens of %q at %q", c.Issuer, c.Endpoint)
 }
 
-// GoString keeps %#v as quiet as %v.
-func (c IntrospectionConfig) GoString() string {
-	return "jwtauth.IntrospectionConfig(" + c.String() + ")"
-}
+// Format keeps every verb as quiet as String.
+func (c IntrospectionConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 
 // validate reports everything that is missing or contradictory.
 func (c *IntrospectionConfig) validate() error {

@@ -66,7 +66,7 @@ func TestRule11_NeitherConfigNorIntrospectorPrintsASecret(t *testing.T) {
 	i := newIntrospector(t, cfg)
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "introspector", i, "config", cfg)
-	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", cfg, cfg, cfg, cfg), fmt.Sprintf("%v %+v %#v %s", i, i, i, i), log.String()} {
+	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s %d", cfg, cfg, cfg, cfg, &cfg), fmt.Sprintf("%v %+v %#v %s %d", i, i, i, i, i), log.String()} {
 		if strings.Contains(s, "hunter2") || strings.Contains(s, "aHVudGVyMg") {
 			t.Errorf("%s", s)
 		}

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -101,8 +102,8 @@ func (i *Introspector) String() string {
 	return fmt.Sprintf("introspection of tokens of %q at %q", i.policy.Issuer, i.endpoint)
 }
 
-// GoString keeps %#v as quiet as %v.
-func (i *Introspector) GoString() string { return "jwtauth.Introspector(" + i.String() + ")" }
+// Format keeps every verb as quiet as String.
+func (i *Introspector) Format(f fmt.State, _ rune) { io.WriteString(f, i.String()) }
 
 // Verify returns whom a plain bearer token speaks for, as [Verifier.Verify]
 // does.

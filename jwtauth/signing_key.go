@@ -23,17 +23,23 @@ type SigningKeyConfig struct {
 	Algorithm Algorithm
 	// Signer is a private key, in memory or behind a key management service.
 	// Its public key must be of crypto/rsa, crypto/ecdsa or crypto/ed25519.
-	Signer crypto.Signer
+	Signer crypto.Signer `json:"-"`
 	// PEM is an unencrypted private key: PKCS #8, or the older forms "RSA
 	// PRIVATE KEY" and "EC PRIVATE KEY".
-	PEM []byte
+	PEM []byte `json:"-"`
 	// Secret is the key of an HMAC algorithm, at least as long as its hash (RFC
 	// 7518 section 3.2). Whoever can verify with it can also sign.
-	Secret []byte
+	Secret []byte `json:"-"`
 	// ID is the key ID ("kid"). Empty means the RFC 7638 thumbprint, which is
 	// the same in every replica; a secret has none then, because its
 	// thumbprint would help to guess it.
 	ID string
+}
+
+// Format implements [fmt.Formatter], so that no verb prints what must stay
+// secret.
+func (c SigningKeyConfig) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "configuration of signing key %q for %s", c.ID, c.Algorithm)
 }
 
 // SigningKey is a private key bound to one algorithm. It never changes and may

@@ -138,6 +138,19 @@ func TestRule11_NoVerbPrintsASigningKey(t *testing.T) {
 	}
 }
 
+func TestRule11_NoVerbPrintsASigningKeyConfig(t *testing.T) {
+	secret := bytes.Repeat([]byte("s3cr"), 8)
+	const want = `configuration of signing key "k1" for HS256`
+	cfg := jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS256, Secret: secret, PEM: secret, ID: "k1"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
+		for _, v := range []any{&cfg, cfg} {
+			if got := fmt.Sprintf(verb, v); got != want {
+				t.Errorf("%s of %T prints %q", verb, v, got)
+			}
+		}
+	}
+}
+
 // junkSigner has a good public key and answers with whatever it likes.
 type junkSigner struct {
 	crypto.Signer
