@@ -77,6 +77,14 @@ func ExampleRuleFunc() {
 	// Output: authctx: permission denied
 }
 
+// A rule that a client can satisfy by logging in more strongly.
+func ExampleACR() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	err := authctx.Authorize(ctx, authctx.ACR("urn:example:gold"))
+	fmt.Println(errors.Is(err, authctx.InsufficientAuthentication))
+	// Output: true
+}
+
 func ExampleNewPolicy() {
 	policy, err := authctx.NewPolicy(authctx.PolicyConfig{
 		Rules: map[string]authctx.Rule{

@@ -59,6 +59,12 @@ func Role(role string) Rule {
 	return require(Principal.HasRole, role, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("role %q required", role)})
 }
 
+// Group returns a rule that allows callers in exactly this group. An empty group
+// is nobody's, and a caller whose list is incomplete is not in what it lacks.
+func Group(group string) Rule {
+	return require(Principal.HasGroup, group, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("group %q required", group)})
+}
+
 // Permission returns a rule that allows callers with exactly this permission.
 // An empty permission is nobody's.
 func Permission(name string) Rule {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 )
@@ -17,6 +18,7 @@ func fails(r authctx.Reason) authctx.Rule {
 func TestAuthorize(t *testing.T) {
 	editor := authctx.NewContext(context.Background(), mustNew(t, authctx.Attributes{
 		Issuer: "i", Subject: "s", Roles: []string{"editor"}, Permissions: []string{"orders:create"}, Scopes: []string{"read"},
+		Groups: []string{"/staff"}, GroupsIncomplete: true, ACR: "silver", AuthTime: time.Unix(1000, 0),
 	}))
 	yes, no := authctx.Authenticated(), fails(authctx.PermissionDenied)
 	unsure, scope := fails(authctx.Unavailable), fails(authctx.InsufficientScope)
@@ -32,6 +34,15 @@ func TestAuthorize(t *testing.T) {
 		{"a role is matched exactly, not by case", authctx.Role("Editor"), authctx.PermissionDenied},
 		{"a role is matched exactly, not by prefix", authctx.Role("edit"), authctx.PermissionDenied},
 		{"the empty role is nobody's", authctx.Role(""), authctx.PermissionDenied},
+		{"a group the caller is in", authctx.Group("/staff"), 0},
+		{"a group the caller is not in", authctx.Group("/board"), authctx.PermissionDenied},
+		{"the empty group is nobody's", authctx.Group(""), authctx.PermissionDenied},
+		{"a login of the right context", authctx.ACR("gold", "silver"), 0},
+		{"a login of another context", authctx.ACR("gold"), authctx.InsufficientAuthentication},
+		{"the empty context is nobody's", authctx.ACR(""), authctx.InsufficientAuthentication},
+		{"a fresh login", authctx.MaxAuthAge(time.Minute, at(1059)), 0},
+		{"a login that has just become too old", authctx.MaxAuthAge(time.Minute, at(1060)), authctx.InsufficientAuthentication},
+		{"no age at all allows nobody", authctx.MaxAuthAge(0, at(1000)), authctx.InsufficientAuthentication},
 		{"a permission that is held", authctx.Permission("orders:create"), 0},
 		{"a permission is not a role", authctx.Permission("editor"), authctx.PermissionDenied},
 		{"the empty permission is nobody's", authctx.Permission(""), authctx.PermissionDenied},
@@ -64,6 +75,17 @@ func TestScopeRefusalSaysWhatWouldDo(t *testing.T) {
 	err := authctx.Scope("orders.write").Check(context.Background(), alice(t))
 	if e, ok := errors.AsType[*authctx.Error](err); !ok || !slices.Equal(e.Scopes, []string{"orders.write"}) {
 		t.Errorf("%v does not name the scope", err)
+	}
+}
+
+func TestStepUpRefusalSaysWhatWouldDo(t *testing.T) {
+	e, ok := errors.AsType[*authctx.Error](authctx.ACR("gold", "silver").Check(context.Background(), alice(t)))
+	if !ok || !slices.Equal(e.ACRValues, []string{"gold", "silver"}) {
+		t.Errorf("%v does not name the contexts", e)
+	}
+	e, ok = errors.AsType[*authctx.Error](authctx.MaxAuthAge(time.Hour, nil).Check(context.Background(), alice(t)))
+	if !ok || e.MaxAge == nil || *e.MaxAge != time.Hour {
+		t.Errorf("%v does not say how fresh; the time of a login that is not known counts as fresh", e)
 	}
 }
 

@@ -1,0 +1,49 @@
+package authctx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ACR returns a rule that allows callers whose login has one of these
+// authentication context classes; others get [InsufficientAuthentication],
+// which tells the client to log in again, with the classes in order of
+// preference (RFC 9470 section 3). An empty class is nobody's.
+func ACR(first string, rest ...string) Rule {
+	classes := append([]string{first}, rest...)
+	refusal := &Error{
+		Reason:    InsufficientAuthentication,
+		Cause:     fmt.Errorf("one of the authentication contexts %.200q required", classes),
+		ACRValues: classes,
+	}
+	return RuleFunc(func(_ context.Context, p Principal) error {
+		if acr := p.ACR(); acr != "" && slices.Contains(classes, acr) {
+			return nil
+		}
+		return refusal
+	})
+}
+
+// MaxAuthAge returns a rule that allows callers who logged in no longer than
+// age ago; others, and callers of whom that is not known, get
+// [InsufficientAuthentication] with the age in whole seconds (RFC 9470 section
+// 3). The zero or a negative age allows nobody. A nil clock means [time.Now].
+func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
+	if now == nil {
+		now = time.Now
+	}
+	refusal := &Error{
+		Reason: InsufficientAuthentication,
+		Cause:  errors.New("the login is too old, or its time is not known"),
+		MaxAge: &age,
+	}
+	return RuleFunc(func(_ context.Context, p Principal) error {
+		if login := p.AuthTime(); !login.IsZero() && now().Sub(login) < age {
+			return nil
+		}
+		return refusal
+	})
+}
