@@ -135,6 +135,7 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 		{"keycloak:other", jwt.MapClaims{"typ": "Bearer", "roles": nil, "resource_access": map[string]any{audience: map[string]any{"roles": []string{"admin"}}}}, 403},
 		{"keycloak", jwt.MapClaims{"typ": "ID", "realm_access": map[string]any{"roles": []string{"admin"}}}, 401},
 		{"google", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 200},
+		{"dex", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}, "client_id": nil}, 200},
 		{"rfc9068", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 401},
 		{"cognito", jwt.MapClaims{"aud": nil, "client_id": audience, "token_use": "access", "roles": []string{"admin"}}, 200},
 		{"cognito", jwt.MapClaims{"aud": nil, "client_id": "other", "token_use": "access", "roles": []string{"admin"}}, 401},
@@ -145,6 +146,31 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 		token := p.typedToken(t, "JWT", test.claims)
 		if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != test.status {
 			t.Errorf("%s %v: status %d, body %s", test.preset, test.claims, r.status, r.body)
+		}
+	}
+}
+
+func TestGatewayKnowsWorkloadsBySPIFFEID(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := newProvider(t).run(t)
+	// The bundle of a trust domain is found by its address, not by its name.
+	domain := &provider{issuer: "spiffe://example.org"}
+	s := startGateway(t, domain, "-claims", "spiffe", "-jwks", p.issuer+"/keys", "-upstream", httpURL)
+	s.waitReady(t)
+	for _, typ := range []string{"JWT", "JOSE"} {
+		token := p.typedToken(t, typ, jwt.MapClaims{"iss": nil, "client_id": nil, "sub": "spiffe://example.org/billing"})
+		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token)
+		if caller := decode(t, r); r.status != 200 || caller.Issuer != domain.issuer || caller.Subject != "spiffe://example.org/billing" {
+			t.Errorf("%s: status %d, body %s", typ, r.status, r.body)
+		}
+	}
+	for name, token := range map[string]string{
+		"of another trust domain": p.typedToken(t, "JOSE", jwt.MapClaims{"sub": "spiffe://example.com/billing"}),
+		"that is no JWT-SVID":     p.token(t, jwt.MapClaims{"sub": "spiffe://example.org/billing"}),
+	} {
+		if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token); r.status != 401 {
+			t.Errorf("a token %s: status %d, body %s", name, r.status, r.body)
 		}
 	}
 }

@@ -159,16 +159,17 @@ func TestCVE_2025_68129_AnIDTokenIsNoAccessToken(t *testing.T) {
 
 func TestBCP_3_11_TypesDivideTokens(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	types := []string{`"at+jwt"`, `"AT+JWT"`, `"application/at+jwt"`, `"JWT"`, ``, `"dpop+jwt"`, `"logout+jwt"`, `"txntoken+jwt"`, `"secevent+jwt"`, `"x/at+jwt"`, `""`}
+	types := []string{`"at+jwt"`, `"AT+JWT"`, `"application/at+jwt"`, `"JWT"`, ``, `"dpop+jwt"`, `"logout+jwt"`, `"txntoken+jwt"`, `"secevent+jwt"`, `"x/at+jwt"`, `""`, `"JOSE"`}
 	for name, test := range map[string]struct {
 		policy jwtauth.TypePolicy
 		good   string // a mark for each of types
 	}{
-		"default": {jwtauth.TypePolicy{}, "yyyyynnnnny"},
-		"strict":  {jwtauth.RFC9068Types(), "yyynnnnnnnn"},
-		"named":   {jwtauth.NamedTypes("application/TxnToken+jwt"), "nnnnnnnynnn"},
-		"two":     {jwtauth.NamedTypes("secevent+jwt", "JWT"), "nnnynnnnynn"},
-		"ID":      {jwtauth.IDTokenTypes(), "nnnyynnnnny"},
+		"default": {jwtauth.TypePolicy{}, "yyyyynnnnnyn"},
+		"strict":  {jwtauth.RFC9068Types(), "yyynnnnnnnnn"},
+		"named":   {jwtauth.NamedTypes("application/TxnToken+jwt"), "nnnnnnnynnnn"},
+		"two":     {jwtauth.NamedTypes("secevent+jwt", "JWT"), "nnnynnnnynnn"},
+		"ID":      {jwtauth.IDTokenTypes(), "nnnyynnnnnyn"},
+		"SPIFFE":  {jwtauth.SPIFFETypes(), "nnnyynnnnnyy"},
 	} {
 		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = test.policy })
 		for i, typ := range types {

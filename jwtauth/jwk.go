@@ -195,10 +195,15 @@ func (m jsonObject) key() (*Key, error) {
 	return key, nil
 }
 
+// verifyingUse reports whether keys of that use verify tokens. SPIFFE has a use
+// of its own for the keys of JWT-SVIDs in a bundle, which also holds the roots of
+// certificates (SPIFFE Trust Domain and Bundle section 4.2.2).
+func verifyingUse(use string) bool { return use == "sig" || use == "jwt-svid" }
+
 // checkUse refuses what must not verify tokens, whatever its material.
 func (m jsonObject) checkUse() error {
 	if m.has("use") {
-		if use, err := m.text("use"); err != nil || use != "sig" {
+		if use, err := m.text("use"); err != nil || !verifyingUse(use) {
 			return fmt.Errorf(`%w: "use" is not "sig"`, errNotForSigning)
 		}
 	}

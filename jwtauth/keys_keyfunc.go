@@ -116,7 +116,7 @@ func (s *keyfuncKeys) holds(k *Key) (bool, error) {
 func keyOf(jwk jwkset.JWK) (*Key, error) {
 	m := jwk.Marshal()
 	switch {
-	case m.USE != "" && m.USE != jwkset.UseSig:
+	case m.USE != "" && !verifyingUse(string(m.USE)):
 		return nil, fmt.Errorf(`%w: "use" is not "sig"`, errNotForSigning)
 	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
 		return nil, fmt.Errorf(`%w: "key_ops" has no "verify"`, errNotForSigning)

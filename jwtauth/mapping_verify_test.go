@@ -40,6 +40,8 @@ func TestAVerifierReadsEveryProvidersToken(t *testing.T) {
 			switch v.Preset {
 			case "google", "firebase", "dex": // by explicit choice
 				cfg.Types = jwtauth.IDTokenTypes()
+			case "spiffe":
+				cfg.Types = jwtauth.SPIFFETypes()
 			}
 			verifier, err := jwtauth.NewVerifier(cfg)
 			if err != nil {

@@ -21,11 +21,12 @@ func FirebaseClaims() *ClaimMapping {
 	})
 }
 
-// DexClaims reads tokens of Dex. Its access tokens have the form of ID tokens,
-// so that the verifier may need [IDTokenTypes].
+// DexClaims reads tokens of Dex. Its access tokens are ID tokens in all but
+// name, with "at_hash", so that the verifier needs [IDTokenTypes]. The client is
+// "azp", which Dex writes beside several audiences, or the only audience.
 func DexClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
-		ClientID: []ClaimSource{Claim("azp"), Claim("client_id")},
+		ClientID: []ClaimSource{Claim("azp"), Claim("aud")},
 		Extra: map[string][]ClaimSource{
 			"connector":         {Claim("federated_claims", "connector_id")},
 			"connector-user-id": {Claim("federated_claims", "user_id")},
@@ -56,7 +57,9 @@ func KubernetesClaims() *ClaimMapping {
 
 // SPIFFEClaims reads JWT-SVIDs. The caller is a service; its subject is the
 // SPIFFE ID and its issuer the trust domain as an ID, such as
-// "spiffe://example.org".
+// "spiffe://example.org", which [Config.Issuer] names too. The verifier should
+// have [SPIFFETypes]. Its keys are those of the trust domain's bundle, or those
+// that an OpenID Connect discovery provider publishes for it.
 func SPIFFEClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
 		SPIFFE:  true,

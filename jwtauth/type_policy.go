@@ -26,6 +26,7 @@ const (
 	strictAccessTokens
 	namedTypes
 	idTokens
+	jwtSVIDs
 )
 
 // RFC9068Types takes "at+jwt" only and requires every claim that RFC 9068
@@ -48,6 +49,11 @@ func NamedTypes(first string, rest ...string) TypePolicy {
 // this only for providers, such as Google and Firebase, that have nothing else
 // to offer.
 func IDTokenTypes() TypePolicy { return TypePolicy{kind: idTokens} }
+
+// SPIFFETypes takes JWT-SVIDs, whose "typ" is "JWT", "JOSE" or absent (JWT-SVID
+// section 2.3), unless their claims are those of an ID token or of an event. It
+// goes with [SPIFFEClaims].
+func SPIFFETypes() TypePolicy { return TypePolicy{kind: jwtSVIDs} }
 
 func (p TypePolicy) validate() error {
 	if p.kind == namedTypes && slices.Contains(p.names, "") {
@@ -73,6 +79,8 @@ func (p TypePolicy) checkHeader(mediaType string) error {
 		ok = slices.Contains(p.names, mediaType)
 	case idTokens:
 		ok = generic(mediaType)
+	case jwtSVIDs:
+		ok = generic(mediaType) || mediaType == "jose"
 	}
 	if !ok {
 		return errType
@@ -82,7 +90,7 @@ func (p TypePolicy) checkHeader(mediaType string) error {
 
 // checkClaims judges tokens whose header leaves their kind open.
 func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
-	if !generic(mediaType) {
+	if !generic(mediaType) && p.kind != jwtSVIDs {
 		return nil
 	}
 	if doc.Get("events").Kind() != strictjson.Missing {
@@ -107,6 +115,8 @@ func (p TypePolicy) String() string {
 		return strings.Join(p.names, ", ")
 	case idTokens:
 		return "ID tokens"
+	case jwtSVIDs:
+		return "JWT-SVIDs"
 	}
 	return "access tokens"
 }

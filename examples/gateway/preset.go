@@ -24,6 +24,10 @@ func applyPreset(cfg *jwtauth.Config, flag string, typesGiven bool) (err error) 
 		if !typesGiven {
 			cfg.Types = jwtauth.IDTokenTypes()
 		}
+	case "spiffe":
+		if !typesGiven {
+			cfg.Types = jwtauth.SPIFFETypes()
+		}
 	case "cognito", "clerk":
 		cfg.Audiences, cfg.ClientIDs = nil, cfg.Audiences // they write no "aud"
 	}
