@@ -14,9 +14,11 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		args []string
 		says []string
 	}{
-		"nothing at all":        {nil, []string{"-issuer", "-audience", "-upstream"}},
-		"no audience":           {[]string{"-issuer", "https://idp.example.com", "-upstream", "http://127.0.0.1:1"}, []string{"-audience"}},
-		"an empty issuer":       {with("-issuer", ""), []string{"issuer"}},
+		"nothing at all":  {nil, []string{"-issuer", "-audience", "-upstream"}},
+		"no audience":     {[]string{"-issuer", "https://idp.example.com", "-upstream", "http://127.0.0.1:1"}, []string{"-audience"}},
+		"an empty issuer": {with("-issuer", ""), []string{"issuer"}},
+		"an issuer without TLS": {with("-issuer", "http://keycloak:8080/realms/shop"),
+			[]string{"Issuer", "http://keycloak:8080/realms/shop", "https", "loopback"}},
 		"an unknown algorithm":  {with("-algorithms", "RS256,none"), []string{"none"}},
 		"an empty algorithm":    {with("-algorithms", ""), []string{"lgorithm"}},
 		"an unknown forward":    {with("-forward", "everything"), []string{"-forward", "everything"}},

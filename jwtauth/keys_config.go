@@ -142,7 +142,7 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 	case u.Scheme == "https" || u.Scheme == "http" && (allowHTTP || isLoopback(u.Hostname())):
 		return u, nil
 	}
-	return nil, fmt.Errorf("%.200q is not https", raw)
+	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses only", raw)
 }
 
 // isLoopback says what http is allowed for: a name that never leaves the
