@@ -60,8 +60,9 @@ type ClaimMappingConfig struct {
 	// Service are signs that the caller is a program; any suffices. A subject
 	// that is its own client is one too (RFC 9068 section 5).
 	Service []ClaimTest
-	// Require must all hold, or the token is one of another kind.
-	Require []ClaimTest
+	// Require must all hold and of Refuse none, or the token is one of another
+	// kind.
+	Require, Refuse []ClaimTest
 
 	// SPIFFE takes the issuer from the subject, which must be a SPIFFE ID: the
 	// trust domain, as "spiffe://example.org". "iss", which SPIFFE leaves
@@ -188,7 +189,8 @@ func (c *ClaimMappingConfig) sources(yield func(string, *[]ClaimSource) bool) {
 
 // tests yields every list of tests.
 func (c *ClaimMappingConfig) tests(yield func(string, *[]ClaimTest) bool) {
-	_ = yield("GroupsIncomplete", &c.GroupsIncomplete) && yield("Service", &c.Service) && yield("Require", &c.Require)
+	_ = yield("GroupsIncomplete", &c.GroupsIncomplete) && yield("Service", &c.Service) &&
+		yield("Require", &c.Require) && yield("Refuse", &c.Refuse)
 }
 
 func (c ClaimMappingConfig) clone() ClaimMappingConfig {

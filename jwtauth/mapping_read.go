@@ -14,13 +14,8 @@ import (
 // put into buf as far as it has room; the texts are substrings of doc's source.
 func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, buf []string) (authctx.Attributes, error) {
 	r := claimReader{root: doc.Root(), all: buf[:0]}
-	for i := range m.cfg.Require {
-		if !m.cfg.Require[i].holds(r.root) {
-			return authctx.Attributes{}, &authctx.Error{
-				Reason: authctx.WrongType,
-				Cause:  &claimError{m.cfg.Require[i].Path, "is not that of this kind of token"},
-			}
-		}
+	if err := m.checkKind(r.root); err != nil {
+		return authctx.Attributes{}, err
 	}
 	a := authctx.Attributes{Issuer: issuer}
 	r.texts(&m.cfg, &a)
@@ -38,6 +33,25 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, buf []stri
 		return authctx.Attributes{}, refusedClaim(r.err)
 	}
 	return a, nil
+}
+
+// checkKind refuses tokens of another kind than m is about.
+func (m *ClaimMapping) checkKind(root strictjson.Value) error {
+	for i := range m.cfg.Require {
+		if !m.cfg.Require[i].holds(root) {
+			return otherKind(m.cfg.Require[i].Path)
+		}
+	}
+	for i := range m.cfg.Refuse {
+		if m.cfg.Refuse[i].holds(root) {
+			return otherKind(m.cfg.Refuse[i].Path)
+		}
+	}
+	return nil
+}
+
+func otherKind(path []string) error {
+	return &authctx.Error{Reason: authctx.WrongType, Cause: &claimError{path, "is not that of this kind of token"}}
 }
 
 func refusedClaim(cause error) error {

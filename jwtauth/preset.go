@@ -115,7 +115,8 @@ func OktaClaims() *ClaimMapping {
 // EntraClaims reads access tokens of Microsoft Entra ID, version 2. The subject
 // is "oid", the same for all applications of a tenant, and not the pairwise
 // "sub". Above 200 groups the token names none and the principal's groups are
-// marked incomplete.
+// marked incomplete. Programs are told from users by "idtyp", an optional claim
+// that the API must be registered to get.
 func EntraClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
 		Subject:  []ClaimSource{Claim("oid"), Claim("sub")},
@@ -130,8 +131,8 @@ func EntraClaims() *ClaimMapping {
 	})
 }
 
-// CognitoClaims reads access tokens of AWS Cognito, which have no "aud": the
-// verifier checks the client instead.
+// CognitoClaims reads access tokens of AWS Cognito, which have no "aud", unless
+// the client asked for a resource: the verifier checks the client instead.
 func CognitoClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
 		Name:      []ClaimSource{Claim("username")},
@@ -181,9 +182,12 @@ func HydraClaims() *ClaimMapping {
 // ClerkClaims reads session tokens of Clerk, of both versions. Roles and
 // permissions lose the "org:" in front: "admin", "invoices:create". They are
 // those of the active organization, which is the tenant. Clerk writes no "aud":
-// the client is the web origin in "azp", for [Config.ClientIDs] to check.
+// the client is the web origin in "azp", for [Config.ClientIDs] to check. A
+// session that is pending, because its user has something left to do, is
+// refused.
 func ClerkClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
+		Refuse: []ClaimTest{{Path: []string{"sts"}, Values: []string{"pending"}}},
 		Tenant: []ClaimSource{Claim("o", "id"), Claim("org_id")},
 		Roles: []ClaimSource{
 			{Path: []string{"o", "rol"}, TrimPrefix: "org:"},
