@@ -2,6 +2,7 @@ package grpcctx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -9,9 +10,11 @@ import (
 	"net/http/httptest"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/authctx/authctx"
@@ -161,6 +164,32 @@ func ExampleStatus() {
 	// Output:
 	// PermissionDenied - The access token lacks a required scope.
 	// true authctx: scope missing [orders:write]
+}
+
+// A client that was refused for its token gets itself a fresh one.
+func ExampleFromError() {
+	err := grpcctx.Status(authctx.TokenExpired).Err() // what the call returned
+	if refusal, ok := grpcctx.FromError(err); ok && errors.Is(refusal, authctx.InvalidToken) {
+		fmt.Println("asking for a new token:", refusal.Reason)
+	}
+	_, ok := grpcctx.FromError(status.Error(codes.NotFound, "no such order"))
+	fmt.Println(ok)
+	// Output:
+	// asking for a new token: authctx: token expired
+	// false
+}
+
+// One address serves gRPC and everything else.
+func ExampleIsRequest() {
+	r := httptest.NewRequest(http.MethodPost, "/orders.v1.Orders/Get", nil)
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+	r.Header.Set("Content-Type", "application/grpc+proto")
+	fmt.Println(grpcctx.IsRequest(r))
+	r.Header.Set("Content-Type", "application/grpc-web")
+	fmt.Println(grpcctx.IsRequest(r))
+	// Output:
+	// true
+	// false
 }
 
 // A gateway refuses a gRPC request from its net/http handler.

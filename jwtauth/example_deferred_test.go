@@ -62,6 +62,19 @@ func ExampleDeferredPropagator() {
 	// user alice of https://idp.example.com (signed) <nil>
 }
 
+// A consumer says which topics it reads; a token is good for its own topic only.
+func ExampleNewDeferredAuthenticator() {
+	_, err := jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{TrustDomain: "prod.example.com", Keys: someKeys()})
+	fmt.Println(err)
+	_, err = jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
+		TrustDomain: "prod.example.com", Topics: []string{"orders", "refunds"}, Keys: someKeys(),
+	})
+	fmt.Println(err)
+	// Output:
+	// jwtauth: deferred work: Topics is required and must not hold empty names
+	// <nil>
+}
+
 // A scheduled job has no caller but itself: it is a service of the trust domain
 // and gets a Transaction Token for its calls.
 func ExampleTxnPropagator_scheduledJob() {

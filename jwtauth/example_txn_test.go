@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"fmt"
+	"net/http/httptest"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
@@ -46,6 +47,30 @@ func ExampleTxnPropagator() {
 	// Output:
 	// 1 <nil>
 	// user alice of https://idp.example.com (signed) [editor] <nil>
+}
+
+// A service finds the gateway's keys where the gateway publishes them.
+func ExampleNewTxnAuthenticator() {
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	signing, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	gateway := httptest.NewServer(signing.JWKSHandler())
+	defer gateway.Close()
+
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: gateway.URL})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+	service, err := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "prod.example.com", Keys: keys})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	header := map[string][]string{"X-User-Id": {"alice"}} // says nothing to this authenticator
+	_, err = service.Authenticate(context.Background(), &authctx.Request{Fields: authctx.FieldMap(header)})
+	fmt.Println(service.Fields().Names, err)
+	// Output: [txn-token] authctx: no credentials
 }
 
 // Some issuers know no scopes. What that means must be said: here, that their

@@ -74,6 +74,52 @@ func ExampleIssuer() {
 	// expired: authctx: token expired
 }
 
+// A job that calls on its own behalf is a service.
+func ExampleService() {
+	t := &exampleT{}
+	defer t.end()
+
+	fmt.Println(jwtauthtest.Service(t))
+	// Output: service batch of https://idp.test (verified)
+}
+
+// A provider fails in every way that real ones do, and recovers: the keys that
+// were loaded once keep verifying.
+func ExampleIssuer_Break() {
+	t := &exampleT{}
+	defer t.end()
+
+	idp := jwtauthtest.NewIssuer(t, nil)
+	keys, err := jwtauth.LoadRemoteKeys(t.Context(), jwtauth.RemoteKeysConfig{Issuer: idp.URL()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, fault := range []http.Handler{
+		jwtauthtest.Down(), jwtauthtest.Hang(), jwtauthtest.Junk(), jwtauthtest.NoKeys(),
+		jwtauthtest.Status(http.StatusTooManyRequests),
+	} {
+		idp.Break(fault)
+		_, err := verifier.Verify(t.Context(), idp.Token().Sign())
+		fmt.Println(err)
+	}
+	idp.Repair()
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
+	// <nil>
+	// <nil>
+}
+
 // What no resource server may accept comes as a list.
 func ExampleIssuer_BadTokens() {
 	t := &exampleT{}
