@@ -1,7 +1,6 @@
 package authctx
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,7 +38,7 @@ type Attributes struct {
 	// Extra holds further attributes; a key without values is absent.
 	Extra map[string][]string
 	// Claims are the verified claims as JSON; they never leave the process.
-	Claims []byte
+	Claims string
 }
 
 // Actor is a party that acts on behalf of a caller (RFC 8693 section 4.1).
@@ -101,43 +100,53 @@ func (p Provenance) String() string {
 // people write as a date.
 const maxTime = 253402300799
 
-// texts yields every single-valued text attribute with the name that errors use.
-func (a *Attributes) texts(yield func(name string, value string) bool) {
-	_ = yield("Issuer", a.Issuer) && yield("Subject", a.Subject) && yield("Name", a.Name) &&
-		yield("Email", a.Email) && yield("Tenant", a.Tenant) && yield("ClientID", a.ClientID) &&
-		yield("SessionID", a.SessionID) && yield("TokenID", a.TokenID) && yield("ACR", a.ACR)
+// slot couples an attribute with its name, or with that of the field that
+// carries it.
+type slot[V any] struct {
+	name  string
+	value *V
 }
 
-// lists yields every list attribute; the slice may be replaced through the
-// pointer.
-func (a *Attributes) lists(yield func(name string, list *[]string) bool) {
-	_ = yield("AMR", &a.AMR) && yield("Roles", &a.Roles) && yield("Permissions", &a.Permissions) &&
-		yield("Scopes", &a.Scopes) && yield("Groups", &a.Groups)
+// texts returns every single-valued text attribute with the name that errors
+// use.
+func (a *Attributes) texts() [9]slot[string] {
+	return [...]slot[string]{
+		{"Issuer", &a.Issuer}, {"Subject", &a.Subject}, {"Name", &a.Name}, {"Email", &a.Email},
+		{"Tenant", &a.Tenant}, {"ClientID", &a.ClientID}, {"SessionID", &a.SessionID},
+		{"TokenID", &a.TokenID}, {"ACR", &a.ACR},
+	}
 }
 
-// times yields every time attribute.
-func (a *Attributes) times(yield func(name string, t *time.Time) bool) {
-	_ = yield("AuthTime", &a.AuthTime) && yield("IssuedAt", &a.IssuedAt) && yield("Expires", &a.Expires) &&
-		yield("AsOf", &a.AsOf)
+// lists returns every list attribute.
+func (a *Attributes) lists() [5]slot[[]string] {
+	return [...]slot[[]string]{
+		{"AMR", &a.AMR}, {"Roles", &a.Roles}, {"Permissions", &a.Permissions},
+		{"Scopes", &a.Scopes}, {"Groups", &a.Groups},
+	}
+}
+
+// times returns every time attribute.
+func (a *Attributes) times() [4]slot[time.Time] {
+	return [...]slot[time.Time]{
+		{"AuthTime", &a.AuthTime}, {"IssuedAt", &a.IssuedAt}, {"Expires", &a.Expires}, {"AsOf", &a.AsOf},
+	}
 }
 
 // own replaces everything that a shares with its maker by copies.
 func (a *Attributes) own() {
-	n := 0
-	for _, list := range a.lists {
-		n += len(*list)
+	lists, n := a.lists(), 0
+	for _, list := range lists {
+		n += len(*list.value)
 	}
-	all := make([]string, 0, n) // one backing array for all lists
-	for _, list := range a.lists {
-		if len(*list) == 0 {
-			continue
+	if n > 0 {
+		all := make([]string, 0, n) // one backing array for all lists
+		for _, list := range lists {
+			start := len(all)
+			all = append(all, *list.value...)
+			*list.value = all[start:len(all):len(all)]
 		}
-		start := len(all)
-		all = append(all, *list...)
-		*list = all[start:len(all):len(all)]
 	}
 	a.Actors = slices.Clone(a.Actors)
-	a.Claims = bytes.Clone(a.Claims)
 	if len(a.Extra) > 0 {
 		extra := make(map[string][]string, len(a.Extra))
 		for k, v := range a.Extra {
@@ -164,19 +173,19 @@ func (a *Attributes) validate() error {
 	if a.Provenance > Verified {
 		bad("Provenance is unknown")
 	}
-	for name, s := range a.texts {
-		if !utf8.ValidString(s) {
-			bad("%s is not valid UTF-8", name)
+	for _, text := range a.texts() {
+		if !utf8.ValidString(*text.value) {
+			bad("%s is not valid UTF-8", text.name)
 		}
 	}
-	for name, list := range a.lists {
-		if err := validateList(*list); err != nil {
-			bad("%s has %w", name, err)
+	for _, list := range a.lists() {
+		if err := validateList(*list.value); err != nil {
+			bad("%s has %w", list.name, err)
 		}
 	}
-	for name, t := range a.times {
-		if u := t.Unix(); !t.IsZero() && (u < 0 || u > maxTime) {
-			bad("%s is before 1970 or after 9999", name)
+	for _, t := range a.times() {
+		if u := t.value.Unix(); !t.value.IsZero() && (u < 0 || u > maxTime) {
+			bad("%s is before 1970 or after 9999", t.name)
 		}
 	}
 	for i, actor := range a.Actors {
@@ -211,21 +220,18 @@ func validateList(list []string) error {
 // normalize gives equal meanings one form: absent and empty are the same, and
 // times are whole seconds in UTC.
 func (a *Attributes) normalize() {
-	for _, list := range a.lists {
-		if len(*list) == 0 {
-			*list = nil
+	for _, list := range a.lists() {
+		if len(*list.value) == 0 {
+			*list.value = nil
 		}
 	}
-	for _, t := range a.times {
-		if !t.IsZero() {
-			*t = time.Unix(t.Unix(), 0).UTC()
+	for _, t := range a.times() {
+		if !t.value.IsZero() {
+			*t.value = time.Unix(t.value.Unix(), 0).UTC()
 		}
 	}
 	if len(a.Actors) == 0 {
 		a.Actors = nil
-	}
-	if len(a.Claims) == 0 {
-		a.Claims = nil
 	}
 	maps.DeleteFunc(a.Extra, func(_ string, v []string) bool { return len(v) == 0 })
 	if len(a.Extra) == 0 {
@@ -235,19 +241,17 @@ func (a *Attributes) normalize() {
 
 // equal compares normalized attributes.
 func (a *Attributes) equal(b *Attributes) bool {
+	texts, otherTexts := a.texts(), b.texts()
+	lists, otherLists := a.lists(), b.lists()
+	times, otherTimes := a.times(), b.times()
 	return a.Kind == b.Kind && a.Provenance == b.Provenance && a.GroupsIncomplete == b.GroupsIncomplete &&
-		slices.Equal(slices.Collect(values(a.texts)), slices.Collect(values(b.texts))) &&
-		slices.EqualFunc(slices.Collect(values(a.lists)), slices.Collect(values(b.lists)),
-			func(x, y *[]string) bool { return slices.Equal(*x, *y) }) &&
-		slices.EqualFunc(slices.Collect(values(a.times)), slices.Collect(values(b.times)),
-			func(x, y *time.Time) bool { return x.Equal(*y) }) &&
+		equalSlots(texts[:], otherTexts[:], func(x, y string) bool { return x == y }) &&
+		equalSlots(lists[:], otherLists[:], slices.Equal[[]string]) &&
+		equalSlots(times[:], otherTimes[:], time.Time.Equal) &&
 		slices.Equal(a.Actors, b.Actors) && maps.EqualFunc(a.Extra, b.Extra, slices.Equal) &&
-		bytes.Equal(a.Claims, b.Claims)
+		a.Claims == b.Claims
 }
 
-// values drops the names of texts, lists and times.
-func values[V any](seq func(func(string, V) bool)) func(func(V) bool) {
-	return func(yield func(V) bool) {
-		seq(func(_ string, v V) bool { return yield(v) })
-	}
+func equalSlots[V any](a, b []slot[V], equal func(x, y V) bool) bool {
+	return slices.EqualFunc(a, b, func(x, y slot[V]) bool { return equal(*x.value, *y.value) })
 }

@@ -102,12 +102,6 @@ func OAuth2ProxyLayout() FieldLayout {
 	}
 }
 
-// slot couples the name of a field with the attribute it carries.
-type slot[V any] struct {
-	name  string
-	value *V
-}
-
 func (l *FieldLayout) texts(a *Attributes) [9]slot[string] {
 	return [...]slot[string]{
 		{l.Subject, &a.Subject}, {l.Issuer, &a.Issuer}, {l.Name, &a.Name}, {l.Email, &a.Email},

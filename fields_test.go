@@ -70,7 +70,7 @@ func write(t testing.TB, prop authctx.Propagator, p authctx.Principal) map[strin
 // assertion.
 func travelled(t testing.TB, p authctx.Principal) authctx.Principal {
 	a := p.Attributes()
-	a.Claims, a.Provenance = nil, authctx.Asserted
+	a.Claims, a.Provenance = "", authctx.Asserted
 	return mustNew(t, a)
 }
 

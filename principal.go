@@ -196,10 +196,10 @@ func (p Principal) Extra(key string) []string { return slices.Clone(p.get().Extr
 // on every call; keep the result if it is needed often.
 func (p Principal) DecodeClaims(v any) error {
 	claims := p.get().Claims
-	if len(claims) == 0 {
+	if claims == "" {
 		return errors.New("authctx: principal has no verified claims in this process")
 	}
-	return json.Unmarshal(claims, v)
+	return json.Unmarshal([]byte(claims), v)
 }
 
 // Attributes returns a deep copy of everything p holds, for making a changed

@@ -60,7 +60,8 @@ var scratches = sync.Pool{New: func() any { return &scratch{lists: make([]string
 func (s *scratch) release() {
 	s.doc.Clear()
 	clear(s.signature) // without it, what is left is no token
-	clear(s.lists[:cap(s.lists)])
+	clear(s.lists)
+	s.lists = s.lists[:0]
 	s.parsed = false
 	scratches.Put(s)
 }

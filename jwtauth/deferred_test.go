@@ -81,7 +81,7 @@ func TestDeferredWorkOutlivesTheCredentialAndSaysSince(t *testing.T) {
 	}
 	have, want := got.Attributes(), p.Attributes()
 	for _, attrs := range []*authctx.Attributes{&have, &want} {
-		attrs.AsOf, attrs.Expires, attrs.Claims, attrs.Provenance = time.Time{}, time.Time{}, nil, 0
+		attrs.AsOf, attrs.Expires, attrs.Claims, attrs.Provenance = time.Time{}, time.Time{}, "", 0
 	}
 	if !reflect.DeepEqual(have, want) || got.Provenance() != authctx.Signed {
 		t.Errorf("\n got %+v\nwant %+v", have, want)

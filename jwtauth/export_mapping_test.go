@@ -15,5 +15,5 @@ func ReadClaims(m *ClaimMapping, claims string) (authctx.Attributes, error) {
 	if !ok {
 		return authctx.Attributes{}, m.errNoIssuer()
 	}
-	return m.attributes(&doc, issuer, nil)
+	return m.attributes(&doc, issuer, new([]string))
 }

@@ -124,7 +124,7 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 	if err != nil {
 		return VerifiedToken{}, err
 	}
-	attrs, err := p.Claims.attributes(doc, p.Issuer, nil)
+	attrs, err := p.Claims.attributes(doc, p.Issuer, &s.lists)
 	if err != nil {
 		return VerifiedToken{}, err
 	}
@@ -133,7 +133,7 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 			return VerifiedToken{}, err
 		}
 	}
-	attrs.Provenance, attrs.Claims = authctx.Verified, s.payload
+	attrs.Provenance, attrs.Claims = authctx.Verified, doc.Root().Raw()
 	attrs.IssuedAt, attrs.Expires = life.issued, life.end
 	principal, err := authctx.New(attrs)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestAnActiveTokenBecomesAPrincipal(t *testing.T) {
 		Issuer: "https://as.example.com", Subject: "alice", Provenance: authctx.Verified, Name: "Alice", ClientID: "web",
 		Scopes: []string{"orders.read", "orders.write"}, Roles: []string{"editor"},
 		IssuedAt: time.Unix(1767225000, 0), Expires: time.Unix(1767226230, 0),
-		Actors: []authctx.Actor{{Issuer: "https://as.example.com", Subject: "bot"}}, Claims: []byte(good),
+		Actors: []authctx.Actor{{Issuer: "https://as.example.com", Subject: "bot"}}, Claims: good,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -115,7 +115,7 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	if principal.ExpiredAt(now) {
 		return nil, errExpired // before the token that vouches for it
 	}
-	v := &verified{policy: p, key: key, size: 2*len(s.payload) + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
+	v := &verified{policy: p, key: key, size: len(s.payload) + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
 	v.endBy(p.until)
 	v.endBy(life.end)
 	v.token = VerifiedToken{Principal: principal, Confirmation: confirmation, Recheck: v.recheck}
@@ -147,7 +147,7 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 	if err := p.checkAudience(s.doc.Get("aud"), attrs.ClientID); err != nil {
 		return authctx.Principal{}, err
 	}
-	attrs.Claims = s.payload
+	attrs.Claims = s.doc.Root().Raw()
 	switch {
 	case p.Types.kind == strictAccessTokens &&
 		(attrs.Subject == "" || attrs.ClientID == "" || attrs.TokenID == "" || life.issued.IsZero()):
@@ -164,7 +164,7 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 
 // readMapped reads claims as the configuration says: a caller's own credential.
 func (p *issuerPolicy) readMapped(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {
-	attrs, err := p.Claims.attributes(&s.doc, iss, s.lists)
+	attrs, err := p.Claims.attributes(&s.doc, iss, &s.lists)
 	attrs.Issuer, attrs.Provenance = iss, authctx.Verified
 	attrs.IssuedAt, attrs.Expires = life.issued, life.end
 	return attrs, err

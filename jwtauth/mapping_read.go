@@ -11,9 +11,10 @@ import (
 
 // attributes returns what verified claims say of a caller of this issuer.
 // Expires, Claims and Provenance are left to whoever verified them. Lists are
-// put into buf as far as it has room; the texts are substrings of doc's source.
-func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, buf []string) (authctx.Attributes, error) {
-	r := claimReader{root: doc.Root(), all: buf[:0]}
+// appended to *all and are parts of it; the texts are substrings of doc's source.
+func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]string) (authctx.Attributes, error) {
+	r := claimReader{root: doc.Root(), all: *all}
+	defer func() { *all = r.all }()
 	if err := m.checkKind(r.root); err != nil {
 		return authctx.Attributes{}, err
 	}

@@ -50,11 +50,12 @@ func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.
 	if err != nil {
 		return nil, err
 	}
-	a := p.Attributes()
-	a.Scopes = slices.Clone(scopes)
-	if a.Claims, err = c.marshal(); err != nil {
+	claims, err := c.marshal()
+	if err != nil {
 		return nil, fmt.Errorf("jwtauth: transaction token: %w", err)
 	}
+	a := p.Attributes()
+	a.Scopes, a.Claims = slices.Clone(scopes), string(claims)
 	if p, err = authctx.New(a); err != nil {
 		return nil, fmt.Errorf("jwtauth: transaction token: %w", err)
 	}

@@ -41,6 +41,6 @@ func (v *verified) stands(ctx context.Context, now time.Time) error {
 // recheck is VerifiedToken.Recheck.
 func (v *verified) recheck(ctx context.Context) error { return v.stands(ctx, v.policy.Now()) }
 
-// verifiedOverhead is what a verified token takes besides its claims, which are
-// held twice: as they are and as attributes.
+// verifiedOverhead is what a verified token takes besides its claims, of which
+// most attributes are parts.
 const verifiedOverhead = 1024
