@@ -56,7 +56,7 @@ func callers(now time.Time) map[string]authctx.Attributes {
 			Expires: now.Add(time.Hour), AsOf: now.Add(-time.Second),
 			Actors: []authctx.Actor{{Issuer: "https://a.example", Subject: "outer, é"}, {Issuer: "i 2", Subject: "s=2"}},
 			Extra:  map[string][]string{"region": {"eu", "us"}, "k =,%é": hostile, "UPPER": {"x"}},
-			Claims: []byte(`{"password":"never travels"}`),
+			Claims: `{"password":"never travels"}`,
 		},
 		"who is a service": {Issuer: "https://idp.test", Subject: "batch", Kind: authctx.Service, Expires: now.Add(time.Minute)},
 		"without an end":   {Issuer: "https://idp.test", Subject: "mesh", Roles: []string{"r"}},
@@ -98,7 +98,7 @@ func TestTheWholeCallerArrives(t *testing.T) {
 func wantArrived(t *testing.T, format string, sent, arrived authctx.Principal, now time.Time) {
 	t.Helper()
 	want, got := sent.Attributes(), arrived.Attributes()
-	if format == "fields" && (got.Provenance != authctx.Asserted || got.Claims != nil) ||
+	if format == "fields" && (got.Provenance != authctx.Asserted || got.Claims != "") ||
 		format != "fields" && got.Provenance != authctx.Signed {
 		t.Errorf("provenance %v, claims %s", got.Provenance, got.Claims)
 	}
@@ -119,7 +119,7 @@ func wantArrived(t *testing.T, format string, sent, arrived authctx.Principal, n
 		}
 		got.AsOf = time.Time{}
 	}
-	want.Claims, want.Provenance, got.Claims, got.Provenance = nil, 0, nil, 0
+	want.Claims, want.Provenance, got.Claims, got.Provenance = "", 0, "", 0
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
