@@ -54,6 +54,20 @@ func ExampleRole() {
 	// Output: <nil>
 }
 
+func ExampleGroup() {
+	ctx := authctx.NewContext(context.Background(), caller())
+	fmt.Println(authctx.Authorize(ctx, authctx.Group("sales")))
+	// Output: authctx: permission denied: group "sales" required
+}
+
+// What must not be done with a login of this morning (RFC 9470).
+func ExampleMaxAuthAge() {
+	rule := authctx.MaxAuthAge(5*time.Minute, nil)
+	err := authctx.Authorize(authctx.NewContext(context.Background(), caller()), rule)
+	fmt.Println(errors.Is(err, authctx.InsufficientAuthentication))
+	// Output: true
+}
+
 func ExamplePermission() {
 	ctx := authctx.NewContext(context.Background(), caller())
 	fmt.Println(authctx.Authorize(ctx, authctx.Permission("orders:read")))
@@ -89,17 +103,14 @@ func ExampleReasons() {
 	// invalid_request - The credentials are malformed or ambiguous.
 }
 
-// A rule of one's own may ask for a fresher login (RFC 9470).
+// A rule of one's own says why it refuses: to the caller, and to operators.
 func ExampleError() {
-	fresh := authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
-		if most := 5 * time.Minute; time.Since(p.AuthTime()) > most {
-			return &authctx.Error{Reason: authctx.InsufficientAuthentication, MaxAge: &most}
-		}
-		return nil
+	open := authctx.RuleFunc(func(context.Context, authctx.Principal) error {
+		return &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("the calendar is down"), RetryAfter: time.Minute}
 	})
-	err := authctx.Authorize(authctx.NewContext(context.Background(), caller()), fresh)
-	fmt.Println(errors.Is(err, authctx.InsufficientAuthentication))
-	// Output: true
+	err := authctx.Authorize(authctx.NewContext(context.Background(), caller()), open)
+	fmt.Println(err, errors.Is(err, authctx.Unavailable))
+	// Output: authctx: credentials could not be checked: the calendar is down true
 }
 
 func ExampleOutcomeOf() {

@@ -109,3 +109,8 @@ func ExampleIDTokenTypes() {
 	fmt.Println(jwtauth.IDTokenTypes())
 	// Output: ID tokens
 }
+
+func ExampleSPIFFETypes() {
+	fmt.Println(jwtauth.SPIFFETypes())
+	// Output: JWT-SVIDs
+}

@@ -130,7 +130,7 @@ func ExampleOktaClaims() {
 }
 
 func ExampleSPIFFEClaims() {
-	cfg := jwtauth.Config{Issuer: "spiffe://prod.example", Claims: jwtauth.SPIFFEClaims()}
+	cfg := jwtauth.Config{Issuer: "spiffe://prod.example", Claims: jwtauth.SPIFFEClaims(), Types: jwtauth.SPIFFETypes()}
 	p := readClaims(cfg, `{"sub":"spiffe://prod.example/orders","aud":["orders-api"]}`)
 	fmt.Println(p)
 	// Output: service spiffe://prod.example/orders of spiffe://prod.example (verified)
