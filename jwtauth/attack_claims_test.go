@@ -45,6 +45,7 @@ var strictClaims = map[string]string{
 	"libjwt 283 exp saturates":            `"exp":1e19`,
 	"exp overflows a float":               `"exp":1e308`,
 	"exp beyond a float":                  `"exp":1e400`,
+	"any claim beyond a float":            `"limits":{"daily":[1e400]}`,
 	"exp is the largest integer":          `"exp":9223372036854775807`,
 	"exp is beyond the year 9999":         `"exp":253402300800`,
 	"exp is negative":                     `"exp":-1`,

@@ -20,7 +20,7 @@ func FuzzParse(f *testing.F) {
 	for _, src := range []string{
 		realistic, `{}`, `{"sub":"a","SUB":"b"}`, `{"a":1,"\u0061":2}`, `{"a":"\ud83d\ude00"}`, `{"a":"\ud83d"}`,
 		`{"ſub":1}`, `{"a":[1.5e3,-0,{"b":null}]} `, "{\"a\":\"\xff\"}", `{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`,
-		`{"A":1,"B":[true,false],"":{"":""}}`,
+		`{"A":1,"B":[true,false],"":{"":""}}`, `{"a":1e308,"b":-1e309,"c":1e-400,"d":` + strings.Repeat("9", 309) + `}`,
 	} {
 		f.Add(src)
 	}
@@ -123,7 +123,8 @@ func hasLoneSurrogate(src string) bool {
 	}
 }
 
-// walk finds duplicates, shadowing, depth and number of values.
+// walk finds duplicates, shadowing, depth, number of values and numbers that are
+// too large.
 func walk(dec *json.Decoder) string {
 	type frame struct {
 		object bool
@@ -142,6 +143,11 @@ func walk(dec *json.Decoder) string {
 			continue
 		}
 		values++
+		if number, ok := tok.(json.Number); ok {
+			if _, err := number.Float64(); err != nil {
+				return "number out of range"
+			}
+		}
 		if n := len(stack); n > 0 && stack[n-1].object {
 			top := &stack[n-1]
 			if top.isName = !top.isName; top.isName {

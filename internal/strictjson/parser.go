@@ -2,10 +2,10 @@
 // responses so that no two readers can disagree about it.
 //
 // encoding/json takes the last of two members of one name, matches names
-// without regard to case and turns what is not UTF-8 into U+FFFD. Each of these
-// lets a document mean one thing to a verifier and another to whoever reads it
-// next. Here such a document is refused (RFC 7515 section 4, RFC 7519 section
-// 4, RFC 8725 section 3.7).
+// without regard to case and turns what is not UTF-8 into U+FFFD; others make
+// infinity of a number that is too large. Each of these lets a document mean one
+// thing to a verifier and another to whoever reads it next. Here such a document
+// is refused (RFC 7515 section 4, RFC 7519 section 4, RFC 8725 section 3.7).
 //
 // A document is scanned once, into an index of offsets; values are decoded when
 // they are asked for.
@@ -130,6 +130,7 @@ const (
 	BadSyntax
 	BadString
 	BadNumber
+	HugeNumber
 	NotObject
 	TrailingData
 	DuplicateName
@@ -153,6 +154,8 @@ func (p Problem) String() string {
 		return "malformed string"
 	case BadNumber:
 		return "malformed number"
+	case HugeNumber:
+		return "number too large"
 	case NotObject:
 		return "not an object"
 	case TrailingData:

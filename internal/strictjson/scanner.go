@@ -1,6 +1,9 @@
 package strictjson
 
-import "math/bits"
+import (
+	"math/bits"
+	"strconv"
+)
 
 // node is one value or member name. The nodes of a container follow it in the
 // order of the document: elements, or member names each followed by its value.
@@ -247,7 +250,13 @@ func (s *scanner) escape() bool {
 	return false
 }
 
-// number reads a number (RFC 8259 section 6).
+// plainNumber is the length up to which a number without exponent is in the
+// range of float64.
+const plainNumber = 308
+
+// number reads a number (RFC 8259 section 6). One that is too large for float64
+// is refused, because other readers would make it infinite or fail (RFC 7493
+// section 2.2).
 func (s *scanner) number() Problem {
 	i, problem := s.open(Number)
 	if problem != 0 {
@@ -267,7 +276,8 @@ func (s *scanner) number() Problem {
 			return BadNumber
 		}
 	}
-	if c := s.peek(); c == 'e' || c == 'E' {
+	exponent := s.peek() == 'e' || s.peek() == 'E'
+	if exponent {
 		s.at++
 		if c := s.peek(); c == '+' || c == '-' {
 			s.at++
@@ -277,6 +287,11 @@ func (s *scanner) number() Problem {
 		}
 	}
 	s.nodes[i].end = uint32(s.at)
+	if start := int(s.nodes[i].start); exponent || s.at-start > plainNumber {
+		if _, err := strconv.ParseFloat(s.src[start:s.at], 64); err != nil {
+			return HugeNumber
+		}
+	}
 	return 0
 }
 
