@@ -214,7 +214,7 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 		r.unknown[iss] = now.Add(r.cfg.UnknownFor)
 	}
 	if err != nil {
-		return nil, gone
+		return nil, slices.DeleteFunc(gone, r.keeps)
 	}
 	delete(r.unknown, iss)
 	policy := *v.policy
@@ -223,7 +223,18 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 	for r.recent.Len() > r.cfg.MaxIssuers {
 		gone = append(gone, r.drop(r.recent.Back()))
 	}
-	return &policy, slices.DeleteFunc(gone, func(old *Verifier) bool { return old == v })
+	return &policy, slices.DeleteFunc(gone, r.keeps)
+}
+
+// keeps reports whether an answer that is kept is v. Issuers may share one whose
+// name is a template.
+func (r *resolver) keeps(v *Verifier) bool {
+	for e := r.recent.Front(); e != nil; e = e.Next() {
+		if e.Value.(*resolved).verifier == v {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *resolver) drop(e *list.Element) *Verifier {

@@ -190,6 +190,37 @@ func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
 	expect("asked again after MaxAge", &asked, 1)
 }
 
+func TestAVerifierThatIssuersShareIsReleasedWithTheLastOfThem(t *testing.T) {
+	s := newSigner(t, "k1")
+	shared := newVerifier(t, s, func(c *jwtauth.Config) {
+		c.Issuer, c.Tenants = "https://login.example/{tenantid}", jwtauth.AnyTenant()
+	})
+	released := 0
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			if strings.HasPrefix(issuer, "https://login.example/") {
+				return shared, nil
+			}
+			return verifierOf(t, issuer, s), nil
+		},
+		Release: func(v *jwtauth.Verifier) {
+			if v == shared {
+				released++
+			}
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 2, Now: func() time.Time { return testNow },
+	}))
+	for i, want := range []struct {
+		issuer, tenant string
+		released       int
+	}{{"https://login.example/a", "a", 0}, {"https://login.example/b", "b", 0}, {"https://x.example", "", 0}, {"https://y.example", "", 1}} {
+		token := s.token(t, goodClaims(map[string]any{"iss": want.issuer, "tid": want.tenant, "jti": fmt.Sprint(i)}))
+		if _, err := r.Verify(t.Context(), token); err != nil || released != want.released {
+			t.Errorf("%s: released %d times, want %d; %v", want.issuer, released, want.released, err)
+		}
+	}
+}
+
 func TestRule5_AResolvedIssuerTakesItsCachedTokensWithIt(t *testing.T) {
 	s := newSigner(t, "k1")
 	now, known := testNow, true
