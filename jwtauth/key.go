@@ -187,6 +187,9 @@ func checkedCopy(pub crypto.PublicKey) (material any, only Algorithm, err error)
 		if len(k) != ed25519.PublicKeySize {
 			return nil, "", fmt.Errorf("an Ed25519 key has %d bytes, not %d", ed25519.PublicKeySize, len(k))
 		}
+		if smallOrder(k) {
+			return nil, "", errors.New("the Ed25519 key is of small order: anybody can sign for it")
+		}
 		return append(ed25519.PublicKey(nil), k...), EdDSA, nil
 	}
 	if _, private := pub.(crypto.Signer); private {
