@@ -92,7 +92,7 @@ func Auth0Claims(namespaces ...string) *ClaimMapping {
 		Tenant:  []ClaimSource{Claim("org_id")},
 		Roles:   []ClaimSource{Claim("roles")},
 		Groups:  []ClaimSource{Claim("groups")},
-		Service: []ClaimTest{{Path: []string{"gty"}, Values: []string{"client-credentials"}}},
+		Service: []ClaimTest{{Path: []string{"gty"}, Values: []string{"client-credentials", "client_credentials"}}},
 	}
 	for _, namespace := range namespaces {
 		cfg.Roles = append(cfg.Roles, Claim(namespace+"roles"))
@@ -203,7 +203,8 @@ func ClerkClaims() *ClaimMapping {
 // SupabaseClaims reads access tokens of Supabase. "role" there is a role of the
 // database: it becomes the extra attribute "role", and the application's roles
 // are read from "app_metadata", which users cannot write, and from "user_role",
-// where a hook may put one.
+// where a hook may put one. Who signed in anonymously is a user like others but
+// for the extra attribute "anonymous".
 func SupabaseClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
 		SessionID: []ClaimSource{Claim("session_id")},
