@@ -1,0 +1,210 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func TestAKeyWhoseMaterialChangesUnderTheSameIDIsWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(jwks(jwk("k", edKey(1))))
+		keys := keysFrom(t, s)
+		before := must(keys.Key(t.Context(), "k", jwtauth.EdDSA))
+		s.serve(jwks(jwk("k", edKey(2))))
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		after := must(keys.Key(t.Context(), "k", jwtauth.EdDSA))
+		if !before.Withdrawn() || after == before || after.Withdrawn() {
+			t.Errorf("before withdrawn: %v, same: %v", before.Withdrawn(), after == before)
+		}
+	})
+}
+
+func TestAKeyThatAppearsAfterItWasAbsentIsFoundAfterTheCoolDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "k2", "unknown_key") // signed before it was published, or forged
+		s.serve(edSet(1, 2))
+		time.Sleep(10 * time.Second)
+		wantFind(t, keys, "k2", "found")
+	})
+}
+
+func TestALoadThatTakesLongerThanTheCoolDownStillAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.delay = 2 * time.Second
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.CoolDown = time.Second })
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "k2", "unknown_key")
+		if s.fetches() != 2 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+	})
+}
+
+func TestForcedLoadsTellCachesToAskTheProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "k2", "unknown_key")
+		for i, want := range []string{"", "no-cache"} {
+			if got := s.asked()[i].Header.Get("Cache-Control"); got != want {
+				t.Errorf("fetch %d has Cache-Control %q, want %q", i, got, want)
+			}
+		}
+	})
+}
+
+func TestKeySet_NoKidInToken_FindsNothingAndFetchesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "", "unknown_key")
+		wantFind(t, keys, strings.Repeat("k", 257), "unknown_key")
+		if got := keyOutcome(keys.Key(t.Context(), "k2", jwtauth.HS256)); got != "unknown_key" {
+			t.Errorf("HMAC: %s", got)
+		}
+		if s.fetches() != 1 {
+			t.Errorf("%d fetches", s.fetches())
+		}
+	})
+}
+
+func TestMaxStaleWithdrawsKeysThatNobodyConfirms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour })
+		key := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		time.Sleep(24 * time.Hour) // while the provider answers nothing ages
+		if key.Withdrawn() {
+			t.Fatal("withdrawn although confirmed")
+		}
+		confirmed := keys.Stats().LoadedAt
+		s.change(func(s *keyServer) { s.down = true })
+		time.Sleep(time.Until(confirmed.Add(time.Hour - time.Second)))
+		wantFind(t, keys, "k1", "found")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !key.Withdrawn() {
+			t.Error("not withdrawn")
+		}
+		wantFind(t, keys, "k1", "unavailable")
+		if keys.Ready(t.Context()) == nil {
+			t.Error("ready without keys")
+		}
+		s.change(func(s *keyServer) { s.down = false })
+		time.Sleep(30 * time.Second)
+		wantFind(t, keys, "k1", "found")
+	})
+}
+
+func TestKeySet_GoroutineLifetime_CloseWaitsAndWithdraws(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s)
+		key := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		s.change(func(s *keyServer) { s.hang = make(chan struct{}) })
+		waiting := make(chan string)
+		go func() { waiting <- findKey(keys, "k2") }()
+		synctest.Wait()
+		keys.Close()
+		if got := <-waiting; got != "unavailable" {
+			t.Errorf("who waited got %s", got)
+		}
+		if !key.Withdrawn() {
+			t.Error("not withdrawn")
+		}
+		before := time.Now()
+		wantFind(t, keys, "k1", "unavailable")
+		wantFind(t, keys, "k2", "unavailable")
+		if err := keys.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "closed") || time.Since(before) != 0 {
+			t.Errorf("after %v: %v", time.Since(before), err)
+		}
+		if err := keys.Close(); err != nil || s.fetches() != 2 {
+			t.Errorf("%v, %d fetches", err, s.fetches())
+		}
+		// That no goroutine is left is for the bubble to check.
+	})
+}
+
+func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
+	for _, c := range []struct {
+		name, cacheControl, age string
+		want                    time.Duration
+	}{
+		{"nothing said", "", "", 15 * time.Minute},
+		{"shorter", "public, max-age=300", "", 5 * time.Minute},
+		{"quoted, other case", `Max-Age="300"`, "", 5 * time.Minute},
+		{"partly used up in a cache", "max-age=300", "100", 200 * time.Second},
+		{"longer than the interval", "max-age=86400", "", 15 * time.Minute},
+		{"too short", "max-age=1", "", time.Minute},
+		{"zero", "max-age=0", "", 15 * time.Minute},
+		{"negative", "max-age=-5", "", 15 * time.Minute},
+		{"beyond all numbers", "max-age=99999999999999999999", "", 15 * time.Minute},
+		{"negative age", "max-age=300", "-99999999", 5 * time.Minute},
+		{"no-cache wins", "max-age=300, no-cache", "", 15 * time.Minute},
+		{"no-store wins", "no-store, max-age=300", "", 15 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newKeyServer(edSet(1))
+				s.header = http.Header{"Cache-Control": {c.cacheControl}, "Age": {c.age}}
+				keys := keysFrom(t, s)
+				for s.fetches() < 50 {
+					time.Sleep(time.Minute)
+				}
+				keys.Close()
+				distinct := map[time.Duration]bool{}
+				for _, gap := range s.gaps() {
+					distinct[gap] = true
+					if gap > c.want || gap < c.want*9/10 {
+						t.Fatalf("%v between loads, want between 90%% and 100%% of %v", gap, c.want)
+					}
+				}
+				if len(distinct) < 10 {
+					t.Errorf("no jitter: %d different gaps", len(distinct))
+				}
+			})
+		})
+	}
+}
+
+func TestStrictStartFailsWhereLenientStartRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.down = true
+		cfg := jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, Transport: s}
+		if keys, err := jwtauth.LoadRemoteKeys(t.Context(), cfg); err == nil || keys != nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("strict: %v, %v", keys, err)
+		}
+		s.change(func(s *keyServer) { s.down, s.hang = false, make(chan struct{}) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := jwtauth.LoadRemoteKeys(ctx, cfg); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("strict, hanging: %v", err)
+		}
+		s.change(func(s *keyServer) { s.hang = nil })
+		ctx, cancel = context.WithCancel(t.Context())
+		keys, err := jwtauth.LoadRemoteKeys(ctx, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel() // counts for nothing any more
+		defer keys.Close()
+		wantFind(t, keys, "k1", "found")
+		s.serve(edSet(1, 2))
+		wantFind(t, keys, "k2", "found")
+	})
+}
