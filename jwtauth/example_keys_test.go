@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/authctx/authctx/jwtauth"
 )
@@ -113,4 +117,94 @@ func ExampleIDTokenTypes() {
 func ExampleSPIFFETypes() {
 	fmt.Println(jwtauth.SPIFFETypes())
 	// Output: JWT-SVIDs
+}
+
+func ExampleParseJWKSet() {
+	keys, skipped, err := jwtauth.ParseJWKSet([]byte(`{"keys":[
+		{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+		{"kty":"oct","kid":"oops","k":"c2VjcmV0"}
+	]}`))
+	fmt.Println(keys, skipped, err)
+	source, err := jwtauth.NewStaticKeys(keys[0], keys[1:]...)
+	fmt.Println(source != nil, err)
+	// Output:
+	// [key "2026-11" (EdDSA)] [key 1, "oops": it is a symmetric key] <nil>
+	// true <nil>
+}
+
+func ExampleNewStaticKeys() {
+	key, err := jwtauth.ParsePublicKeyPEM("", jwtauth.EdDSA, []byte(`
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+-----END PUBLIC KEY-----
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	source, err := jwtauth.NewStaticKeys(key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	found, err := source.Key(context.Background(), "", jwtauth.EdDSA)
+	fmt.Println(found, err)
+	// Output: key "" (EdDSA) <nil>
+}
+
+func ExampleNewRemoteKeys() {
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
+	}))
+	defer provider.Close()
+
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: provider.URL + "/jwks"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+
+	key, err := keys.Key(context.Background(), "2026-11", jwtauth.EdDSA)
+	fmt.Println(key, err)
+	_, err = keys.Key(context.Background(), "2026-12", jwtauth.EdDSA)
+	fmt.Println(err)
+	// Output:
+	// key "2026-11" (EdDSA) <nil>
+	// authctx: unknown signing key: the issuer has no key of that ID
+}
+
+func ExampleRemoteKeys_Keyfunc() {
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, jwks(jwk("2026-11", keysEd25519().Public())))
+	}))
+	defer provider.Close()
+
+	keys, err := jwtauth.LoadRemoteKeys(context.Background(), jwtauth.RemoteKeysConfig{JWKSURL: provider.URL})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+
+	token := signed(jwt.SigningMethodEdDSA, keysEd25519(), "2026-11")
+	parsed, err := jwt.Parse(token, keys.Keyfunc().Keyfunc, jwt.WithValidMethods([]string{"EdDSA"}))
+	fmt.Println(parsed.Claims.(jwt.MapClaims)["sub"], err)
+	// Output: alice <nil>
+}
+
+func ExampleKeysFromKeyfunc() {
+	kf, err := keyfunc.NewJWKSetJSON(json.RawMessage(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	source, err := jwtauth.KeysFromKeyfunc(kf)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, err := source.Key(context.Background(), "2026-11", jwtauth.EdDSA)
+	fmt.Println(key, err)
+	// Output: key "2026-11" (EdDSA) <nil>
 }

@@ -334,39 +334,6 @@ func TestWhatIsReliedOnInJwkset(t *testing.T) {
 	}
 }
 
-func ExampleParseJWKSet() {
-	keys, skipped, err := jwtauth.ParseJWKSet([]byte(`{"keys":[
-		{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
-		{"kty":"oct","kid":"oops","k":"c2VjcmV0"}
-	]}`))
-	fmt.Println(keys, skipped, err)
-	source, err := jwtauth.NewStaticKeys(keys[0], keys[1:]...)
-	fmt.Println(source != nil, err)
-	// Output:
-	// [key "2026-11" (EdDSA)] [key 1, "oops": it is a symmetric key] <nil>
-	// true <nil>
-}
-
-func ExampleNewStaticKeys() {
-	key, err := jwtauth.ParsePublicKeyPEM("", jwtauth.EdDSA, []byte(`
------BEGIN PUBLIC KEY-----
-MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
------END PUBLIC KEY-----
-`))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	source, err := jwtauth.NewStaticKeys(key)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	found, err := source.Key(context.Background(), "", jwtauth.EdDSA)
-	fmt.Println(found, err)
-	// Output: key "" (EdDSA) <nil>
-}
-
 func TestLargeSetsTakeLinearTime(t *testing.T) {
 	var all []string
 	for i := range 2000 {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -254,61 +251,4 @@ func TestWhatIsReliedOnInKeyfunc(t *testing.T) {
 	if _, err := jwt.Parse(signed(jwt.SigningMethodPS256, keysRSA(), ""), kf.Keyfunc); err != nil {
 		t.Errorf("a token without a key ID no longer tries all keys, so the wrapper can go: %v", err)
 	}
-}
-
-func ExampleNewRemoteKeys() {
-	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
-	}))
-	defer provider.Close()
-
-	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: provider.URL + "/jwks"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer keys.Close()
-
-	key, err := keys.Key(context.Background(), "2026-11", jwtauth.EdDSA)
-	fmt.Println(key, err)
-	_, err = keys.Key(context.Background(), "2026-12", jwtauth.EdDSA)
-	fmt.Println(err)
-	// Output:
-	// key "2026-11" (EdDSA) <nil>
-	// authctx: unknown signing key: the issuer has no key of that ID
-}
-
-func ExampleRemoteKeys_Keyfunc() {
-	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, jwks(jwk("2026-11", keysEd25519().Public())))
-	}))
-	defer provider.Close()
-
-	keys, err := jwtauth.LoadRemoteKeys(context.Background(), jwtauth.RemoteKeysConfig{JWKSURL: provider.URL})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer keys.Close()
-
-	token := signed(jwt.SigningMethodEdDSA, keysEd25519(), "2026-11")
-	parsed, err := jwt.Parse(token, keys.Keyfunc().Keyfunc, jwt.WithValidMethods([]string{"EdDSA"}))
-	fmt.Println(parsed.Claims.(jwt.MapClaims)["sub"], err)
-	// Output: alice <nil>
-}
-
-func ExampleKeysFromKeyfunc() {
-	kf, err := keyfunc.NewJWKSetJSON(json.RawMessage(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	source, err := jwtauth.KeysFromKeyfunc(kf)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	key, err := source.Key(context.Background(), "2026-11", jwtauth.EdDSA)
-	fmt.Println(key, err)
-	// Output: key "2026-11" (EdDSA) <nil>
 }
