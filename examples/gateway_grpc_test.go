@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -93,6 +94,16 @@ func TestRule9_StreamsThroughTheGatewayEndWithTheirCaller(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	idle, err := client.Chat(soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := idle.Send(&pb.ChatMessage{Text: "once"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idle.Recv(); err != nil {
+		t.Fatal(err)
+	}
 	watch, err := client.Watch(soon, &pb.WatchRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +116,10 @@ func TestRule9_StreamsThroughTheGatewayEndWithTheirCaller(t *testing.T) {
 	if answers < 2 {
 		t.Errorf("it ended after %d answers", answers-1)
 	}
-	_, err = silent.Recv() // the service is blocked in a receive
-	wantStatus(t, err, codes.Unauthenticated)
+	for _, chat := range []grpc.BidiStreamingClient[pb.ChatMessage, pb.ChatMessage]{silent, idle} {
+		_, err := chat.Recv() // the service is blocked in a receive
+		wantStatus(t, err, codes.Unauthenticated)
+	}
 }
 
 // The service echoes and its client does not read: everybody on the way must

@@ -3,6 +3,7 @@ package httpctx
 import (
 	"context"
 	"errors"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httputil"
@@ -116,6 +117,9 @@ func (w *hintCleaner) WriteHeader(status int) {
 func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 	p.strip.delete(pr.Out.Header)
 	p.strip.delete(pr.Out.Trailer)
+	if pr.In.ProtoMajor == 2 && pr.Out.Body != nil {
+		pr.Out.Body = &streamBody{pr.Out.Body, pr.In.Body}
+	}
 	if err := p.prepare(pr); err != nil {
 		p.server.observeRefusal(pr.In, err)
 		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
@@ -125,6 +129,19 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 		cancel(&refusal{err})
 		pr.Out = pr.Out.WithContext(ctx)
 	}
+}
+
+// streamBody is the body of an HTTP/2 request whose Close reaches the client's
+// stream. A ReverseProxy shields that from its transport, which then waits for a
+// silent client before it tells anybody that the upstream has ended a stream.
+type streamBody struct {
+	io.ReadCloser
+	in io.Closer
+}
+
+// Close ends a Read that is under way.
+func (b *streamBody) Close() error {
+	return errors.Join(b.ReadCloser.Close(), b.in.Close())
 }
 
 // refusal is why a request was not sent.

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
@@ -280,4 +281,35 @@ func TestRule12_TheRequestOfTheCallerIsNotChanged(t *testing.T) {
 
 func equal(a, b []string) bool {
 	return strings.Join(a, "\x00") == strings.Join(b, "\x00") && len(a) == len(b)
+}
+
+// A stream that its service ends has ended for the client too, even if that has
+// more to say and does not say it.
+func TestRule9_AStreamThatTheUpstreamEndsIsNotHeldOpenByASilentClient(t *testing.T) {
+	upstream := unencryptedHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "Grpc-Status")
+		_, _ = io.CopyN(w, r.Body, 1)
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Set("Grpc-Status", "16")
+	}))
+	gate := unencryptedHTTP2(t, gatewayOver(t, upstream).Config.Handler)
+	body, silent := io.Pipe()
+	defer silent.Close()
+	go func() { _, _ = silent.Write([]byte("x")) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "POST", gate.URL, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = token("alice")
+	res, err := gate.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	if err != nil || string(got) != "x" || res.Trailer.Get("Grpc-Status") != "16" {
+		t.Errorf("%q, %v, trailers %v", got, err, res.Trailer)
+	}
 }
