@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -148,17 +150,39 @@ func TestTransactionTokenKeysRotateWithoutAFailedRequest(t *testing.T) {
 	header, ctx := "Authorization: Bearer "+s.token(t, nil), as(t, s.token(t, nil))
 	client := pb.NewWhoAmIClient(dial(t, s.address))
 
-	send(t, "GET", s.url+"/", "", header)
-	first := <-keyIDs
-	seen := map[string]bool{first: true}
+	// The load goes to a service that verifies, over gRPC; which keys sign is
+	// seen over HTTP.
+	stop, failed := make(chan struct{}), make(chan error, 8)
+	var calls atomic.Int64
+	var load sync.WaitGroup
+	for range cap(failed) {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := client.Get(ctx, &pb.GetRequest{}); err != nil {
+					failed <- err
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	seen := map[string]bool{}
 	eventually(t, "two other keys to sign", func() bool {
-		if _, err := client.Get(ctx, &pb.GetRequest{}); err != nil {
-			t.Fatal(err)
-		}
 		send(t, "GET", s.url+"/", "", header)
 		seen[<-keyIDs] = true
 		return len(seen) == 3
 	})
+	close(stop)
+	load.Wait()
+	close(failed)
+	for err := range failed {
+		t.Errorf("after %d calls: %v", calls.Load(), err)
+	}
 }
 
 func TestWhoamiTrustsCertificates(t *testing.T) {
