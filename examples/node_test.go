@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -37,7 +38,7 @@ func TestNodeServicesReadTheCaller(t *testing.T) {
 			}[forward]
 			nodeHTTP, nodeGRPC := startNode(t, "node/http.mjs", "--trust", trust), startNode(t, "node/grpc.mjs", "--trust", trust)
 			s := startGateway(t, newProvider(t).run(t), "-upstream", "http://"+nodeHTTP, "-grpc-upstream", nodeGRPC,
-				"-forward", forward, "-internal-listen", internal)
+				"-forward", forward, "-internal-listen", internal, "-leeway", "0s")
 			s.waitReady(t)
 			token := s.token(t, map[string]any{"name": "Zoë, 100%", "groups": []string{"on call", "a,b"}})
 
@@ -68,6 +69,14 @@ func TestNodeServicesReadTheCaller(t *testing.T) {
 				t.Errorf("Admin: %v", err)
 			}
 			chatOnce(t, client, as(t, token))
+			soon := time.Now().Add(3 * time.Second).Unix()
+			chat, err := client.Chat(as(t, s.token(t, map[string]any{"exp": soon})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = chat.Recv(); status.Code(err) != codes.Unauthenticated {
+				t.Errorf("at the end of the caller's time: %v", err)
+			}
 			_, err = pb.NewWhoAmIClient(dial(t, nodeGRPC)).Get(as(t, token), &pb.GetRequest{})
 			if status.Code(err) != codes.Unauthenticated {
 				t.Errorf("around the gateway: %v", err)

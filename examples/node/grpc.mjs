@@ -20,24 +20,38 @@ const identify = trust(flags.trust, flags['trust-domain'])
 const proto = fileURLToPath(new URL('../internal/examplespb/whoami.proto', import.meta.url))
 const { WhoAmI } = grpc.loadPackageDefinition(loadSync(proto, { keepCase: true })).authctx.examples.v1
 
-// The caller of a call, or an error with the right status.
-async function callerOf(call) {
+const unauthenticated = { code: grpc.status.UNAUTHENTICATED, details: 'Authentication is required.' }
+
+// The caller of a call and the end of that caller's time, or an error with the
+// right status.
+async function known(call) {
   const fields = {}
   for (const name of Object.keys(call.metadata.getMap())) fields[name] = call.metadata.get(name)
   const peer = call.getPeer().replace(/:\d+$/, '')
-  let caller
+  let answer
   try {
-    caller = await identify(fields, peer)
+    answer = await identify(fields, peer)
   } catch (error) {
     console.error(error.message)
   }
-  if (!caller) throw { code: grpc.status.UNAUTHENTICATED, details: 'Authentication is required.' }
-  return caller
+  if (!answer) throw unauthenticated
+  return answer
 }
+
+const callerOf = async (call) => (await known(call)).caller
 
 // Makes an asynchronous function a unary handler.
 const unary = (handle) => (call, callback) => {
   handle(call).then((answer) => callback(null, answer), (error) => callback(error))
+}
+
+// Ends a stream when its caller's time is over.
+function endWith(call, end) {
+  const longest = 2 ** 31 - 1 // milliseconds that a timer can wait
+  const left = end * 1000 - Date.now()
+  if (left <= 0) return call.emit('error', unauthenticated)
+  const timer = setTimeout(() => endWith(call, end), Math.min(left, longest))
+  for (const over of ['close', 'cancelled']) call.once(over, () => clearTimeout(timer))
 }
 
 const server = new grpc.Server()
@@ -49,11 +63,13 @@ server.addService(WhoAmI.service, {
     return caller
   }),
   Chat: async (call) => {
+    let end
     try {
-      await callerOf(call)
+      end = (await known(call)).end
     } catch (error) {
       return call.destroy(error)
     }
+    endWith(call, end)
     call.pipe(call) // each message goes back as it came
   },
 })

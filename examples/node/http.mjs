@@ -19,13 +19,14 @@ const server = createServer(async (request, response) => {
   const answer = (status, body) => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body) + '\n')
   }
-  let caller
+  let known
   try {
-    caller = await identify(request.headersDistinct, request.socket.remoteAddress)
+    known = await identify(request.headersDistinct, request.socket.remoteAddress)
   } catch (error) {
     console.error(error.message)
   }
-  if (!caller) return answer(401, { title: 'Unauthorized' })
+  if (!known) return answer(401, { title: 'Unauthorized' })
+  const { caller } = known
   if (request.url === '/whoami') return answer(200, caller)
   if (request.url !== '/admin') return answer(404, { title: 'Not Found' })
   if (!caller.roles.includes('admin')) return answer(403, { title: 'Forbidden' })

@@ -1,7 +1,8 @@
 // How a service in Node knows its caller: from the plain identity fields of a
 // gateway that it trusts by address, or from a Transaction Token that the
-// gateway signed. Both return the caller, or null when nobody is named, and
-// throw when what is there cannot be believed.
+// gateway signed. Both return the caller and the second at which the caller's
+// time is over, or null when nobody is named, and throw when what is there
+// cannot be believed.
 
 import { BlockList, isIPv6 } from 'node:net'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
@@ -33,8 +34,7 @@ function plainFields(prefix) {
     if (!trusted.check(peer, isIPv6(peer) ? 'ipv6' : 'ipv4')) return null
     if (!one('x-user-id') && !one('x-user-issuer')) return null
     if (!one('x-user-id') || !one('x-user-issuer')) throw new Error('half an identity')
-    if (Number(one('x-user-expires') ?? Infinity) <= Date.now() / 1000) throw new Error('the caller has expired')
-    return {
+    return lasting(one('x-user-expires'), {
       issuer: text('x-user-issuer'),
       subject: text('x-user-id'),
       kind: text('x-user-kind') || 'user',
@@ -47,8 +47,15 @@ function plainFields(prefix) {
       scopes: list('x-user-scopes'),
       groups: list('x-user-groups'),
       provenance: 'asserted',
-    }
+    })
   }
+}
+
+// A caller whose time is not over; without an end it never is.
+function lasting(expires, caller) {
+  const end = expires === undefined ? Infinity : Number(expires)
+  if (!(end > Date.now() / 1000)) throw new Error('the caller has expired')
+  return { caller, end }
 }
 
 // Every byte that could be mistaken for something else comes percent-encoded.
@@ -73,8 +80,7 @@ function transactionTokens(jwksURL, trustDomain) {
       clockTolerance: 30,
     })
     const details = payload.tctx ?? {}
-    if ((details.src_exp ?? Infinity) <= Date.now() / 1000) throw new Error('the caller has expired')
-    return {
+    return lasting(details.src_exp ?? payload.exp, {
       issuer: details.src_iss,
       subject: details.src_sub ?? payload.sub,
       kind: details.kind ?? 'user',
@@ -87,6 +93,6 @@ function transactionTokens(jwksURL, trustDomain) {
       scopes: payload.scope.split(' ').filter((s) => s !== ''),
       groups: details.groups ?? [],
       provenance: 'signed',
-    }
+    })
   }
 }
