@@ -39,7 +39,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"repeat it for several")
 	fs.Var(&t.audiences, "audience", "the `AUD` that tokens must be for (required); repeat it for several")
 	fs.Var(&t.jwks, "jwks", "the `URL` of the issuer's keys, without which they are discovered at the\n"+
-		"issuer; with several issuers, repeat it in the same order")
+		"issuer; with several issuers, repeat it in the same order. Needed for a\n"+
+		"SPIFFE trust domain (-issuer spiffe://example.org -claims spiffe)")
 	fs.Var(&t.algorithms, "algorithms", "the `ALGS` that tokens may be signed with, separated by commas\n"+
 		"(default RS256,ES256,EdDSA)")
 	fs.Var(&t.types, "typ", "take only tokens of these `TYPES` (\"typ\" in the header), separated by commas;\n"+
