@@ -38,20 +38,28 @@ func signingKeys(t testing.TB, alg jwtauth.Algorithm) *jwtauth.SigningKeys {
 	return keys
 }
 
-const idp = "https://idp.example"
+const (
+	idp         = "https://idp.example"
+	apiAudience = "https://api.example"
+)
+
+// accessTokenIssuer returns an issuer of access tokens for the API.
+func accessTokenIssuer(t testing.TB, keys *jwtauth.SigningKeys) *jwtauth.Issuer {
+	t.Helper()
+	iss, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: idp, Audience: []string{apiAudience}, Keys: keys, Lifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return iss
+}
 
 // accessTokens returns an issuer of ES256 access tokens and an authenticator
 // that verifies each of them anew, and asks revocations if there are any.
 func accessTokens(t testing.TB, revocations jwtauth.Revocations) (*jwtauth.Issuer, *jwtauth.Bearer) {
 	t.Helper()
-	const audience = "https://api.example"
 	keys := signingKeys(t, jwtauth.ES256)
-	iss, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: idp, Audience: []string{audience}, Keys: keys, Lifetime: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
 	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
-		Issuer: idp, Audiences: []string{audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
+		Issuer: idp, Audiences: []string{apiAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 		Cache: jwtauth.CacheConfig{Disabled: true}, Revocations: revocations,
 	})
 	if err != nil {
@@ -61,7 +69,7 @@ func accessTokens(t testing.TB, revocations jwtauth.Revocations) (*jwtauth.Issue
 	if err != nil {
 		t.Fatal(err)
 	}
-	return iss, b
+	return accessTokenIssuer(t, keys), b
 }
 
 // accessToken returns a token for a caller like p.
