@@ -3,6 +3,9 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.1.4
 FUZZTIME ?= 30s
+BENCH ?= .
+BENCHTIME ?= 100ms
+BENCHCOUNT ?= 10
 
 .PHONY: test race lint fuzz bench vulncheck generate
 
@@ -20,9 +23,13 @@ lint:
 fuzz:
 	@.ci/fuzz $(FUZZTIME)
 
-# Times are for comparing within one run: each benchmark has its limit beside it.
+# Times are for comparing within one run: each benchmark has its limit beside it,
+# and bench.awk prints the ratio. The fastest of several runs is what the code
+# costs; the others are what the machine was busy with. See BENCHMARKS.md.
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./... > .bench.out \
+	  || { cat .bench.out; rm -f .bench.out; exit 1; }
+	@awk -f bench.awk .bench.out; rm -f .bench.out
 
 # Exit status 3 means that a vulnerability was found; anything else that the
 # vulnerability database could not be read, which is said and not held against

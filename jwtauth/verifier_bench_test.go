@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -138,6 +140,35 @@ func BenchmarkCache(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkCacheMemory measures what remembering a token takes beyond the
+// principal that its verification returned.
+func BenchmarkCacheMemory(b *testing.B) {
+	s := signerFor(b, jwtauth.HS256)
+	tokens := make([]string, 10_000)
+	for i := range tokens {
+		tokens[i] = benchToken(b, s, i)
+	}
+	heap := func(cache jwtauth.CacheConfig) float64 {
+		v := newVerifier(b, s, func(c *jwtauth.Config) { c.Now, c.Cache = nil, cache })
+		principals := make([]authctx.Principal, len(tokens))
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i, token := range tokens {
+			principals[i], _ = v.Verify(context.Background(), token)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(v)
+		runtime.KeepAlive(principals)
+		return float64(after.HeapAlloc) - float64(before.HeapAlloc)
+	}
+	for b.Loop() {
+		extra := heap(jwtauth.CacheConfig{}) - heap(jwtauth.CacheConfig{Disabled: true})
+		b.ReportMetric(extra/float64(len(tokens)), "cache-B/token")
 	}
 }
 
