@@ -207,7 +207,7 @@ func openMessages(_ *testing.T, auth authctx.Authenticator) *far {
 	f := &far{service: newService()}
 	receive := func(headers map[string][]byte) error {
 		ctx, err := authctx.ExtractHeaders(context.Background(), auth, topic, headers)
-		f.Observe(nil, authctx.Event{Err: err})
+		f.Observe(context.Background(), authctx.Event{Err: err})
 		if err == nil {
 			f.handle(ctx, nil) // consumers keep the headers as they came
 		}
