@@ -104,6 +104,14 @@ func TestRule9_StreamsThroughTheGatewayEndWithTheirCaller(t *testing.T) {
 	if _, err := idle.Recv(); err != nil {
 		t.Fatal(err)
 	}
+	flooded, err := client.Chat(soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // until nothing goes in any more, and nobody reads what comes back
+		for flooded.Send(&pb.ChatMessage{Text: strings.Repeat("x", 64<<10)}) == nil {
+		}
+	}()
 	watch, err := client.Watch(soon, &pb.WatchRequest{})
 	if err != nil {
 		t.Fatal(err)

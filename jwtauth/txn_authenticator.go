@@ -15,7 +15,8 @@ type TxnAuthenticatorConfig struct {
 	// TrustDomain is whom tokens must be for ("aud").
 	TrustDomain string
 	// Issuer is who must have minted them ("iss"). Empty means TrustDomain, as
-	// in [TxnPropagatorConfig].
+	// in [TxnPropagatorConfig]. Tokens without "iss" are refused, though the
+	// draft lets their minters leave it out.
 	Issuer string
 	// Keys finds the minting keys, usually at the key set URL of the gateway. It
 	// must not be the source of anybody's access tokens.
