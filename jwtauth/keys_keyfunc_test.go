@@ -67,6 +67,7 @@ func TestTheKeyfuncServesGolangJWT(t *testing.T) {
 func TestTheStorageShowsPublicKeysAndCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(jwks(jwk("ed", edKey(1), jwkMembers{"alg": "Ed25519"}), jwk("rsa", &keysRSA().PublicKey)))
+		s.delay = time.Second // so that there is a time before the first load
 		keys := keysFrom(t, s)
 		store := keys.Keyfunc().Storage()
 		if all, err := store.KeyReadAll(t.Context()); err != nil || len(all) != 0 {
