@@ -51,8 +51,8 @@ func (c compact) signingInput() string { return c.token[:c.second] }
 type scratch struct {
 	header, payload, signature []byte
 	doc                        strictjson.Doc
-	parsed                     bool     // doc holds the claims
-	lists                      []string // empty, with room for the lists of most tokens
+	parsed                     *strictjson.Parser // by which doc holds the claims; nil while it does not
+	lists                      []string           // empty, with room for the lists of most tokens
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{lists: make([]string, 0, 64)} }}
@@ -62,7 +62,7 @@ func (s *scratch) release() {
 	clear(s.signature) // without it, what is left is no token
 	clear(s.lists)
 	s.lists = s.lists[:0]
-	s.parsed = false
+	s.parsed = nil
 	scratches.Put(s)
 }
 
@@ -94,15 +94,22 @@ func decodeSegment(buf []byte, segment string) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// parseClaims parses the decoded payload, unless that was done already.
+// parseClaims parses the decoded payload. If another parser did that already, it
+// sees to the names that this one knows besides.
 func (s *scratch) parseClaims(parser *strictjson.Parser) error {
-	if s.parsed {
+	var err error
+	switch s.parsed {
+	case parser:
 		return nil
+	case nil:
+		err = parser.Parse(&s.doc, string(s.payload))
+	default:
+		err = parser.Check(&s.doc)
 	}
-	if parser.Parse(&s.doc, string(s.payload)) != nil {
+	if err != nil {
 		return errClaimsJSON
 	}
-	s.parsed = true
+	s.parsed = parser
 	return nil
 }
 

@@ -40,7 +40,6 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, sources: map[KeySource]bool{}}}
 	var errs []error
 	var algorithms []Algorithm
-	var names []string
 	maxBytes, cache := 0, CacheConfig{Disabled: true}
 	for i, v := range append([]*Verifier{first}, rest...) {
 		if v == nil {
@@ -50,7 +49,6 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 		if err := m.issuers.add(v.policy); err != nil {
 			errs = append(errs, err)
 		}
-		names = append(names, v.policy.Claims.names()...)
 		algorithms, maxBytes = union(algorithms, v.policy.Algorithms), max(maxBytes, v.policy.MaxTokenBytes)
 		if c := v.policy.Cache; !c.Disabled {
 			cache = CacheConfig{MaxEntries: cache.MaxEntries + c.MaxEntries, MaxBytes: cache.MaxBytes + c.MaxBytes}
@@ -59,7 +57,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	m.issuers.parser = claimsParser(names)
+	m.issuers.parser = claimsParser(nil)
 	m.front.init(maxBytes, first.policy.Now, algorithms, cache)
 	return m, nil
 }

@@ -6,9 +6,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
@@ -102,6 +104,36 @@ func TestEachIssuerHasItsOwnRules(t *testing.T) {
 	} {
 		if _, err := m.Verify(t.Context(), test.token); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+// Which spelling of a claim could be taken for another depends on what the
+// issuer's own mapping reads.
+func TestRule3_TheNamesThatCountAreThoseOfTheTokensIssuer(t *testing.T) {
+	s := newSigner(t, "k1")
+	of := func(issuer, roles string) *jwtauth.Verifier {
+		return newVerifier(t, s, func(c *jwtauth.Config) {
+			c.Issuer = issuer
+			c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Roles: []jwtauth.ClaimSource{jwtauth.Claim(roles)}}))
+		})
+	}
+	a, b := of("https://a.example", "team"), of("https://b.example", "unit")
+	byIssuer := map[string]*jwtauth.Verifier{"https://a.example": a, "https://b.example": b}
+	multi := must(jwtauth.NewMultiVerifier(a, b))
+	resolving := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve:    func(_ context.Context, issuer string) (*jwtauth.Verifier, error) { return byIssuer[issuer], nil },
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+	}))
+	for issuer, alone := range byIssuer {
+		for _, claim := range []string{"team", "Team", "unit", "Unit"} {
+			token := s.token(t, goodClaims(map[string]any{"iss": issuer, claim: []string{"x"}}))
+			_, want := alone.Verify(t.Context(), token)
+			for name, v := range map[string]jwtauth.TokenVerifier{"multi": multi, "resolving": resolving} {
+				if _, err := v.VerifyToken(t.Context(), token); fmt.Sprint(err) != fmt.Sprint(want) {
+					t.Errorf("%s, %s of %s: %v, want %v", name, claim, issuer, err, want)
+				}
+			}
 		}
 	}
 }

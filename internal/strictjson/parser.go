@@ -97,6 +97,16 @@ func (p *Parser) Parse(d *Doc, src string) error {
 	return nil
 }
 
+// Check returns what p has against a document that another parser accepted: a
+// different spelling of a name that p knows. It does not look at p's bounds.
+func (p *Parser) Check(d *Doc) error {
+	s := scanner{src: d.src, nodes: d.nodes}
+	if problem := p.shadows(&s); problem != 0 {
+		return Error{Problem: problem, Offset: s.at}
+	}
+	return nil
+}
+
 func invalidUTF8(src string) int {
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRuneInString(src[i:])

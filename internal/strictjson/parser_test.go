@@ -297,3 +297,20 @@ func TestManyNamesTakeLinearTimeInComparisons(t *testing.T) {
 		t.Fatal("still comparing")
 	}
 }
+
+// A document that one parser took is judged by another as if that had parsed it.
+func TestCheckSaysWhatParseWouldHaveSaid(t *testing.T) {
+	wide := strictjson.NewParser(strictjson.Config{})
+	narrow := strictjson.NewParser(strictjson.Config{Known: []string{"sub", "Roles"}})
+	for _, src := range []string{
+		`{}`, `{"sub":1}`, `{"SUB":1}`, `{"\u017fub":1}`, `{"a":{"SUB":1}}`, `{"x":1,"Sub":2}`, `{"Roles":1}`, `{"roles":1}`, `{"ROLES":1,"sub":1}`,
+	} {
+		var d, parsed strictjson.Doc
+		if err := wide.Parse(&d, src); err != nil {
+			t.Fatal(src, err)
+		}
+		if got, want := narrow.Check(&d), narrow.Parse(&parsed, src); got != want {
+			t.Errorf("%s: %v, want %v", src, got, want)
+		}
+	}
+}
