@@ -170,7 +170,7 @@ func (r *txnReader) details(tctx strictjson.Value, a *authctx.Attributes) {
 	a.Name, a.Email, a.Tenant = r.text(get("name")), r.text(get("email")), r.text(get("tenant"))
 	a.ClientID, a.SessionID, a.ACR = r.text(get("client_id")), r.text(get("sid")), r.text(get("acr"))
 	a.AMR, a.Roles, a.Groups = r.list(get("amr")), r.list(get("roles")), r.list(get("groups"))
-	a.Permissions, a.GroupsIncomplete = r.list(get("entitlements")), get("groups_incomplete").Kind() == strictjson.True
+	a.Permissions, a.GroupsIncomplete = r.list(get("entitlements")), r.flag(get("groups_incomplete"))
 	a.Extra = r.lists(get("extra"))
 }
 
@@ -200,6 +200,17 @@ func (r *txnReader) date(v strictjson.Value) time.Time {
 	t, ok := v.Date()
 	r.bad = r.bad || !ok
 	return t
+}
+
+func (r *txnReader) flag(v strictjson.Value) bool {
+	switch v.Kind() {
+	case strictjson.True:
+		return true
+	case strictjson.Missing, strictjson.False:
+	default:
+		r.bad = true
+	}
+	return false
 }
 
 func (r *txnReader) list(v strictjson.Value) (list []string) {
