@@ -83,17 +83,30 @@ func sign(t *testing.T, template *x509.Certificate, by *authority) (*x509.Certif
 // A service believes the fields of a gateway that it knows by its certificate,
 // and of nobody else, whatever that somebody shows.
 func TestFieldsAreBelievedFromAVerifiedPeerOnly(t *testing.T) {
-	const gateway = "spiffe://example.org/gateway"
-	ca, stranger := newAuthority(t), newAuthority(t)
-	trust, err := authctx.TrustSPIFFEID(gateway)
-	if err != nil {
-		t.Fatal(err)
+	for name, by := range map[string]func() (authctx.Trust, error){
+		"SPIFFE ID":    func() (authctx.Trust, error) { return authctx.TrustSPIFFEID(gatewayID) },
+		"trust domain": func() (authctx.Trust, error) { return authctx.TrustSPIFFEDomain("example.org") },
+		"DNS name":     func() (authctx.Trust, error) { return authctx.TrustDNSName("service.test") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			trust, err := by()
+			if err != nil {
+				t.Fatal(err)
+			}
+			testTrustInPeer(t, trust)
+		})
 	}
+}
+
+const gatewayID = "spiffe://example.org/gateway"
+
+func testTrustInPeer(t *testing.T, trust authctx.Trust) {
+	ca, stranger := newAuthority(t), newAuthority(t)
 	in, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs := ca.issue(t, gateway), stranger.issue(t, gateway)
+	ours, theirs := ca.issue(t, gatewayID), stranger.issue(t, gatewayID)
 	for _, test := range []struct {
 		name     string
 		clients  tls.ClientAuthType
