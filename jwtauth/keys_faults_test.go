@@ -91,6 +91,22 @@ func TestKeySet_ALateResponseNeverReplacesGoodKeys(t *testing.T) {
 	goodThenBad(t, func(s *keyServer) { s.hang = make(chan struct{}) })
 }
 
+// A service whose gateway's keys hang for a moment must not send its clients
+// away until the next load that comes by itself.
+func TestKeySet_Slowloris_ClientsAreAskedBackAsSoonAsALoadIsAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s, func(cfg *jwtauth.RemoteKeysConfig) { cfg.CoolDown = time.Second })
+		wantFind(t, keys, "k1", "found")
+		s.change(func(s *keyServer) { s.hang = make(chan struct{}) })
+		_, err := keys.Key(t.Context(), "k2", jwtauth.EdDSA)
+		e, ok := errors.AsType[*authctx.Error](err)
+		if !ok || e.Reason != authctx.Unavailable || e.RetryAfter != time.Second {
+			t.Errorf("%v, RetryAfter of %+v", err, e)
+		}
+	})
+}
+
 func TestKeySet_ProviderDownAtStart_RecoversByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))

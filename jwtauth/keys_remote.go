@@ -214,8 +214,8 @@ func (r *RemoteKeys) unavailable(cause error) error {
 	if r.stats.LastError != nil {
 		cause = fmt.Errorf("%w: %w", cause, r.stats.LastError)
 	}
-	wait := time.Until(r.coolTill)
-	if next := time.Until(r.nextAt); next > 0 && (wait <= 0 || next < wait) {
+	wait := time.Until(r.coolTill) // once it is over, a request may cause a load
+	if next := time.Until(r.nextAt); next > 0 && next < wait {
 		wait = next
 	}
 	return &authctx.Error{
