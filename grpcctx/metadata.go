@@ -64,13 +64,10 @@ func withoutTokens(set authctx.FieldSet) authctx.FieldSet {
 type fields metadata.MD
 
 func (f fields) Values(name string) []string {
-	if values, ok := f[name]; ok {
+	if values, ok := f[name]; ok || isLower(name) {
 		return values
 	}
-	if lower := strings.ToLower(name); lower != name {
-		return f[lower]
-	}
-	return nil
+	return f[strings.ToLower(name)]
 }
 
 func (f fields) Names() iter.Seq[string] { return maps.Keys(f) }
@@ -113,10 +110,18 @@ func (r mdReader) incoming(ctx context.Context) metadata.MD {
 // they came over a wire.
 func lowerCase(md metadata.MD) bool {
 	for name := range md {
-		for i := range len(name) {
-			if c := name[i]; 'A' <= c && c <= 'Z' {
-				return false
-			}
+		if !isLower(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// isLower reports whether name has no capital; only ASCII letters have a case.
+func isLower(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; 'A' <= c && c <= 'Z' {
+			return false
 		}
 	}
 	return true
