@@ -1,6 +1,8 @@
 package authctx
 
 import (
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -10,6 +12,10 @@ import (
 type Field struct {
 	Name, Value string
 }
+
+// Format implements [fmt.Formatter], so that no verb prints the value, which may
+// be a credential.
+func (f Field) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.Name) }
 
 // FieldSet says which fields of a request carry identity. Whoever reads or
 // writes such fields publishes its set, and everything that must know, above

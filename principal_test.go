@@ -175,7 +175,8 @@ func TestAppendingToAListDoesNotReachTheNext(t *testing.T) {
 
 func TestRule11_PrintingAPrincipalShowsNoClaims(t *testing.T) {
 	p := mustNew(t, full())
-	ctx := authctx.Result{Principal: p, Forward: []authctx.Field{{Name: "txn-token", Value: "t0ken"}}}.NewContext(context.Background())
+	result := authctx.Result{Principal: p, Forward: []authctx.Field{{Name: "txn-token", Value: "t0ken"}}}
+	ctx := result.NewContext(context.Background())
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var log strings.Builder
@@ -184,7 +185,7 @@ func TestRule11_PrintingAPrincipalShowsNoClaims(t *testing.T) {
 	out, _ := json.Marshal(p)
 	printed := log.String() + string(out)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
-		printed += fmt.Sprintf(verb, p) + fmt.Sprintf(verb, &p) + fmt.Sprintf(verb, ctx) + fmt.Sprintf(verb, inner) +
+		printed += fmt.Sprintf(verb, p) + fmt.Sprintf(verb, &p) + fmt.Sprintf(verb, ctx) + fmt.Sprintf(verb, inner) + fmt.Sprintf(verb, result) +
 			fmt.Sprintf(verb, struct{ P authctx.Principal }{p}) + fmt.Sprintf(verb, struct{ p authctx.Principal }{p})
 	}
 	for _, secret := range []string{"Alice", "alice@example.com", "acme", "admin", "orders", "s3cret", "t0ken", "robot", "gold", "pwd", "staff", "region"} {
