@@ -185,8 +185,8 @@ func validFieldName(s string) bool {
 	return s != "" && !hasFoldedPrefix(s, "grpc-") && (len(s) < 4 || s[len(s)-4:] != binarySuffix)
 }
 
-// fieldSet is what a layout owns.
-func (l *FieldLayout) fieldSet() FieldSet {
+// Fields returns what the layout owns: its names and prefixes, and Also.
+func (l FieldLayout) Fields() FieldSet {
 	set := FieldSet{Names: slices.Concat(l.names(), l.Also)}
 	for _, prefix := range []string{l.ExtraPrefix, l.OwnPrefix} {
 		if prefix != "" {

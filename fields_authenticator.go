@@ -48,7 +48,7 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 	}
 	f := &FieldsAuthenticator{
 		trust: cfg.Trust, issuer: cfg.Issuer, now: cfg.Now,
-		layout: layout, names: layout.names(), fields: layout.fieldSet(),
+		layout: layout, names: layout.names(), fields: layout.Fields(),
 	}
 	f.memo = newFieldsMemo(&f.layout, f.names)
 	if f.now == nil {
@@ -74,14 +74,17 @@ func (f *FieldsAuthenticator) anyField(r *Request) bool {
 //
 // Fields are absent, and the answer [NoCredentials], when there are none or
 // when the peer is not trusted. A doubled field, a subject without its issuer
-// or the other way round, and a value outside the grammar are
-// [InvalidRequest]; a caller whose effective end has come is [TokenExpired].
+// or the other way round, a value outside the grammar, and a Transaction Token
+// beside the fields are [InvalidRequest]; a caller whose effective end has come is [TokenExpired].
 func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Result, error) {
 	if !f.anyField(r) {
 		return Result{}, NoCredentials
 	}
 	if err := f.trust.Trusts(r); err != nil {
 		return Result{}, &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
+	}
+	if len(r.Values(TxnTokenField)) > 0 {
+		return Result{}, &Error{Reason: InvalidRequest, Cause: errTwoKinds}
 	}
 	p, err := f.memo.read(r, f.names, f.read)
 	if err != nil {
@@ -92,6 +95,8 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	}
 	return Result{Principal: p}, nil
 }
+
+var errTwoKinds = errors.New("identity fields beside a Transaction Token")
 
 func (f *FieldsAuthenticator) read(r *Request) (Principal, error) {
 	rec := new(record)

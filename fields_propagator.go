@@ -56,7 +56,7 @@ func NewFieldsPropagator(cfg FieldsPropagatorConfig) (*FieldsPropagator, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &FieldsPropagator{layout: layout, fields: layout.fieldSet(), issuer: cfg.SoleIssuer, budget: cfg.Budget, now: cfg.Now}
+	p := &FieldsPropagator{layout: layout, fields: layout.Fields(), issuer: cfg.SoleIssuer, budget: cfg.Budget, now: cfg.Now}
 	if p.budget == 0 {
 		p.budget = DefaultFieldsBudget
 	}

@@ -56,12 +56,15 @@ func TestFieldsOfATrustedPeerAreReadAndNotReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: a, Observer: &j}).Handler(spy))
-	got := get(t, s.URL, http.Header{"X-User-Id": {"dora"}, "X-User-Issuer": {issuer}, "Txn-Token": {"t"}})
+	got := get(t, s.URL, http.Header{"X-User-Id": {"dora"}, "X-User-Issuer": {issuer}, "Txn_Token": {"t"}})
 	if got.Subject != "dora" || len(identityIn(got.Header)) > 0 {
 		t.Errorf("seen %+v", got)
 	}
-	if e := j.last(t); !slices.Equal(e.Ignored, []string{"Txn-Token"}) {
+	if e := j.last(t); !slices.Equal(e.Ignored, []string{"Txn_token"}) {
 		t.Errorf("ignored %v", e.Ignored)
+	}
+	if res, _ := do(t, "GET", s.URL, http.Header{"X-User-Id": {"dora"}, "X-User-Issuer": {issuer}, "Txn-Token": {"t"}}); res.StatusCode != 400 {
+		t.Errorf("a Transaction Token beside the fields: %d", res.StatusCode)
 	}
 	if res, _ := do(t, "GET", s.URL, http.Header{"X-User-Id": {"dora", "eve"}, "X-User-Issuer": {issuer}}); res.StatusCode != 400 {
 		t.Errorf("a doubled field: %d", res.StatusCode)

@@ -84,17 +84,19 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 // Fields returns the field of the token.
 func (d *DeferredAuthenticator) Fields() authctx.FieldSet { return deferredFields() }
 
-// Authenticate verifies the one token of a message.
+// Authenticate verifies the one token of a message. A token beside plain
+// identity fields is [authctx.InvalidRequest].
 func (d *DeferredAuthenticator) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
 	values := r.Values(DeferredField)
-	if len(values) == 0 {
+	switch {
+	case len(values) == 0:
 		return authctx.Result{}, authctx.NoCredentials
-	}
-	if r.Transport != authctx.MessageTransport {
+	case r.Transport != authctx.MessageTransport:
 		return authctx.Result{}, errNotAMessage
-	}
-	if len(values) > 1 {
+	case len(values) > 1:
 		return authctx.Result{}, errTwoTokens
+	case besidePlainFields(r):
+		return authctx.Result{}, errTwoKinds
 	}
 	verifier := d.byTopic[r.Target]
 	if verifier == nil {

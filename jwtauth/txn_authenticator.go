@@ -109,7 +109,8 @@ func newVouchedVerifier(cfg Config, mapping txnMapping) (*Verifier, error) {
 func (t *TxnAuthenticator) Fields() authctx.FieldSet { return txnFields() }
 
 // Authenticate verifies the one token of the request. Two of them are
-// [authctx.InvalidRequest] (section 12.1).
+// [authctx.InvalidRequest] (section 12.1), and so is a token beside plain
+// identity fields: one of the two would be somebody else's word.
 func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
 	values := r.Values(authctx.TxnTokenField)
 	switch {
@@ -117,6 +118,8 @@ func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request)
 		return authctx.Result{}, authctx.NoCredentials
 	case len(values) > 1 || strings.Contains(values[0], ","):
 		return authctx.Result{}, errTwoTokens
+	case besidePlainFields(r):
+		return authctx.Result{}, errTwoKinds
 	}
 	found, err := t.verifier.VerifyToken(ctx, values[0])
 	if err != nil {
@@ -131,4 +134,21 @@ func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request)
 		Recheck:   found.Recheck,
 		Cached:    found.Cached,
 	}, nil
+}
+
+var (
+	errTwoKinds   = refusal(authctx.InvalidRequest, "a signed caller beside plain identity fields")
+	plainPrefixes = authctx.FieldSet{Prefixes: authctx.PlainLayout().Fields().Prefixes}
+	plainNames    = authctx.FieldSet{Names: authctx.PlainLayout().Fields().Names}
+)
+
+// besidePlainFields reports whether the request has a plain identity field that
+// means something. Others of the prefix, such as X-User-Agent, do not.
+func besidePlainFields(r *authctx.Request) bool {
+	for name := range r.Fields.Names() {
+		if plainPrefixes.Owns(name) && plainNames.Owns(name) && len(r.Values(name)) > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -48,8 +48,8 @@ func TestServicesForwardTheTokenUnmodified(t *testing.T) {
 	}
 }
 
-// A service that trusts its gateway for plain fields and for Transaction Tokens
-// must not be shown both: they could name different callers.
+// A service must not be shown both kinds, whichever it reads: they could name
+// different callers.
 func TestPlainFieldsAndTransactionTokenTogetherAreRefused(t *testing.T) {
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
 	plain := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
@@ -64,11 +64,28 @@ func TestPlainFieldsAndTransactionTokenTogetherAreRefused(t *testing.T) {
 		"fields and bad token": {map[string][]string{"txn-token": {"x"}, "x-user-id": {"a"}, "x-user-issuer": {"i"}}, authctx.InvalidRequest},
 		"bad token alone":      {map[string][]string{"txn-token": {"x"}}, authctx.InvalidToken},
 	} {
+		r := &authctx.Request{Transport: "http", Fields: authctx.FieldMap(tt.fields)}
 		for order, auth := range map[string]authctx.Authenticator{"fields first": authctx.OneOf(plain, w.svc), "token first": authctx.OneOf(w.svc, plain)} {
-			_, err := authctx.Authenticate(t.Context(), auth, &authctx.Request{Transport: "http", Fields: authctx.FieldMap(tt.fields)})
-			if !errors.Is(err, tt.want) {
+			if _, err := authctx.Authenticate(t.Context(), auth, r); !errors.Is(err, tt.want) {
 				t.Errorf("%s, %s: %v, want %v", name, order, err, tt.want)
 			}
 		}
+		if len(tt.fields) < 3 {
+			continue
+		}
+		for which, auth := range map[string]authctx.Authenticator{"a reader of fields": plain, "a reader of tokens": w.svc} {
+			if _, err := authctx.Authenticate(t.Context(), auth, r); !errors.Is(err, authctx.InvalidRequest) {
+				t.Errorf("%s, %s: %v, want invalid request", name, which, err)
+			}
+		}
+	}
+}
+
+func TestAFieldThatNamesNobodyDoesNotStandBesideAToken(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	token := must(inject(t.Context(), w.edge, jwtauthtest.User(t)))
+	fields := map[string][]string{"txn-token": {token}, "X-User-Agent": {"grpc-web-javascript/0.1"}, "x-user-id": {""}}
+	if _, err := authctx.Authenticate(t.Context(), w.svc, &authctx.Request{Transport: "http", Fields: authctx.FieldMap(fields)}); err != nil {
+		t.Error(err)
 	}
 }
