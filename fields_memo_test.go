@@ -83,7 +83,8 @@ func TestRule5_ARememberedCallerIsStillJudged(t *testing.T) {
 
 // Requests that differ anywhere are different callers, whether or not one was
 // remembered before.
-func TestTheMemoTellsCallersApart(t *testing.T) {
+// Caches whose keys could be made equal answered for somebody else.
+func TestCVE_2026_33729_TheMemoTellsCallersApart(t *testing.T) {
 	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
 	if err != nil {
 		t.Fatal(err)

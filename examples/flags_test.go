@@ -79,6 +79,7 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		"trust in every address":    {[]string{"-trust", "cidr:0.0.0.0/0"}, "0.0.0.0/0"},
 		"mTLS with nothing named":   {[]string{"-trust", "mtls:"}, "SPIFFE-ID"},
 		"network with an argument":  {[]string{"-trust", "network:10.0.0.0/8"}, "network"},
+		"an address without a port": {[]string{"-trust", "network", "-http", "nonsense"}, "HOST:PORT"},
 		"an unknown flag":           {[]string{"-trust", "network", "-nonsense"}, "-nonsense"},
 		"something that is no flag": {[]string{"-trust", "network", "nonsense"}, "nonsense"},
 	} {

@@ -48,24 +48,21 @@ type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
 // names every setting that is missing or wrong.
 func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthenticator, error) {
 	var errs []error
-	if len(cfg.Topics) == 0 || slices.Contains(cfg.Topics, "") {
+	topics := cfg.Topics
+	if len(topics) == 0 || slices.Contains(topics, "") {
 		errs = append(errs, errors.New("jwtauth: deferred work: Topics is required and must not hold empty names"))
+		topics = []string{"-"} // said once; the rest is judged all the same
 	}
 	if cfg.TrustDomain == "" {
 		errs = append(errs, errors.New("jwtauth: deferred work: TrustDomain is required"))
-	}
-	if cfg.Keys == nil {
-		errs = append(errs, errors.New("jwtauth: deferred work: Keys is required"))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		cfg.TrustDomain = "-"
 	}
 	setDefault(&cfg.MaxLifetime, MaxDeferredLifetime)
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()
 	}
 	d := &DeferredAuthenticator{byTopic: map[string]*Verifier{}}
-	for _, topic := range cfg.Topics {
+	for _, topic := range topics {
 		verifier, err := newVouchedVerifier(Config{
 			Issuer: cfg.TrustDomain, Audiences: []string{topic}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 			Types: NamedTypes(deferredType), Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
@@ -74,9 +71,13 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 			Now:   cfg.Now,
 		}, txnMapping{deferred: true})
 		if err != nil {
-			return nil, fmt.Errorf("jwtauth: deferred work: %w", err)
+			errs = append(errs, fmt.Errorf("jwtauth: deferred work: %w", err))
+			break // the same would be wrong for every topic
 		}
 		d.byTopic[topic] = verifier
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return d, nil
 }

@@ -30,7 +30,7 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 		"  txn     a Transaction Token signed by this gateway, for services that\n"+
 		"          others can reach too")
 	fs.StringVar(&f.trustDomain, "trust-domain", "authctx.local", "with -forward txn: the `NAME` of all services together, for which tokens are")
-	fs.StringVar(&f.internalListen, "internal-listen", "127.0.0.1:0", "with -forward txn: publish the keys of these tokens on `ADDR`, at\n"+
+	program.AddressVar(fs, &f.internalListen, "internal-listen", "127.0.0.1:0", "with -forward txn: publish the keys of these tokens on `ADDR`, at\n"+
 		"/.well-known/jwks.json; only services need to reach it")
 	fs.DurationVar(&f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good")
 	fs.DurationVar(&f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`; 0 keeps\n"+

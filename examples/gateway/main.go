@@ -45,7 +45,7 @@ func main() {
 }
 
 func (g *gateway) Flags(fs *flag.FlagSet) {
-	fs.StringVar(&g.listen, "listen", "127.0.0.1:8080", "serve on `ADDR`; port 0 takes a free one")
+	program.AddressVar(fs, &g.listen, "listen", "127.0.0.1:8080", "serve on `ADDR`; port 0 takes a free one")
 	g.tokens.flags(fs)
 	fs.Func("upstream", "`URL` of the HTTP service, as http://127.0.0.1:8081", g.setUpstream)
 	fs.Func("grpc-upstream", "`ADDR` of the gRPC service, as 127.0.0.1:9091", g.setGRPCUpstream)
@@ -127,7 +127,7 @@ func withHealth(ready func(context.Context) error, next http.Handler) http.Handl
 		case asks && r.URL.Path == "/readyz" && isReady(r.Context()):
 			writeStatus(w, http.StatusOK, "ready")
 		case asks && r.URL.Path == "/readyz":
-			writeStatus(w, http.StatusServiceUnavailable, "no keys yet")
+			writeStatus(w, http.StatusServiceUnavailable, "no keys")
 		default:
 			next.ServeHTTP(w, r)
 		}

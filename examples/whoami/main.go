@@ -32,8 +32,8 @@ type whoami struct {
 func main() { program.Main("whoami", about, &whoami{}) }
 
 func (w *whoami) Flags(fs *flag.FlagSet) {
-	fs.StringVar(&w.httpAddress, "http", "127.0.0.1:8081", "serve HTTP on `ADDR`; port 0 takes a free one")
-	fs.StringVar(&w.grpcAddress, "grpc", "127.0.0.1:9091", "serve gRPC on `ADDR`; port 0 takes a free one")
+	program.AddressVar(fs, &w.httpAddress, "http", "127.0.0.1:8081", "serve HTTP on `ADDR`; port 0 takes a free one")
+	program.AddressVar(fs, &w.grpcAddress, "grpc", "127.0.0.1:9091", "serve gRPC on `ADDR`; port 0 takes a free one")
 	w.trustFlags.flags(fs)
 }
 
