@@ -103,9 +103,11 @@ func ExampleIssuer_Break() {
 		fmt.Println(err)
 		return
 	}
+	release := make(chan struct{})
+	defer close(release)
 	for _, fault := range []http.Handler{
-		jwtauthtest.Down(), jwtauthtest.Hang(), jwtauthtest.Junk(), jwtauthtest.NoKeys(),
-		jwtauthtest.Status(http.StatusTooManyRequests),
+		jwtauthtest.Down(), jwtauthtest.Hang(), jwtauthtest.Junk(), jwtauthtest.NoKeys(), jwtauthtest.Oversized(),
+		jwtauthtest.Status(http.StatusTooManyRequests), jwtauthtest.Slow(release, jwtauthtest.NoKeys()),
 	} {
 		idp.Break(fault)
 		_, err := verifier.Verify(t.Context(), idp.Token().Sign())
@@ -113,6 +115,8 @@ func ExampleIssuer_Break() {
 	}
 	idp.Repair()
 	// Output:
+	// <nil>
+	// <nil>
 	// <nil>
 	// <nil>
 	// <nil>
