@@ -174,7 +174,7 @@ func (a *Attributes) validate() error {
 		bad("Provenance is unknown")
 	}
 	for _, text := range a.texts() {
-		if !utf8.ValidString(*text.value) {
+		if !validUTF8(*text.value) {
 			bad("%s is not valid UTF-8", text.name)
 		}
 	}
@@ -203,14 +203,24 @@ func (a *Attributes) validate() error {
 	return errors.Join(errs...)
 }
 
-func validText(s string) bool { return s != "" && utf8.ValidString(s) }
+func validText(s string) bool { return s != "" && validUTF8(s) }
+
+// validUTF8 is [utf8.ValidString] for what is short and mostly ASCII.
+func validUTF8(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return utf8.ValidString(s[i:])
+		}
+	}
+	return true
+}
 
 func validateList(list []string) error {
 	for _, s := range list {
 		switch {
 		case s == "":
 			return errors.New("an empty element")
-		case !utf8.ValidString(s):
+		case !validUTF8(s):
 			return errors.New("an element that is not valid UTF-8")
 		}
 	}
