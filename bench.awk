@@ -18,6 +18,7 @@ function limit(name, group) {
 	group = name
 	sub(/\/[^\/]*$/, "", group)
 	if (name ~ /^BenchmarkVerify\/.*\/repeat$/) return "BenchmarkVerify/hash/limit"
+	if (name ~ /\/first$/) return group "/limit"
 	if (group "/bare" in best) return group "/bare"
 	if (group "/limit" in best) return group "/limit"
 	return ""
