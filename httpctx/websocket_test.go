@@ -167,11 +167,11 @@ func TestAClosedWebSocketIsNotWatchedAnyMore(t *testing.T) {
 	}
 	server.Close()
 	handler.Wait()
-	for range 1000 { // goroutines end a moment after what they wait for
+	for range 10_000 { // goroutines end a moment after what they wait for
 		if runtime.NumGoroutine() <= before {
 			return
 		}
-		runtime.Gosched()
+		time.Sleep(time.Millisecond)
 	}
 	buf := make([]byte, 1<<16)
 	t.Errorf("%d goroutines, before %d:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
