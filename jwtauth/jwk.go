@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/MicahParks/jwkset"
@@ -173,9 +174,16 @@ func (m jsonObject) key() (*Key, error) {
 		return s
 	}
 	id, issuer, algorithm := read("kid"), read("issuer"), read("alg")
+	number := func(name string) string {
+		s := read(name)
+		if _, err := strictBase64.DecodeString(strings.TrimRight(s, "=")); err != nil { // some providers pad
+			errs = append(errs, fmt.Errorf("%q is not base64url", name))
+		}
+		return s
+	}
 	public := jwkset.JWKMarshal{
 		KTY: jwkset.KTY(read("kty")), CRV: jwkset.CRV(read("crv")),
-		X: read("x"), Y: read("y"), N: read("n"), E: read("e"),
+		X: number("x"), Y: number("y"), N: number("n"), E: number("e"),
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
