@@ -75,7 +75,7 @@ func TestWhoamiAnswersWithTheCallerItSees(t *testing.T) {
 		t.Fatalf("status %d, content type %q, body %s", r.status, r.header.Get("Content-Type"), r.body)
 	}
 	got := decode(t, r)
-	for _, name := range []string{"x-request-id", "x-user-id", "x-user-roles"} {
+	for _, name := range []string{"host", "x-request-id", "x-user-id", "x-user-roles"} {
 		if !slices.Contains(got.Received, name) {
 			t.Errorf("received %q lacks %q", got.Received, name)
 		}

@@ -14,8 +14,7 @@ import (
 // receivedKey is the context key of the names that came in.
 type receivedKey struct{}
 
-func withReceived(ctx context.Context, fields map[string][]string) context.Context {
-	var names []string
+func withReceived(ctx context.Context, fields map[string][]string, names ...string) context.Context {
 	for name := range maps.Keys(fields) {
 		if !strings.HasPrefix(name, ":") { // HTTP/2 pseudo-header
 			names = append(names, strings.ToLower(name))
@@ -31,10 +30,15 @@ func receivedNames(ctx context.Context) []string {
 	return names
 }
 
-// recordReceived notes the names of the headers before next can strip any.
+// recordReceived notes the names of the headers before next can strip any. The
+// Host header of HTTP/1 is one that net/http keeps elsewhere.
 func recordReceived(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(withReceived(r.Context(), r.Header)))
+		var names []string
+		if r.ProtoMajor == 1 && r.Host != "" {
+			names = append(names, "host")
+		}
+		next.ServeHTTP(w, r.WithContext(withReceived(r.Context(), r.Header, names...)))
 	})
 }
 
