@@ -17,7 +17,7 @@ func ACR(first string, rest ...string) Rule {
 	refusal := &Error{
 		Reason:    InsufficientAuthentication,
 		Cause:     fmt.Errorf("one of the authentication contexts %.200q required", classes),
-		ACRValues: classes,
+		ACRValues: slices.Clone(classes), // not the rule's own: errors are handed out
 	}
 	return RuleFunc(func(_ context.Context, p Principal) error {
 		if acr := p.ACR(); acr != "" && slices.Contains(classes, acr) {
@@ -35,13 +35,14 @@ func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
 	if now == nil {
 		now = time.Now
 	}
+	told := age // not the rule's own: errors are handed out
 	refusal := &Error{
 		Reason: InsufficientAuthentication,
 		Cause:  errors.New("the login is too old, or its time is not known"),
-		MaxAge: &age,
+		MaxAge: &told,
 	}
 	return RuleFunc(func(_ context.Context, p Principal) error {
-		if login := p.AuthTime(); !login.IsZero() && now().Sub(login) < age {
+		if login := p.AuthTime(); age > 0 && !login.IsZero() && now().Sub(login) < age {
 			return nil
 		}
 		return refusal

@@ -43,6 +43,7 @@ func TestAuthorize(t *testing.T) {
 		{"a fresh login", authctx.MaxAuthAge(time.Minute, at(1059)), 0},
 		{"a login that has just become too old", authctx.MaxAuthAge(time.Minute, at(1060)), authctx.InsufficientAuthentication},
 		{"no age at all allows nobody", authctx.MaxAuthAge(0, at(1000)), authctx.InsufficientAuthentication},
+		{"no age at all allows nobody whose clock is ahead", authctx.MaxAuthAge(0, at(900)), authctx.InsufficientAuthentication},
 		{"a permission that is held", authctx.Permission("orders:create"), 0},
 		{"a permission is not a role", authctx.Permission("editor"), authctx.PermissionDenied},
 		{"the empty permission is nobody's", authctx.Permission(""), authctx.PermissionDenied},
@@ -196,5 +197,18 @@ func TestPolicyDoesNotKeepItsConfig(t *testing.T) {
 	rules["/b"] = authctx.Authenticated()
 	if !slices.Equal(p.Names(), []string{"/a"}) || p.Route("/a").Check(context.Background(), alice(t)) == nil {
 		t.Error("the policy changed with the map it was made of")
+	}
+}
+
+func TestRule12_AChangedRefusalChangesNoRule(t *testing.T) {
+	ctx := context.Background()
+	stale := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", ACR: "bronze", AuthTime: time.Unix(1000, 0)})
+	fresh, gold := authctx.MaxAuthAge(time.Minute, at(2000)), authctx.ACR("gold")
+	e, _ := errors.AsType[*authctx.Error](fresh.Check(ctx, stale))
+	*e.MaxAge = 24 * time.Hour
+	e, _ = errors.AsType[*authctx.Error](gold.Check(ctx, stale))
+	e.ACRValues[0] = "bronze"
+	if fresh.Check(ctx, stale) == nil || gold.Check(ctx, stale) == nil {
+		t.Error("whoever holds a refusal can loosen the rule")
 	}
 }
