@@ -107,6 +107,9 @@ func normalPath(p string) (string, bool) {
 			c = hi<<4 | lo
 			i += 2
 		}
+		if !decoded && (c <= ' ' || c == 0x7f) {
+			return "", false
+		}
 		if unreserved(c) || !decoded && strings.IndexByte("/:@!$&'()*+,;=", c) >= 0 {
 			b.WriteByte(c)
 		} else {
