@@ -182,13 +182,13 @@ func (i *Introspector) start(d digest, shared *flight, token string) {
 		if i.closed {
 			shared.err = errIntrospectorClosed
 		}
-		i.cache.finish(d, shared)
+		i.cache.finish(shared)
 		return
 	}
 	i.pending++
 	i.owned.Go(func() {
 		defer func() {
-			i.cache.finish(d, shared)
+			i.cache.finish(shared)
 			i.mu.Lock()
 			i.pending--
 			i.mu.Unlock()

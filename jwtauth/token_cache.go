@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -61,7 +62,7 @@ type cacheShard struct {
 	mu         sync.RWMutex
 	young, old map[digest]*verified
 	bytes      int // of young
-	flights    map[digest]*flight
+	flights    []*flight // few: what is being verified at this moment
 	maxEntries int // of one generation
 	maxBytes   int
 	_          [40]byte // keeps neighbours out of one cache line
@@ -86,7 +87,7 @@ func (c *tokenCache) makeShards() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.maxEntries, s.maxBytes = max(1, c.bounds.MaxEntries/n/2), c.bounds.MaxBytes/n/2
-		s.young, s.flights = map[digest]*verified{}, map[digest]*flight{}
+		s.young, s.old = map[digest]*verified{}, map[digest]*verified{}
 	}
 }
 
@@ -167,7 +168,8 @@ func (s *cacheShard) put(d digest, v *verified) {
 		return
 	}
 	if len(s.young) >= s.maxEntries || s.bytes+v.size > s.maxBytes {
-		s.old, s.young, s.bytes = s.young, make(map[digest]*verified, len(s.young)), 0
+		s.old, s.young, s.bytes = s.young, s.old, 0
+		clear(s.young)
 	}
 	if _, there := s.young[d]; !there {
 		s.young[d] = v
@@ -177,6 +179,7 @@ func (s *cacheShard) put(d digest, v *verified) {
 
 // flight is the verification of one token that several requests wait for.
 type flight struct {
+	digest digest
 	policy *issuerPolicy
 	key    *Key
 	found  *verified
@@ -190,27 +193,28 @@ func (c *tokenCache) join(d digest, policy *issuerPolicy, key *Key) (_ *flight, 
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if fl := s.flights[d]; fl != nil && fl.policy == policy && fl.key == key {
-		if fl.done == nil {
-			fl.done = make(chan struct{})
+	for _, fl := range s.flights {
+		if fl.digest == d && fl.policy == policy && fl.key == key {
+			if fl.done == nil {
+				fl.done = make(chan struct{})
+			}
+			return fl, false
 		}
-		return fl, false
 	}
-	fl := &flight{policy: policy, key: key, err: errAborted}
-	s.flights[d] = fl
+	fl := &flight{digest: d, policy: policy, key: key, err: errAborted}
+	s.flights = append(s.flights, fl)
 	return fl, true
 }
 
 // finish remembers a good result and wakes whoever waits.
-func (c *tokenCache) finish(d digest, fl *flight) {
-	s := c.shard(d)
+func (c *tokenCache) finish(fl *flight) {
+	s := c.shard(fl.digest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flights[d] == fl {
-		delete(s.flights, d)
-	}
+	i := slices.Index(s.flights, fl)
+	s.flights = slices.Delete(s.flights, i, i+1)
 	if fl.err == nil && !fl.policy.Cache.Disabled {
-		s.put(d, fl.found)
+		s.put(fl.digest, fl.found)
 	}
 	if fl.done != nil {
 		close(fl.done)

@@ -137,7 +137,7 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h header,
 	if !leader {
 		return shared.wait(ctx)
 	}
-	defer f.cache.finish(d, shared)
+	defer f.cache.finish(shared)
 	shared.found, shared.err = policy.verify(c, h, key, s, now)
 	return shared.found, shared.err
 }
