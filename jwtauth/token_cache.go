@@ -61,9 +61,9 @@ type tokenCache struct {
 type cacheShard struct {
 	mu         sync.RWMutex
 	young, old map[digest]*verified
-	bytes      int // of young
+	bytes      int       // of young
 	flights    []*flight // few: what is being verified at this moment
-	maxEntries int // of one generation
+	maxEntries int       // of one generation
 	maxBytes   int
 	_          [40]byte // keeps neighbours out of one cache line
 }

@@ -85,16 +85,6 @@ func subset(list, of []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 }
 
-// mint signs a token for p that is good until end.
-func (m *txnMinter) mint(p authctx.Principal, scopes []string, now, end time.Time) (minted, error) {
-	c, err := m.claims(p, scopes)
-	if err != nil {
-		return minted{}, err
-	}
-	c.Expires = end.Unix()
-	return m.sign(c, scopes, now)
-}
-
 // claims says who p is in a new transaction.
 func (m *txnMinter) claims(p authctx.Principal, scopes []string) (*txnClaims, error) {
 	subject, err := m.subject(p)

@@ -35,6 +35,9 @@ type txnClaims struct {
 	Workload string     `json:"req_wl"`
 	Actor    *actor     `json:"act,omitempty"`
 	Details  txnDetails `json:"tctx"`
+	// Request is the environment of the request that the transaction began with
+	// (section 9.2.2), an object.
+	Request json.RawMessage `json:"rctx,omitempty"`
 }
 
 // txnDetails is "tctx" (section 9.2.3): what a principal holds and the draft has
@@ -134,6 +137,9 @@ func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime) (
 	}
 	if tctx.Exists() {
 		r.details(tctx, &a)
+	}
+	if rctx := doc.Get("rctx"); rctx.Exists() && rctx.Kind() != strictjson.Object {
+		r.bad = true
 	}
 	if m.deferred && a.AsOf.IsZero() {
 		a.AsOf = life.issued

@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -45,10 +46,16 @@ type TxnPropagatorConfig struct {
 	// included. When it is nil, tokens carry the caller's scopes, and a caller
 	// without any is refused, because unknown is not unconstrained.
 	Scopes func(context.Context, authctx.Principal) ([]string, error)
+	// RequestContext says in which circumstances the request came in ("rctx"),
+	// such as {"req_ip": "192.0.2.1"}: a value for JSON that every service of the
+	// trust domain can read, see [authctx.Principal.DecodeClaims]. Addresses are
+	// personal data. Nil or an empty result says nothing.
+	RequestContext func(context.Context, authctx.Principal) (map[string]any, error)
 	// Reuse lets calls for one caller within that time share a token, so that
 	// signing, and verifying behind a cache, cost little. At most half of
 	// Lifetime. "txn" then names what one caller did during that time, and no
-	// longer a single request. Zero mints a token for each call.
+	// longer a single request, so it excludes RequestContext. Zero mints a token
+	// for each call.
 	Reuse time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -63,9 +70,10 @@ type TxnPropagatorConfig struct {
 //
 // A TxnPropagator is safe for concurrent use.
 type TxnPropagator struct {
-	minter txnMinter
-	reuse  *txnReuse // nil mints each time
-	now    func() time.Time
+	minter  txnMinter
+	request func(context.Context, authctx.Principal) (map[string]any, error) // nil says nothing
+	reuse   *txnReuse                                                        // nil mints each time
+	now     func() time.Time
 }
 
 // NewTxnPropagator returns a propagator for cfg, or an error that names every
@@ -81,7 +89,8 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 			keys: cfg.Keys, hmac: cfg.AllowHMACAndLetEveryVerifierMint,
 			lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
 		},
-		now: cfg.Now,
+		request: cfg.RequestContext,
+		now:     cfg.Now,
 	}
 	if t.minter.issuer == "" {
 		t.minter.issuer = cfg.TrustDomain
@@ -111,6 +120,9 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	}
 	if cfg.Reuse < 0 || cfg.Reuse > cfg.Lifetime/2 {
 		bad("Reuse must not be negative or longer than half of Lifetime")
+	}
+	if cfg.Reuse > 0 && cfg.RequestContext != nil {
+		bad("Reuse and RequestContext exclude each other")
 	}
 	if cfg.SoleIssuer != "" && cfg.Subject != nil {
 		bad("SoleIssuer and Subject exclude each other")
@@ -177,15 +189,34 @@ func (t *TxnPropagator) token(ctx context.Context, p authctx.Principal, now time
 			return token, nil
 		}
 	}
-	end := now.Add(t.minter.lifetime)
-	if own := p.Expires(); !own.IsZero() && own.Before(end) {
-		end = own
-	}
-	m, err := t.minter.mint(p, scopes, now, end)
+	m, err := t.mint(ctx, p, scopes, now)
 	if err == nil && t.reuse != nil {
 		t.reuse.put(p, scopes, m, now)
 	}
 	return m.token, err
+}
+
+// mint signs a token that is good for its lifetime and no longer than p is.
+func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, scopes []string, now time.Time) (minted, error) {
+	c, err := t.minter.claims(p, scopes)
+	if err != nil {
+		return minted{}, err
+	}
+	end := now.Add(t.minter.lifetime)
+	if own := p.Expires(); !own.IsZero() && own.Before(end) {
+		end = own
+	}
+	c.Expires = end.Unix()
+	if t.request != nil {
+		request, err := t.request(ctx, p)
+		if err == nil && len(request) > 0 {
+			c.Request, err = json.Marshal(request)
+		}
+		if err != nil {
+			return minted{}, fmt.Errorf("jwtauth: transaction token: RequestContext: %w", err)
+		}
+	}
+	return t.minter.sign(c, scopes, now)
 }
 
 // forwardedTxn returns the token with which p came to ctx, empty when there is

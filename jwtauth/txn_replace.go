@@ -20,7 +20,7 @@ const maxTxnReplacements = 4
 // and issuer.
 //
 // The new token narrows and never widens: it is the same transaction, caller,
-// audience and end, its scopes are among those of the old one, and the workloads
+// audience, end and request context, its scopes are among those of the old one, and the workloads
 // that requested the tokens before stay on record. Everything else is refused: a
 // token with claims that this package does not write, which would be lost, other
 // scopes with [authctx.PermissionDenied], a token that has expired with

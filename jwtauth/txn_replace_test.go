@@ -22,7 +22,7 @@ func TestTT6_ATokenThatSaysMoreThanWeWriteIsNotReplaced(t *testing.T) {
 	for name, token := range map[string]*jwtauthtest.Token{
 		"the details of an older draft": f.token().Set("azd", map[string]any{"src_iss": "https://idp.test", "src_sub": "u-1"}),
 		"details of its own":            f.token().Set("tctx", map[string]any{"limit": 100}),
-		"a context":                     f.token().Set("rctx", map[string]any{"req_ip": "::1"}),
+		"a claim of its own":            f.token().Set("limit", 100),
 	} {
 		res, err := authctx.Authenticate(t.Context(), f.svc, txnRequest(token.Sign()))
 		if err != nil {

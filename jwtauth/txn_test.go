@@ -126,6 +126,44 @@ func TestTxnTokenHasTheClaimsOfTheDraft(t *testing.T) {
 	}
 }
 
+func TestTxnTellsTheRequestContextAndKeepsItWhenReplaced(t *testing.T) {
+	var says func() (map[string]any, error)
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(c *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		c.RequestContext = func(context.Context, authctx.Principal) (map[string]any, error) { return says() }
+	})
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = []string{"a", "b"} })
+
+	says = func() (map[string]any, error) { return map[string]any{"req_ip": "192.0.2.1"}, nil }
+	res := must(w.authenticate(must(inject(t.Context(), w.edge, p))))
+	inner := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: testDomain, Workload: "inner", Keys: w.keys, Now: w.Now}))
+	narrowed, _ := authctx.FromContext(must(inner.Replace(res.NewContext(t.Context()), "a")))
+	for name, p := range map[string]authctx.Principal{"service": res.Principal, "after a replacement": narrowed} {
+		var c struct {
+			Request map[string]string `json:"rctx"`
+		}
+		if err := p.DecodeClaims(&c); err != nil || !reflect.DeepEqual(c.Request, map[string]string{"req_ip": "192.0.2.1"}) {
+			t.Errorf("%s: %v, %v", name, c, err)
+		}
+	}
+
+	says = func() (map[string]any, error) { return nil, nil }
+	if c := tokenClaims(t, must(inject(t.Context(), w.edge, p))); c["rctx"] != nil {
+		t.Errorf("nothing to say became %v", c["rctx"])
+	}
+	says = func() (map[string]any, error) { return nil, errors.New("no address") }
+	if _, err := inject(t.Context(), w.edge, p); err == nil || !strings.Contains(err.Error(), "RequestContext: no address") {
+		t.Errorf("a failure is %v", err)
+	}
+	says = func() (map[string]any, error) { return map[string]any{"f": func() {}}, nil }
+	if _, err := inject(t.Context(), w.edge, p); err == nil {
+		t.Error("what is no JSON was left out in silence")
+	}
+	f := newTxnForge(t)
+	if _, err := f.authenticate(f.token().Set("rctx", "192.0.2.1").Sign()); !errors.Is(err, authctx.InvalidToken) {
+		t.Error("a request context that is no object passes")
+	}
+}
+
 func TestTxnMintsOneTokenPerCall(t *testing.T) {
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
 	p := jwtauthtest.User(t)
@@ -141,6 +179,11 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("propagator: error does not name %s: %v", want, err)
 		}
+	}
+	_, err = jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Reuse: time.Second,
+		RequestContext: func(context.Context, authctx.Principal) (map[string]any, error) { return nil, nil }})
+	if err == nil || !strings.Contains(err.Error(), "Reuse and RequestContext exclude each other") {
+		t.Errorf("propagator: one request is told of in a token for several: %v", err)
 	}
 	_, err = jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{Algorithms: []jwtauth.Algorithm{}})
 	for _, want := range []string{"TrustDomain", "Keys", "Algorithms"} {
