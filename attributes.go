@@ -9,9 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// Attributes describe a caller. They are the mutable twin of [Principal]: fill
-// them in and pass them to [New]. Issuer and Subject are required; everything
-// else may stay zero, which means absent.
+// Attributes describe a caller. They are the mutable twin of [Principal], whose
+// methods of the same names say what each is: fill them in and pass them to
+// [New]. Issuer and Subject are required; everything else may stay zero, which
+// means absent.
 type Attributes struct {
 	// Issuer and Subject together name the caller.
 	Issuer, Subject string
@@ -30,7 +31,9 @@ type Attributes struct {
 	Scopes, Groups     []string
 	GroupsIncomplete   bool
 	AuthTime, IssuedAt time.Time
-	Expires            time.Time
+	// Expires is the effective end, leeway included; zero means that nothing
+	// ends the caller.
+	Expires time.Time
 	// AsOf is when all this was last known to be true; zero means now.
 	AsOf time.Time
 	// Actors act on the caller's behalf, outermost first.

@@ -13,7 +13,8 @@ const plainFieldPrefix = "x-user-"
 
 // FieldLayout says which field carries which attribute. Writing, reading and
 // stripping are all derived from one value, so they cannot disagree. Names are
-// lower case; an empty name means that the attribute does not travel.
+// lower case; an empty name means that the attribute does not travel. Subject is
+// required.
 type FieldLayout struct {
 	Subject, Issuer, Kind           string
 	Name, Email, Tenant             string
@@ -74,8 +75,9 @@ func PlainLayout() FieldLayout {
 
 // KubernetesLayout returns the fields of the Kubernetes authenticating proxy:
 // X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY. They
-// have no room for an issuer, so writer and reader must be told it. Names
-// with "%" in them make keys beyond letters and digits a matter for HTTP only.
+// have no room for an issuer, so writer and reader must be told it. Keys with
+// anything but lower-case letters, digits and hyphens become names with "%",
+// which HTTP carries and gRPC does not.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",

@@ -22,7 +22,9 @@ type FieldsAuthenticatorConfig struct {
 }
 
 // FieldsAuthenticator reads a caller from the plain fields that a trusted peer
-// wrote. It is safe for concurrent use.
+// wrote. It remembers up to 4,096 callers that it decoded, of at most 8 KiB
+// each, until others take their places; whom to trust and whether the caller's
+// end has come is asked every time. It is safe for concurrent use.
 type FieldsAuthenticator struct {
 	trust  Trust
 	issuer string
@@ -75,7 +77,8 @@ func (f *FieldsAuthenticator) anyField(r *Request) bool {
 // Fields are absent, and the answer [NoCredentials], when there are none or
 // when the peer is not trusted. A doubled field, a subject without its issuer
 // or the other way round, a value outside the grammar, and a Transaction Token
-// beside the fields are [InvalidRequest]; a caller whose effective end has come is [TokenExpired].
+// beside the fields are [InvalidRequest]; a caller whose effective end has come
+// is [TokenExpired].
 func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Result, error) {
 	if !f.anyField(r) {
 		return Result{}, NoCredentials

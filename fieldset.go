@@ -46,7 +46,7 @@ func IdentityFields() FieldSet {
 }
 
 // TxnTokenField is the field that carries a Transaction Token
-// (draft-ietf-oauth-transaction-tokens section 12.1).
+// (draft-ietf-oauth-transaction-tokens-09 section 12.1).
 const TxnTokenField = "txn-token"
 
 // Union returns what s or any of the others owns, each once, in order.

@@ -17,10 +17,10 @@ const MessageTransport = "message"
 // written.
 //
 // It fails with [NoCredentials] when ctx has no caller, and when prop repeats a
-// field, as a layout with Repeat may: a map has one header of a name. Plain fields in a
-// message are believed by whoever trusts every writer of the topic, and a
-// message that is read after the caller's effective end is refused: for work
-// that may wait, use a propagator made for that.
+// field, as a layout with Repeat may: a map has one header of a name. Plain
+// fields in a message are believed by whoever trusts every writer of the topic,
+// and a message that is read after the caller's effective end is refused: for
+// work that may wait, use a propagator made for that.
 func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, headers map[string]V) error {
 	if prop == nil {
 		return errors.New("authctx: propagator is nil")
@@ -52,7 +52,8 @@ func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, he
 // ExtractHeaders authenticates a message that was taken from topic, and returns
 // a copy of ctx that carries its caller. The error is what a says of the
 // headers, [NoCredentials] among them: a message without a caller is not
-// anonymous, its consumer decides what that means. The headers are not changed.
+// anonymous, its consumer decides what that means. The context that comes with
+// an error has no caller. The headers are not changed.
 func ExtractHeaders[V ~string | ~[]byte](ctx context.Context, a Authenticator, topic string, headers map[string]V) (context.Context, error) {
 	fields := make(map[string][]string, len(headers))
 	for name, value := range headers {
@@ -60,7 +61,7 @@ func ExtractHeaders[V ~string | ~[]byte](ctx context.Context, a Authenticator, t
 	}
 	res, err := Authenticate(ctx, a, &Request{Transport: MessageTransport, Target: topic, Fields: FieldMap(fields)})
 	if err != nil {
-		return nil, err
+		return NewContext(ctx, Principal{}), err
 	}
 	return res.NewContext(ctx), nil
 }

@@ -18,13 +18,16 @@ type ObserverFunc func(ctx context.Context, e Event)
 // Observe calls f.
 func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
 
-// Event is one decision. It holds no token and no secret.
+// Event is one decision. It holds no token and no secret. One request may be
+// told of twice: allowed, and then denied by a rule of the handler or ended; the
+// second time Duration is zero.
 type Event struct {
-	// Transport is "http", "grpc" or "message".
+	// Transport is "http" or "grpc". A program that consumes messages may make
+	// events of its own, with [MessageTransport].
 	Transport string
-	// Entry is what decided: the key of the policy table, the routed pattern or
-	// the full method; empty when nothing matched. It comes from the program's
-	// own tables, so it is fit for a metric label.
+	// Entry is what decided: the key of the policy table, "default" for its
+	// default rule, or over HTTP the routed pattern; empty when nothing matched.
+	// It comes from the program's own tables, so it is fit for a metric label.
 	Entry string
 	// Method and Target are what the peer sent, see [Request]. They are chosen
 	// by the peer: fit for a log that escapes, not for a metric label.
@@ -52,7 +55,7 @@ type Event struct {
 type Outcome uint8
 
 const (
-	// Allowed: the handler ran.
+	// Allowed: the handler runs.
 	Allowed Outcome = iota + 1
 	// Denied: the caller was refused.
 	Denied

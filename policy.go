@@ -50,8 +50,9 @@ type Entry struct {
 }
 
 // NewPolicy returns the policy of cfg, which it copies. The error names every
-// entry that is malformed, nil, or both ruled and public, and a table that is
-// empty.
+// entry that is nil, both ruled and public, or neither a pattern nor a method at
+// first sight, and a table that is empty. Whether net/http takes a pattern is
+// for an HTTP server to find out.
 func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 	p := &Policy{entries: make(map[string]Entry, len(cfg.Rules)+len(cfg.Public)), services: map[string]Entry{}}
 	var errs []error
@@ -91,8 +92,8 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 	return p, nil
 }
 
-// validEntryName refuses what could never match, so that a slip does not lie
-// there looking like protection.
+// validEntryName refuses the slips that would lie there looking like protection
+// and match nothing.
 func validEntryName(name string) error {
 	path := name[strings.IndexByte(name, ' ')+1:] // drops an HTTP method
 	switch {

@@ -98,8 +98,14 @@ func Reasons() []Reason {
 // Error implements error.
 func (r Reason) Error() string { return "authctx: " + r.entry().text }
 
-// String returns a stable label in snake case, fit for a metric.
-func (r Reason) String() string { return r.entry().label }
+// String returns a stable label in snake case, fit for a metric; empty for the
+// zero Reason. The verbs of fmt print Error instead, since a Reason is an error.
+func (r Reason) String() string {
+	if r == 0 {
+		return ""
+	}
+	return r.entry().label
+}
 
 // Is makes the finer reasons match [InvalidToken].
 func (r Reason) Is(target error) bool {
@@ -153,7 +159,7 @@ type Error struct {
 	// none (InsufficientAuthentication, RFC 9470 section 3).
 	MaxAge *time.Duration
 	// RetryAfter says when asking again may help; zero leaves the choice to
-	// the transport (Unavailable).
+	// the transport (Unavailable). Over gRPC it is not sent.
 	RetryAfter time.Duration
 }
 
@@ -191,11 +197,9 @@ func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok { // unlike the next, this allocates nothing
 		return e.Reason.known()
 	}
-	if r, ok := errors.AsType[Reason](err); ok {
-		return r.known()
-	}
-	return Unavailable
+	r, _ := errors.AsType[Reason](err)
+	return r.known()
 }

@@ -27,8 +27,8 @@ func ACR(first string, rest ...string) Rule {
 	})
 }
 
-// MaxAuthAge returns a rule that allows callers who logged in no longer than
-// age ago; others, and callers of whom that is not known, get
+// MaxAuthAge returns a rule that allows callers who logged in less than age ago;
+// others, and callers of whom that is not known, get
 // [InsufficientAuthentication] with the age in whole seconds (RFC 9470 section
 // 3). The zero or a negative age allows nobody. A nil clock means [time.Now].
 func MaxAuthAge(age time.Duration, now func() time.Time) Rule {

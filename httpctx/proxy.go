@@ -204,9 +204,6 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 
 // hasReason reports whether err says why in the closed set of reasons.
 func hasReason(err error) bool {
-	if _, ok := errors.AsType[*authctx.Error](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[authctx.Reason](err)
+	_, ok := errors.AsType[authctx.Reason](err) // an Error tells its own
 	return ok
 }

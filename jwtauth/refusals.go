@@ -64,10 +64,7 @@ func refusal(reason authctx.Reason, cause string) error {
 // unavailable is for what a source outside this package failed to answer. A
 // failure that names its reason keeps it.
 func unavailable(what string, err error) error {
-	if _, ok := errors.AsType[*authctx.Error](err); ok {
-		return err
-	}
-	if _, ok := errors.AsType[authctx.Reason](err); ok {
+	if _, ok := errors.AsType[authctx.Reason](err); ok { // an Error tells its own
 		return err
 	}
 	return &authctx.Error{Reason: authctx.Unavailable, Cause: &sourceError{what, err}}

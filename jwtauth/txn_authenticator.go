@@ -44,7 +44,7 @@ type TxnAuthenticatorConfig struct {
 }
 
 // TxnAuthenticator knows callers by the Transaction Token that the edge of the
-// trust domain minted for them (draft-ietf-oauth-transaction-tokens section
+// trust domain minted for them (draft-ietf-oauth-transaction-tokens-09 section
 // 12.2). It is safe for concurrent use.
 //
 // The principal has [authctx.Signed] provenance and every attribute that it was

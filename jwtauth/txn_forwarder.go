@@ -9,7 +9,7 @@ import (
 )
 
 // TxnForwarder carries callers on by the Transaction Token they came with,
-// unmodified (draft-ietf-oauth-transaction-tokens section 12.2). It is what
+// unmodified (draft-ietf-oauth-transaction-tokens-09 section 12.2). It is what
 // services behind the edge use; it has no keys and mints nothing. The zero value
 // is ready, and safe for concurrent use.
 type TxnForwarder struct {

@@ -61,7 +61,7 @@ type TxnPropagatorConfig struct {
 	Now func() time.Time
 }
 
-// TxnPropagator mints Transaction Tokens (draft-ietf-oauth-transaction-tokens)
+// TxnPropagator mints Transaction Tokens (draft-ietf-oauth-transaction-tokens-09)
 // at the edge of a trust domain: it vouches, with a signature, for the caller
 // of the context towards every service behind it.
 //
