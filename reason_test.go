@@ -28,6 +28,9 @@ func TestEveryReasonHasALabelATextAndASentence(t *testing.T) {
 			t.Errorf("%v: Public is not stable", r)
 		}
 	}
+	if label := (authctx.Event{Outcome: authctx.Allowed}).Reason.String(); label != "" {
+		t.Errorf("an allowed call has the reason %q", label)
+	}
 }
 
 func TestWaysATokenCanBeWrongAreOneToTheCaller(t *testing.T) {
