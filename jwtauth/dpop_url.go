@@ -107,7 +107,7 @@ func normalPath(p string) (string, bool) {
 			c = hi<<4 | lo
 			i += 2
 		}
-		if !decoded && (c <= ' ' || c == 0x7f) {
+		if !decoded && (c <= ' ' || c == 0x7f || c == '?' || c == '#') {
 			return "", false
 		}
 		if unreserved(c) || !decoded && strings.IndexByte("/:@!$&'()*+,;=", c) >= 0 {

@@ -65,6 +65,7 @@ func TestRFC9449_Section4_3_Check9_URLsAreComparedInNormalForm(t *testing.T) {
 		{"https://api.example/base", "/../orders", "https://api.example/base/orders", true},
 		{"https://api.example", "/a\x01/../orders", "https://api.example/orders", false},
 		{"https://api.example", "/orders", "https://api.example/a\x7f/../orders", false},
+		{"https://api.example", "/a#/../orders", "https://api.example/orders", false},
 		{"https://api.example", "*", "https://api.example*", false},
 		{"https://api.example", "orders", "https://api.exampleorders", false},
 		{"https://api.example", "/orders", "https:/api.example/orders", false},
