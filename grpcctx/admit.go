@@ -55,7 +55,7 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 	}
 	if s.observer != nil {
 		a.event = event(req, entry, res)
-		a.event.Ignored = ignored(md, s.reported, res.Read)
+		a.event.Ignored = unread(md, s.reported, res.Read)
 		a.event.Duration = s.now().Sub(start)
 		s.observe(a.ctx, a.event, authctx.OutcomeOf(err), err)
 	}

@@ -294,7 +294,7 @@ func TestPlaintextIsRefusedUnlessAllowedOrWithinTheMachine(t *testing.T) {
 		closed := pipe(t, e, nil, newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
 		for name, ctx := range map[string]context.Context{"a caller": alice, "a caller in a handler": inHandler} {
 			err := call(ctx, closed, method)
-			if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "without transport security") {
+			if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "AllowInsecurePlaintext") {
 				t.Errorf("%s, %s: %v", method, name, err)
 			}
 		}

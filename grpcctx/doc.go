@@ -17,7 +17,7 @@
 //
 //	carry, err := grpcctx.NewClient(grpcctx.ClientConfig{Propagator: fields})
 //	…
-//	conn, err := grpc.NewClient(target, append(carry.DialOptions(), creds)...)
+//	conn, err := grpc.NewClient(target, append([]grpc.DialOption{creds}, carry.DialOptions()...)...)
 //
 // Refusals travel as a gRPC status with one ErrorInfo, see [Status].
 package grpcctx

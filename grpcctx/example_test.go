@@ -63,7 +63,7 @@ func Example() {
 	writer := must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{}))
 	carry := must(grpcctx.NewClient(grpcctx.ClientConfig{Propagator: writer}))
 	conn := must(grpc.NewClient(lis.Addr().String(),
-		append(carry.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...))
+		append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, carry.DialOptions()...)...))
 	defer conn.Close()
 
 	alice := must(authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice", Roles: []string{"editor"}}))
@@ -122,9 +122,10 @@ func ExampleNewClient() {
 	healthpb.RegisterHealthServer(srv, health.NewServer())
 	go func() { _ = srv.Serve(lis) }()
 	defer srv.Stop()
-	conn := must(grpc.NewClient("passthrough:///orders", append(carry.DialOptions(),
+	conn := must(grpc.NewClient("passthrough:///orders", append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))...))
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }),
+	}, carry.DialOptions()...)...))
 	defer conn.Close()
 
 	alice := must(authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice"}))
@@ -134,7 +135,7 @@ func ExampleNewClient() {
 	_, err = client.Check(context.Background(), new(healthpb.HealthCheckRequest))
 	fmt.Println("without a caller:", err)
 	// Output:
-	// rpc error: code = Unauthenticated desc = grpcctx: refusing to send the caller over a connection without transport security
+	// rpc error: code = Internal desc = grpcctx: refusing to send the caller over a connection without transport security; use TLS or set AllowInsecurePlaintext
 	// without a caller: <nil>
 }
 

@@ -51,8 +51,10 @@ func (g guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]
 	if g.allowPlaintext || ctx.Value(carryingKey{}) == nil || secure(ctx) || withinMachine(ctx) {
 		return nil, nil
 	}
-	return nil, status.Error(codes.Unauthenticated,
-		"grpcctx: refusing to send the caller over a connection without transport security")
+	// Not Unauthenticated: a handler that passes the status on would blame its
+	// own client for a setting of this program.
+	return nil, status.Error(codes.Internal,
+		"grpcctx: refusing to send the caller over a connection without transport security; use TLS or set AllowInsecurePlaintext")
 }
 
 // RequireTransportSecurity implements [credentials.PerRPCCredentials]. Asking

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/ignored"
 )
 
 // stripper removes identity and credentials from metadata.
@@ -49,15 +50,6 @@ func (s *stripper) without(md metadata.MD, kept []string) metadata.MD {
 		}
 	}
 	return left
-}
-
-// withoutTokens drops the fields in which clients send their own tokens, which
-// is no sign of anything.
-func withoutTokens(set authctx.FieldSet) authctx.FieldSet {
-	names := slices.DeleteFunc(slices.Clone(set.Names), func(name string) bool {
-		return name == "authorization" || name == "cookie"
-	})
-	return authctx.FieldSet{Names: names, Prefixes: set.Prefixes}
 }
 
 // fields reads incoming metadata, whose keys are in lower case.
@@ -127,24 +119,14 @@ func isLower(name string) bool {
 	return true
 }
 
-// maxIgnored bounds what one call can make an observer write down.
-const maxIgnored = 16
-
-// ignored returns the names in md of identity fields that were not read.
-func ignored(md metadata.MD, reported, read authctx.FieldSet) []string {
+// unread returns the names in md of identity fields that were not read.
+func unread(md metadata.MD, reported, read authctx.FieldSet) []string {
 	var names []string
 	for name := range md {
-		if reported.Owns(name) && !reads(read, name) && len(names) < maxIgnored {
+		if reported.Owns(name) && !ignored.Reads(read, name) && len(names) < ignored.Max {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
-}
-
-// reads reports whether an authenticator that reads set has read the field of
-// this very name; the look-alikes that the set owns too were never read.
-func reads(set authctx.FieldSet, name string) bool {
-	return slices.Contains(set.Names, name) ||
-		slices.ContainsFunc(set.Prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/ignored"
 )
 
 // ServerConfig configures [NewServer].
@@ -89,7 +90,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	read := cfg.Authenticator.Fields()
 	s.strip = newStripper(read, cfg.Strip)
-	s.reported = withoutTokens(s.strip.set)
+	s.reported = ignored.Reportable(s.strip.set)
 	return s, nil
 }
 

@@ -107,10 +107,6 @@ func errorCode(reason authctx.Reason) string {
 // reason, and nothing of its cause. An error without a reason is 503. It is not
 // told to the observer.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	s.writeError(w, r, err)
-}
-
-func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if s.refuse != nil && s.refuse(w, s.stripped(r), err) {
 		return
 	}
@@ -162,7 +158,10 @@ func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Rea
 
 // tried returns the index of the scheme that the error belongs to.
 func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
-	want, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	want := scheme(r)
+	if inner, ok := r.Context().Value(triedKey{}).(string); ok && want == "" {
+		want = inner
+	}
 	if reason == authctx.InvalidProof || reason == authctx.NonceRequired {
 		want = "DPoP"
 	}
@@ -172,6 +171,16 @@ func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
 		}
 	}
 	return 0
+}
+
+// triedKey is the context key of the scheme that a client used, for refusals
+// behind the Server, where the field is gone.
+type triedKey struct{}
+
+// scheme returns the authentication scheme that r uses, empty for none.
+func scheme(r *http.Request) string {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return scheme
 }
 
 // hints returns the parameters that tell a client how to do better.

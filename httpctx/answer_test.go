@@ -140,6 +140,20 @@ func TestTheTriedSchemeHasTheError(t *testing.T) {
 	}
 }
 
+// Behind the Server the field is stripped, and the error is still told to the
+// scheme that was used.
+func TestTheTriedSchemeHasTheErrorOfARuleToo(t *testing.T) {
+	server := newServer(t, httpctx.ServerConfig{})
+	s := serve(t, server.Handler(server.Require(authctx.Scope("write"))(spy)))
+	for i, scheme := range []string{"Bearer", "DPoP"} {
+		res, _ := do(t, "GET", s.URL, http.Header{"Authorization": {scheme + " bob"}})
+		got := res.Header["Www-Authenticate"]
+		if len(got) != 2 || !strings.Contains(got[i], `error="insufficient_scope"`) || strings.Contains(got[1-i], "error") {
+			t.Errorf("%s: challenges %q", scheme, got)
+		}
+	}
+}
+
 func TestAChallengeHasTheParametersOfItsScheme(t *testing.T) {
 	a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}, Schemes: []string{`DPoP algs="ES256 EdDSA"`}},
 		func(context.Context, *authctx.Request) (authctx.Result, error) {

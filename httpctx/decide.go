@@ -111,6 +111,9 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 		if s.keepCredentials {
 			ctx = withInbound(ctx, r.Header, d.result.Read)
 		}
+		if len(s.answers.challenges) > 1 {
+			ctx = context.WithValue(ctx, triedKey{}, scheme(r))
+		}
 		if s.mayOutlive(r, &d.result) {
 			ctx = context.WithValue(ctx, watchedKey{}, true)
 		}

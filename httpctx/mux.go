@@ -9,11 +9,12 @@ import (
 
 // Mux is an [http.ServeMux] that remembers its patterns, so that a route nobody
 // wrote a rule for is found when the program starts. Register routes, then call
-// [Mux.Handler].
+// [Mux.Handler]; neither is for concurrent use, the handler is.
 type Mux struct {
 	server   *Server
 	mux      *http.ServeMux
 	patterns []string
+	checked  bool
 }
 
 // NewMux returns an empty mux for the policy of s.
@@ -22,22 +23,28 @@ func (s *Server) NewMux() *Mux {
 }
 
 // Handle registers a handler as [http.ServeMux.Handle] does, and panics where
-// that does.
+// that does and once [Mux.Handler] has checked the routes.
 func (m *Mux) Handle(pattern string, handler http.Handler) {
+	if m.checked {
+		panic("httpctx: mux: a route after Handler, which would not have checked it")
+	}
 	m.mux.Handle(pattern, handler)
 	m.patterns = append(m.patterns, pattern)
 }
 
-// HandleFunc registers a function as [http.ServeMux.HandleFunc] does.
+// HandleFunc registers a function as [Mux.Handle] does a handler.
 func (m *Mux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
-	m.mux.HandleFunc(pattern, handler)
-	m.patterns = append(m.patterns, pattern)
+	if handler == nil {
+		panic("httpctx: nil handler")
+	}
+	m.Handle(pattern, http.HandlerFunc(handler))
 }
 
 // Handler returns the routes behind [Server.Handler], or an error that lists
 // every route for which the policy has neither a rule nor a public entry, and
 // every HTTP entry of the policy that is not a route. Entries that may name an
-// RPC method are left to whoever serves it. Routes are not added afterwards.
+// RPC method are left to whoever serves it. A Server without a Policy has no
+// such handler.
 func (m *Mux) Handler() (http.Handler, error) {
 	policy := m.server.policy
 	if policy == nil {
@@ -59,7 +66,20 @@ func (m *Mux) Handler() (http.Handler, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	m.checked = true
 	return m.server.Handler(m.mux), nil
+}
+
+// patternProblem says why net/http does not take pattern, empty when it does. A
+// mux has no other way to say it than a panic.
+func patternProblem(pattern string) (problem string) {
+	defer func() {
+		if p := recover(); p != nil {
+			problem = fmt.Sprint(p)
+		}
+	}()
+	http.NewServeMux().Handle(pattern, http.NotFoundHandler())
+	return ""
 }
 
 // maybeRPC reports whether a key of the policy table has the form of a full

@@ -2,6 +2,7 @@ package httpctx_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -109,6 +110,32 @@ func TestAMuxWhoseRoutesAreAllRuledServes(t *testing.T) {
 		t.Errorf("seen %+v", got)
 	}
 	get(t, url+"/health", nil)
+	defer func() {
+		if recover() == nil {
+			t.Error("a route was added that nobody checks")
+		}
+	}()
+	mux.HandleFunc("GET /late", spy)
+}
+
+func TestRule1_APolicyHasOnlyPatternsThatNetHTTPTakes(t *testing.T) {
+	rules := map[string]authctx.Rule{"GET /orders/{id}": authctx.Authenticated(), "/orders.v1.Orders/*": authctx.Authenticated()}
+	bad := []string{"GET /x/{", "GET /{a}/{a}", "GET /x/{a...}/y", "GET,POST /x", "shop.v1.Orders/{List"}
+	for _, pattern := range bad {
+		rules[pattern] = authctx.Authenticated()
+	}
+	_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), Policy: newPolicy(t, authctx.PolicyConfig{Rules: rules})})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, pattern := range bad {
+		if !strings.Contains(err.Error(), strconv.Quote(pattern)) {
+			t.Errorf("%q is not named in %v", pattern, err)
+		}
+	}
+	if lines := strings.Count(err.Error(), "Policy:"); lines != len(bad) {
+		t.Errorf("%d entries are refused: %v", lines, err)
+	}
 }
 
 func TestOneDefaultRuleServesWhatCannotBeListed(t *testing.T) {

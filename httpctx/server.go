@@ -2,6 +2,7 @@ package httpctx
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -38,7 +39,7 @@ type ServerConfig struct {
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
 	// stripped. It serves clients that do not speak problem details, such as
-	// those of gRPC.
+	// those of gRPC: package grpcctx tells their requests and answers them.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error) bool
 	// Observer is told of every decision; nil means nobody is.
 	Observer authctx.Observer
@@ -86,6 +87,11 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if cfg.RecheckInterval < 0 {
 		errs = append(errs, errors.New("httpctx: server: RecheckInterval is negative"))
 	}
+	for _, name := range cfg.Policy.Names() {
+		if problem := patternProblem(name); problem != "" {
+			errs = append(errs, fmt.Errorf("httpctx: server: Policy: %s", problem))
+		}
+	}
 	if !quotable(cfg.Realm) {
 		errs = append(errs, errors.New("httpctx: server: Realm is not printable ASCII"))
 	}
@@ -125,7 +131,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 		d := s.decide(r, route(r))
 		setFields(w.Header(), d.result.Response)
 		if d.err != nil {
-			s.writeError(w, r, d.err)
+			s.WriteError(w, r, d.err)
 			return
 		}
 		next.ServeHTTP(s.watched(w, r, &d), s.admit(r, &d))

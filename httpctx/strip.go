@@ -8,11 +8,8 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/ignored"
 )
-
-// maxIgnored bounds how many names of stripped fields an observer is told, so
-// that a hostile request is not a long log line.
-const maxIgnored = 16
 
 // stripper removes the fields of a set from headers and trailers.
 type stripper struct {
@@ -25,16 +22,7 @@ type stripper struct {
 func newStripper(others ...authctx.FieldSet) stripper {
 	identity := authctx.IdentityFields()
 	set := withoutCovered(identity.Union(others...))
-	return stripper{set: set, never: identity, reported: withoutTokens(set)}
-}
-
-// withoutTokens drops the fields in which clients send their own tokens, which
-// is no sign of anything.
-func withoutTokens(set authctx.FieldSet) authctx.FieldSet {
-	names := slices.DeleteFunc(slices.Clone(set.Names), func(name string) bool {
-		return name == "authorization" || name == "cookie" || name == "dpop"
-	})
-	return authctx.FieldSet{Names: names, Prefixes: set.Prefixes}
+	return stripper{set: set, never: identity, reported: ignored.Reportable(set)}
 }
 
 // withoutCovered drops names that a prefix covers, since every name is compared
@@ -50,7 +38,7 @@ func withoutCovered(set authctx.FieldSet) authctx.FieldSet {
 //
 // With a non-nil read, it also returns the names of fields that came in, claim
 // to say who is calling, and are not in read.
-func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.FieldSet) (clean http.Header, ignored []string) {
+func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.FieldSet) (clean http.Header, unread []string) {
 	clean = h
 	copied := false
 	own := func() http.Header {
@@ -66,25 +54,16 @@ func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.Fi
 			}
 			continue
 		}
-		if reads(kept, name) && !s.never.Owns(name) {
+		if ignored.Reads(kept, name) && !s.never.Owns(name) {
 			continue
 		}
 		delete(own(), name)
-		if read != nil && !reads(*read, name) && s.reported.Owns(name) && len(ignored) < maxIgnored {
-			ignored = append(ignored, name)
+		if read != nil && !ignored.Reads(*read, name) && s.reported.Owns(name) && len(unread) < ignored.Max {
+			unread = append(unread, name)
 		}
 	}
-	slices.Sort(ignored)
-	return clean, ignored
-}
-
-// reads reports whether an authenticator that reads set has read the field of
-// this very name; the look-alikes that the set owns too were never read.
-func reads(set authctx.FieldSet, name string) bool {
-	return slices.ContainsFunc(set.Names, func(n string) bool { return strings.EqualFold(n, name) }) ||
-		slices.ContainsFunc(set.Prefixes, func(p string) bool {
-			return len(name) >= len(p) && strings.EqualFold(name[:len(p)], p)
-		})
+	slices.Sort(unread)
+	return clean, unread
 }
 
 func replace(h http.Header, name string, values []string) {

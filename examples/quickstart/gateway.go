@@ -89,8 +89,8 @@ func (g *gateway) routes(server *httpctx.Server) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := grpc.NewClient(g.users, append(carry.DialOptions(),
-		grpc.WithTransportCredentials(credentials.NewTLS(g.tls)))...)
+	users, err := grpc.NewClient(g.users, append([]grpc.DialOption{
+		grpc.WithTransportCredentials(credentials.NewTLS(g.tls))}, carry.DialOptions()...)...)
 	if err != nil {
 		return nil, err
 	}
