@@ -65,6 +65,8 @@ func TestRFC9449_Section4_3_Check9_URLsAreComparedInNormalForm(t *testing.T) {
 		{"https://api.example/base", "/../orders", "https://api.example/base/orders", true},
 		{"https://api.example", "/a\x01/../orders", "https://api.example/orders", false},
 		{"https://api.example", "/orders", "https://api.example/a\x7f/../orders", false},
+		{"https://api.example", "/a/b", "https://api.example/a//../b", true},
+		{"https://api.example", "/b", "https://api.example/a//../b", false},
 		{"https://api.example", "/a#/../orders", "https://api.example/orders", false},
 		{"https://api.example", "*", "https://api.example*", false},
 		{"https://api.example", "orders", "https://api.exampleorders", false},
@@ -112,7 +114,8 @@ func FuzzDPoPURL(f *testing.F) {
 			t.Fatalf("a proof for %q passes for %q", htu, target)
 		}
 		asked.RawQuery, asked.Fragment = "", ""
-		if a, b := asked.JoinPath().Path, claimed.JoinPath().Path; a != b {
+		// JoinPath would make one slash of two, which RFC 3986 does not.
+		if a, b := new(url.URL).ResolveReference(asked).Path, new(url.URL).ResolveReference(claimed).Path; a != b {
 			t.Fatalf("%q passes for %q: %q and %q", htu, target, b, a)
 		}
 	})
