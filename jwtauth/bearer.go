@@ -152,7 +152,7 @@ func (b *Bearer) Authenticate(ctx context.Context, r *authctx.Request) (authctx.
 	if err != nil {
 		return authctx.Result{}, err
 	}
-	found, err := b.verifier.VerifyToken(ctx, token)
+	found, err := ask(ctx, b.verifier, token)
 	if err == nil {
 		err = b.possession.check(found.Confirmation, r, "")
 	}

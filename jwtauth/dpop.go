@@ -83,7 +83,7 @@ func (d *DPoP) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Re
 	if err != nil {
 		return authctx.Result{}, err
 	}
-	found, err := d.verifier.VerifyToken(ctx, token)
+	found, err := ask(ctx, d.verifier, token)
 	if err != nil {
 		return authctx.Result{}, err
 	}

@@ -58,7 +58,7 @@ func (p *issuerPolicy) findKey(ctx context.Context, h header) (*Key, error) {
 	key, err := p.Keys.Key(ctx, h.keyID, h.algorithm)
 	switch {
 	case err != nil:
-		return nil, unavailable("keys", err)
+		return nil, unavailable("keys", err, authctx.UnknownKey)
 	case key == nil:
 		return nil, errNoKey
 	case h.keyID != "" && key.id != "" && key.id != h.keyID:

@@ -37,7 +37,8 @@ type KeySource interface {
 	// may answer.
 	//
 	// The error is [authctx.UnknownKey] when the issuer is known not to have
-	// such a key, and [authctx.Unavailable] when nobody could tell.
+	// such a key. Any other means that nobody could tell, and counts as
+	// [authctx.Unavailable].
 	Key(ctx context.Context, keyID string, algorithm Algorithm) (*Key, error)
 }
 

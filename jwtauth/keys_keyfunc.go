@@ -66,7 +66,7 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 
 func (s *keyfuncKeys) refusal(err error) error {
 	if refusal, ok := errors.AsType[*authctx.Error](err); ok {
-		return refusal
+		return unavailable("keyfunc", refusal, authctx.UnknownKey)
 	}
 	if errors.Is(err, jwkset.ErrKeyNotFound) {
 		return errNoSuchKey

@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/authctx/authctx"
 )
@@ -61,13 +62,24 @@ func refusal(reason authctx.Reason, cause string) error {
 	return &authctx.Error{Reason: reason, Cause: errors.New("jwtauth: " + cause)}
 }
 
-// unavailable is for what a source outside this package failed to answer. A
-// failure that names its reason keeps it.
-func unavailable(what string, err error) error {
-	if _, ok := errors.AsType[authctx.Reason](err); ok { // an Error tells its own
+// unavailable is for what a source outside this package failed to answer. Only
+// the reasons that are the source's to give are kept. Any other, which may come
+// from a call that the source made itself, would blame the token or, worse, say
+// that there is none.
+func unavailable(what string, err error, own ...authctx.Reason) error {
+	reason := authctx.ReasonOf(err)
+	if !slices.Contains(own, reason) {
+		reason = authctx.Unavailable
+	}
+	named, ok := errors.AsType[*authctx.Error](err)
+	if err == error(reason) || ok && err == error(named) && named.Reason == reason {
 		return err
 	}
-	return &authctx.Error{Reason: authctx.Unavailable, Cause: &sourceError{what, err}}
+	refused := &authctx.Error{Reason: reason, Cause: &sourceError{what, err}}
+	if ok {
+		refused.RetryAfter = named.RetryAfter
+	}
+	return refused
 }
 
 type sourceError struct {

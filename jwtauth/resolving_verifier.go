@@ -185,7 +185,7 @@ func (r *resolver) ask(ctx context.Context, iss string) (*issuerPolicy, error) {
 		}
 	}
 	if err != nil {
-		return nil, unavailable("issuer", err)
+		return nil, unavailable("issuer", err, authctx.WrongIssuer)
 	}
 	return policy, nil
 }

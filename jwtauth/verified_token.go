@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"errors"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/strictjson"
@@ -16,6 +17,16 @@ type TokenVerifier interface {
 	// [authctx.Unavailable] when nobody could tell. It holds nothing of the
 	// token.
 	VerifyToken(ctx context.Context, token string) (VerifiedToken, error)
+}
+
+// ask asks v about a token of a request. Credentials are there, so an answer that
+// there are none is no answer.
+func ask(ctx context.Context, v TokenVerifier, token string) (VerifiedToken, error) {
+	found, err := v.VerifyToken(ctx, token)
+	if errors.Is(err, authctx.NoCredentials) {
+		err = unavailable("token verifier", err)
+	}
+	return found, err
 }
 
 // VerifiedToken is what verification found out. It is a struct so that it can
