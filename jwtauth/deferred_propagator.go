@@ -62,8 +62,7 @@ func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, e
 	d := &DeferredPropagator{
 		minter: txnMinter{
 			typ: deferredType, issuer: cfg.TrustDomain, audience: cfg.Topic, workload: cfg.Workload,
-			keys: cfg.Keys, hmac: cfg.AllowHMACAndLetEveryVerifierMint,
-			lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: qualifiedSubject,
+			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: qualifiedSubject,
 		},
 		now: cfg.Now,
 	}
@@ -90,7 +89,7 @@ func (cfg *DeferredPropagatorConfig) validate() error {
 	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxDeferredLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, MaxDeferredLifetime)
 	}
-	if problem := cfg.Keys.unfitForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); problem != "" {
+	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
 	return errors.Join(errs...)

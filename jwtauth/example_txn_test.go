@@ -136,3 +136,25 @@ func ExampleTxnPropagator_Replace() {
 	// [orders.read] <nil>
 	// authctx: permission denied: jwtauth: scopes must not exceed those of the caller
 }
+
+// Two replicas sign with keys of their own, and each publishes the other's, so
+// that a verifier may fetch the set of either. When one rotates, the other
+// publishes its new key before that begins to sign.
+func ExampleSigningKeys_Publish() {
+	a, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	b, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keysOfA, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: a, Published: []*jwtauth.Key{b.VerificationKey()}})
+	keysOfB, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: b, Published: []*jwtauth.Key{a.VerificationKey()}})
+
+	next, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	fmt.Println(keysOfB.Publish(next.VerificationKey()), keysOfA.Rotate(next))
+
+	_, err := keysOfB.Key(context.Background(), next.ID(), jwtauth.EdDSA)
+	fmt.Println(err)
+	// Later, when no token of the old key is alive:
+	fmt.Println(keysOfB.Withdraw(a.ID()))
+	// Output:
+	// <nil> <nil>
+	// <nil>
+	// <nil>
+}

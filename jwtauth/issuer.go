@@ -70,11 +70,10 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, maxIssuedLifetime)
 	}
-	switch {
-	case cfg.Keys == nil:
+	if cfg.Keys == nil {
 		bad("Keys is required")
-	case cfg.Keys.retain < cfg.Lifetime:
-		bad("Lifetime is longer than Keys retains a key after its last signature")
+	} else if problem := cfg.Keys.tooShortFor(cfg.Lifetime); problem != "" {
+		bad("%s", problem)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

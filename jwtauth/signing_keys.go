@@ -23,14 +23,16 @@ type SigningKeysConfig struct {
 	// Published are public keys that verify but never sign here: keys that
 	// signed before a restart, keys that will sign after the next one, and keys
 	// of other replicas. They stay published until they are withdrawn.
+	// [SigningKeys.Publish] adds to them.
 	Published []*Key
 	// Ahead is how long a new key is published before it signs, so that
 	// verifiers know it by then. It should exceed the time for which verifiers
-	// cache the key set and the time it takes to rotate all replicas. Zero
-	// means [DefaultKeyAhead].
+	// cache the key set and the time it takes to rotate all replicas, together.
+	// Zero means [DefaultKeyAhead].
 	Ahead time.Duration
-	// Retain is how long a key is published after it signed last. It must cover
-	// the life of every token signed with it, leeway, and streams that are
+	// Retain is how long a key is published after it signed last, here or in a
+	// replica that was told of the rotation up to Ahead later. It must cover the
+	// life of every token signed with it, leeway, and streams that are
 	// rechecked: a key that is not published any more ends those too. Zero
 	// means [DefaultKeyRetain].
 	Retain time.Duration
@@ -43,9 +45,11 @@ type SigningKeysConfig struct {
 // still alive.
 //
 // Replicas that share keys are given the same ones and publish the same set,
-// since key IDs are thumbprints. Replicas with keys of their own publish each
-// other's public keys. Either way [SigningKeys.Rotate] may reach the replicas
-// at different moments, as long as it reaches all of them within Ahead.
+// since key IDs are thumbprints. [SigningKeys.Rotate] may reach them at
+// different moments, as long as it reaches all of them within Ahead. Replicas
+// with keys of their own publish each other's public keys: before one of them
+// rotates, or within Ahead of that, the others [SigningKeys.Publish] its new
+// key, and they withdraw the old one Ahead and Retain after it signed last.
 //
 // SigningKeys is safe for concurrent use. It runs no goroutine: a rotation takes
 // its course with the clock. It is a [KeySource] too, for programs that verify
@@ -54,8 +58,9 @@ type SigningKeys struct {
 	ahead, retain time.Duration
 	now           func() time.Time
 
-	change sync.Mutex // held by whoever replaces the ring
-	ring   atomic.Pointer[keyRing]
+	ring       atomic.Pointer[keyRing]
+	change     sync.Mutex  // held by whoever replaces the ring
+	algorithms []Algorithm // that may sign, see reserveForMinting; nil is all; with change
 }
 
 // keyRing is immutable. It is never without a key that signs.
@@ -64,10 +69,11 @@ type keyRing struct {
 	published []*Key
 }
 
-// ringKey is a key and when it begins to sign; it ends when the next begins.
+// ringKey is a key, when it begins to sign and when nobody needs it any more,
+// which is not known before its successor is: then it is zero.
 type ringKey struct {
 	*SigningKey
-	from time.Time
+	from, until time.Time
 }
 
 // NewSigningKeys returns the key set for cfg, or an error that names every
@@ -89,32 +95,35 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	ids := map[string]bool{}
-	if cfg.Current == nil {
+	ring := new(keyRing)
+	switch {
+	case cfg.Current == nil:
 		bad("Current is required")
-	} else {
-		ids[cfg.Current.ID()] = true
+	case cfg.Current.public.Withdrawn():
+		bad("Current is a key that was withdrawn")
+	default:
+		ring.keys = []ringKey{{SigningKey: cfg.Current}}
 	}
 	for i, key := range cfg.Published {
-		switch {
-		case key == nil:
-			bad("Published[%d] is nil", i)
-			continue
-		case key.symmetric():
-			bad("Published[%d] is a secret, which is never published", i)
-			continue
-		case key.ID() == "" || ids[""]:
-			bad("Published[%d]: only a key that stands alone may be without ID", i)
-		case ids[key.ID()]:
-			bad("Published[%d] has the ID of another key", i)
+		if err := ring.publish(key); err != nil {
+			bad("Published[%d] %w", i, err)
 		}
-		ids[key.ID()] = true
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	s.ring.Store(&keyRing{keys: []ringKey{{SigningKey: cfg.Current}}, published: slices.Clone(cfg.Published)})
+	s.ring.Store(ring)
 	return s, nil
+}
+
+// tooShortFor says why tokens of that life may outlive the key that signed them,
+// nothing when they cannot.
+func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
+	if s.retain >= lifetime {
+		return ""
+	}
+	return fmt.Sprintf("Lifetime is longer than Keys retains a key after its last signature; "+
+		"set SigningKeysConfig.Retain, which is %v", s.retain)
 }
 
 func setDefault(d *time.Duration, def time.Duration) {
@@ -124,12 +133,14 @@ func setDefault(d *time.Duration, def time.Duration) {
 }
 
 // Rotate publishes next at once and lets it sign once Ahead has passed. The key
-// that signs until then stays published for Retain after that, so that neither
-// a verifier with an old copy of the key set nor a token signed a moment before
-// fails.
+// that signs until then stays published for Ahead and Retain after that, so that
+// neither a verifier with an old copy of the key set nor a token signed a moment
+// before fails, even if a replica is told Ahead later.
 //
-// It refuses a key without an ID and one that is in the set already, unless it is
-// one of Published, whose turn has come then.
+// It refuses a key without an ID, one that was withdrawn, one with which a
+// propagator that signs with this set could not have been configured, and one
+// that is in the set already, unless it is one of Published, whose turn has come
+// then.
 func (s *SigningKeys) Rotate(next *SigningKey) error {
 	if next == nil {
 		return errors.New("jwtauth: rotate: no key")
@@ -137,20 +148,43 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	now := s.now()
-	ring := s.ring.Load()
+	ring := s.ring.Load().live(now)
 	known := ring.find(next.ID())
 	switch {
 	case next.ID() == "" || ring.find("") != nil:
 		return errors.New("jwtauth: rotate: keys that follow one another need IDs")
 	case known != nil && !(slices.Contains(ring.published, known) && known.same(next.public)):
 		return fmt.Errorf("jwtauth: rotate: key %q is in the set already", next.ID())
+	case next.public.Withdrawn():
+		return fmt.Errorf("jwtauth: rotate: key %q was withdrawn", next.ID())
+	case s.algorithms != nil && !slices.Contains(s.algorithms, next.Algorithm()):
+		return fmt.Errorf("jwtauth: rotate: a propagator signs with this set and takes %v, not %s", s.algorithms, next.Algorithm())
 	}
 	from := now.Add(s.ahead)
 	if last := ring.keys[len(ring.keys)-1].from; from.Before(last) {
 		from = last
 	}
-	live := slices.Clone(ring.live(now, s.retain))
-	s.ring.Store(&keyRing{keys: append(live, ringKey{next, from}), published: without(ring.published, known)})
+	ring.published = without(ring.published, known)
+	ring.keys = append(ring.keys, ringKey{SigningKey: next, from: from})
+	s.succeed(ring, len(ring.keys)-2)
+	s.ring.Store(ring)
+	return nil
+}
+
+// Publish adds a public key that verifies and does not sign here, such as one
+// with which another replica is about to sign (see
+// [SigningKeysConfig.Published]). It stays until it is withdrawn or rotated to.
+//
+// It refuses nil, a secret, which is never published, a key without an ID, one
+// that was withdrawn, and one whose ID is in the set already.
+func (s *SigningKeys) Publish(key *Key) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	ring := s.ring.Load().live(s.now())
+	if err := ring.publish(key); err != nil {
+		return fmt.Errorf("jwtauth: publish: the key %w", err)
+	}
+	s.ring.Store(ring)
 	return nil
 }
 
@@ -165,22 +199,36 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	now := s.now()
-	ring := s.ring.Load()
+	ring := s.ring.Load().live(now)
 	key := ring.find(keyID)
 	if key == nil {
 		return fmt.Errorf("jwtauth: withdraw: no key %q in the set", keyID)
 	}
-	changed := &keyRing{keys: slices.Clone(ring.keys), published: without(ring.published, key)}
-	if current := ring.current(now); ring.keys[current].public == key {
-		if current+1 == len(ring.keys) {
+	ring.published = without(ring.published, key)
+	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.public == key }); i >= 0 {
+		current := ring.current(now)
+		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
 		}
-		changed.keys[current+1].from = now
+		if i == current {
+			ring.keys[i+1].from = now
+		}
+		ring.keys = slices.Delete(ring.keys, i, i+1)
+		if i > current { // it never signed, so the key before it signs on
+			s.succeed(ring, i-1)
+		}
 	}
-	changed.keys = slices.DeleteFunc(changed.keys, func(k ringKey) bool { return k.public == key })
-	s.ring.Store(changed)
+	s.ring.Store(ring)
 	key.withdraw(errKeyGone)
 	return nil
+}
+
+// succeed sets the end of the i-th key of a ring by who comes after it.
+func (s *SigningKeys) succeed(ring *keyRing, i int) {
+	ring.keys[i].until = time.Time{}
+	if i+1 < len(ring.keys) {
+		ring.keys[i].until = ring.keys[i+1].from.Add(s.ahead).Add(s.retain)
+	}
 }
 
 // Key implements [KeySource] for tokens that were signed with this set.
@@ -203,9 +251,12 @@ func (s *SigningKeys) signing() *SigningKey {
 // been signed, and those that will sign.
 func (s *SigningKeys) verificationKeys() []*Key {
 	ring := s.ring.Load()
+	now := s.now()
 	keys := make([]*Key, 0, len(ring.keys)+len(ring.published))
-	for _, key := range ring.live(s.now(), s.retain) {
-		keys = append(keys, key.public)
+	for _, key := range ring.keys {
+		if !key.endedAt(now) {
+			keys = append(keys, key.public)
+		}
 	}
 	return append(keys, ring.published...)
 }
@@ -219,14 +270,32 @@ func (r *keyRing) current(now time.Time) int {
 	return i
 }
 
-// live returns the keys that have not signed their last token longer than
-// retain ago.
-func (r *keyRing) live(now time.Time, retain time.Duration) []ringKey {
-	keys := r.keys
-	for len(keys) > 1 && !now.Before(keys[1].from.Add(retain)) {
-		keys = keys[1:]
+// endedAt reports whether nobody needs the key any more.
+func (k *ringKey) endedAt(now time.Time) bool { return !k.until.IsZero() && !now.Before(k.until) }
+
+// live returns a copy, which may be changed, without the keys that have ended.
+func (r *keyRing) live(now time.Time) *keyRing {
+	keys := slices.DeleteFunc(slices.Clone(r.keys), func(k ringKey) bool { return k.endedAt(now) })
+	return &keyRing{keys: keys, published: slices.Clone(r.published)}
+}
+
+// publish adds a key to a ring that nobody else has yet. Its error goes on after
+// what the key is called.
+func (r *keyRing) publish(key *Key) error {
+	switch {
+	case key == nil:
+		return errors.New("is nil")
+	case key.symmetric():
+		return errors.New("is a secret, which is never published")
+	case key.ID() == "" || r.find("") != nil:
+		return errors.New("joins another: only a key that stands alone may be without ID")
+	case r.find(key.ID()) != nil:
+		return errors.New("has the ID of another key")
+	case key.Withdrawn():
+		return errors.New("was withdrawn")
 	}
-	return keys
+	r.published = append(r.published, key)
+	return nil
 }
 
 // find returns the key of that ID, nil when there is none.

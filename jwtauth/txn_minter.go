@@ -28,24 +28,42 @@ type txnMinter struct {
 	audience string
 	workload string
 	keys     *SigningKeys
-	hmac     bool // allowed by name
 	lifetime time.Duration
 	subject  func(authctx.Principal) (string, error)
 	scopes   func(context.Context, authctx.Principal) ([]string, error)
 }
 
-// unfitForMinting says why s cannot sign tokens of that life, nothing when it
-// can.
-func (s *SigningKeys) unfitForMinting(lifetime time.Duration, hmac bool) string {
-	switch {
-	case s == nil:
-		return "Keys is required"
-	case s.retain < lifetime:
-		return "Lifetime is longer than Keys retains a key after its last signature"
-	case s.signing().public.symmetric() && !hmac:
-		return "Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means"
+// reserveForMinting returns everything that keeps s from signing tokens of that
+// life for verifiers that were not told otherwise. If there is nothing, s refuses
+// rotations that would change that.
+func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool) (problems []string) {
+	if s == nil {
+		return []string{"Keys is required"}
 	}
-	return ""
+	if problem := s.tooShortFor(lifetime); problem != "" {
+		problems = append(problems, problem)
+	}
+	mintable := txnAlgorithms()
+	if hmac {
+		mintable = append(mintable, HS256)
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	ring, now := s.ring.Load(), s.now()
+	for _, key := range ring.keys[ring.current(now):] {
+		switch alg := key.Algorithm(); {
+		case key.public.symmetric() && !hmac:
+			problems = append(problems, "Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means")
+		case !slices.Contains(mintable, alg):
+			problems = append(problems, fmt.Sprintf("Keys signs with %s, and verifiers take %v unless told otherwise", alg, mintable))
+		}
+	}
+	if len(problems) == 0 {
+		s.algorithms = slices.DeleteFunc(mintable, func(alg Algorithm) bool {
+			return s.algorithms != nil && !slices.Contains(s.algorithms, alg)
+		})
+	}
+	return problems
 }
 
 // minted is a signed token and the key that signed it.
@@ -104,9 +122,6 @@ func (m *txnMinter) sign(c *txnClaims, scopes []string, now time.Time) (minted, 
 	}
 	c.Issuer, c.Audience, c.Workload, c.IssuedAt = m.issuer, m.audience, m.workload, now.Unix()
 	key := m.keys.signing()
-	if key.public.symmetric() && !m.hmac {
-		return minted{}, errHMACMinting
-	}
 	payload, err := c.marshal()
 	if err != nil {
 		return minted{}, fmt.Errorf("jwtauth: mint: %w", err)
@@ -120,9 +135,6 @@ func (m *txnMinter) sign(c *txnClaims, scopes []string, now time.Time) (minted, 
 	}
 	return minted{token, key.public}, nil
 }
-
-var errHMACMinting = errors.New("jwtauth: the minting key is symmetric, so that every verifier could mint; " +
-	"see AllowHMACAndLetEveryVerifierMint")
 
 // soleIssuerSubject takes subjects as they are, since they are all of one
 // issuer.

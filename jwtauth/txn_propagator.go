@@ -23,12 +23,13 @@ type TxnPropagatorConfig struct {
 	// as its SPIFFE ID.
 	Workload string
 	// Keys sign: EdDSA is the recommended algorithm, ES256 and RS256 are the
-	// others that every verifier knows. Verifiers need their public keys, see
+	// others that every verifier knows; no other is taken, now or by
+	// [SigningKeys.Rotate]. Verifiers need their public keys, see
 	// [SigningKeys.JWKSHandler]. They should not sign anything else. Retain of
 	// the set must not be shorter than Lifetime.
 	Keys *SigningKeys
-	// AllowHMACAndLetEveryVerifierMint allows a symmetric key in Keys. Every
-	// service that verifies then has the secret and can be anybody.
+	// AllowHMACAndLetEveryVerifierMint allows HS256 in Keys too. Every service
+	// that verifies then has the secret and can be anybody.
 	AllowHMACAndLetEveryVerifierMint bool
 	// Lifetime is how long a token is good, at most [MaxTxnLifetime]; zero means
 	// [DefaultTxnLifetime]. A token never outlives its caller's effective end.
@@ -86,8 +87,7 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 	t := &TxnPropagator{
 		minter: txnMinter{
 			typ: txnType, issuer: cfg.Issuer, audience: cfg.TrustDomain, workload: cfg.Workload,
-			keys: cfg.Keys, hmac: cfg.AllowHMACAndLetEveryVerifierMint,
-			lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
+			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
 		},
 		request: cfg.RequestContext,
 		now:     cfg.Now,
@@ -127,7 +127,7 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	if cfg.SoleIssuer != "" && cfg.Subject != nil {
 		bad("SoleIssuer and Subject exclude each other")
 	}
-	if problem := cfg.Keys.unfitForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint); problem != "" {
+	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
 	return errors.Join(errs...)

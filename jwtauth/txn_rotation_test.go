@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -47,10 +48,21 @@ func TestMintingKeysRotateWithoutAFailedRequest(t *testing.T) {
 // what the other mints, before, while and after both rotate at different
 // moments.
 func TestReplicasMintForServicesThatKnowOneOfThem(t *testing.T) {
+	t.Run("half a minute apart", func(t *testing.T) {
+		rotateReplicas(t, jwtauth.SigningKeysConfig{Ahead: time.Minute}, 30*time.Second)
+	})
+	t.Run("almost Ahead apart, keys retained for little more than a token", func(t *testing.T) {
+		rotateReplicas(t, jwtauth.SigningKeysConfig{Ahead: 10 * time.Minute, Retain: 3 * time.Minute}, 9*time.Minute)
+	})
+}
+
+// rotateReplicas rotates two replicas, B later than A.
+func rotateReplicas(t *testing.T, cfg jwtauth.SigningKeysConfig, later time.Duration) {
 	clock := newTestClock()
 	first, second := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	cfg.Current, cfg.Now = first, clock.Now
 	replica := func() (*jwtauth.SigningKeys, *jwtauth.TxnPropagator) {
-		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: first, Ahead: time.Minute, Now: clock.Now}))
+		keys := must(jwtauth.NewSigningKeys(cfg))
 		return keys, must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
 			TrustDomain: testDomain, Workload: "w", Keys: keys, Now: clock.Now,
 		}))
@@ -61,7 +73,12 @@ func TestReplicasMintForServicesThatKnowOneOfThem(t *testing.T) {
 	t.Cleanup(server.Close)
 	remote := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: server.URL, Timeout: unhurried}))
 	t.Cleanup(func() { must(0, remote.Close()) })
-	svc := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: remote, Now: clock.Now}))
+	var services []*jwtauth.TxnAuthenticator
+	for _, keys := range []jwtauth.KeySource{remote, keysA} { // the latter never has an old copy of the set
+		services = append(services, must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{
+			TrustDomain: testDomain, Keys: keys, Now: clock.Now,
+		})))
+	}
 	p := jwtauthtest.User(t)
 	all := func(when string) {
 		t.Helper()
@@ -70,27 +87,24 @@ func TestReplicasMintForServicesThatKnowOneOfThem(t *testing.T) {
 			edge := []*jwtauth.TxnPropagator{edgeA, edgeB}[n%2]
 			wg.Go(func() {
 				token := must(inject(t.Context(), edge, p))
-				if _, err := authctx.Authenticate(t.Context(), svc, txnRequest(token)); err != nil {
-					t.Errorf("%s: %v", when, err)
+				for _, svc := range services {
+					if _, err := authctx.Authenticate(t.Context(), svc, txnRequest(token)); err != nil {
+						t.Errorf("%s: %v", when, err)
+					}
 				}
 			})
 		}
 		wg.Wait()
 	}
 	all("before")
-	for _, step := range []struct {
-		when string
-		do   func() error
-	}{
-		{"A was told", func() error { return keysA.Rotate(second) }},
-		{"B was told, half a minute later", func() error { clock.Advance(30 * time.Second); return keysB.Rotate(second) }},
-		{"A signs with the new key, B with the old", func() error { clock.Advance(30 * time.Second); return nil }},
-		{"both sign with the new key", func() error { clock.Advance(30 * time.Second); return nil }},
-	} {
-		if err := step.do(); err != nil {
-			t.Fatal(err)
-		}
-		all(step.when)
+	must(0, keysA.Rotate(second))
+	all("A was told")
+	clock.Advance(later)
+	must(0, keysB.Rotate(second))
+	all("B was told")
+	for passed := later; passed < 2*cfg.Ahead+cfg.Retain; passed += cfg.Ahead / 10 {
+		clock.Advance(cfg.Ahead / 10)
+		all(fmt.Sprint(passed+cfg.Ahead/10, " after A was told"))
 	}
 	if got := tokenHeader(t, must(inject(t.Context(), edgeB, p)))["kid"]; got != second.ID() {
 		t.Errorf("the new key %q never signed: %v", second.ID(), got)
