@@ -2,7 +2,10 @@ package authctx_test
 
 import (
 	"encoding/json"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -107,5 +110,31 @@ func TestRequirements(t *testing.T) {
 		if !slices.Contains(chosen, r.Path) {
 			t.Errorf("go.mod requires %s", r.Path)
 		}
+	}
+}
+
+// TestCVE_2015_10004_SecretsAreComparedInConstantTime: what compares bytes and
+// stops at the first difference tells how much was right. HMACs of tokens are
+// golang-jwt's to compare; whatever else makes a MAC must name what compares it.
+func TestCVE_2015_10004_SecretsAreComparedInConstantTime(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		files++
+		text, err := os.ReadFile(path)
+		for _, hasty := range []string{"bytes.Equal(", "bytes.Compare(", "reflect.DeepEqual(", "mac.Sum(nil)) ==", "mac.Sum(nil)) !="} {
+			if strings.Contains(string(text), hasty) {
+				t.Errorf("%s: %s is not constant in time", path, hasty)
+			}
+		}
+		if strings.Contains(string(text), `"crypto/hmac"`) && !strings.Contains(string(text), "sameText(") && !strings.Contains(string(text), "hmac.Equal(") {
+			t.Errorf("%s makes a MAC and compares it by other means than sameText and hmac.Equal", path)
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Fatalf("%d files, %v", files, err)
 	}
 }

@@ -43,7 +43,8 @@ type Event struct {
 	// Peer is the other end of the connection.
 	Peer netip.AddrPort
 	// Ignored names identity fields that came in and were not believed, as the
-	// peer spelled them. On an edge that is somebody trying, or misconfigured.
+	// peer spelled them, though no more than a few and the beginning of a long
+	// name. On an edge that is somebody trying, or misconfigured.
 	Ignored []string
 	// Cached reports that a cache answered.
 	Cached bool

@@ -10,7 +10,8 @@ import (
 // as information. A nil logger means [slog.Default] at the time of each event.
 //
 // Caller's attributes beyond issuer, subject, kind and provenance are not
-// logged, nor are tokens or field values.
+// logged, nor are tokens or field values. What a peer chose is cut when it is
+// long.
 func NewSlogObserver(logger *slog.Logger) Observer {
 	return slogObserver{logger}
 }
@@ -49,8 +50,8 @@ func slogAttrs(e Event) []slog.Attr {
 	}
 	text("transport", e.Transport)
 	text("entry", e.Entry)
-	text("method", e.Method)
-	text("target", e.Target)
+	text("method", shortened(e.Method))
+	text("target", shortened(e.Target))
 	if e.Reason != 0 {
 		text("reason", e.Reason.String())
 	}
@@ -70,4 +71,13 @@ func slogAttrs(e Event) []slog.Attr {
 		attrs = append(attrs, slog.Bool("cached", true))
 	}
 	return append(attrs, slog.Duration("duration", e.Duration))
+}
+
+// shortened bounds what a peer can make a log line of.
+func shortened(s string) string {
+	const most = 256
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
 }

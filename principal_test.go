@@ -151,6 +151,29 @@ func TestEqualSeesEveryAttribute(t *testing.T) {
 	}
 }
 
+// Authelia took two spellings of a name for one user where it looked rules up,
+// and for two elsewhere. Here a name is its bytes, everywhere.
+func TestCVE_2026_47203_NamesAreComparedByteForByte(t *testing.T) {
+	spellings := []string{"\u00e9ve", "e\u0301ve", "\u00c9ve", "\u00e9ve ", "\uff45ve", "eve"}
+	for i, a := range spellings {
+		for j, b := range spellings {
+			of := func(issuer, subject string) authctx.Principal {
+				return mustNew(t, authctx.Attributes{Issuer: issuer, Subject: subject, Roles: []string{subject}})
+			}
+			if got := of("i", a).Equal(of("i", b)); got != (i == j) {
+				t.Errorf("subjects %q and %q are equal: %v", a, b, got)
+			}
+			if got := of(a, "s").Equal(of(b, "s")); got != (i == j) {
+				t.Errorf("issuers %q and %q are equal: %v", a, b, got)
+			}
+			ctx := authctx.NewContext(context.Background(), of("i", a))
+			if got := authctx.Authorize(ctx, authctx.Role(b)) == nil; got != (i == j) {
+				t.Errorf("role %q passes for %q: %v", a, b, got)
+			}
+		}
+	}
+}
+
 func TestRule12_WhatACallerLentIsNeverChanged(t *testing.T) {
 	a := full()
 	p := mustNew(t, a)

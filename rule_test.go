@@ -17,7 +17,7 @@ func fails(r authctx.Reason) authctx.Rule {
 
 func TestAuthorize(t *testing.T) {
 	editor := authctx.NewContext(context.Background(), mustNew(t, authctx.Attributes{
-		Issuer: "i", Subject: "s", Roles: []string{"editor"}, Permissions: []string{"orders:create"}, Scopes: []string{"read"},
+		Issuer: "i", Subject: "s", Roles: []string{"editor", "cert-managerXio"}, Permissions: []string{"orders:create"}, Scopes: []string{"read"},
 		Groups: []string{"/staff"}, GroupsIncomplete: true, ACR: "silver", AuthTime: time.Unix(1000, 0),
 	}))
 	yes, no := authctx.Authenticated(), fails(authctx.PermissionDenied)
@@ -33,6 +33,8 @@ func TestAuthorize(t *testing.T) {
 		{"a role that is not held", authctx.Role("admin"), authctx.PermissionDenied},
 		{"a role is matched exactly, not by case", authctx.Role("Editor"), authctx.PermissionDenied},
 		{"a role is matched exactly, not by prefix", authctx.Role("edit"), authctx.PermissionDenied},
+		{"CVE-2026-39350 a dot in a role is a dot", authctx.Role("cert-manager.io"), authctx.PermissionDenied},
+		{"a star in a role is a star", authctx.Role("*"), authctx.PermissionDenied},
 		{"the empty role is nobody's", authctx.Role(""), authctx.PermissionDenied},
 		{"a group the caller is in", authctx.Group("/staff"), 0},
 		{"a group the caller is not in", authctx.Group("/board"), authctx.PermissionDenied},

@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -72,16 +73,18 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no trust":                  {nil, "-trust"},
-		"trust of an unknown kind":  {[]string{"-trust", "everybody"}, "everybody"},
-		"trust with an empty CIDR":  {[]string{"-trust", "cidr:"}, "CIDR"},
-		"trust that is not a CIDR":  {[]string{"-trust", "cidr:localhost"}, "localhost"},
-		"trust in every address":    {[]string{"-trust", "cidr:0.0.0.0/0"}, "0.0.0.0/0"},
-		"mTLS with nothing named":   {[]string{"-trust", "mtls:"}, "SPIFFE-ID"},
-		"network with an argument":  {[]string{"-trust", "network:10.0.0.0/8"}, "network"},
-		"an address without a port": {[]string{"-trust", "network", "-http", "nonsense"}, "HOST:PORT"},
-		"an unknown flag":           {[]string{"-trust", "network", "-nonsense"}, "-nonsense"},
-		"something that is no flag": {[]string{"-trust", "network", "nonsense"}, "nonsense"},
+		"no trust":                                      {nil, "-trust"},
+		"trust of an unknown kind":                      {[]string{"-trust", "everybody"}, "everybody"},
+		"trust with an empty CIDR":                      {[]string{"-trust", "cidr:"}, "CIDR"},
+		"trust that is not a CIDR":                      {[]string{"-trust", "cidr:localhost"}, "localhost"},
+		"trust in every address":                        {[]string{"-trust", "cidr:0.0.0.0/0"}, "0.0.0.0/0"},
+		"CVE-2026-27586 an authority that is not there": {[]string{"-trust", "mtls:/nonexistent.pem,spiffe://prod.example/gateway"}, "no such file"},
+		"CVE-2026-54762 an authority of no certificate": {[]string{"-trust", "mtls:" + os.DevNull + ",spiffe://prod.example/gateway"}, "no certificate"},
+		"mTLS with nothing named":                       {[]string{"-trust", "mtls:"}, "SPIFFE-ID"},
+		"network with an argument":                      {[]string{"-trust", "network:10.0.0.0/8"}, "network"},
+		"an address without a port":                     {[]string{"-trust", "network", "-http", "nonsense"}, "HOST:PORT"},
+		"an unknown flag":                               {[]string{"-trust", "network", "-nonsense"}, "-nonsense"},
+		"something that is no flag":                     {[]string{"-trust", "network", "nonsense"}, "nonsense"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, "whoami", append([]string{"-http", "127.0.0.1:0", "-grpc", "127.0.0.1:0"}, test.args...)...)

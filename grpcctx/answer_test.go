@@ -183,4 +183,11 @@ func TestAHostileRequestIsNotALongEvent(t *testing.T) {
 	if n := len(seen.list()[0].Ignored); n == 0 || n > 16 {
 		t.Errorf("the event names %d fields", n)
 	}
+	huge := metadata.AppendToOutgoingContext(withToken(t.Context(), "alice"), "x-user-"+strings.Repeat("a", 1<<20), "root")
+	if err := call(huge, cc, unary); err != nil {
+		t.Fatal(err)
+	}
+	if names := seen.list()[1].Ignored; len(names) != 1 || len(names[0]) > 100 {
+		t.Errorf("the event has names of %d bytes", len(strings.Join(names, "")))
+	}
 }

@@ -124,7 +124,7 @@ func unread(md metadata.MD, reported, read authctx.FieldSet) []string {
 	var names []string
 	for name := range md {
 		if reported.Owns(name) && !ignored.Reads(read, name) && len(names) < ignored.Max {
-			names = append(names, name)
+			names = append(names, ignored.Name(name))
 		}
 	}
 	slices.Sort(names)

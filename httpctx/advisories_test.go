@@ -71,6 +71,29 @@ func TestCVE_2026_42507_NothingOfATokenOrALineReachesALog(t *testing.T) {
 	}
 }
 
+func TestCVE_2025_65015_AHugeRequestIsNoLongLogLine(t *testing.T) {
+	var out bytes.Buffer
+	s := newServer(t, httpctx.ServerConfig{Observer: authctx.NewSlogObserver(slog.New(slog.NewTextHandler(&out, nil)))})
+	server := serve(t, s.Handler(spy))
+	huge := strings.Repeat("a", 500<<10)
+	for name, request := range map[string]string{
+		"a token":           request("GET /", "Authorization: Bearer "+huge),
+		"three segments":    request("GET /", "Authorization: Bearer "+huge[:1000]+"."+huge+"."+huge[:1000]),
+		"a scheme":          request("GET /", "Authorization: "+huge),
+		"a path":            request("GET /" + huge),
+		"a query":           request("GET /?" + huge),
+		"a method":          request(huge + " /"),
+		"an identity field": request("GET /", "X-User-"+huge+": a", "X_User_"+huge[1:]+": a"),
+		"a value of one":    request("GET /", "X-User-Id: "+huge),
+	} {
+		out.Reset()
+		raw(t, server, request)
+		if n := out.Len(); n == 0 || n > 2<<10 {
+			t.Errorf("%s: %d bytes were logged", name, n)
+		}
+	}
+}
+
 func TestRule11_ACredentialIsNotPrintedWithAContext(t *testing.T) {
 	a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
 		return authctx.Result{Principal: caller(t, "alice"), Forward: []authctx.Field{{Name: "txn-token", Value: "topsecret"}}}, nil

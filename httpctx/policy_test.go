@@ -196,7 +196,7 @@ func TestPathTricks(t *testing.T) {
 		{"CVE-2025-66490_encoded_slash", "/admin%2f"},
 		{"CVE-2026-26205_authority", "//public/admin"},
 		{"GHSA-gx7w-56w6-g48x_prefix", "/publicadmin"},
-		{"CVE-2026-40574_suffix", "/x/healthz"},
+		{"a_suffix", "/x/healthz"},
 		{"absolute_form", "http://test/admin"},
 		{"absolute_form_of_another_host", "http://public/admin"},
 		{"trailing_slash", "/healthz/"},

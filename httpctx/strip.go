@@ -59,7 +59,7 @@ func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.Fi
 		}
 		delete(own(), name)
 		if read != nil && !ignored.Reads(*read, name) && s.reported.Owns(name) && len(unread) < ignored.Max {
-			unread = append(unread, name)
+			unread = append(unread, ignored.Name(name))
 		}
 	}
 	slices.Sort(unread)

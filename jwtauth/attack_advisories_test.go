@@ -131,3 +131,14 @@ func TestBCP_3_8_CallersOfTwoIssuersAreNeverOne(t *testing.T) {
 		t.Errorf("%v and %v", p, q)
 	}
 }
+
+func TestCVE_2026_47203_OnlyTheSubjectOfThatSpellingIsRevoked(t *testing.T) {
+	list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
+	list.RevokeSubject(testIssuer, "\u00c9ve", testNow, testNow.Add(time.Hour))
+	for subject, want := range map[string]bool{"\u00c9ve": true, "\u00e9ve": false, "E\u0301ve": false, "\u00c9ve ": false} {
+		p := principalOf(t, authctx.Attributes{Issuer: testIssuer, Subject: subject})
+		if got, err := list.Revoked(t.Context(), p); got != want || err != nil {
+			t.Errorf("%q: %v, %v", subject, got, err)
+		}
+	}
+}

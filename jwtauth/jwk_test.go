@@ -71,6 +71,7 @@ func unusableKeys() map[string]string {
 		"no modulus":            jwk("bad", rsaKey, jwkMembers{"n": nil}),
 		"no exponent":           jwk("bad", rsaKey, jwkMembers{"e": nil}),
 		"RSA of 1536 bits":      jwk("bad", &keysWeakRSA().PublicKey),
+		"RSA of 8193 bits":      jwk("bad", rsaKey, jwkMembers{"n": jwkBytes(new(big.Int).SetBit(big.NewInt(1), 8192, 1).Bytes())}),
 		"an even modulus":       jwk("bad", rsaKey, jwkMembers{"n": jwkBytes(new(big.Int).Lsh(big.NewInt(1), 2048).Bytes())}),
 		"exponent 1":            jwk("bad", rsaKey, jwkMembers{"e": "AQ"}),
 		"exponent 2":            jwk("bad", rsaKey, jwkMembers{"e": "Ag"}),

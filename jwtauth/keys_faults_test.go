@@ -87,7 +87,7 @@ func TestKeySet_HugeSets_AreBounded(t *testing.T) {
 	})
 }
 
-func TestKeySet_ALateResponseNeverReplacesGoodKeys(t *testing.T) {
+func TestKeySet_AHangingProviderNeverReplacesGoodKeys(t *testing.T) {
 	goodThenBad(t, func(s *keyServer) { s.hang = make(chan struct{}) })
 }
 

@@ -106,6 +106,9 @@ func TestKeySet_ClientIdentity_NoCookiesAndATransportOfItsOwn(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		cookies = append(cookies, r.Header.Get("Cookie"))
+		if !r.Close { // http.DefaultTransport keeps it
+			t.Error("the connection is kept")
+		}
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "x"})
 		fmt.Fprint(w, edSet(1))
 	})
@@ -114,6 +117,13 @@ func TestKeySet_ClientIdentity_NoCookiesAndATransportOfItsOwn(t *testing.T) {
 	if fmt.Sprint(cookies) != "[ ]" {
 		t.Errorf("cookies %q", cookies)
 	}
+}
+
+func TestKeySet_HugeHeaders_AreNotRead(t *testing.T) {
+	notLoaded(t, serverKeys(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X", strings.Repeat("x", 1<<20)) // http.DefaultTransport reads ten times that
+		fmt.Fprint(w, edSet(1))
+	}), "headers exceeded")
 }
 
 func TestKeySet_TLS_ACertificateNobodyTrustsLoadsNothing(t *testing.T) {

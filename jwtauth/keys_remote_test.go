@@ -198,6 +198,8 @@ func TestRule4_KeySet_KeyRotation_DuringABackgroundLoadLosesNone(t *testing.T) {
 		if s.fetches() != 2 {
 			t.Errorf("%d fetches", s.fetches())
 		}
+		synctest.Wait()
+		wantFind(t, keys, "k2", "found") // the older answer did not come last
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/authctx/authctx"
 	pb "github.com/authctx/authctx/examples/internal/examplespb"
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/grpcctx"
 )
 
@@ -25,7 +26,7 @@ func newUsersService(config *tls.Config, gateway authctx.Authenticator) (*grpc.S
 	if err != nil {
 		return nil, err
 	}
-	s := grpc.NewServer(append(server.ServerOptions(), grpc.Creds(credentials.NewTLS(config)))...)
+	s := grpc.NewServer(append(server.ServerOptions(), program.CutIdle(), grpc.Creds(credentials.NewTLS(config)))...)
 	pb.RegisterUsersServer(s, usersService{})
 	return s, server.Check(s)
 }

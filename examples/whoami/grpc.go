@@ -15,6 +15,7 @@ import (
 
 	"github.com/authctx/authctx"
 	pb "github.com/authctx/authctx/examples/internal/examplespb"
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/grpcctx"
 )
 
@@ -29,7 +30,7 @@ func newGRPCServer(auth authctx.Authenticator, config *tls.Config) (*grpc.Server
 	if err != nil {
 		return nil, err
 	}
-	options := append(server.ServerOptions(), grpc.StatsHandler(receivedRecorder{}))
+	options := append(server.ServerOptions(), program.CutIdle(), grpc.StatsHandler(receivedRecorder{}))
 	if config != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
 	}

@@ -23,7 +23,7 @@ func TestForwardedFieldsChangeNoDecision(t *testing.T) {
 			"CVE-2024-47070": {"x-forwarded-for": "not an address"},
 			"CVE-2026-57210": {"forwarded": `for="10.0.0.1";by=10.0.0.2, for="[::1]:1\", for=\"10.0.0.1"`},
 			"CVE-2026-85751": {"x-forwarded-by": "10.0.0.1", "x-forwarded-host": "10.0.0.1"},
-			"CVE-2026-34457": {"x-health-check": "GoogleHC/1.0", "x-amzn-trace-id": "ELB-HealthChecker/2.0"},
+			"CVE-2026-34457": {"user-agent": "GoogleHC/1.0", "x-health-check": "GoogleHC/1.0"},
 			"CVE-2024-45806": {"x-envoy-internal": "true", "x-envoy-external-address": "10.0.0.1"},
 		} {
 			for _, route := range routes[:2] { // messages have no peer

@@ -9,8 +9,15 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// Max bounds how many names one request can make an observer write down.
-const Max = 16
+// Max bounds how many names one request can make an observer write down, and
+// maxName how much of each.
+const (
+	Max     = 16
+	maxName = 64
+)
+
+// Name returns what an observer is told of a field's name.
+func Name(name string) string { return name[:min(len(name), maxName)] }
 
 // Reportable returns set without the fields in which clients send their own
 // tokens: that one of those was not read is no sign of anything.

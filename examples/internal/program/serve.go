@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 )
 
 // grace is how long requests may go on after the program was told to stop.
@@ -27,7 +28,7 @@ func HTTP(l net.Listener, h http.Handler) Server {
 		Handler:           h,
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       maxIdle,
 		MaxHeaderBytes:    64 << 10,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000}, // long gRPC streams add up
 	}
@@ -41,6 +42,15 @@ func HTTP(l net.Listener, h http.Handler) Server {
 			}
 		},
 	}
+}
+
+// maxIdle is how long a connection stays open on which nothing is under way.
+const maxIdle = 2 * time.Minute
+
+// CutIdle makes a gRPC server end idle connections, as HTTP does: without it a
+// client that never finishes its first request is waited for for ever.
+func CutIdle() grpc.ServerOption {
+	return grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle})
 }
 
 // GRPC serves s on l.

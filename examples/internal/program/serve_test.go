@@ -1,0 +1,167 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+)
+
+// pipes is a listener whose connections are pipes, so that its time need not be
+// real.
+type pipes chan net.Conn
+
+func (l pipes) Accept() (net.Conn, error) {
+	if c, ok := <-l; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l pipes) Close() error   { return nil }
+func (l pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// connected runs f with a connection to a server, in a bubble.
+func connected(t *testing.T, newServer func(net.Listener) Server, f func(t *testing.T, conn net.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var all sync.WaitGroup
+		l := make(pipes)
+		s := newServer(l)
+		all.Go(func() { _ = s.serve() })
+		client, server := net.Pipe()
+		l <- server
+		f(t, client)
+		client.Close()
+		close(l)
+		s.stop(t.Context())
+		all.Wait()
+	})
+}
+
+// http2Frames is what an HTTP/2 client begins with, and the frames that follow.
+func http2Frames(write func(*http2.Framer)) string {
+	var b strings.Builder
+	b.WriteString(http2.ClientPreface)
+	f := http2.NewFramer(&b, nil)
+	_ = f.WriteSettings()
+	write(f)
+	return b.String()
+}
+
+// net/http forgot the time that a client has for its request where it looked
+// for HTTP/2 without TLS, and read CONTINUATION frames without end.
+func TestCVE_2026_56853_CVE_2023_45288_AClientThatDoesNotFinishItsRequestIsCutOff(t *testing.T) {
+	const (
+		head = 10 * time.Second
+		idle = 2 * time.Minute
+		bye  = time.Second // that HTTP/2 waits after its GOAWAY
+	)
+	noRequest := http2Frames(func(*http2.Framer) {})
+	unended := http2Frames(func(f *http2.Framer) {
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+	})
+	continuation := func(fragment string) string {
+		return string([]byte{0, byte(len(fragment) >> 8), byte(len(fragment)), 9, 0, 0, 0, 0, 1}) + fragment
+	}
+	for name, tc := range map[string]struct {
+		sent  string
+		again string // sent every second from then on
+		bound time.Duration
+	}{
+		"nothing":                   {"", "", head},
+		"half a head":               {"GET / HTTP/1.1\r\nHost: a\r\n", "", head},
+		"a head byte by byte":       {"GET / HTTP/1.1\r\nHost: a\r\nX: ", "a", head},
+		"half a second head":        {"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT", "", head},
+		"nothing after an answer":   {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "", idle},
+		"half a preface":            {http2.ClientPreface[:16], "", head},
+		"almost a preface":          {http2.ClientPreface[:23], "", head},
+		"a preface alone":           {http2.ClientPreface, "", head},
+		"HTTP/2 and no request":     {noRequest, "", idle + bye},
+		"HTTP/2 and only pings":     {noRequest, "\x00\x00\x08\x06\x00\x00\x00\x00\x00ping-png", idle + bye},
+		"half a HEADERS frame":      {unended[:len(unended)-1], "", idle + bye},
+		"HEADERS that do not end":   {unended, "", idle + bye},
+		"CONTINUATION for ever":     {unended, continuation(""), idle + bye},
+		"CONTINUATION of something": {unended, continuation("\x00\x01x\x7f\x81\x7e" + strings.Repeat("a", 255)), idle + bye},
+		"CONTINUATION too large":    {unended, continuation("\x00\x01x\x7f\x81\x7e" + strings.Repeat("a", 16<<10-7)), head},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connected(t, func(l net.Listener) Server { return HTTP(l, http.NotFoundHandler()) }, func(t *testing.T, conn net.Conn) {
+				cutOff(t, conn, tc.sent, tc.again, tc.bound)
+			})
+		})
+	}
+	const first = 2 * time.Minute // that grpc waits for SETTINGS
+	for name, sent := range map[string]string{
+		"nothing": "", "a preface alone": http2.ClientPreface, "no request": noRequest,
+		"half a HEADERS frame": unended[:len(unended)-1], "HEADERS that do not end": unended,
+	} {
+		t.Run("gRPC/"+name, func(t *testing.T) {
+			connected(t, func(l net.Listener) Server { return GRPC(l, grpc.NewServer(CutIdle())) }, func(t *testing.T, conn net.Conn) {
+				cutOff(t, conn, sent, "", max(first, maxIdle)+10*time.Second)
+			})
+		})
+	}
+}
+
+// cutOff fails unless a client who sends that, and again something every second,
+// is cut off in time.
+func cutOff(t *testing.T, conn net.Conn, sent, again string, bound time.Duration) {
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		_, err := io.WriteString(conn, sent)
+		for err == nil && again != "" {
+			time.Sleep(time.Second)
+			_, err = io.WriteString(conn, again)
+		}
+	})
+	start := time.Now()
+	_ = conn.SetReadDeadline(start.Add(time.Hour))
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("still open after an hour")
+	} else if took := time.Since(start); took > bound {
+		t.Errorf("open for %v, want at most %v", took, bound)
+	}
+	conn.Close()
+	sender.Wait()
+}
+
+// Those times are for asking. An answer takes as long as it likes.
+func TestALongAnswerIsNotCutOff(t *testing.T) {
+	slow := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for range 60 {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(time.Minute)
+		}
+	})
+	for name, version := range map[string]func(*http.Protocols, bool){
+		"HTTP/1.1": (*http.Protocols).SetHTTP1, "HTTP/2": (*http.Protocols).SetUnencryptedHTTP2,
+	} {
+		t.Run(name, func(t *testing.T) {
+			connected(t, func(l net.Listener) Server { return HTTP(l, slow) }, func(t *testing.T, conn net.Conn) {
+				transport := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
+				version(transport.Protocols, true)
+				defer transport.CloseIdleConnections()
+				res, err := (&http.Client{Transport: transport}).Get("http://a.example/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer res.Body.Close()
+				if body, err := io.ReadAll(res.Body); len(body) != 60 || err != nil {
+					t.Errorf("%d bytes, %v", len(body), err)
+				}
+			})
+		})
+	}
+}
