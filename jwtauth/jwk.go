@@ -111,13 +111,15 @@ var errNotForSigning = errors.New("it is not for verifying signatures")
 // encoding/json would match them in any case and let the last of several win.
 type jsonObject map[string]json.RawMessage
 
+var errNotObject = errors.New("it is not a JSON object")
+
 func readJSONObject(text []byte) (jsonObject, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("it is not UTF-8")
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.New("it is not a JSON object")
+		return nil, errNotObject
 	}
 	m := jsonObject{}
 	for dec.More() {

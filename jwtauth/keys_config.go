@@ -28,12 +28,13 @@ type RemoteKeysConfig struct {
 	// JWKSURL is the address of the JWK Set itself.
 	JWKSURL string
 
-	// RefreshInterval is the longest time between two loads while the provider
-	// answers, and so the longest that a key verifies after the provider has
-	// removed it; 15 minutes by default. A max-age of the provider shortens
-	// it, to a minute at the least, and chance by up to a tenth, so that many
-	// servers do not load at once. A load that fails is tried again after a
-	// second, then after ever longer, up to 30 seconds.
+	// RefreshInterval is the longest time between the beginnings of two loads
+	// while the provider answers, and so the longest that a key verifies after
+	// the provider has removed it, what the second load takes aside; 15 minutes
+	// by default, at least 100 ms. A max-age of the provider shortens it, to a
+	// minute at the least, and chance by up to a tenth, so that many servers do
+	// not load at once. Such a load that fails is tried again after a second,
+	// then after ever longer, up to 30 seconds.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with
 	// unknown keys cause; 10 seconds by default.
@@ -42,11 +43,13 @@ type RemoteKeysConfig struct {
 	// 5 seconds by default.
 	Timeout time.Duration
 	// MaxStale is how old keys may be that the provider, being out of reach,
-	// has not confirmed; older ones are withdrawn. By default they are
-	// believed for as long as the outage lasts.
+	// has not confirmed; older ones are withdrawn. It must be longer than
+	// RefreshInterval. By default they are believed for as long as the outage
+	// lasts.
 	MaxStale time.Duration
 
-	// MaxBytes bounds what is read of one response; 1 MiB by default.
+	// MaxBytes bounds what is read of one response; 1 MiB by default, at most
+	// 1 GiB.
 	MaxBytes int64
 	// MaxKeys bounds the keys of a set, usable or not; 100 by default.
 	MaxKeys int
@@ -60,7 +63,10 @@ type RemoteKeysConfig struct {
 	InsecureAllowHTTP bool
 }
 
-const minRefresh = 100 * time.Millisecond
+const (
+	minRefresh   = 100 * time.Millisecond
+	mostKeyBytes = 1 << 30
+)
 
 // withDefaults checks everything at once.
 func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
@@ -83,8 +89,11 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 	if cfg.MaxStale > 0 && cfg.MaxStale <= cfg.RefreshInterval {
 		bad("MaxStale must be longer than RefreshInterval, which is %v", cfg.RefreshInterval)
 	}
-	if cfg.MaxBytes < 0 || cfg.MaxKeys < 0 {
-		bad("MaxBytes and MaxKeys must not be negative")
+	if cfg.MaxBytes < 0 || cfg.MaxBytes > mostKeyBytes {
+		bad("MaxBytes must be between 0 and %d", mostKeyBytes)
+	}
+	if cfg.MaxKeys < 0 {
+		bad("MaxKeys must not be negative")
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 1 << 20

@@ -8,25 +8,43 @@ import (
 	"strings"
 )
 
-// discover asks the issuer's metadata for the address of its keys.
-func (f *fetcher) discover(ctx context.Context) (string, error) {
-	var refusal error
-	for _, address := range metadataURLs(f.cfg.Issuer) {
-		body, _, err := f.get(ctx, address, false)
-		if status, ok := errors.AsType[statusError](err); ok && status >= 400 && status < 500 {
-			refusal = err // not there; perhaps it is at the other place
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("metadata: %w", err)
-		}
-		found, err := f.readMetadata(body)
-		if err != nil {
-			return "", fmt.Errorf("metadata: %w", err)
-		}
-		return found, nil
+// locate asks the metadata, if there is an issuer that has some, where the keys
+// are, and reports whether that is somewhere else than before.
+func (f *fetcher) locate(ctx context.Context) (moved bool, err error) {
+	if f.cfg.Issuer == "" {
+		return false, nil
 	}
-	return "", fmt.Errorf("metadata: %w", refusal)
+	found, err := f.discover(ctx)
+	if err != nil {
+		return false, fmt.Errorf("metadata: %w", err)
+	}
+	moved = found != f.jwksURL
+	f.jwksURL = found
+	return moved, nil
+}
+
+// discover returns the address of the keys from the issuer's metadata. Where
+// there is none, which some servers say by a page for people, it may be at the
+// next place.
+func (f *fetcher) discover(ctx context.Context) (string, error) {
+	var absent []error
+	for _, address := range metadataURLs(f.cfg.Issuer) {
+		found, err := f.discoverAt(ctx, address)
+		status, refused := errors.AsType[statusError](err)
+		if !errors.Is(err, errNotObject) && (!refused || status < 400 || status >= 500) {
+			return found, err
+		}
+		absent = append(absent, err)
+	}
+	return "", errors.Join(absent...)
+}
+
+func (f *fetcher) discoverAt(ctx context.Context, address string) (string, error) {
+	body, _, err := f.get(ctx, address, false)
+	if err != nil {
+		return "", err
+	}
+	return f.readMetadata(body)
 }
 
 // metadataURLs returns where an issuer's metadata may be: OpenID Connect

@@ -56,6 +56,21 @@ func TestDiscoveryFindsTheMetadataWhereTheStandardsPutIt(t *testing.T) {
 	}
 }
 
+// Single-page applications answer every path with themselves.
+func TestDiscoveryTakesAPageForPeopleAsNoMetadata(t *testing.T) {
+	const issuer = "https://a.example"
+	const openID, rfc8414 = issuer + "/.well-known/openid-configuration", issuer + "/.well-known/oauth-authorization-server"
+	synctest.Test(t, func(t *testing.T) {
+		keys, _ := discover(t, issuer, map[string]string{openID: "<html>", rfc8414: metadata(issuer, jwksURL), jwksURL: edSet(1)})
+		wantFind(t, keys, "k1", "found")
+		keys, _ = discover(t, issuer, map[string]string{openID: "<html>", rfc8414: "<html>"})
+		wantFind(t, keys, "k1", "unavailable")
+		if err := keys.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "JSON object") {
+			t.Error(err)
+		}
+	})
+}
+
 func TestDiscoveryRefusesMetadataThatIsNotTheIssuersOwn(t *testing.T) {
 	const issuer = "https://a.example/x"
 	for _, c := range []struct{ name, page, why string }{
@@ -90,7 +105,6 @@ func TestDiscoveryRefusesMetadataThatIsNotTheIssuersOwn(t *testing.T) {
 		{"keys in the document", metadata(issuer, "data:application/json,{}"), "absolute"},
 		{"a relative address", metadata(issuer, "/jwks"), "absolute"},
 		{"credentials in the address", metadata(issuer, "https://u:topsecret@a.example/"), "user name"},
-		{"junk", `<html>`, "JSON object"},
 		{"trailing junk", metadata(issuer, jwksURL) + "x", "follows"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -179,6 +193,42 @@ func TestRule4_BrokenMetadataDoesNotStopKeysFromBeingRefreshed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestALoadThatARequestCausesFollowsKeysThatMoved(t *testing.T) {
+	const issuer, meta, moved = "https://a.example", "https://a.example/.well-known/openid-configuration", "https://a.example/moved"
+	for _, status := range []int{301, 403, 404, 410} {
+		synctest.Test(t, func(t *testing.T) {
+			keys, s := discover(t, issuer, map[string]string{meta: metadata(issuer, jwksURL), jwksURL: edSet(1)})
+			wantFind(t, keys, "k1", "found")
+			s.change(func(s *keyServer) {
+				s.bodies = map[string]string{jwksURL: fmt.Sprint(status), meta: metadata(issuer, moved), moved: edSet(1, 2)}
+			})
+			before := s.fetches()
+			wantFind(t, keys, "k2", "found")
+			if got := s.fetches() - before; got != 3 { // where they were, the metadata, where they are
+				t.Errorf("%d: %d fetches", status, got)
+			}
+		})
+	}
+}
+
+// A provider that refuses must not be asked more often for it.
+func TestRule4_KeysThatAreRefusedAndHaveNotMovedCostOneLoadPerCoolDown(t *testing.T) {
+	const issuer, meta = "https://a.example", "https://a.example/.well-known/openid-configuration"
+	synctest.Test(t, func(t *testing.T) {
+		keys, s := discover(t, issuer, map[string]string{meta: metadata(issuer, jwksURL), jwksURL: edSet(1)})
+		wantFind(t, keys, "k1", "found")
+		s.change(func(s *keyServer) { s.bodies[jwksURL] = "404" })
+		before := s.fetches()
+		for i := range 100 {
+			wantFind(t, keys, fmt.Sprintf("random%d", i), "unavailable")
+		}
+		if got := s.fetches() - before; got != 2 {
+			t.Errorf("%d fetches", got)
+		}
+		wantFind(t, keys, "k1", "found")
+	})
 }
 
 func TestALoadThatARequestCausesAsksForKeysOnly(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -32,20 +33,22 @@ func newFetcher(cfg RemoteKeysConfig) fetcher {
 
 // load returns the key set and how long the provider says it is fresh. A load
 // that comes by itself asks the metadata again where the keys are; if that
-// fails and an address is known, it is used, and doubt says so. A load that a
+// fails and an address is known, it is used, and doubt says so. Any other load
+// does that only if the keys are no longer where they were. A load that a
 // request asked for must be fresh, whoever begins it.
 func (f *fetcher) load(ctx context.Context, own, fresh bool) (set jwkSet, maxAge time.Duration, doubt, err error) {
-	if f.cfg.Issuer != "" && (own || f.jwksURL == "") {
-		found, err := f.discover(ctx)
-		switch {
-		case err == nil:
-			f.jwksURL = found
-		case f.jwksURL == "":
-			return jwkSet{}, 0, nil, err
+	asked := own || f.jwksURL == ""
+	if asked {
+		if _, doubt = f.locate(ctx); f.jwksURL == "" {
+			return jwkSet{}, 0, nil, doubt
 		}
-		doubt = err
 	}
 	body, maxAge, err := f.get(ctx, f.jwksURL, fresh)
+	if !asked && notThere(err) {
+		if moved, _ := f.locate(ctx); moved {
+			body, maxAge, err = f.get(ctx, f.jwksURL, fresh)
+		}
+	}
 	if err != nil {
 		return jwkSet{}, 0, nil, fmt.Errorf("keys: %w", err)
 	}
@@ -60,6 +63,13 @@ func (f *fetcher) load(ctx context.Context, own, fresh bool) (set jwkSet, maxAge
 type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("the provider answered %d", int(e)) }
+
+// notThere reports whether the provider answered that what it was asked for is
+// elsewhere or not for us.
+func notThere(err error) bool {
+	status, ok := errors.AsType[statusError](err)
+	return ok && status >= 300 && status < 500
+}
 
 // get returns the body of a 200 response, whatever type it claims to have: what
 // it is decides. Caches on the way are told to ask the provider if the answer
@@ -97,21 +107,26 @@ func (f *fetcher) get(ctx context.Context, address string, fresh bool) (body []b
 }
 
 // freshFor returns max-age (RFC 9111 section 5.2.2.1) less the time the answer
-// has spent in caches, and 0 when the provider does not say.
+// has spent in caches, never less than a second, and 0 when the provider does
+// not say.
 func freshFor(h http.Header) time.Duration {
 	var maxAge int
 	for _, line := range h.Values("Cache-Control") {
 		for directive := range strings.SplitSeq(line, ",") {
-			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-			switch strings.ToLower(name) {
-			case "no-cache", "no-store":
+			name, value, valued := strings.Cut(strings.TrimSpace(directive), "=")
+			switch name = strings.ToLower(name); {
+			case name == "no-store", name == "no-cache" && !valued: // with a value it is about single fields
 				return 0
-			case "max-age":
+			case name == "max-age":
 				maxAge, _ = strconv.Atoi(strings.Trim(value, `"`))
 			}
 		}
 	}
+	if maxAge <= 0 {
+		return 0
+	}
 	age, _ := strconv.Atoi(h.Get("Age"))
-	const day = 24 * 60 * 60 // more than this makes no difference, and could overflow
-	return time.Duration(min(maxAge, day)-max(0, min(age, day))) * time.Second
+	const most = math.MaxInt32 // more could overflow
+	left := min(maxAge, most) - max(0, min(age, most))
+	return time.Duration(max(left, 1)) * time.Second
 }

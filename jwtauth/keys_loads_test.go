@@ -154,6 +154,10 @@ func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
 		{"negative", "max-age=-5", "", 15 * time.Minute},
 		{"beyond all numbers", "max-age=99999999999999999999", "", 15 * time.Minute},
 		{"negative age", "max-age=300", "-99999999", 5 * time.Minute},
+		{"used up in a cache", "max-age=300", "300", time.Minute},
+		{"long used up in a cache", "max-age=300", "900", time.Minute},
+		{"a week, partly used up", "max-age=604800", "172800", 15 * time.Minute},
+		{"no-cache for one field", `no-cache="Set-Cookie", max-age=300`, "", 5 * time.Minute},
 		{"no-cache wins", "max-age=300, no-cache", "", 15 * time.Minute},
 		{"no-store wins", "no-store, max-age=300", "", 15 * time.Minute},
 	} {
@@ -179,6 +183,23 @@ func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRule4_AnAbsenceThatWasProvedStaysProvedWhenALoadFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval, c.CoolDown = 20*time.Second, time.Minute })
+		wantFind(t, keys, "k1", "found")
+		wantFind(t, keys, "x", "unknown_key")
+		s.change(func(s *keyServer) { s.down = true })
+		time.Sleep(59 * time.Second)
+		if keys.Stats().Failures == 0 {
+			t.Fatal("no load failed")
+		}
+		wantFind(t, keys, "x", "unknown_key")
+		time.Sleep(time.Second)
+		wantFind(t, keys, "x", "unavailable")
+	})
 }
 
 func TestStrictStartFailsWhereLenientStartRecovers(t *testing.T) {

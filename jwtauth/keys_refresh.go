@@ -23,6 +23,7 @@ func (r *RemoteKeys) refresh(first *keyLoad) {
 		if load == nil {
 			return
 		}
+		began := time.Now()
 		maxAge, err := r.carryOut(load, own)
 		if !own {
 			continue
@@ -30,7 +31,7 @@ func (r *RemoteKeys) refresh(first *keyLoad) {
 		if failures++; err == nil {
 			failures = 0
 		}
-		next.Reset(r.schedule(maxAge, failures))
+		next.Reset(r.schedule(began, maxAge, failures))
 	}
 }
 
@@ -57,9 +58,10 @@ func (r *RemoteKeys) nextLoad(tick <-chan time.Time) (load *keyLoad, own bool) {
 	}
 }
 
-// schedule returns how long to wait for the next load. Jitter only shortens it,
-// since the refresh interval is a promise.
-func (r *RemoteKeys) schedule(maxAge time.Duration, failures int) time.Duration {
+// schedule returns how long to wait for the load after one that began then.
+// Jitter only shortens it, and what the load took is part of it, since the
+// refresh interval is a promise. A failure is given time to pass.
+func (r *RemoteKeys) schedule(began time.Time, maxAge time.Duration, failures int) time.Duration {
 	wait := r.cfg.RefreshInterval
 	if maxAge > 0 {
 		wait = min(wait, max(maxAge, time.Minute))
@@ -68,6 +70,9 @@ func (r *RemoteKeys) schedule(maxAge time.Duration, failures int) time.Duration 
 		wait = min(wait, lastRetry, firstRetry<<min(failures-1, 8))
 	}
 	wait -= rand.N(wait/10 + 1)
+	if failures == 0 {
+		wait = max(wait-time.Since(began), minRefresh)
+	}
 	r.mu.Lock()
 	r.nextAt = time.Now().Add(wait)
 	r.mu.Unlock()
@@ -85,9 +90,9 @@ func (r *RemoteKeys) carryOut(load *keyLoad, own bool) (maxAge time.Duration, er
 	if err == nil {
 		r.good, r.goodAt = load.number, began
 		r.stats.LoadedAt, r.stats.Skipped = time.Now(), set.skipped
+		r.seen.turn()
 		r.replace(set.keys)
 	} else {
-		r.good = 0
 		r.stats.Failures++
 		r.stats.LastError = err
 	}
@@ -110,8 +115,9 @@ func (r *RemoteKeys) abandon() {
 	}
 }
 
-// replace makes keys the ones that are believed, nil for none, and withdraws
-// those that are no longer among them. It needs the lock.
+// replace makes keys, which the last good load brought, the ones that are
+// believed, nil for none, and withdraws those that are no longer among them. It
+// needs the lock.
 func (r *RemoteKeys) replace(keys []*Key) {
 	old, why := r.set.Load(), errKeyGone
 	if old == nil {
@@ -131,8 +137,12 @@ func (r *RemoteKeys) replace(keys []*Key) {
 		r.set.Store(set)
 	}
 	for id, o := range old.byID {
-		if r.known(id) != o {
+		now := r.known(id)
+		if now != o {
 			o.withdraw(why)
+		}
+		if now == nil && keys != nil {
+			r.seen.removed(id, r.good)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type RemoteKeys struct {
 	mu       sync.Mutex // never held during I/O
 	pending  *keyLoad   // the load that is under way or asked for; nil when there is none
 	started  uint64     // loads begun
-	good     uint64     // number of the last load, if it brought keys that are still believed; else 0
+	good     uint64     // number of the last load that brought keys, if they are still believed; else 0
 	goodAt   time.Time  // when that load began
 	coolTill time.Time  // no request causes a load before
 	nextAt   time.Time  // when the next load begins by itself

@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +33,7 @@ const jwksURL = "https://issuer.example/jwks"
 // that it also works where time is not real.
 type keyServer struct {
 	mu       sync.Mutex
-	bodies   map[string]string // by URL; "" is for every other
+	bodies   map[string]string // by URL; "" is for every other, and "404" answers with that
 	status   int
 	header   http.Header
 	down     bool          // connections are refused
@@ -95,8 +96,8 @@ func (s *keyServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.Header == nil {
 		resp.Header = http.Header{}
 	}
-	if body == "404" {
-		resp.StatusCode = http.StatusNotFound
+	if status, err := strconv.Atoi(body); err == nil {
+		resp.StatusCode = status
 	}
 	time.Sleep(delay) // within a bubble only
 	if down {

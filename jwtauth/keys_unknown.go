@@ -11,7 +11,7 @@ func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	since := r.seen.first(keyID, r.started)
-	key, load, err := r.await(keyID, since, false)
+	key, load, err := r.await(keyID, since, nil)
 	if load == nil {
 		return key, err
 	}
@@ -21,7 +21,7 @@ func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 		if cause := r.waitFor(ctx, load, timeout.C); cause != nil {
 			return nil, r.unavailable(cause)
 		}
-		key, load, err = r.await(keyID, since, true)
+		key, load, err = r.await(keyID, since, load)
 	}
 	return key, err
 }
@@ -50,17 +50,19 @@ func (r *RemoteKeys) waitFor(ctx context.Context, load *keyLoad, timeout <-chan 
 // since is the number of loads that had begun when the key was first asked for.
 // Only one that began later can prove that there is no such key: an earlier one
 // may have been answered just before the provider published it. That proof
-// stands for a cool-down, and for a request that has waited for it in any case.
-func (r *RemoteKeys) await(keyID string, since uint64, waited bool) (key *Key, load *keyLoad, err error) {
+// stands for a cool-down, whether or not loads fail meanwhile, and for a request
+// that has waited for it in any case.
+func (r *RemoteKeys) await(keyID string, since uint64, waited *keyLoad) (key *Key, load *keyLoad, err error) {
 	if key = r.known(keyID); key != nil {
 		return key, nil, nil
 	}
 	now := time.Now()
 	absent := r.good > since
+	brought := waited != nil && r.good >= waited.number
 	switch {
 	case r.closed:
 		return nil, nil, r.unavailable(errClosed)
-	case absent && (waited || now.Before(r.goodAt.Add(r.cfg.CoolDown))):
+	case absent && (brought || now.Before(r.goodAt.Add(r.cfg.CoolDown))):
 		return nil, nil, errNoSuchKey
 	case r.pending == nil && now.Before(r.coolTill):
 		return nil, nil, r.unavailable(errCoolDown)
@@ -88,15 +90,15 @@ func (r *RemoteKeys) known(keyID string) *Key {
 // begin makes a load for the background to carry out. It needs the lock.
 func (r *RemoteKeys) begin() *keyLoad {
 	r.started++
-	r.seen.turn()
 	r.pending = &keyLoad{number: r.started, done: make(chan struct{})}
 	return r.pending
 }
 
 // sightings remembers how many loads had begun when an unknown key was first
-// asked for. It is bounded: what is not asked for while two loads begin is
-// forgotten, and when it is full it takes no more, so that a flood of invented
-// keys costs those who send it a "try again later" where "no" was due.
+// asked for, or when it left the set. It is bounded: what is not asked for while
+// two loads bring keys is forgotten, and when it is full it takes no more, so
+// that a flood of invented keys costs those who send it a "try again later"
+// where "no" was due.
 type sightings struct {
 	current, previous map[string]uint64
 }
@@ -117,6 +119,16 @@ func (s *sightings) first(keyID string, loads uint64) uint64 {
 		s.current[strings.Clone(keyID)] = loads // keyID may be part of a large token
 	}
 	return loads
+}
+
+// removed remembers a key that was in the set until that load, which proves that
+// it is gone. There are never more of these than a set has keys, so they count
+// against no bound.
+func (s *sightings) removed(keyID string, load uint64) {
+	if s.current == nil {
+		s.current = map[string]uint64{}
+	}
+	s.current[keyID] = load - 1
 }
 
 func (s *sightings) turn() { s.current, s.previous = nil, s.current }
