@@ -3,6 +3,7 @@ package authctx
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 )
 
@@ -90,17 +91,25 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 // fields that no single member reads. Members that read the same field stand
 // side by side; each must answer NoCredentials to what is not its own.
 //
-// A nil member never lets anybody in: it answers [Unavailable].
+// A nil member, or one that holds a nil pointer, never lets anybody in: it
+// answers [Unavailable].
 func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 	members := append([]Authenticator{first}, rest...)
 	var fields FieldSet
 	for i, m := range members {
-		if m == nil {
+		if isNil(m) {
 			members[i] = NewAuthenticator(FieldSet{}, nil)
 		}
 		fields = fields.Union(members[i].Fields())
 	}
 	return &oneOf{members: members, fields: fields}
+}
+
+// isNil knows an interface that holds a nil pointer, such as a constructor
+// leaves behind whose error was dropped.
+func isNil(a Authenticator) bool {
+	v := reflect.ValueOf(a)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 type oneOf struct {

@@ -54,6 +54,7 @@ func TestOneOf(t *testing.T) {
 		{"bad credentials are not passed to the next member", []authctx.Authenticator{jwt, opaque}, map[string][]string{"authorization": {"good opaque"}}, authctx.InvalidToken, ""},
 		{"could not check is not passed to the next member", []authctx.Authenticator{jwt, opaque}, map[string][]string{"authorization": {"down"}}, authctx.Unavailable, ""},
 		{"a nil member lets nobody in", []authctx.Authenticator{nil, jwt}, map[string][]string{"authorization": {"good"}}, authctx.Unavailable, ""},
+		{"nor does one that holds a nil pointer", []authctx.Authenticator{(*authctx.FieldsAuthenticator)(nil), jwt}, map[string][]string{"authorization": {"good"}}, authctx.Unavailable, ""},
 		{"nested", []authctx.Authenticator{authctx.OneOf(jwt, txn), opaque}, map[string][]string{"authorization": {"x"}, "txn-token": {"x"}}, authctx.InvalidRequest, ""},
 	} {
 		a := authctx.OneOf(c.members[0], c.members[1:]...)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // ClientConfig configures [NewClient].
@@ -37,7 +38,7 @@ type Client struct {
 
 // NewClient returns a client for cfg, or an error that names what is missing.
 func NewClient(cfg ClientConfig) (*Client, error) {
-	if cfg.Propagator == nil {
+	if absent.Nil(cfg.Propagator) {
 		return nil, errors.New("grpcctx: client: Propagator is required")
 	}
 	return &Client{

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/ignored"
 )
 
@@ -97,7 +98,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 func (cfg *ServerConfig) validate() error {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("grpcctx: server: "+text)) }
-	if cfg.Authenticator == nil {
+	if absent.Nil(cfg.Authenticator) {
 		bad("Authenticator is required")
 	}
 	switch {

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // ProxyConfig configures [NewProxy].
@@ -45,7 +46,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Server == nil {
 		errs = append(errs, errors.New("httpctx: proxy: Server is required"))
 	}
-	if cfg.Propagator == nil {
+	if absent.Nil(cfg.Propagator) {
 		errs = append(errs, errors.New("httpctx: proxy: Propagator is required"))
 	}
 	if err := errors.Join(errs...); err != nil {

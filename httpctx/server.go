@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // ServerConfig configures [NewServer].
@@ -78,7 +79,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		now:             cfg.Now,
 	}
 	var errs []error
-	if cfg.Authenticator == nil {
+	if absent.Nil(cfg.Authenticator) {
 		errs = append(errs, errors.New("httpctx: server: Authenticator is required"))
 	}
 	if cfg.AllowAnonymous && cfg.Policy != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // TransportConfig configures [NewTransport].
@@ -51,7 +52,7 @@ type Transport struct {
 func NewTransport(cfg TransportConfig) (*Transport, error) {
 	destinations, err := parseDestinations(cfg.Destinations)
 	errs := []error{err}
-	if cfg.Propagator == nil {
+	if absent.Nil(cfg.Propagator) {
 		errs = append(errs, errors.New("httpctx: transport: Propagator is required"))
 	}
 	if err := errors.Join(errs...); err != nil {

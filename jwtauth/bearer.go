@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // Bearer is an [authctx.Authenticator] that reads a bearer token from one place
@@ -104,7 +105,7 @@ const (
 func (o *BearerOptions) validate(v TokenVerifier) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: bearer: "+format, args...)) }
-	if v == nil {
+	if absent.Nil(v) {
 		bad("a TokenVerifier is required")
 	}
 	if o.Cookie != "" && o.Header != "" || o.Cookie+o.Header != "" && o.Subprotocol != "" {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // Config says which tokens of one issuer a [Verifier] takes. Issuer, Algorithms,
@@ -74,7 +76,7 @@ const (
 func (c *Config) validate() error {
 	errs := c.validateNames()
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: "+format, args...)) }
-	if c.Keys == nil {
+	if absent.Nil(c.Keys) {
 		bad("Keys is required")
 	}
 	if !validLeeway(c.Leeway) {
@@ -85,6 +87,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxTokenBytes != 0 && (c.MaxTokenBytes < leastMaxTokenBytes || c.MaxTokenBytes > mostMaxTokenBytes) {
 		bad("MaxTokenBytes must be between %d and %d", leastMaxTokenBytes, mostMaxTokenBytes)
+	}
+	if c.Revocations != nil && absent.Nil(c.Revocations) {
+		bad("Revocations holds a nil %T, which could not answer", c.Revocations)
 	}
 	if c.AllowMissingTokenID && c.Revocations == nil {
 		bad("AllowMissingTokenID means nothing without Revocations")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // DPoPConfig configures [NewDPoP]. ExternalURL is required.
@@ -69,7 +70,7 @@ func (c DPoPConfig) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "DPoP at %q", c
 func (c *DPoPConfig) validate(v TokenVerifier) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: DPoP: "+format, args...)) }
-	if v == nil {
+	if absent.Nil(v) {
 		bad("a TokenVerifier is required")
 	}
 	if _, err := parseExternalURL(c.ExternalURL); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // keyfuncWait bounds how long a storage of somebody else may hold up a request.
@@ -28,7 +29,7 @@ const keyfuncWait = 5 * time.Second
 // tell a provider that is down from a key that is unknown. [NewRemoteKeys] can,
 // and also finds keys without reading the storage each time.
 func KeysFromKeyfunc(kf keyfunc.Keyfunc) (KeySource, error) {
-	if kf == nil || kf.Storage() == nil {
+	if absent.Nil(kf) || absent.Nil(kf.Storage()) {
 		return nil, errors.New("jwtauth: the keyfunc is nil or has no storage")
 	}
 	return &keyfuncKeys{storage: kf.Storage(), handedOut: map[string]*Key{}}, nil

@@ -1,0 +1,31 @@
+package absent_test
+
+import (
+	"testing"
+
+	"github.com/authctx/authctx/internal/absent"
+)
+
+type (
+	pointer  struct{}
+	list     []int
+	table    map[string]int
+	function func()
+)
+
+func TestWhatLooksGivenAndIsNot(t *testing.T) {
+	for name, v := range map[string]any{
+		"nothing": nil, "a nil pointer": (*pointer)(nil), "a nil slice": list(nil), "a nil map": table(nil), "a nil function": function(nil),
+	} {
+		if !absent.Nil(v) {
+			t.Errorf("%s counts as given", name)
+		}
+	}
+	for name, v := range map[string]any{
+		"a pointer": &pointer{}, "a struct": pointer{}, "an empty slice": list{}, "an empty map": table{}, "zero": 0, "a function": function(func() {}),
+	} {
+		if absent.Nil(v) {
+			t.Errorf("%s counts as absent", name)
+		}
+	}
+}
