@@ -178,12 +178,26 @@ func (b *Bearer) token(r *authctx.Request) (string, error) {
 			values = r.Subprotocols(b.source.Subprotocol)
 		}
 	default:
-		values = r.Values(b.source.Header)
+		values = lines(r, b.source.Header)
 		if b.source.HeaderScheme {
 			scheme = bearerScheme
 		}
 	}
 	return oneToken(values, scheme, b.source.Shape)
+}
+
+// lines returns the values of a field that must not occur twice (RFC 9110
+// section 5.3), so that an empty one beside another counts. Alone it is an
+// absent field.
+func lines(r *authctx.Request, name string) []string {
+	if r == nil || r.Fields == nil {
+		return nil
+	}
+	values := r.Fields.Values(name)
+	if len(values) == 1 && values[0] == "" {
+		return nil
+	}
+	return values
 }
 
 // oneToken returns the token that a field with these values holds, after a
@@ -226,18 +240,25 @@ var (
 
 // cutScheme returns what follows the scheme (RFC 6750 section 2.1, RFC 9449
 // section 7.1). Schemes are compared without regard to case (RFC 9110 section
-// 11.1).
+// 11.1). What has no scheme at all is malformed, unless it is one word that
+// somebody else may know.
 func cutScheme(value, want string) (string, error) {
 	// A tab ends the scheme too, though it must not: the request is malformed
 	// then and not one of another scheme.
 	end := strings.IndexAny(value, " \t")
-	if end < 0 {
+	word := end < 0
+	if word {
 		end = len(value)
 	}
-	if !strings.EqualFold(value[:end], want) {
-		return "", authctx.NoCredentials
+	scheme := value[:end]
+	if strings.EqualFold(scheme, want) {
+		return strings.TrimLeft(value[end:], " "), nil
 	}
-	return strings.TrimLeft(value[end:], " "), nil
+	meant := len(scheme) > len(want) && strings.EqualFold(scheme[:len(want)], want)
+	if (!word || meant) && (scheme == "" || !validToken(scheme)) {
+		return "", errMalformedField
+	}
+	return "", authctx.NoCredentials
 }
 
 // hasSpaceOrControl looks at eight bytes at a time, since it is asked about the

@@ -74,7 +74,7 @@ func (d *DPoP) Presents(r *authctx.Request) bool {
 }
 
 func (d *DPoP) token(r *authctx.Request) (string, error) {
-	return oneToken(r.Values(authorization), dpopScheme, d.cfg.Shape)
+	return oneToken(lines(r, authorization), dpopScheme, d.cfg.Shape)
 }
 
 // Authenticate implements [authctx.Authenticator].

@@ -132,13 +132,13 @@ func (i *Introspector) verify(ctx context.Context, token string) (_ *verified, c
 	case !opaque(token):
 		return nil, false, errNotOpaque
 	}
-	now := i.policy.Now()
 	d := i.cache.digest(token)
-	v := i.cache.get(d, now)
+	v, now := i.cache.get(d)
 	if cached = v != nil; !cached {
 		if v, err = i.ask(ctx, d, token); err != nil {
 			return nil, false, err
 		}
+		now = i.policy.Now()
 	}
 	if err := v.stands(ctx, now); err != nil {
 		return nil, false, err

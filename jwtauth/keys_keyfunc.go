@@ -16,8 +16,12 @@ import (
 	"github.com/authctx/authctx/internal/absent"
 )
 
-// keyfuncWait bounds how long a storage of somebody else may hold up a request.
-const keyfuncWait = 5 * time.Second
+// How long a storage of somebody else may hold up a request: to find a key, and
+// to say whether it still has it.
+const (
+	keyfuncWait  = 5 * time.Second
+	keyfuncCheck = time.Second
+)
 
 // KeysFromKeyfunc makes a [KeySource] of a keyfunc that is there already. It
 // must hold the keys of one issuer only, and tokens must name their key.
@@ -25,8 +29,9 @@ const keyfuncWait = 5 * time.Second
 // What is read from it is held to the same rules as elsewhere: no symmetric, no
 // private and no weak keys, "use" and "key_ops" respected, one algorithm. How
 // it loads keys remains its own affair: it may wait, though no longer than five
-// seconds and not on the request's context; with keyfunc's defaults it cannot
-// tell a provider that is down from a key that is unknown. [NewRemoteKeys] can,
+// seconds and not on the request's context, and one second to say whether it
+// still has a key, without which that key does not count; with keyfunc's
+// defaults it cannot tell a provider that is down from a key that is unknown. [NewRemoteKeys] can,
 // and also finds keys without reading the storage each time.
 func KeysFromKeyfunc(kf keyfunc.Keyfunc) (KeySource, error) {
 	if absent.Nil(kf) || absent.Nil(kf.Storage()) {
@@ -63,6 +68,14 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 		return nil, &authctx.Error{Reason: authctx.UnknownKey, Cause: fmt.Errorf("key %.64q: %w", keyID, err)}
 	}
 	return s.handOut(key), nil
+}
+
+// origins is what keyOrigins asks for.
+func (s *keyfuncKeys) origins() []any {
+	if own, ok := s.storage.(keyStorage); ok {
+		return []any{own.keys}
+	}
+	return []any{s.storage}
 }
 
 func (s *keyfuncKeys) refusal(err error) error {
@@ -103,7 +116,9 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 
 // holds reports whether the storage still has k, without loading anything.
 func (s *keyfuncKeys) holds(k *Key) (bool, error) {
-	all, err := s.storage.KeyReadAll(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), keyfuncCheck)
+	defer cancel()
+	all, err := s.storage.KeyReadAll(ctx)
 	return err == nil && slices.ContainsFunc(all, func(jwk jwkset.JWK) bool {
 		if jwk.Marshal().KID != k.id {
 			return false

@@ -222,6 +222,44 @@ func TestRule4_KeysFromKeyfuncAreBoundedAndDetached(t *testing.T) {
 	})
 }
 
+// Whoever has the token already waits no longer than a second for the answer
+// whether its key is still there.
+func TestRule4_AStorageThatHangsHoldsUpATokenInTheCacheForABoundedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
+		storage := &hangingStorage{Storage: store}
+		source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+		signer := signerFor(t, jwtauth.EdDSA)
+		v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+		found, err := v.VerifyToken(t.Context(), edToken(t, signer, "k1", 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		storage.hangs = true
+		before := time.Now()
+		if err := found.Recheck(t.Context()); authctx.ReasonOf(err) != authctx.Unavailable {
+			t.Error(err)
+		}
+		if waited := time.Since(before); waited != time.Second {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
+// hangingStorage answers for single keys only while it hangs.
+type hangingStorage struct {
+	jwkset.Storage
+	hangs bool
+}
+
+func (s *hangingStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
+	if s.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Storage.KeyReadAll(ctx)
+}
+
 type slowStorage struct{ jwkset.Storage }
 
 func (slowStorage) KeyRead(ctx context.Context, _ string) (jwkset.JWK, error) {

@@ -57,6 +57,15 @@ func (s *staticKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, er
 	return nil, errNoSuchKey
 }
 
+// origins is what keyOrigins asks for.
+func (s *staticKeys) origins() []any {
+	var all []any
+	for _, k := range s.byID {
+		all = append(all, k)
+	}
+	return all
+}
+
 // Refusals that say nothing of the request are made once.
 var (
 	errNoKeyID   = &authctx.Error{Reason: authctx.UnknownKey, Cause: errors.New("the token does not name its key, and there may be several")}

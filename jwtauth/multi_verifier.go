@@ -30,14 +30,14 @@ type issuerTable struct {
 	others []*issuerPolicy // whose issuer is a template or a SPIFFE trust domain
 	parser *strictjson.Parser
 
-	sources map[KeySource]bool // a key serves one issuer
+	origins map[any]bool // of keys, each of which serves one issuer
 }
 
 // NewMultiVerifier returns a verifier over those given. It is an error to name
-// an issuer twice, to give two issuers one key source, or to give nil. The clock of the first decides when what is
-// remembered has ended.
+// an issuer twice, to give two issuers one key source or one key, or to give
+// nil.
 func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
-	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, sources: map[KeySource]bool{}}}
+	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, origins: map[any]bool{}}}
 	var errs []error
 	var algorithms []Algorithm
 	maxBytes, cache := 0, CacheConfig{Disabled: true}
@@ -58,7 +58,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 		return nil, err
 	}
 	m.issuers.parser = claimsParser(nil)
-	m.front.init(maxBytes, first.policy.Now, algorithms, cache)
+	m.front.init(maxBytes, algorithms, cache)
 	return m, nil
 }
 
@@ -78,11 +78,11 @@ func (t *issuerTable) add(p *issuerPolicy) error {
 	if t.exact[p.Issuer] != nil || slices.ContainsFunc(t.others, same) {
 		return fmt.Errorf("jwtauth: two verifiers for the issuer %q", p.Issuer)
 	}
-	if reflect.ValueOf(p.Keys).Comparable() {
-		if t.sources[p.Keys] {
+	for _, origin := range keyOrigins(p.Keys) {
+		if t.origins[origin] {
 			return fmt.Errorf("jwtauth: the issuer %q shares its Keys with another", p.Issuer)
 		}
-		t.sources[p.Keys] = true
+		t.origins[origin] = true
 	}
 	if p.issuer.templated || strings.HasPrefix(p.Issuer, "spiffe://") {
 		t.others = append(t.others, p)
@@ -90,6 +90,16 @@ func (t *issuerTable) add(p *issuerPolicy) error {
 		t.exact[p.Issuer] = p
 	}
 	return nil
+}
+
+// keyOrigins returns what two key sources have in common if they share keys, as
+// far as that can be told.
+func keyOrigins(source KeySource) []any {
+	origins := []any{source}
+	if s, ok := source.(interface{ origins() []any }); ok {
+		origins = s.origins()
+	}
+	return slices.DeleteFunc(origins, func(o any) bool { return !reflect.ValueOf(o).Comparable() })
 }
 
 // choose implements chooser. A whole name in "iss" goes before anything else

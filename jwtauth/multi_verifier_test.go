@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
@@ -111,9 +114,10 @@ func TestEachIssuerHasItsOwnRules(t *testing.T) {
 // Which spelling of a claim could be taken for another depends on what the
 // issuer's own mapping reads.
 func TestRule3_TheNamesThatCountAreThoseOfTheTokensIssuer(t *testing.T) {
-	s := newSigner(t, "k1")
+	signers := map[string]testSigner{}
 	of := func(issuer, roles string) *jwtauth.Verifier {
-		return newVerifier(t, s, func(c *jwtauth.Config) {
+		signers[issuer] = newSigner(t, "k1")
+		return newVerifier(t, signers[issuer], func(c *jwtauth.Config) {
 			c.Issuer = issuer
 			c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Roles: []jwtauth.ClaimSource{jwtauth.Claim(roles)}}))
 		})
@@ -127,7 +131,7 @@ func TestRule3_TheNamesThatCountAreThoseOfTheTokensIssuer(t *testing.T) {
 	}))
 	for issuer, alone := range byIssuer {
 		for _, claim := range []string{"team", "Team", "unit", "Unit"} {
-			token := s.token(t, goodClaims(map[string]any{"iss": issuer, claim: []string{"x"}}))
+			token := signers[issuer].token(t, goodClaims(map[string]any{"iss": issuer, claim: []string{"x"}}))
 			_, want := alone.Verify(t.Context(), token)
 			for name, v := range map[string]jwtauth.TokenVerifier{"multi": multi, "resolving": resolving} {
 				if _, err := v.VerifyToken(t.Context(), token); fmt.Sprint(err) != fmt.Sprint(want) {
@@ -155,12 +159,60 @@ func TestRule1_NewMultiVerifierRefusesNilAndDoubles(t *testing.T) {
 	}
 }
 
+func TestRule2_IssuersThatShareKeysAreRefusedHoweverTheyDo(t *testing.T) {
+	s := newSigner(t, "k1")
+	remote := keysFrom(t, newKeyServer(edSet(1)))
+	stored := must(keyfunc.New(keyfunc.Options{Ctx: t.Context(), Storage: jwkset.NewMemoryStorage()}))
+	static := func() jwtauth.KeySource { return must(jwtauth.NewStaticKeys(s.key)) }
+	adapted := func(kf keyfunc.Keyfunc) func() jwtauth.KeySource {
+		return func() jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(kf)) }
+	}
+	itself := func() jwtauth.KeySource { return remote }
+	for name, sources := range map[string][2]func() jwtauth.KeySource{
+		"one source":                       {itself, itself},
+		"one key in two sources":           {static, static},
+		"one keyfunc in two sources":       {adapted(stored), adapted(stored)},
+		"remote keys and their keyfunc":    {itself, adapted(remote.Keyfunc())},
+		"the keyfunc of remote keys twice": {adapted(remote.Keyfunc()), adapted(remote.Keyfunc())},
+	} {
+		of := func(i int) *jwtauth.Verifier {
+			return newVerifier(t, s, func(c *jwtauth.Config) {
+				c.Issuer, c.Keys = fmt.Sprintf("https://%d.example", i), sources[i]()
+			})
+		}
+		if _, err := jwtauth.NewMultiVerifier(of(0), of(1)); err == nil || !strings.Contains(err.Error(), "shares its Keys") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestEachIssuerIsJudgedByItsOwnClock(t *testing.T) {
+	a, b := newSigner(t, "k1"), newSigner(t, "k1")
+	now := testNow
+	ahead := newVerifier(t, a, func(c *jwtauth.Config) {
+		c.Issuer, c.Now = "https://a.example", func() time.Time { return now.Add(2 * time.Hour) }
+	})
+	m := must(jwtauth.NewMultiVerifier(ahead, newVerifier(t, b, func(c *jwtauth.Config) {
+		c.Issuer, c.Now = "https://b.example", func() time.Time { return now }
+	})))
+	token := b.token(t, goodClaims(map[string]any{"iss": "https://b.example"}))
+	for i := range 2 {
+		if found, err := m.VerifyToken(t.Context(), token); err != nil || found.Cached != (i == 1) {
+			t.Errorf("%v, cached: %v", err, found.Cached)
+		}
+	}
+	now = now.Add(time.Hour)
+	if _, err := m.Verify(t.Context(), token); !errors.Is(err, authctx.TokenExpired) {
+		t.Error(err)
+	}
+}
+
 func TestATenantTemplateFitsOnlyTheTokensOwnTenant(t *testing.T) {
 	s := newSigner(t, "k1")
 	const template = "https://login.example/{tenantid}/v2.0"
 	only := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = template, jwtauth.OnlyTenants("t-1", "t-2") })
 	anyOf := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = template, jwtauth.AnyTenant() })
-	multi, err := jwtauth.NewMultiVerifier(only, verifierOf(t, "https://a.example", s))
+	multi, err := jwtauth.NewMultiVerifier(only, verifierOf(t, "https://a.example", newSigner(t, "k1")))
 	if err != nil {
 		t.Fatal(err)
 	}

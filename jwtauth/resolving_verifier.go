@@ -38,7 +38,8 @@ type ResolverConfig struct {
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again; one minute when zero.
 	UnknownFor time.Duration
-	// MaxTokenBytes, Cache and Now are as in [Config].
+	// MaxTokenBytes, Cache and Now are as in [Config]. Now takes the place of
+	// the verifiers' own clocks.
 	MaxTokenBytes int
 	Cache         CacheConfig
 	Now           func() time.Time
@@ -85,7 +86,7 @@ func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
 	r := &ResolvingVerifier{resolver: resolver{
 		cfg: cfg, parser: claimsParser(nil), recent: list.New(), known: map[string]*list.Element{}, unknown: map[string]time.Time{}, asking: map[string]chan struct{}{},
 	}}
-	r.front.init(common.MaxTokenBytes, common.Now, common.Algorithms, common.Cache)
+	r.front.init(common.MaxTokenBytes, common.Algorithms, common.Cache)
 	return r, nil
 }
 
@@ -218,7 +219,7 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 	}
 	delete(r.unknown, iss)
 	policy := *v.policy
-	policy.until = now.Add(r.cfg.MaxAge)
+	policy.until, policy.Now = now.Add(r.cfg.MaxAge), r.cfg.Now
 	r.known[iss] = r.recent.PushFront(&resolved{iss, v, &policy})
 	for r.recent.Len() > r.cfg.MaxIssuers {
 		gone = append(gone, r.drop(r.recent.Back()))

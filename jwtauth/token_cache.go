@@ -119,8 +119,8 @@ func (c *tokenCache) shard(d digest) *cacheShard {
 }
 
 // get returns what is remembered of a token, nil when that is nothing or not to
-// be believed any more.
-func (c *tokenCache) get(d digest, now time.Time) *verified {
+// be believed any more, and the time by the clock of whoever verified it.
+func (c *tokenCache) get(d digest) (_ *verified, now time.Time) {
 	s := c.shard(d)
 	s.mu.RLock()
 	v, young := s.young[d]
@@ -129,16 +129,17 @@ func (c *tokenCache) get(d digest, now time.Time) *verified {
 	}
 	s.mu.RUnlock()
 	if v == nil {
-		return nil
+		return nil, now
 	}
+	now = v.policy.Now()
 	if !now.Before(v.until) || v.key.Withdrawn() {
 		s.forget(d, v)
-		return nil
+		return nil, now
 	}
 	if !young {
 		s.renew(d, v)
 	}
-	return v
+	return v, now
 }
 
 func (s *cacheShard) forget(d digest, v *verified) {

@@ -190,7 +190,7 @@ func TestADisabledCacheRemembersNothing(t *testing.T) {
 	token := s.token(t, goodClaims(nil))
 	cached(t, v, token, false)
 	cached(t, v, token, false)
-	half := must(jwtauth.NewMultiVerifier(v, verifierOf(t, "https://other.example", s)))
+	half := must(jwtauth.NewMultiVerifier(v, verifierOf(t, "https://other.example", newSigner(t, "k1"))))
 	cached(t, half, token, false)
 	cached(t, half, token, false)
 }

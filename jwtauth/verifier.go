@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"context"
-	"time"
 
 	"github.com/authctx/authctx"
 )
@@ -30,7 +29,7 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{policy: policy}
-	v.front.init(policy.MaxTokenBytes, policy.Now, policy.Algorithms, policy.Cache)
+	v.front.init(policy.MaxTokenBytes, policy.Algorithms, policy.Cache)
 	return v, nil
 }
 
@@ -65,13 +64,12 @@ func (p *issuerPolicy) choose(context.Context, *scratch) (*issuerPolicy, error) 
 // front is what all tokens pass first, whoever issued them.
 type front struct {
 	maxBytes int
-	now      func() time.Time
 	headers  headerCache
 	cache    *tokenCache // nil when disabled
 }
 
-func (f *front) init(maxBytes int, now func() time.Time, algorithms []Algorithm, cache CacheConfig) {
-	f.maxBytes, f.now, f.cache = maxBytes, now, newTokenCache(cache)
+func (f *front) init(maxBytes int, algorithms []Algorithm, cache CacheConfig) {
+	f.maxBytes, f.cache = maxBytes, newTokenCache(cache)
 	f.headers.allowed = algorithms
 }
 
@@ -87,9 +85,8 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	}
 	var d digest
 	if f.cache != nil {
-		now := f.now()
 		d = f.cache.digest(token)
-		if v := f.cache.get(d, now); v != nil {
+		if v, now := f.cache.get(d); v != nil {
 			if err := v.stands(ctx, now); err != nil {
 				return nil, false, err
 			}
@@ -129,7 +126,7 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h header,
 	if err != nil {
 		return nil, err
 	}
-	now := f.now() // the search may have taken its time
+	now := policy.Now() // the search may have taken its time
 	if f.cache == nil {
 		return policy.verify(c, h, key, s, now)
 	}
