@@ -62,7 +62,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return netip.Prefix{}, fmt.Errorf("authctx: trust: %q is not a CIDR prefix", s)
+		return netip.Prefix{}, fmt.Errorf("authctx: trust: %q is not a CIDR prefix; one address is \"10.0.0.1/32\"", s)
 	case prefix.Addr().Is4In6():
 		return netip.Prefix{}, fmt.Errorf("authctx: trust: write %q as an IPv4 prefix", s)
 	case prefix.Bits() == 0:

@@ -11,7 +11,8 @@ import (
 
 // TrustSPIFFEID trusts peers whose verified certificate names exactly one of
 // these workloads, such as "spiffe://prod.example/gateway" (SPIFFE X.509-SVID).
-// There is no prefix or pattern matching.
+// There is no prefix or pattern matching. A certificate that may sign others
+// names no workload.
 func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 	ids := append([]string{first}, rest...)
 	var errs []error
@@ -35,7 +36,8 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 }
 
 // TrustSPIFFEDomain trusts every workload of the named trust domains, such as
-// "prod.example". Any service of the domain may then say who is calling.
+// "prod.example". Any service of the domain may then say who is calling; a
+// certificate that may sign others is no service.
 func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 	domains := append([]string{first}, rest...)
 	var errs []error
@@ -94,13 +96,20 @@ func trustCertificate(judge func(leaf *x509.Certificate) error) Trust {
 }
 
 // spiffeIDOf returns the workload a certificate names. A certificate with
-// several URIs names none (SPIFFE X.509-SVID section 2).
+// several URIs names none (SPIFFE X.509-SVID section 2), and neither does one
+// that may sign others (section 5.2), whose name has no path (section 3.2).
 func spiffeIDOf(leaf *x509.Certificate) (string, error) {
+	if leaf.IsCA || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
+		return "", errors.New("certificate may sign others, so it names no workload")
+	}
 	if len(leaf.URIs) != 1 {
 		return "", fmt.Errorf("certificate has %d URI names and must have one", len(leaf.URIs))
 	}
 	id := leaf.URIs[0].String()
-	_, _, err := parseSPIFFEID(id)
+	_, path, err := parseSPIFFEID(id)
+	if err == nil && path == "" {
+		err = fmt.Errorf("%.200q names a trust domain and no workload", id)
+	}
 	return id, err
 }
 

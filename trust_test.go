@@ -1,11 +1,19 @@
 package authctx_test
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"math/big"
+	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 )
@@ -82,6 +90,7 @@ func TestTrustByCertificate(t *testing.T) {
 		{"no URI name", gateway, nil, []string{"prod.example"}, false},
 		{"any workload of the domain", domain, []string{"spiffe://prod.example/anything"}, nil, true},
 		{"a sub-domain is another domain", domain, []string{"spiffe://a.prod.example/x"}, nil, false},
+		{"the domain itself", domain, []string{"spiffe://prod.example"}, nil, false},
 		{"a port", domain, []string{"spiffe://prod.example:1/x"}, nil, false},
 		{"user info", domain, []string{"spiffe://a@prod.example/x"}, nil, false},
 		{"dot segments", domain, []string{"spiffe://prod.example/../x"}, nil, false},
@@ -102,6 +111,86 @@ func TestTrustByCertificate(t *testing.T) {
 	}
 }
 
+// SPIFFE X.509-SVID section 5.2: whoever validates a leaf refuses one that may
+// sign. TLS itself verifies it as a client's certificate all the same.
+func TestSPIFFE_ACertificateThatMaySignNamesNoWorkload(t *testing.T) {
+	const workload, trustDomain = "spiffe://prod.example/gateway", "spiffe://prod.example"
+	for name, c := range map[string]struct {
+		id    string
+		ca    bool
+		usage x509.KeyUsage
+		want  bool
+	}{
+		"a workload":                      {workload, false, x509.KeyUsageDigitalSignature, true},
+		"an authority named like it":      {workload, true, x509.KeyUsageCertSign, false},
+		"an authority of the domain":      {trustDomain, true, x509.KeyUsageCertSign | x509.KeyUsageCRLSign, false},
+		"an authority without key usages": {workload, true, 0, false},
+		"one that may sign certificates":  {workload, false, x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, false},
+		"one that may sign revocations":   {workload, false, x509.KeyUsageDigitalSignature | x509.KeyUsageCRLSign, false},
+	} {
+		r := &authctx.Request{PeerCertificates: verifiedClient(t, c.id, c.ca, c.usage)}
+		for which, trust := range map[string]authctx.Trust{
+			"ID": must(t)(authctx.TrustSPIFFEID(workload)), "domain": must(t)(authctx.TrustSPIFFEDomain("prod.example")),
+		} {
+			if err := trust.Trusts(r); (err == nil) != c.want {
+				t.Errorf("%s by %s: %v", name, which, err)
+			}
+		}
+	}
+}
+
+// verifiedClient returns what a TLS server has verified of a client that shows a
+// certificate with this name.
+func verifiedClient(t *testing.T, id string, ca bool, usage x509.KeyUsage) []*x509.Certificate {
+	uri, err := url.Parse(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := func(ca bool, usage x509.KeyUsage, uris ...*url.URL) *x509.Certificate {
+		return &x509.Certificate{
+			SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+			IsCA: ca, BasicConstraintsValid: true, KeyUsage: usage, URIs: uris, DNSNames: []string{"test"},
+		}
+	}
+	issue := func(c, issuer *x509.Certificate, signer ed25519.PrivateKey) (*x509.Certificate, ed25519.PrivateKey) {
+		public, private, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if issuer == nil {
+			issuer, signer = c, private
+		}
+		der, err := x509.CreateCertificate(rand.Reader, c, issuer, public, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err = x509.ParseCertificate(der); err != nil {
+			t.Fatal(err)
+		}
+		return c, private
+	}
+	root, rootKey := issue(template(true, x509.KeyUsageCertSign), nil, nil)
+	leaf, leafKey := issue(template(ca, usage, uri), root, rootKey)
+	own, ownKey := issue(template(false, x509.KeyUsageDigitalSignature), root, rootKey)
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+
+	near, far := net.Pipe()
+	client := tls.Client(near, &tls.Config{ServerName: "test", RootCAs: pool,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: leafKey}}})
+	server := tls.Server(far, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{own.Raw}, PrivateKey: ownKey}}})
+	go func() {
+		_ = client.Handshake() // the server says what came of it
+		_, _ = io.Copy(io.Discard, client)
+	}()
+	defer near.Close()
+	if err := server.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return server.ConnectionState().VerifiedChains[0]
+}
+
 func TestRule1_TrustWithoutAMeaningIsAnError(t *testing.T) {
 	for name, make := range map[string]func(string, ...string) (authctx.Trust, error){
 		"TrustSPIFFEID": authctx.TrustSPIFFEID, "TrustSPIFFEDomain": authctx.TrustSPIFFEDomain,
@@ -112,6 +201,13 @@ func TestRule1_TrustWithoutAMeaningIsAnError(t *testing.T) {
 				t.Errorf("%s(%q) was accepted", name, bad)
 			}
 		}
+	}
+}
+
+func TestAnAddressIsToldHowToBeAPrefix(t *testing.T) {
+	_, err := authctx.TrustPeerCIDR("127.0.0.1")
+	if err == nil || !strings.Contains(err.Error(), `one address is "10.0.0.1/32"`) {
+		t.Error(err)
 	}
 }
 
