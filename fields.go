@@ -13,8 +13,14 @@ const plainFieldPrefix = "x-user-"
 
 // FieldLayout says which field carries which attribute. Writing, reading and
 // stripping are all derived from one value, so they cannot disagree. Names are
-// lower case; an empty name means that the attribute does not travel. Subject is
-// required.
+// lower case; fields that HTTP, gRPC or another credential needs are no names.
+// Subject is required.
+//
+// An empty name means that the attribute does not travel. Callers who would be
+// somebody else without it are not written at all: services by a layout without
+// Kind, and those for whom others act by one without Actor. Without Expires, a
+// reader does not learn the caller's end, so each request is judged by the
+// writer alone.
 type FieldLayout struct {
 	Subject, Issuer, Kind           string
 	Name, Email, Tenant             string
@@ -75,8 +81,8 @@ func PlainLayout() FieldLayout {
 
 // KubernetesLayout returns the fields of the Kubernetes authenticating proxy:
 // X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY. They
-// have no room for an issuer, so writer and reader must be told it. Keys with
-// anything but lower-case letters, digits and hyphens become names with "%",
+// have no room for an issuer, so writer and reader must be told it, nor for
+// services, actors and the caller's end, see [FieldLayout]. Keys with anything but lower-case letters, digits and hyphens become names with "%",
 // which HTTP carries and gRPC does not.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
@@ -91,7 +97,8 @@ func KubernetesLayout() FieldLayout {
 
 // OAuth2ProxyLayout returns the fields that oauth2-proxy adds to the request to
 // an upstream: X-Forwarded-User, -Preferred-Username, -Email and -Groups. They
-// have no room for an issuer, so writer and reader must be told it.
+// have no room for an issuer, so writer and reader must be told it, nor for
+// services, actors and the caller's end, see [FieldLayout].
 // X-Forwarded-Access-Token is stripped and never used.
 func OAuth2ProxyLayout() FieldLayout {
 	return FieldLayout{
@@ -159,6 +166,9 @@ func (l *FieldLayout) validate() error {
 		if !validFieldName(name) {
 			bad("%q is not a lower-case field name", name)
 		}
+		if slices.Contains(takenFields[:], name) {
+			bad("%q has a meaning of its own", name)
+		}
 		if seen[name] {
 			bad("%q is used twice", name)
 		}
@@ -171,8 +181,22 @@ func (l *FieldLayout) validate() error {
 		if prefix != "" && !validFieldName(prefix) {
 			bad("prefix %q is not the beginning of a lower-case field name", prefix)
 		}
+		for _, name := range takenFields {
+			if prefix != "" && hasFoldedPrefix(name, prefix) {
+				bad("prefix %q takes %q, which has a meaning of its own", prefix, name)
+			}
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// takenFields would break the connection, the message or another credential if
+// they carried attributes and were stripped. Pseudo-headers are no valid names
+// anyway.
+var takenFields = [...]string{
+	"authorization", "connection", "content-encoding", "content-length", "content-type", "cookie", "host",
+	"keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "sec-websocket-protocol",
+	"set-cookie", "te", "trailer", "transfer-encoding", TxnTokenField, "upgrade", "www-authenticate",
 }
 
 // validFieldName reports whether s is a name that HTTP and gRPC both carry

@@ -69,7 +69,21 @@ func (f *FieldsAuthenticator) Presents(r *Request) bool {
 }
 
 func (f *FieldsAuthenticator) anyField(r *Request) bool {
-	return slices.ContainsFunc(f.names, func(name string) bool { return len(r.Values(name)) > 0 })
+	return slices.ContainsFunc(f.names, func(name string) bool { return len(r.Values(name)) > 0 }) ||
+		f.layout.ExtraPrefix != "" && f.anyExtra(r)
+}
+
+// anyExtra reports whether a field carries an extra attribute in its name.
+func (f *FieldsAuthenticator) anyExtra(r *Request) bool {
+	if r.Fields == nil {
+		return false
+	}
+	for name := range r.Fields.Names() {
+		if _, ok := f.layout.extraKey(name); ok && len(r.Values(name)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Authenticate reads the caller. Its principal is [Asserted].

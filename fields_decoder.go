@@ -172,15 +172,24 @@ func (d *fieldDecoder) extra(a *Attributes) {
 	if value := d.one(name); value != "" {
 		d.check(name, splitPairs(value, '=', a.addExtra))
 	}
-	prefix := d.layout.ExtraPrefix
-	if prefix == "" {
+	if d.layout.ExtraPrefix == "" {
 		return
 	}
 	for _, name := range slices.Collect(d.request.Fields.Names()) {
-		if len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
-			d.check(prefix, d.extraField(a, name, name[len(prefix):]))
+		if key, ok := d.layout.extraKey(name); ok {
+			d.check(d.layout.ExtraPrefix, d.extraField(a, name, key))
 		}
 	}
+}
+
+// extraKey returns what follows ExtraPrefix, which is not empty, in the name of a
+// field.
+func (l *FieldLayout) extraKey(name string) (escaped string, ok bool) {
+	n := len(l.ExtraPrefix)
+	if len(name) <= n || !strings.EqualFold(name[:n], l.ExtraPrefix) {
+		return "", false
+	}
+	return name[n:], true
 }
 
 // extraField reads a field that carries one extra attribute in its name.

@@ -25,6 +25,7 @@ func (l *FieldLayout) encode(a *Attributes) ([]Field, error) {
 		e.one(s.name, *s.value)
 	}
 	if a.Kind != User {
+		e.needs(l.Kind, "Kind")
 		e.add(l.Kind, a.Kind.String())
 	}
 	for _, s := range l.lists(a) {
@@ -38,7 +39,10 @@ func (l *FieldLayout) encode(a *Attributes) ([]Field, error) {
 			e.add(s.name, strconv.FormatInt(s.value.Unix(), 10))
 		}
 	}
-	e.actors(a.Actors)
+	if len(a.Actors) > 0 {
+		e.needs(l.Actor, "Actors")
+		e.actors(a.Actors)
+	}
 	e.extra(a.Extra)
 	return e.fields, e.err
 }
@@ -145,6 +149,13 @@ func (e *fieldEncoder) pair(start int, left string, sep byte, right string) {
 	writeEscaped(&e.text, left)
 	e.text.WriteByte(sep)
 	writeEscaped(&e.text, right)
+}
+
+// needs fails for an attribute without which the caller would be read as another.
+func (e *fieldEncoder) needs(name, attribute string) {
+	if name == "" && e.err == nil {
+		e.err = fmt.Errorf("authctx: the field layout cannot say the caller's %s", attribute)
+	}
 }
 
 // check keeps the first error about a field that the layout has.

@@ -56,6 +56,60 @@ func TestLayoutWithoutEncodingRefusesWhatItWouldChange(t *testing.T) {
 	}
 }
 
+// A service that acts for alice must not arrive as alice herself.
+func TestALayoutNeverWritesACallerAsSomebodyElse(t *testing.T) {
+	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
+	for _, layout := range []*authctx.FieldLayout{&k8s, &proxy} {
+		prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: layout, SoleIssuer: "i"})
+		for attribute, a := range map[string]authctx.Attributes{
+			"Kind":   {Kind: authctx.Service},
+			"Actors": {Actors: []authctx.Actor{{Issuer: "i", Subject: "batch"}}},
+		} {
+			a.Issuer, a.Subject = "i", "alice"
+			err := prop.Inject(t.Context(), mustNew(t, a), func(name, _ string) { t.Errorf("%s was written", name) })
+			if err == nil || !strings.Contains(err.Error(), attribute) {
+				t.Errorf("%s: %v", attribute, err)
+			}
+		}
+		user := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "alice", Tenant: "t", Expires: at(4_000_000_000)()})
+		if fields := write(t, prop, user); len(fields) != 1 {
+			t.Errorf("an ordinary user is written as %q", fields)
+		}
+	}
+}
+
+func TestHalfAnIdentityIsRefusedWhateverItsFields(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "k"})
+	for name, want := range map[string]error{
+		"X-Remote-Group": authctx.InvalidRequest, "X-Remote-Extra-Scopes": authctx.InvalidRequest,
+		"X-Remote-Extra-": authctx.NoCredentials, "X-Remote-Uid": authctx.NoCredentials,
+	} {
+		r := request(map[string][]string{name: {"admin"}})
+		if _, err := auth.Authenticate(t.Context(), r); !errors.Is(err, want) || auth.Presents(r) != (want == authctx.InvalidRequest) {
+			t.Errorf("%s alone: %v", name, err)
+		}
+	}
+	for name, r := range map[string]*authctx.Request{"an empty field": request(map[string][]string{"X-Remote-Extra-Scopes": {""}}), "no fields": {}} {
+		if _, err := auth.Authenticate(t.Context(), r); !errors.Is(err, authctx.NoCredentials) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestALayoutTakesNoFieldOfTheProtocol(t *testing.T) {
+	for _, name := range []string{"connection", "host", "authorization", "txn-token", "content-length", "content-type", "te",
+		"transfer-encoding", "cookie", ":path", "upgrade", "sec-websocket-protocol"} {
+		for which, layout := range map[string]authctx.FieldLayout{
+			"Subject": {Subject: name}, "Also": {Subject: "x-u", Also: []string{name}}, "OwnPrefix": {Subject: "x-u", OwnPrefix: name[:2]},
+		} {
+			if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"}); err == nil {
+				t.Errorf("%s %q was accepted", which, name)
+			}
+		}
+	}
+}
+
 func TestOneLayoutSaysWhatIsWrittenReadAndStripped(t *testing.T) {
 	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
 	for _, c := range []struct {

@@ -17,31 +17,44 @@ const MessageTransport = "message"
 // written.
 //
 // It fails with [NoCredentials] when ctx has no caller, and when prop repeats a
-// field, as a layout with Repeat may: a map has one header of a name. Plain
-// fields in a message are believed by whoever trusts every writer of the topic,
-// and a message that is read after the caller's effective end is refused: for
-// work that may wait, use a propagator made for that.
+// field, as a layout with Repeat may: a map has one header of a name. It fails
+// too when prop writes what is not among its Fields, and when headers is nil.
+//
+// Plain fields in a message are believed by whoever trusts every writer of the
+// topic, and a message that is read after the caller's effective end is refused.
+// Neither they nor a Transaction Token say when the message was written: the
+// consumer's AsOf is the publisher's, zero for a caller of the request at hand.
+// For work that may wait, use a propagator made for that.
 func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, headers map[string]V) error {
 	if prop == nil {
 		return errors.New("authctx: propagator is nil")
 	}
-	owned := IdentityFields().Union(prop.Fields())
+	if headers == nil {
+		return errors.New("authctx: headers is nil")
+	}
+	written := prop.Fields()
+	owned := IdentityFields().Union(written)
 	maps.DeleteFunc(headers, func(name string, _ V) bool { return owned.Owns(name) })
 	p, ok := FromContext(ctx)
 	if !ok {
 		return NoCredentials
 	}
 	fields := map[string]V{}
-	repeated := ""
+	repeated, foreign := "", ""
 	err := prop.Inject(ctx, p, func(name, value string) {
 		if _, ok := fields[name]; ok {
 			repeated = name
+		}
+		if !written.Owns(name) {
+			foreign = name
 		}
 		fields[name] = V(value)
 	})
 	switch {
 	case err != nil:
 		return err
+	case foreign != "":
+		return fmt.Errorf("authctx: the propagator wrote %q, which is not among its fields", foreign)
 	case repeated != "":
 		return fmt.Errorf("authctx: a message has one header %s, and the caller needs several", repeated)
 	}

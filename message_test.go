@@ -101,6 +101,32 @@ func TestInjectingNobodyStripsAndFails(t *testing.T) {
 	}
 }
 
+// Nobody would have removed what a propagator does not own.
+func TestAMessageGetsOnlyWhatThePropagatorOwns(t *testing.T) {
+	ctx := authctx.NewContext(t.Context(), mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s"}))
+	headers := map[string]string{"trace": "1"}
+	err := authctx.InjectHeaders(ctx, meddler{propagator(t, authctx.FieldsPropagatorConfig{})}, headers)
+	if err == nil || !strings.Contains(err.Error(), `"trace"`) || len(headers) != 1 || headers["trace"] != "1" {
+		t.Errorf("%v, %q", err, headers)
+	}
+}
+
+// meddler writes a field that it does not own.
+type meddler struct{ *authctx.FieldsPropagator }
+
+func (m meddler) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
+	set("trace", "2")
+	return m.FieldsPropagator.Inject(ctx, p, set)
+}
+
+func TestAMessageWithoutHeadersTakesNoCaller(t *testing.T) {
+	ctx := authctx.NewContext(t.Context(), mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s"}))
+	var headers map[string]string
+	if err := authctx.InjectHeaders(ctx, propagator(t, authctx.FieldsPropagatorConfig{}), headers); err == nil || err.Error() != "authctx: headers is nil" {
+		t.Error(err)
+	}
+}
+
 func TestMessageAuthenticatorsSeeTheTopic(t *testing.T) {
 	var seen authctx.Request
 	a := authctx.NewAuthenticator(authctx.FieldSet{}, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
