@@ -37,8 +37,11 @@ func TestNodeServicesReadTheCaller(t *testing.T) {
 				"txn":    "txn:http://" + internal + "/.well-known/jwks.json",
 			}[forward]
 			nodeHTTP, nodeGRPC := startNode(t, "node/http.mjs", "--trust", trust), startNode(t, "node/grpc.mjs", "--trust", trust)
-			s := startGateway(t, newProvider(t).run(t), "-upstream", "http://"+nodeHTTP, "-grpc-upstream", nodeGRPC,
-				"-forward", forward, "-internal-listen", internal, "-leeway", "0s")
+			args := []string{"-upstream", "http://" + nodeHTTP, "-grpc-upstream", nodeGRPC, "-forward", forward, "-leeway", "0s"}
+			if forward == "txn" {
+				args = append(args, "-internal-listen", internal)
+			}
+			s := startGateway(t, newProvider(t).run(t), args...)
 			s.waitReady(t)
 			token := s.token(t, map[string]any{"name": "Zoë, 100%", "groups": []string{"on call", "a,b"}})
 

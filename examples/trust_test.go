@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -98,6 +99,31 @@ func TestTransactionTokensCarryTheCaller(t *testing.T) {
 			_, err := pb.NewWhoAmIClient(dial(t, whoamiGRPC)).Get(ctx, &pb.GetRequest{})
 			wantStatus(t, err, codes.Unauthenticated)
 		})
+	}
+}
+
+// The service behind the gateway is well, and so is the token: trying again
+// would not help.
+func TestACallerTooLargeToCarryIsNotTheServicesFailure(t *testing.T) {
+	t.Parallel()
+	txn, _, _ := startTxnSystem(t)
+	for name, s := range map[string]*system{"fields": startSystem(t), "txn": txn} {
+		var groups []string
+		for n := range 200 {
+			groups = append(groups, fmt.Sprintf("3f2504e0-4f89-41d3-9a0c-%012d", n))
+		}
+		token := s.token(t, map[string]any{"groups": groups})
+		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token)
+		if r.status != 500 || !strings.Contains(r.body, "the caller could not be carried on") {
+			t.Errorf("%s: status %d, body %s", name, r.status, r.body)
+		}
+		_, err := pb.NewWhoAmIClient(dial(t, s.address)).Get(as(t, token), &pb.GetRequest{})
+		if grpcstatus.Code(err) != codes.Internal {
+			t.Errorf("%s over gRPC: %v", name, err)
+		}
+		if log := s.gateway.stderr.String(); !strings.Contains(log, "bytes") || strings.Contains(log, "upstream does not answer") {
+			t.Errorf("%s: the log lacks the cause or blames the service:\n%s", name, log)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/internal/uncarried"
 )
 
 func TestRule11_ARefusalTellsTheClientNothingOfTheCause(t *testing.T) {
@@ -41,6 +42,15 @@ func TestRule11_ARefusalTellsTheClientNothingOfTheCause(t *testing.T) {
 		if !strings.Contains(event.Err.Error(), cause) {
 			t.Errorf("the operator reads %v, want %q in it", event.Err, cause)
 		}
+	}
+}
+
+// A gateway that could not write its caller is at fault itself: the code is not
+// one of those that clients try again.
+func TestACallerWhoWasNotCarriedOnIsInternal(t *testing.T) {
+	st := grpcctx.Status(&uncarried.Error{Cause: errors.New("secret-detail")})
+	if st.Code() != codes.Internal || st.Message() != uncarried.Detail || len(st.Details()) > 0 {
+		t.Error(st)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/uncarried"
 )
 
 // ClientConfig configures [NewClient].
@@ -148,5 +149,5 @@ func localError(err error) error {
 	if reason := authctx.Reason(0); errors.As(err, &reason) {
 		return &unsent{refusal{err, Status(err)}}
 	}
-	return &unsent{refusal{err, status.New(codes.Internal, "the caller could not be carried on")}}
+	return &unsent{refusal{err, status.New(codes.Internal, uncarried.Detail)}}
 }

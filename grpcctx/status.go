@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/uncarried"
 )
 
 // ErrorDomain is the domain of the ErrorInfo in statuses of this module.
@@ -26,7 +27,8 @@ const (
 // Status returns what a caller may learn of err, OK for nil. Its code is
 // Unauthenticated for credentials that are absent, bad or too weak,
 // PermissionDenied where a rule said no, and Unavailable where nobody could
-// tell.
+// tell. It is Internal, without an ErrorInfo, when a proxy of package httpctx
+// could not write the caller for its upstream.
 //
 // The message is the reason's description. One google.rpc.ErrorInfo gives the
 // public reason in upper case, such as TOKEN_EXPIRED, in the domain
@@ -35,6 +37,9 @@ const (
 func Status(err error) *status.Status {
 	if err == nil {
 		return status.New(codes.OK, "")
+	}
+	if _, ok := errors.AsType[*uncarried.Error](err); ok {
+		return status.New(codes.Internal, uncarried.Detail)
 	}
 	reason := authctx.ReasonOf(err).Public()
 	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(reason.String()), Domain: ErrorDomain}

@@ -3,6 +3,7 @@ package httpctx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/uncarried"
 )
 
 // ProxyConfig configures [NewProxy].
@@ -64,7 +66,8 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // Handler returns a handler that does what rp does, with this proxy's part added:
 // [Proxy.Rewrite] after rp.Rewrite, [Proxy.ModifyResponse] before
 // rp.ModifyResponse, and refusals answered as [Server] does instead of by
-// rp.ErrorHandler. It copies rp. It fails when rp has no Rewrite, since a Director
+// rp.ErrorHandler. A caller who cannot be written, for a cause that has no
+// reason, is no failure of the upstream and answered 500. It copies rp. It fails when rp has no Rewrite, since a Director
 // runs before hop-by-hop fields are removed and cannot be made safe.
 //
 // The handler authenticates nobody: put it behind [Server.Handler].
@@ -195,12 +198,30 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		}
 	}
 	return func(w http.ResponseWriter, r *http.Request, err error) {
-		if refused, ok := errors.AsType[*refusal](context.Cause(r.Context())); ok && hasReason(refused) {
+		refused, ok := errors.AsType[*refusal](context.Cause(r.Context()))
+		switch {
+		case !ok:
+			next(w, r, err)
+		case hasReason(refused):
 			p.server.WriteError(w, r, refused.error)
-			return
+		default:
+			p.writeUncarried(w, r, refused.error)
 		}
-		next(w, r, err)
 	}
+}
+
+// writeUncarried answers a request whose caller could not be written: not as an
+// upstream's failure, which clients would try again.
+func (p *Proxy) writeUncarried(w http.ResponseWriter, r *http.Request, err error) {
+	s := p.server
+	if s.refuse != nil && s.refuse(w, s.stripped(r), &uncarried.Error{Cause: err}) {
+		return
+	}
+	const status = http.StatusInternalServerError
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"type":"about:blank","title":%q,"status":%d,"detail":%q}`+"\n", http.StatusText(status), status, uncarried.Detail)
 }
 
 // hasReason reports whether err says why in the closed set of reasons.

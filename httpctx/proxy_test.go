@@ -96,7 +96,7 @@ func TestAFailingPropagatorSendsNothing(t *testing.T) {
 	}{
 		"expired meanwhile":    {nil, "ended", 401},
 		"minting not possible": {&authctx.Error{Reason: authctx.Unavailable}, "alice", 503},
-		"too large":            {errors.New("over budget"), "alice", 502},
+		"too large":            {errors.New("over budget"), "alice", 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var j journal
@@ -113,15 +113,21 @@ func TestAFailingPropagatorSendsNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			res, _ := do(t, "GET", serve(t, s.Handler(h)).URL, token(tc.token))
+			res, body := do(t, "GET", serve(t, s.Handler(h)).URL, token(tc.token))
 			if res.StatusCode != tc.status || reached {
 				t.Errorf("status %d, want %d; upstream reached: %v", res.StatusCode, tc.status, reached)
 			}
 			if e := j.last(t); e.Outcome == authctx.Allowed || e.Principal.Subject() != tc.token {
 				t.Errorf("event %+v", e)
 			}
-			if (tc.status == 502) != strings.Contains(logged.String(), "over budget") {
-				t.Errorf("logged %q", logged.String())
+			if logged.Len() > 0 {
+				t.Errorf("the upstream is blamed: %q", logged.String())
+			}
+			if tc.err != nil && !errors.Is(j.last(t).Err, tc.err) {
+				t.Errorf("the operator does not learn the cause: %v", j.last(t).Err)
+			}
+			if tc.status == 500 && (!strings.Contains(body, "the caller could not be carried on") || strings.Contains(body, "budget")) {
+				t.Errorf("body %q", body)
 			}
 		})
 	}
@@ -195,21 +201,28 @@ func TestRewriteAloneIsSafe(t *testing.T) {
 // TestWhoAnswersARefusalCanTellWhatWasAsked has answers that depend on the
 // content type, as those to gRPC do.
 func TestWhoAnswersARefusalCanTellWhatWasAsked(t *testing.T) {
-	for name, prop := range map[string]authctx.Propagator{"by the server": newFields(t), "by the proxy's error handler": failing{newFields(t), errors.New("no")}} {
+	for name, tc := range map[string]struct {
+		prop  authctx.Propagator
+		token string
+	}{
+		"a caller whose end has come":    {newFields(t), "ended"},
+		"a caller who cannot be written": {failing{newFields(t), errors.New("no")}, "alice"},
+		"an upstream that is down":       {newFields(t), "alice"},
+	} {
 		answer := func(w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("X-Type", r.Header.Get("Content-Type"))
 			w.WriteHeader(http.StatusTeapot)
 			return true
 		}
 		s := newServer(t, httpctx.ServerConfig{Refuse: func(w http.ResponseWriter, r *http.Request, _ error) bool { return answer(w, r) }})
-		h, err := newProxy(t, s, prop).Handler(&httputil.ReverseProxy{
+		h, err := newProxy(t, s, tc.prop).Handler(&httputil.ReverseProxy{
 			Rewrite:      func(pr *httputil.ProxyRequest) { pr.Out.URL.Host, pr.Out.URL.Scheme = "127.0.0.1:1", "http" },
 			ErrorHandler: func(w http.ResponseWriter, r *http.Request, _ error) { answer(w, r) },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, _ := do(t, "POST", serve(t, s.Handler(h)).URL, with(token("ended"), "Content-Type", "application/grpc"))
+		res, _ := do(t, "POST", serve(t, s.Handler(h)).URL, with(token(tc.token), "Content-Type", "application/grpc"))
 		if res.StatusCode != http.StatusTeapot || res.Header.Get("X-Type") != "application/grpc" {
 			t.Errorf("%s: %d %v", name, res.StatusCode, res.Header)
 		}

@@ -16,6 +16,7 @@ import (
 
 // forwarding is how services learn who is calling.
 type forwarding struct {
+	given          *flag.FlagSet
 	kind           string
 	trustDomain    string
 	internalListen string
@@ -24,6 +25,7 @@ type forwarding struct {
 }
 
 func (f *forwarding) flags(fs *flag.FlagSet) {
+	f.given = fs
 	fs.StringVar(&f.kind, "forward", "fields", "`HOW` services are told who is calling:\n"+
 		"  fields  plain identity fields, for services that believe whoever has the\n"+
 		"          address of this gateway\n"+
@@ -39,8 +41,12 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 
 func (f *forwarding) check() error {
 	switch {
-	case f.kind != "fields" && f.kind != "txn":
+	case f.kind == "fields":
+		return program.Needs("-forward txn", f.given, "trust-domain", "internal-listen", "txn-life", "rotate")
+	case f.kind != "txn":
 		return fmt.Errorf("-forward %q: want fields or txn", f.kind)
+	case f.life < time.Second || f.life > jwtauth.MaxTxnLifetime:
+		return fmt.Errorf("-txn-life %v: want between %v and %v", f.life, time.Second, jwtauth.MaxTxnLifetime)
 	case f.rotate != 0 && f.rotate < f.minRotate():
 		return fmt.Errorf("-rotate %v: want at least %v", f.rotate, f.minRotate())
 	}

@@ -11,17 +11,20 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/jwtauth"
 )
 
 // trustFlags say whose word about a caller is believed.
 type trustFlags struct {
+	given       *flag.FlagSet
 	trust       string
 	trustDomain string
 	cert, key   string
 }
 
 func (t *trustFlags) flags(fs *flag.FlagSet) {
+	t.given = fs
 	fs.StringVar(&t.trust, "trust", "", "believe `WHOM` about callers (required):\n"+
 		"  cidr:PREFIX[,PREFIX...]   plain fields from peers with such an address,\n"+
 		"                            as cidr:127.0.0.0/8\n"+
@@ -47,6 +50,9 @@ type trusted struct {
 // parse reads the flags.
 func (t *trustFlags) parse() (trusted, error) {
 	kind, arg, _ := strings.Cut(t.trust, ":")
+	if err := t.check(kind); err != nil {
+		return trusted{}, err
+	}
 	switch {
 	case t.trust == "":
 		return trusted{}, errors.New("-trust is required: say who is believed about callers")
@@ -62,6 +68,21 @@ func (t *trustFlags) parse() (trusted, error) {
 		return t.transactionTokens(arg)
 	}
 	return trusted{}, fmt.Errorf("-trust %q: want cidr:PREFIX, network, mtls:CA,SPIFFE-ID or txn:JWKS-URL", t.trust)
+}
+
+// check refuses flags that are about another kind of trust, and mtls without a
+// certificate.
+func (t *trustFlags) check(kind string) error {
+	var errs []error
+	if kind != "txn" {
+		errs = append(errs, program.Needs("-trust txn:JWKS-URL", t.given, "trust-domain"))
+	}
+	if kind != "mtls" {
+		errs = append(errs, program.Needs("-trust mtls:CA,SPIFFE-ID", t.given, "cert", "key"))
+	} else if t.cert == "" || t.key == "" {
+		errs = append(errs, errors.New("-trust mtls:CA,SPIFFE-ID needs -cert and -key"))
+	}
+	return errors.Join(errs...)
 }
 
 // fieldsFrom believes plain fields under a trust.
@@ -83,9 +104,6 @@ func (t *trustFlags) mutualTLS(ca string, ids []string) (trusted, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
 		return trusted{}, fmt.Errorf("%s has no certificate in it", ca)
-	}
-	if t.cert == "" || t.key == "" {
-		return trusted{}, errors.New("-trust mtls needs -cert and -key")
 	}
 	cert, err := tls.LoadX509KeyPair(t.cert, t.key)
 	if err != nil {
