@@ -93,14 +93,16 @@ func ExampleNewMultiVerifier() {
 	// user bob of https://customers.example.com (verified) <nil>
 }
 
-// Customers bring their own issuers, which a database knows.
+// Customers bring their own issuers and keys, which a database knows.
 func ExampleNewResolvingVerifier() {
-	token, keys, now := exampleIssuer("https://acme.example.com", "carol")
-	customers := map[string]string{"https://acme.example.com": "acme"}
+	token, acme, now := exampleIssuer("https://acme.example.com", "carol")
+	_, globex, _ := exampleIssuer("https://globex.example.com", "hank")
+	customers := map[string]jwtauth.KeySource{"https://acme.example.com": acme, "https://globex.example.com": globex}
 	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-			if customers[issuer] == "" {
+			keys, ok := customers[issuer]
+			if !ok {
 				return nil, authctx.WrongIssuer
 			}
 			return jwtauth.NewVerifier(jwtauth.Config{
@@ -117,6 +119,7 @@ func ExampleNewResolvingVerifier() {
 		fmt.Println(err)
 		return
 	}
+	defer verifier.Close()
 	caller, err := verifier.Verify(context.Background(), token)
 	fmt.Println(caller, err)
 	// Output:

@@ -15,6 +15,8 @@ type issuerPolicy struct {
 	issuer issuerName
 	parser *strictjson.Parser
 	until  time.Time // when a cache must forget what was verified; zero sets no end
+	// present returns the policy that is in force now; nil when it is this one.
+	present func(context.Context) (*issuerPolicy, error)
 	// read makes attributes of claims that were verified.
 	read func(s *scratch, iss string, life lifetime) (authctx.Attributes, error)
 }

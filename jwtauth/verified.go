@@ -3,6 +3,8 @@ package jwtauth
 import (
 	"context"
 	"time"
+
+	"github.com/authctx/authctx"
 )
 
 // verified is a token that was looked at. It does not change
@@ -39,7 +41,33 @@ func (v *verified) stands(ctx context.Context, now time.Time) error {
 }
 
 // recheck is VerifiedToken.Recheck.
-func (v *verified) recheck(ctx context.Context) error { return v.stands(ctx, v.policy.Now()) }
+func (v *verified) recheck(ctx context.Context) error {
+	err := v.stands(ctx, v.policy.Now())
+	if err == error(errKeyUnconfirmed) && v.policy.present != nil {
+		return v.confirm(ctx)
+	}
+	return err
+}
+
+// confirm asks the key source that is in force now about a key whose own source
+// was closed.
+func (v *verified) confirm(ctx context.Context) error {
+	policy, err := v.policy.present(ctx)
+	if err != nil {
+		return err
+	}
+	key, err := policy.Keys.Key(ctx, v.key.id, v.policy.algorithmOf(v.key))
+	switch {
+	case err != nil:
+		return unavailable("keys", err, authctx.UnknownKey)
+	case key == nil || !key.same(v.key):
+		return errKeyGone
+	}
+	if err := key.stands(); err != nil {
+		return err
+	}
+	return policy.revoked(ctx, v.token.Principal)
+}
 
 // verifiedOverhead is what a verified token takes besides its claims, of which
 // most attributes are parts.

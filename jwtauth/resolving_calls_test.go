@@ -1,0 +1,224 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+func TestRule4_ClientsThatLeaveDelayNoResolve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		var asked atomic.Int32
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
+				asked.Add(1)
+				select {
+				case <-time.After(time.Second):
+					return verifierOf(t, issuer, s), nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			},
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+		}))
+		token := s.token(t, goodClaims(nil))
+		for range 20 { // one after the other
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			if _, err := r.Verify(ctx, token); !errors.Is(err, authctx.Unavailable) {
+				t.Error(err)
+			}
+			cancel()
+		}
+		start := time.Now()
+		if _, err := r.Verify(t.Context(), token); err != nil || time.Since(start) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		if n := asked.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+func TestRule4_StrangersDoNotHoldUpIssuersThatAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		gate := make(chan struct{})
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
+				if issuer == testIssuer {
+					return verifierOf(t, issuer, s), nil
+				}
+				<-gate
+				return nil, authctx.WrongIssuer
+			},
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Cache: jwtauth.CacheConfig{Disabled: true},
+			Now: func() time.Time { return testNow.Add(time.Since(start2000)) },
+		}))
+		token := s.token(t, goodClaims(nil))
+		if _, err := r.Verify(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		var strangers sync.WaitGroup
+		for i := range 64 {
+			strangers.Go(func() {
+				_, _ = r.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"iss": fmt.Sprintf("https://%d.example", i)})))
+			})
+		}
+		synctest.Wait()
+		time.Sleep(2 * time.Minute)
+		if _, err := r.Verify(t.Context(), token); err != nil {
+			t.Errorf("its answer was not renewed: %v", err)
+		}
+		close(gate)
+		strangers.Wait()
+	})
+}
+
+// start2000 is when the clock of synctest begins.
+var start2000 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func TestAResolveThatFailsInAnyWayIsUnavailable(t *testing.T) {
+	for name, resolve := range map[string]func(context.Context) error{
+		"panics":        func(context.Context) error { panic("nil map") },
+		"never ends":    func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"blames no iss": func(context.Context) error { return authctx.BadSignature },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSigner(t, "k1")
+			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+				Resolve:    func(ctx context.Context, _ string) (*jwtauth.Verifier, error) { return nil, resolve(ctx) },
+				Algorithms: []jwtauth.Algorithm{jwtauth.ES256},
+			}))
+			for range 2 {
+				start := time.Now()
+				if _, err := r.Verify(t.Context(), s.token(t, goodClaims(nil))); authctx.ReasonOf(err) != authctx.Unavailable {
+					t.Errorf("%s: %v", name, err)
+				}
+				if d := time.Since(start); d > 5*time.Second {
+					t.Errorf("%s: after %v", name, d)
+				}
+			}
+		})
+	}
+}
+
+func TestRule2_ResolvedIssuersDoNotShareKeys(t *testing.T) {
+	s := newSigner(t, "k1")
+	keys := must(jwtauth.NewStaticKeys(s.key))
+	released, now := 0, testNow
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, keys }), nil
+		},
+		Release:    func(*jwtauth.Verifier) { released++ },
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
+	}))
+	try := func(issuer string, want error) {
+		t.Helper()
+		if _, err := r.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"iss": issuer}))); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", issuer, err, want)
+		}
+	}
+	try("https://a.example", nil)
+	try("https://b.example", authctx.Unavailable)
+	if released != 0 {
+		t.Error("keys of a kept issuer were released")
+	}
+	now = now.Add(time.Minute)
+	try("https://a.example", nil) // renewed
+	if released != 1 {
+		t.Errorf("released %d", released)
+	}
+}
+
+// closingResolver resolves to remote keys, which it closes when it is told to.
+func closingResolver(t *testing.T, now func() time.Time, maxIssuers int) *jwtauth.ResolvingVerifier {
+	var sources sync.Map
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
+			keys, err := jwtauth.LoadRemoteKeys(ctx, jwtauth.RemoteKeysConfig{Issuer: issuer})
+			if err != nil {
+				return nil, err
+			}
+			v, err := jwtauth.NewVerifier(jwtauth.Config{
+				Issuer: issuer, Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys, Now: now,
+			})
+			sources.Store(v, keys)
+			return v, err
+		},
+		Release: func(v *jwtauth.Verifier) {
+			keys, once := sources.LoadAndDelete(v)
+			if !once {
+				t.Error("released twice")
+				return
+			}
+			keys.(*jwtauth.RemoteKeys).Close()
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: maxIssuers, Now: now,
+	}))
+	t.Cleanup(func() {
+		_ = r.Close()
+		sources.Range(func(any, any) bool { t.Error("not released"); return true })
+	})
+	return r
+}
+
+func TestAStreamOutlivesTheAnswerThatItBeganWith(t *testing.T) {
+	idp, other := jwtauthtest.NewIssuer(t, nil), jwtauthtest.NewIssuer(t, nil)
+	var later atomic.Int64
+	r := closingResolver(t, func() time.Time { return time.Now().Add(time.Duration(later.Load())) }, 1)
+	open := func(i *jwtauthtest.Issuer) jwtauth.VerifiedToken {
+		t.Helper()
+		found, err := r.VerifyToken(t.Context(), i.Token().Set("exp", time.Now().Add(time.Hour).Unix()).Sign())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	stream := open(idp)
+	later.Store(int64(11 * time.Minute))
+	open(idp)
+	if err := stream.Recheck(t.Context()); err != nil {
+		t.Errorf("after a renewal: %v", err)
+	}
+	open(other)
+	if err := stream.Recheck(t.Context()); err != nil {
+		t.Errorf("after an eviction: %v", err)
+	}
+	idp.Rotate()
+	idp.DropOldKeys()
+	open(other)
+	if err := stream.Recheck(t.Context()); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("after the key was removed: %v", err)
+	}
+}
+
+func TestCloseReleasesWhatIsKept(t *testing.T) {
+	idp := jwtauthtest.NewIssuer(t, nil)
+	r := closingResolver(t, time.Now, 10)
+	found, err := r.VerifyToken(t.Context(), idp.Token().Sign())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := found.Recheck(t.Context()); !errors.Is(err, authctx.Unavailable) {
+		t.Error(err)
+	}
+	if _, err := r.Verify(t.Context(), idp.Token().Set("jti", "2").Sign()); !errors.Is(err, authctx.Unavailable) {
+		t.Error(err)
+	}
+}
