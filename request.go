@@ -30,6 +30,12 @@ type Request struct {
 	// was verified against this server's roots. Nil when the peer showed no
 	// certificate or it was not verified.
 	PeerCertificates []*x509.Certificate
+	// UnverifiedPeerCertificate is the certificate whose key the peer has proved
+	// to hold in the TLS handshake, whether or not any root vouches for it; nil
+	// when there is none. It is good for comparing with what a token is bound to
+	// (RFC 8705 section 3) and nothing else: anybody can make one that holds any
+	// name.
+	UnverifiedPeerCertificate *x509.Certificate
 }
 
 // FieldReader reads fields by name without regard to case.

@@ -2,7 +2,7 @@ package grpcctx
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -97,7 +97,9 @@ func newRequest(ctx context.Context, method string, md metadata.MD) *authctx.Req
 	r := &authctx.Request{Transport: "grpc", Method: "POST", Target: method, Fields: fields(md)}
 	if p, ok := peer.FromContext(ctx); ok {
 		r.Peer = addrPort(p.Addr)
-		r.PeerCertificates = verifiedChain(p.AuthInfo)
+		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok {
+			setCertificates(r, t.State)
+		}
 	}
 	return r
 }
@@ -119,11 +121,13 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// verifiedChain returns the peer's certificates if this server's TLS stack
-// verified them; certificates that were merely shown prove nothing.
-func verifiedChain(info credentials.AuthInfo) []*x509.Certificate {
-	if t, ok := info.(credentials.TLSInfo); ok && len(t.State.VerifiedChains) > 0 {
-		return t.State.VerifiedChains[0]
+// setCertificates keeps apart what this server's TLS stack verified and what was
+// merely shown.
+func setCertificates(r *authctx.Request, state tls.ConnectionState) {
+	if len(state.VerifiedChains) > 0 {
+		r.PeerCertificates = state.VerifiedChains[0]
 	}
-	return nil
+	if len(state.PeerCertificates) > 0 {
+		r.UnverifiedPeerCertificate = state.PeerCertificates[0]
+	}
 }

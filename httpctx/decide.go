@@ -88,10 +88,13 @@ func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
 	in.request = authctx.Request{
 		Transport:        "http",
 		Method:           r.Method,
-		Target:           r.URL.EscapedPath(),
+		Target:           target(r.URL),
 		Fields:           &in.fields,
 		Peer:             peer(r),
 		PeerCertificates: peerCertificates(r),
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		in.request.UnverifiedPeerCertificate = r.TLS.PeerCertificates[0]
 	}
 	return authctx.Authenticate(r.Context(), s.authenticator, &in.request)
 }
@@ -145,7 +148,7 @@ func (s *Server) observe(r *http.Request, d *decision, ignored []string, start t
 		Transport: "http",
 		Entry:     d.route.name(),
 		Method:    r.Method,
-		Target:    r.URL.EscapedPath(),
+		Target:    target(r.URL),
 		Outcome:   authctx.OutcomeOf(d.err),
 		Reason:    authctx.ReasonOf(d.err),
 		Err:       d.err,
@@ -172,7 +175,7 @@ func (s *Server) observeAfter(r *http.Request, entry string, outcome authctx.Out
 		Transport: "http",
 		Entry:     entry,
 		Method:    r.Method,
-		Target:    r.URL.EscapedPath(),
+		Target:    target(r.URL),
 		Outcome:   outcome,
 		Reason:    authctx.ReasonOf(err),
 		Err:       err,

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"net/url"
 
 	"github.com/authctx/authctx"
 )
@@ -50,6 +51,18 @@ func peer(r *http.Request) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return addr
+}
+
+// target returns the path as the peer sent it. EscapedPath would write a path
+// anew that has a character which belongs encoded, and lose what was: "/a%2Fb|c"
+// is not "/a/b%7Cc".
+func target(u *url.URL) string {
+	if u.RawPath != "" {
+		if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
+			return u.RawPath
+		}
+	}
+	return u.EscapedPath()
 }
 
 // peerCertificates returns the chain that was verified, never the one that was

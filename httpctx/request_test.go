@@ -23,6 +23,9 @@ func TestAuthenticatorsSeeThePathAsItWasSent(t *testing.T) {
 		"/a/b?c=d":               "/a/b",
 		"/a%2Fb":                 "/a%2Fb",
 		"/100%25":                "/100%25",
+		"/a%2Fb|c":               "/a%2Fb|c", // one odd character changes no other
+		"/a%2fb^%7Ec":            "/a%2fb^%7Ec",
+		"/a|b":                   "/a|b",
 		"//a/../b":               "//a/../b",
 		"http://other.test/%7Ea": "/%7Ea",
 	} {

@@ -39,11 +39,11 @@ func TestATokenWithTwoBindingsNeedsBothProofs(t *testing.T) {
 	c.token = c.bound(t, map[string]any{"jkt": c.key.Thumbprint(), "x5t#S256": thumbprintOf(cert)})
 	c.try(t, c.request(c.proof().Sign()), authctx.InvalidToken)
 	r := c.request(c.proof().Sign())
-	r.PeerCertificates = append(r.PeerCertificates, cert)
+	r.UnverifiedPeerCertificate = cert
 	c.try(t, r, 0)
 	bearer := newBearer(t, newVerifier(t, c.signer, nil), nil)
 	plain := fields("authorization", "Bearer "+c.token)
-	plain.PeerCertificates = r.PeerCertificates
+	plain.UnverifiedPeerCertificate = cert
 	if _, err := bearer.Authenticate(t.Context(), plain); !errors.Is(err, authctx.InvalidToken) {
 		t.Errorf("as bearer: %v", err)
 	}

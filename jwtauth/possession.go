@@ -41,16 +41,17 @@ func (p possession) check(c Confirmation, r *authctx.Request, key string) error 
 }
 
 // certificate returns the certificate that the client itself has proved to own,
-// empty when there is none. A trusted proxy's own certificate never counts: a
+// empty when there is none. Whether a root vouches for it was the issuer's to ask
+// (RFC 8705 section 6.2). A trusted proxy's own certificate never counts: a
 // token bound to it would be good for everybody behind the proxy.
 func (p possession) certificate(r *authctx.Request) ([]byte, error) {
 	if p.proxies != nil && p.proxies.Trusts(r) == nil {
 		return clientCert(r.Values(clientCertField))
 	}
-	if len(r.PeerCertificates) == 0 {
+	if r.UnverifiedPeerCertificate == nil {
 		return nil, nil
 	}
-	return r.PeerCertificates[0].Raw, nil
+	return r.UnverifiedPeerCertificate.Raw, nil
 }
 
 // fields returns what is read besides the token. The chain is not looked at,
