@@ -7,16 +7,15 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/authctx/authctx/internal/grpchttp"
 )
 
 // IsRequest reports whether r is a gRPC request: HTTP/2 with a content type of
 // application/grpc, whatever the message format behind it. gRPC-Web is not
 // gRPC.
 func IsRequest(r *http.Request) bool {
-	const contentType = "application/grpc"
-	ct := r.Header.Get("Content-Type")
-	return r.ProtoMajor >= 2 && len(ct) >= len(contentType) && strings.EqualFold(ct[:len(contentType)], contentType) &&
-		(len(ct) == len(contentType) || ct[len(contentType)] == '+' || ct[len(contentType)] == ';')
+	return grpchttp.IsRequest(r)
 }
 
 // WriteError answers a gRPC request that a net/http handler refuses, as a

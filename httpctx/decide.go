@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grpchttp"
 )
 
 // route is what is known of where a request goes before it is let through.
@@ -119,6 +120,9 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 		}
 		if s.mayOutlive(r, &d.result) {
 			ctx = context.WithValue(ctx, watchedKey{}, true)
+		}
+		if d.result.Recheck != nil && grpchttp.IsRequest(r) {
+			ctx = context.WithValue(ctx, recheckKey{}, d.result.Recheck)
 		}
 		ctx = d.result.NewContext(ctx)
 	} else if _, ok := authctx.FromContext(ctx); ok {

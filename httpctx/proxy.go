@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/grpchttp"
 	"github.com/authctx/authctx/internal/uncarried"
 )
 
@@ -33,7 +34,15 @@ type ProxyConfig struct {
 // in its context, such as one for a public route, goes out without identity.
 //
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
-// caller's effective end.
+// caller's effective end. An offer to go on in HTTP/2 ("Upgrade: h2c") is
+// ignored.
+//
+// A gRPC call, which may be a stream, ends at its caller's effective end too,
+// and when a recheck fails, even where the service behind does not look: with
+// the status that the Server's Refuse writes, as trailers once the answer has
+// begun, or by a reset of the stream without such a status. A message that is
+// under way then is lost, and its client is told of that instead. A proxy cannot
+// tell a unary call from a stream. Other answers are not cut short.
 type Proxy struct {
 	server *Server
 	writer writer
@@ -67,8 +76,13 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // [Proxy.Rewrite] after rp.Rewrite, [Proxy.ModifyResponse] before
 // rp.ModifyResponse, and refusals answered as [Server] does instead of by
 // rp.ErrorHandler. A caller who cannot be written, for a cause that has no
-// reason, is no failure of the upstream and answered 500. It copies rp. It fails when rp has no Rewrite, since a Director
-// runs before hop-by-hop fields are removed and cannot be made safe.
+// reason, is no failure of the upstream and answered 500. It copies rp. It fails
+// when rp has no Rewrite, since a Director runs before hop-by-hop fields are
+// removed and cannot be made safe.
+//
+// Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
+// GetBody that works until the body is read, so that no request is lost to an
+// upstream that closes its connections, as gRPC servers do of a certain age.
 //
 // The handler authenticates nobody: put it behind [Server.Handler].
 func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
@@ -78,8 +92,9 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	}
 	rewrite, modify, h := rp.Rewrite, rp.ModifyResponse, *rp
 	h.Rewrite = func(pr *httputil.ProxyRequest) {
+		body := pr.Out.Body
 		rewrite(pr)
-		p.Rewrite(pr)
+		p.finish(pr, pr.Out.Body == body)
 	}
 	h.ModifyResponse = func(res *http.Response) error {
 		if err := p.ModifyResponse(res); err != nil || modify == nil {
@@ -89,23 +104,40 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	}
 	h.ErrorHandler = p.errorHandler(rp)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(&hintCleaner{w, &p.clean}, r)
+		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, r)
 	}), nil
 }
 
 // hintCleaner cleans what ModifyResponse does not see: informational answers,
-// such as early hints.
+// such as early hints. A ReverseProxy clears the header after each; what was in
+// it before, such as a DPoP nonce, belongs to the final answer.
 type hintCleaner struct {
 	http.ResponseWriter
-	clean *stripper
+	clean   *stripper
+	before  http.Header
+	cleared bool
 }
 
 // Unwrap serves [http.ResponseController].
 func (w *hintCleaner) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+func (w *hintCleaner) Header() http.Header {
+	h := w.ResponseWriter.Header()
+	if w.cleared {
+		w.cleared = false
+		maps.Copy(h, w.before)
+	}
+	return h
+}
+
 func (w *hintCleaner) WriteHeader(status int) {
 	if status < http.StatusOK {
-		w.clean.delete(w.Header())
+		h := w.ResponseWriter.Header()
+		for name, values := range w.before { // what the upstream sent stands behind
+			replace(h, name, h[name][min(len(values), len(h[name])):])
+		}
+		w.clean.delete(h)
+		w.cleared = true
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -118,12 +150,14 @@ func (w *hintCleaner) WriteHeader(status int) {
 // it asks for an upgrade that is not a WebSocket, is given a context that is
 // cancelled already, with the error as its [context.Cause]: the transport sends
 // nothing, and the proxy's ErrorHandler gets that error.
-func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
+func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, false) }
+
+// finish does what Rewrite does; ownBody says that pr.Out still has the body
+// that the ReverseProxy made.
+func (p *Proxy) finish(pr *httputil.ProxyRequest, ownBody bool) {
 	p.strip.delete(pr.Out.Header)
 	p.strip.delete(pr.Out.Trailer)
-	if pr.In.ProtoMajor == 2 && pr.Out.Body != nil {
-		pr.Out.Body = &streamBody{pr.Out.Body, pr.In.Body}
-	}
+	prepareBody(pr, ownBody)
 	if err := p.prepare(pr); err != nil {
 		p.server.observeRefusal(pr.In, err)
 		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
@@ -135,26 +169,14 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// streamBody is the body of an HTTP/2 request whose Close reaches the client's
-// stream. A ReverseProxy shields that from its transport, which then waits for a
-// silent client before it tells anybody that the upstream has ended a stream.
-type streamBody struct {
-	io.ReadCloser
-	in io.Closer
-}
-
-// Close ends a Read that is under way.
-func (b *streamBody) Close() error {
-	return errors.Join(b.ReadCloser.Close(), b.in.Close())
-}
-
 // refusal is why a request was not sent.
 type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }
 
-// prepare writes the caller and bounds the life of a WebSocket.
+// prepare writes the caller and bounds the life of a WebSocket or a gRPC call.
 func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
+	ignoreH2C(pr.Out.Header)
 	upgrade := len(pr.Out.Header["Upgrade"]) > 0
 	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {
 		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("upgrade to another protocol than websocket")}
@@ -166,7 +188,7 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 	if err := p.writer.write(pr.In.Context(), caller, pr.Out.Header); err != nil {
 		return err
 	}
-	if upgrade {
+	if upgrade || grpchttp.IsRequest(pr.In) {
 		pr.Out = pr.Out.WithContext(p.watchedContext(pr.Out.Context(), pr.In, caller))
 	}
 	return nil
@@ -178,9 +200,16 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 func (p *Proxy) ModifyResponse(res *http.Response) error {
 	p.clean.delete(res.Header)
 	p.clean.delete(res.Trailer)
-	if res.StatusCode != http.StatusSwitchingProtocols && res.Body != nil { // that body is a connection
-		res.Body = &endNotifier{res.Body, func() { p.clean.delete(res.Trailer) }}
+	if len(res.Header["Grpc-Status"]) > 0 {
+		res.Trailer = nil // there will be none, whatever a field named "trailer" announces
 	}
+	if res.StatusCode == http.StatusSwitchingProtocols || res.Body == nil { // that body is a connection
+		return nil
+	}
+	if res.Request != nil && grpchttp.IsRequest(res.Request) {
+		res.Body = newCutBody(res, p.server)
+	}
+	res.Body = &endNotifier{res.Body, func() { p.clean.delete(res.Trailer) }}
 	return nil
 }
 

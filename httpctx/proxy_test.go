@@ -237,7 +237,7 @@ func TestARefusedRequestIsStrippedForATransportThatSendsItNevertheless(t *testin
 		header http.Header
 	}{
 		"half a caller":    {failing{newFields(t), errors.New("no")}, token("alice")},
-		"another protocol": {newFields(t), with(token("alice"), "Connection", "Upgrade", "Upgrade", "h2c")},
+		"another protocol": {newFields(t), with(token("alice"), "Connection", "Upgrade", "Upgrade", "tcp")},
 	} {
 		h, err := newProxy(t, server, tc.prop).Handler(&httputil.ReverseProxy{Transport: &s, Rewrite: func(*httputil.ProxyRequest) {}})
 		if err != nil {

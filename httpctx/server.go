@@ -30,17 +30,19 @@ type ServerConfig struct {
 	// fields of another system. Identity fields of this module and whatever
 	// Authenticator reads are removed in any case.
 	Strip authctx.FieldSet
-	// RecheckInterval is how often the caller of an open WebSocket is checked
-	// again, where the authenticator offers that in [authctx.Result], so that a
-	// revocation closes it. Zero means that it stays open until its caller's
-	// effective end.
+	// RecheckInterval is how often the caller of an open WebSocket, or of a gRPC
+	// call through a [Proxy], is checked again, where the authenticator offers
+	// that in [authctx.Result], so that a revocation closes it. Zero means that
+	// it stays open until its caller's effective end.
 	RecheckInterval time.Duration
 	// Realm is the realm of challenges; empty means "api".
 	Realm string
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
 	// stripped. It serves clients that do not speak problem details, such as
-	// those of gRPC: package grpcctx tells their requests and answers them.
+	// those of gRPC: package grpcctx tells their requests and answers them. A
+	// [Proxy] also asks it for the trailers of a gRPC call that it ends: the
+	// fields that begin with Grpc- are sent, and w is not the client's.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error) bool
 	// Observer is told of every decision; nil means nobody is.
 	Observer authctx.Observer

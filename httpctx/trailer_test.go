@@ -1,6 +1,7 @@
 package httpctx_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,7 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
 )
 
@@ -114,6 +117,52 @@ func TestIdentityInEarlyHintsStaysInside(t *testing.T) {
 	defer res.Body.Close()
 	if hints.Get("Link") == "" || len(identityIn(http.Header(hints))) > 0 || len(identityIn(res.Header)) > 0 {
 		t.Errorf("hints %v, then %v", hints, res.Header)
+	}
+}
+
+// TestTheServersOwnFieldsAreInTheFinalAnswerAlone has an authenticator that
+// answers with a nonce (RFC 9449 section 8.2) and an upstream that says something
+// before it answers.
+func TestTheServersOwnFieldsAreInTheFinalAnswerAlone(t *testing.T) {
+	nonce := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{Principal: caller(t, "alice"), Response: []authctx.Field{{Name: "dpop-nonce", Value: "n-2"}}}, nil
+	})
+	for name, early := range map[string][]int{"no hints": nil, "hints": {103}, "hints twice": {103, 103}, "processing": {102}, "continue": {100}} {
+		t.Run(name, func(t *testing.T) {
+			upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for _, status := range early {
+					if status != http.StatusContinue {
+						w.Header().Set("Link", "</style.css>; rel=preload")
+						w.WriteHeader(status)
+					}
+				}
+				_, _ = io.Copy(io.Discard, r.Body) // sends 100 where that was asked for
+				w.WriteHeader(http.StatusNoContent)
+			}))
+			gate := gateway(t, upstream.URL, httpctx.ServerConfig{Authenticator: nonce})
+			hints := 0
+			r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+				Got1xxResponse: func(status int, header textproto.MIMEHeader) error {
+					hints++
+					if header.Get("DPoP-Nonce") != "" || status == http.StatusEarlyHints && header.Get("Link") == "" {
+						t.Errorf("%d with %v", status, header)
+					}
+					return nil
+				},
+			}), "POST", gate.URL, strings.NewReader("abc"))
+			r.Header = token("alice")
+			if name == "continue" {
+				r.Header.Set("Expect", "100-continue")
+			}
+			res, err := (&http.Transport{ExpectContinueTimeout: 10 * time.Second, DisableKeepAlives: true}).RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if got := res.Header["Dpop-Nonce"]; !slices.Equal(got, []string{"n-2"}) || hints < len(early) {
+				t.Errorf("nonce %q after %d hints", got, hints)
+			}
+		})
 	}
 }
 

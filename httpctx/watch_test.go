@@ -90,6 +90,7 @@ func TestARecheckThatTakesForeverEndsTheConnection(t *testing.T) {
 		if took := time.Since(opened); took != 2*time.Minute {
 			t.Errorf("closed after %v", took)
 		}
+		synctest.Wait()
 		if ended := endedIn(&j); len(ended) != 1 || ended[0].Reason != authctx.Unavailable {
 			t.Errorf("told of %v", ended)
 		}

@@ -3,26 +3,50 @@ package httpctx
 import (
 	"bufio"
 	"context"
+	"log"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/vigil"
 )
 
-// watch calls ended when the caller of a connection comes to an end or does not
-// pass a recheck. It returns then, or when ctx is done.
-func (s *Server) watch(ctx context.Context, res authctx.Result, ended func(error)) {
-	if err := vigil.New(res, s.recheck, s.now).Keep(ctx, ctx.Done()); err != nil {
-		ended(err)
+// watch calls end when the caller of r comes to an end or does not pass a
+// recheck, and tells the observer. It returns then, or when ctx is done. An
+// observer that panics on a goroutine of ours would end the program: it is
+// logged instead, as net/http does for handlers.
+func (s *Server) watch(ctx context.Context, r *http.Request, entry string, res authctx.Result, end func(error)) {
+	err := vigil.New(res, s.recheck, s.now).Keep(ctx, ctx.Done())
+	if err == nil {
+		return
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			log.Printf("httpctx: panic of the observer: %v\n%s", v, debug.Stack())
+		}
+	}()
+	end(err)
+	s.observeAfter(r, entry, authctx.Ended, res.Principal, err)
 }
 
 // isWebSocket reports whether the request asks to become a WebSocket.
 func isWebSocket(h http.Header) bool {
 	upgrade := h["Upgrade"]
 	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
+}
+
+// ignoreH2C takes an offer to go on in HTTP/2 out of h, the header of a request
+// to an upstream, so that it is an HTTP/1.1 request and nothing else: a server
+// may ignore an Upgrade (RFC 9110 section 7.8), and clients that can do both
+// offer this one without asking for it.
+func ignoreH2C(h http.Header) {
+	if upgrade := h["Upgrade"]; len(upgrade) == 1 && strings.EqualFold(upgrade[0], "h2c") {
+		for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
+			h.Del(name)
+		}
+	}
 }
 
 // mayOutlive reports whether the request may become a connection that outlives
@@ -45,10 +69,7 @@ func (s *Server) watched(w http.ResponseWriter, r *http.Request, d *decision) ht
 	res, entry := d.result, d.route.name() // not d, which would be kept on the heap for every request
 	return &watchedWriter{ResponseWriter: w, hijacked: func(conn net.Conn) net.Conn {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-		go s.watch(ctx, res, func(err error) {
-			s.observeAfter(r, entry, authctx.Ended, res.Principal, err)
-			_ = conn.Close() // nobody is left to tell
-		})
+		go s.watch(ctx, r, entry, res, func(error) { _ = conn.Close() }) // nobody is left to tell
 		return &watchedConn{conn, cancel}
 	}}
 }
@@ -86,18 +107,24 @@ func (c *watchedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// watchedContext returns a copy of ctx, the context of a WebSocket that goes to
-// an upstream, which is cancelled at the caller's end. The Server does that for
-// requests that came through it.
+// recheckKey is the context key of the recheck of a gRPC call's caller.
+type recheckKey struct{}
+
+// watchedContext returns a copy of ctx, the context of a WebSocket or a gRPC call
+// that goes to an upstream, which is cancelled at the caller's end. The Server
+// does that for WebSockets that came through it.
 func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
 	res := authctx.Result{Principal: caller}
+	res.Recheck, _ = in.Context().Value(recheckKey{}).(func(context.Context) error)
 	if in.Context().Value(watchedKey{}) != nil || !vigil.Needed(&res, p.server.recheck) {
 		return ctx
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	go p.server.watch(ctx, res, func(err error) {
-		p.server.observeAfter(in, in.Pattern, authctx.Ended, caller, err)
-		cancel(err)
+	go p.server.watch(ctx, in, in.Pattern, res, func(err error) {
+		if !hasReason(err) {
+			err = &authctx.Error{Reason: authctx.Unavailable, Cause: err}
+		}
+		cancel(&refusal{err})
 	})
 	return ctx
 }

@@ -192,7 +192,7 @@ func TestAWebSocketOfACallerWithoutAnEndStaysOpen(t *testing.T) {
 
 func TestRule9_UpgradesOtherThanWebSocketAreRefusedByProxies(t *testing.T) {
 	server := webSocketServer(t, "through a proxy", httpctx.ServerConfig{})
-	for _, protocol := range []string{"h2c", "TLS/1.0", "SPDY/3.1", "tcp", "websocket, h2c", "x"} {
+	for _, protocol := range []string{"TLS/1.0", "h2", "SPDY/3.1", "tcp", "websocket, h2c", "h2c, websocket", "x"} {
 		_, _, res := upgrade(t, server, "alice", protocol)
 		if res.StatusCode != http.StatusForbidden {
 			t.Errorf("%q: status %d", protocol, res.StatusCode)
@@ -200,6 +200,28 @@ func TestRule9_UpgradesOtherThanWebSocketAreRefusedByProxies(t *testing.T) {
 	}
 	if res, _ := raw(t, server, request("CONNECT upstream:443", "Authorization: Bearer alice")); res.StatusCode != http.StatusForbidden {
 		t.Errorf("CONNECT: status %d", res.StatusCode)
+	}
+}
+
+// curl --http2 and Java's HttpClient offer HTTP/2 and go on in HTTP/1.1 when the
+// offer is ignored (RFC 9110 section 7.8). The upstream must not see it: what
+// speaks h2c behind a proxy that does not is a tunnel past it.
+func TestRule9_AnOfferOfHTTP2IsIgnoredByProxies(t *testing.T) {
+	gate := gateway(t, serve(t, spy).URL, httpctx.ServerConfig{})
+	for _, connection := range []string{"Upgrade, HTTP2-Settings", "Upgrade", "HTTP2-Settings, upgrade"} {
+		res, body := raw(t, gate, request("GET /", "Authorization: Bearer alice", "Connection: "+connection, "Upgrade: H2c", "HTTP2-Settings: AAMAAABkAAQAAP__"))
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: status %d: %s", connection, res.StatusCode, body)
+		}
+		got := decode(t, body).Header
+		for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
+			if got[name] != nil {
+				t.Errorf("%s: the upstream got %s: %q", connection, name, got[name])
+			}
+		}
+		if got.Get("X-User-Id") != "alice" {
+			t.Errorf("%s: the upstream got %v", connection, got)
+		}
 	}
 }
 

@@ -115,7 +115,9 @@ func newHTTPTransport() *http.Transport {
 // newGRPCTransport connects to the gRPC upstream: HTTP/2 with prior knowledge.
 // To this proxy a gRPC call is an HTTP request with a body and trailers, so any
 // method passes, streams run in both directions, and HTTP/2 flow control holds
-// back whoever is faster. It sends no pings, which gRPC servers take for abuse
+// back whoever is faster. Trailing metadata whose name means something to
+// net/http elsewhere, such as cache-control, content-type, range or
+// www-authenticate, is not passed on. It sends no pings, which gRPC servers take for abuse
 // when a stream is idle for long; TCP's own notice when the upstream has gone.
 func newGRPCTransport() *http.Transport {
 	t := &http.Transport{

@@ -1,0 +1,87 @@
+package httpctx
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"sync/atomic"
+)
+
+// prepareBody gives pr.Out a body that its transport may close and that, if it
+// is still what the ReverseProxy made, may be sent anew as long as nothing of it
+// was read.
+func prepareBody(pr *httputil.ProxyRequest, untouched bool) {
+	if pr.Out.Body == nil {
+		return
+	}
+	var stream io.Closer
+	if pr.In.ProtoMajor == 2 {
+		stream = pr.In.Body
+	}
+	switch {
+	case untouched && pr.Out.GetBody == nil:
+		c := &clientBody{body: pr.Out.Body, stream: stream}
+		pr.Out.Body = &attempt{client: c}
+		pr.Out.GetBody = c.again
+	case stream != nil:
+		pr.Out.Body = &streamBody{pr.Out.Body, stream}
+	}
+}
+
+// streamBody is the body of an HTTP/2 request whose Close reaches the client's
+// stream. A ReverseProxy shields that from its transport, which then waits for a
+// silent client before it tells anybody that the upstream has ended a stream.
+type streamBody struct {
+	io.ReadCloser
+	stream io.Closer
+}
+
+// Close ends a Read that is under way.
+func (b *streamBody) Close() error {
+	return errors.Join(b.ReadCloser.Close(), b.stream.Close())
+}
+
+// clientBody is the body of a request that may take several attempts to send: a
+// transport closes what it did not send because the upstream was about to leave
+// (an HTTP/2 GOAWAY, RFC 9113 section 6.8), and asks for it again. The
+// ReverseProxy closes the body when the request has ended.
+type clientBody struct {
+	body   io.Reader
+	stream io.Closer // of HTTP/2, as for streamBody; nil for HTTP/1, where Close waits for the rest
+	begun  atomic.Bool
+}
+
+// again implements GetBody of [http.Request].
+func (c *clientBody) again() (io.ReadCloser, error) {
+	if c.begun.Load() {
+		return nil, errors.New("httpctx: proxy: the connection to the upstream ended when the client's body was sent in part")
+	}
+	return &attempt{client: c}, nil
+}
+
+// attempt is a clientBody as one attempt to send it sees it.
+type attempt struct {
+	client *clientBody
+	closed atomic.Bool
+}
+
+// Read and Close first say what they are about to do and then look at the other,
+// so that of two at the same time one gives way.
+func (a *attempt) Read(p []byte) (int, error) {
+	a.client.begun.Store(true)
+	if a.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return a.client.body.Read(p)
+}
+
+// Close ends a Read that is under way. What nobody has begun to read is left for
+// the next attempt.
+func (a *attempt) Close() error {
+	a.closed.Store(true)
+	if a.client.stream == nil || !a.client.begun.Load() {
+		return nil
+	}
+	return a.client.stream.Close()
+}

@@ -1,0 +1,364 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// Tests of a reverse proxy for gRPC, in front of a service that knows nothing of
+// this module, over real connections.
+
+// runGRPC starts a gRPC service of which h is every method.
+func runGRPC(t *testing.T, h grpc.StreamHandler, opts ...grpc.ServerOption) (addr string) {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer(append(opts, grpc.UnknownServiceHandler(h))...)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(lis)
+	}()
+	t.Cleanup(func() {
+		srv.Stop()
+		<-done
+	})
+	return lis.Addr().String()
+}
+
+// echoes sends back every message.
+func echoes(_ any, ss grpc.ServerStream) error {
+	m := new(wrapperspb.StringValue)
+	for {
+		if err := ss.RecvMsg(m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := ss.SendMsg(m); err != nil {
+			return err
+		}
+	}
+}
+
+func refuseGRPC(w http.ResponseWriter, r *http.Request, err error) bool {
+	if !grpcctx.IsRequest(r) {
+		return false
+	}
+	grpcctx.WriteError(w, err)
+	return true
+}
+
+// grpcGateway starts a gateway in front of upstream and connects to it.
+func grpcGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) *grpc.ClientConn {
+	t.Helper()
+	s, err := httpctx.NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: s, Propagator: fields})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h2c := new(http.Protocols)
+	h2c.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{DisableCompression: true, Protocols: h2c}
+	t.Cleanup(transport.CloseIdleConnections)
+	h, err := p.Handler(&httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(&url.URL{Scheme: "http", Host: upstream}) },
+		ErrorLog:  log.New(io.Discard, "", 0),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			w.Header().Set("Content-Type", "application/grpc")
+			w.Header().Set("Grpc-Status", fmt.Sprint(int(codes.Unavailable)))
+			w.Header().Set("Grpc-Message", err.Error())
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewUnstartedServer(s.Handler(h))
+	front.Config.Protocols = h2c
+	front.Config.ErrorLog = log.New(io.Discard, "", 0)
+	front.Start()
+	t.Cleanup(front.Close)
+	return connect(t, front.Listener.Addr().String())
+}
+
+func connect(t *testing.T, addr string) *grpc.ClientConn {
+	t.Helper()
+	cc, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cc.Close() })
+	return cc
+}
+
+// knownAs returns an authenticator that takes everybody for the caller of res.
+func knownAs(res authctx.Result) authctx.Authenticator {
+	return authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return res, nil
+	})
+}
+
+func callerUntil(t *testing.T, end time.Time) authctx.Principal {
+	t.Helper()
+	p, err := authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice", Expires: end})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestAGatewayLosesNoCallWhenItsUpstreamLeaves has an upstream that sends its
+// clients away all the time, politely (RFC 9113 section 6.8), which a client of
+// its own never notices.
+func TestAGatewayLosesNoCallWhenItsUpstreamLeaves(t *testing.T) {
+	once := func(_ any, ss grpc.ServerStream) error {
+		m := new(wrapperspb.StringValue)
+		if err := ss.RecvMsg(m); err != nil {
+			return err
+		}
+		return ss.SendMsg(m)
+	}
+	upstream := runGRPC(t, once, grpc.KeepaliveParams(keepalive.ServerParameters{
+		MaxConnectionAge: 50 * time.Millisecond, MaxConnectionAgeGrace: 5 * time.Second,
+	}))
+	cc := grpcGateway(t, upstream, httpctx.ServerConfig{Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Time{})})})
+	var calls atomic.Int64
+	var workers sync.WaitGroup
+	stop := time.Now().Add(3 * time.Second)
+	for range 16 {
+		workers.Go(func() {
+			for time.Now().Before(stop) && !t.Failed() {
+				calls.Add(1)
+				if err := cc.Invoke(t.Context(), "/a.B/C", wrapperspb.String("x"), new(wrapperspb.StringValue)); err != nil {
+					t.Errorf("call %d: %v", calls.Load(), err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	t.Logf("%d calls", calls.Load())
+}
+
+// TestRule9_AStreamThroughAGatewayEndsWithItsCaller has upstreams that would go
+// on for ever, whoever is calling.
+func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
+	waits := func(prepare func(grpc.ServerStream) error) grpc.StreamHandler {
+		return func(_ any, ss grpc.ServerStream) error {
+			if err := prepare(ss); err != nil {
+				return err
+			}
+			<-ss.Context().Done()
+			return ss.Context().Err()
+		}
+	}
+	floods := func(_ any, ss grpc.ServerStream) error {
+		for {
+			if err := ss.SendMsg(wrapperspb.String(strings.Repeat("x", 1000))); err != nil {
+				return err
+			}
+		}
+	}
+	announces := func(ss grpc.ServerStream) error {
+		return ss.SendHeader(metadata.Pairs("trailer", "X-Sum, X-Other, X-Third"))
+	}
+	for name, upstream := range map[string]grpc.StreamHandler{
+		"before it has answered":                   waits(func(grpc.ServerStream) error { return nil }),
+		"once it has sent headers":                 waits(func(ss grpc.ServerStream) error { return ss.SendHeader(nil) }),
+		"once it has announced trailers":           waits(announces),
+		"while it waits for messages":              echoes,
+		"while it sends as fast as the client can": floods,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told journal
+			released := make(chan struct{})
+			addr := runGRPC(t, func(srv any, ss grpc.ServerStream) error {
+				defer close(released)
+				return upstream(srv, ss)
+			})
+			end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+			cc := grpcGateway(t, addr, httpctx.ServerConfig{
+				Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: refuseGRPC, Observer: &told,
+			})
+			err := drain(t, cc)
+			<-released
+			inAMessage := status.Code(err) == codes.Internal && strings.HasPrefix(name, "while it sends")
+			if e, ok := grpcctx.FromError(err); !inAMessage && (!ok || e.Reason != authctx.TokenExpired || status.Code(err) != codes.Unauthenticated) {
+				t.Errorf("ended with %v", err)
+			}
+			if late := time.Since(end); late < 0 || late > time.Second {
+				t.Errorf("ended %v after its caller", late)
+			}
+			told.wait(t, authctx.Ended, authctx.TokenExpired)
+		})
+	}
+}
+
+func TestAStreamThroughAGatewayEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
+	for name, test := range map[string]struct {
+		refusal error
+		reason  authctx.Reason
+		code    codes.Code
+	}{
+		"revoked":         {authctx.TokenRevoked, authctx.TokenRevoked, codes.Unauthenticated},
+		"not to be known": {errors.New("no answer"), authctx.Unavailable, codes.Unavailable},
+	} {
+		for answered, upstream := range map[string]grpc.StreamHandler{
+			"answered": echoes,
+			"not yet answered": func(_ any, ss grpc.ServerStream) error {
+				<-ss.Context().Done()
+				return nil
+			},
+		} {
+			t.Run(name+", "+answered, func(t *testing.T) {
+				var told journal
+				cc := grpcGateway(t, runGRPC(t, upstream), httpctx.ServerConfig{
+					Authenticator: knownAs(authctx.Result{
+						Principal: callerUntil(t, time.Time{}),
+						Recheck:   func(context.Context) error { return test.refusal },
+					}),
+					RecheckInterval: 50 * time.Millisecond, Refuse: refuseGRPC, Observer: &told,
+				})
+				err := drain(t, cc)
+				if e, ok := grpcctx.FromError(err); !ok || e.Reason != test.reason || status.Code(err) != test.code {
+					t.Errorf("ended with %v", err)
+				}
+				told.wait(t, authctx.Ended, test.reason)
+			})
+		}
+	}
+}
+
+// A gateway that was not told how to answer gRPC cuts the stream nevertheless.
+func TestAStreamThatCannotBeAnsweredIsReset(t *testing.T) {
+	cc := grpcGateway(t, runGRPC(t, echoes), httpctx.ServerConfig{
+		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Now().Add(time.Second))}),
+	})
+	if err := drain(t, cc); status.Code(err) != codes.Internal {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestAGatewayKeepsNothingOfACall counts goroutines after calls of a caller whose
+// end is far away.
+func TestAGatewayKeepsNothingOfACall(t *testing.T) {
+	cc := grpcGateway(t, runGRPC(t, echoes), httpctx.ServerConfig{
+		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Now().Add(time.Hour))}), Refuse: refuseGRPC,
+	})
+	many := func() {
+		for range 50 {
+			if err := cc.Invoke(t.Context(), "/a.B/C", wrapperspb.String("x"), new(wrapperspb.StringValue)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	many()
+	before := runtime.NumGoroutine()
+	many()
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+5; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, before %d", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// TestAnAnswerOfTrailersOnlyKeepsItsStatus has metadata whose name means
+// something to net/http.
+func TestAnAnswerOfTrailersOnlyKeepsItsStatus(t *testing.T) {
+	upstream := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
+		ss.SetTrailer(metadata.Pairs("trailer", "x-sum"))
+		return status.Error(codes.NotFound, "no such thing")
+	})
+	cc := grpcGateway(t, upstream, httpctx.ServerConfig{
+		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Time{})}), Refuse: refuseGRPC,
+	})
+	for range 20 {
+		if err := drain(t, cc); status.Code(err) != codes.NotFound {
+			t.Fatalf("ended with %v", err)
+		}
+	}
+}
+
+// drain opens a stream, sends one message, and reads until the end, which is not
+// to be a good one.
+func drain(t *testing.T, cc *grpc.ClientConn) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	cs, err := cc.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/a.B/C")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = cs.SendMsg(wrapperspb.String("x")) // how it ended is what RecvMsg says
+	for err == nil {
+		err = cs.RecvMsg(new(wrapperspb.StringValue))
+	}
+	if errors.Is(err, io.EOF) {
+		t.Error("the stream ended well")
+	}
+	return err
+}
+
+// journal keeps what an observer is told.
+type journal struct {
+	mu     sync.Mutex
+	events []authctx.Event
+}
+
+func (j *journal) Observe(_ context.Context, e authctx.Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.events = append(j.events, e)
+}
+
+// wait waits for an event that may come after the answer.
+func (j *journal) wait(t *testing.T, outcome authctx.Outcome, reason authctx.Reason) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		j.mu.Lock()
+		for _, e := range j.events {
+			if e.Outcome == outcome && e.Reason == reason && e.Principal.Subject() == "alice" {
+				j.mu.Unlock()
+				return
+			}
+		}
+		j.mu.Unlock()
+	}
+	t.Errorf("nobody was told of %v, %v", outcome, reason)
+}
