@@ -160,17 +160,17 @@ func TestCVE_2025_68129_AnIDTokenIsNoAccessToken(t *testing.T) {
 
 func TestBCP_3_11_TypesDivideTokens(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	types := []string{`"at+jwt"`, `"AT+JWT"`, `"application/at+jwt"`, `"JWT"`, ``, `"dpop+jwt"`, `"logout+jwt"`, `"txntoken+jwt"`, `"secevent+jwt"`, `"x/at+jwt"`, `""`, `"JOSE"`}
+	types := []string{`"at+jwt"`, `"AT+JWT"`, `"application/at+jwt"`, `"JWT"`, ``, `"dpop+jwt"`, `"logout+jwt"`, `"txntoken+jwt"`, `"secevent+jwt"`, `"x/at+jwt"`, `"acme+jwt"`, `"JOSE"`}
 	for name, test := range map[string]struct {
 		policy jwtauth.TypePolicy
 		good   string // a mark for each of types
 	}{
-		"default": {jwtauth.TypePolicy{}, "yyyyynnnnnyn"},
+		"default": {jwtauth.TypePolicy{}, "yyyyynnnnnnn"},
 		"strict":  {jwtauth.RFC9068Types(), "yyynnnnnnnnn"},
-		"named":   {jwtauth.NamedTypes("application/TxnToken+jwt"), "nnnnnnnynnnn"},
-		"two":     {jwtauth.NamedTypes("secevent+jwt", "JWT"), "nnnynnnnynnn"},
-		"ID":      {jwtauth.IDTokenTypes(), "nnnyynnnnnyn"},
-		"SPIFFE":  {jwtauth.SPIFFETypes(), "nnnyynnnnnyy"},
+		"named":   {jwtauth.NamedTypes("application/Acme+jwt"), "nnnnnnnnnnyn"},
+		"two":     {jwtauth.NamedTypes("acme+jwt", "JWT"), "nnnynnnnnnyn"},
+		"ID":      {jwtauth.IDTokenTypes(), "nnnyynnnnnnn"},
+		"SPIFFE":  {jwtauth.SPIFFETypes(), "nnnyynnnnnny"},
 	} {
 		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = test.policy })
 		for i, typ := range types {
@@ -182,6 +182,80 @@ func TestBCP_3_11_TypesDivideTokens(t *testing.T) {
 			if _, err := v.Verify(t.Context(), token); (err == nil) != (test.good[i] == 'y') || err != nil && !errors.Is(err, authctx.WrongType) {
 				t.Errorf("%s (%v): typ %s: %v", name, test.policy, typ, err)
 			}
+		}
+	}
+}
+
+func TestBCP_3_11_AnEmptyTypeIsNoAbsentOne(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	for _, typ := range []string{`""`, `"application/"`, `"Application/"`} {
+		for _, policy := range []jwtauth.TypePolicy{{}, jwtauth.IDTokenTypes(), jwtauth.SPIFFETypes(), jwtauth.NamedTypes("JWT")} {
+			v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = policy })
+			refused(t, v, typ, s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":`+typ+`}`, asJSON(t, goodClaims(nil))))
+		}
+	}
+}
+
+func TestBCP_3_11_OtherKindsOfTokenCannotBeNamed(t *testing.T) {
+	for _, typ := range []string{"dpop+jwt", "logout+jwt", "application/LOGOUT+jwt", "secevent+jwt", "txntoken+jwt", "txn_token", "authctx-deferred+jwt", "token-introspection+jwt", "oauth-authz-req+jwt"} {
+		cfg := configFor(t, signerFor(t, jwtauth.EdDSA))
+		cfg.Types = jwtauth.NamedTypes("at+jwt", typ)
+		name := strings.TrimPrefix(strings.ToLower(typ), "application/")
+		if _, err := jwtauth.NewVerifier(cfg); err == nil || !strings.Contains(err.Error(), "Types has \""+name) {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+func TestRFC8417_AnEventIsNoAccessTokenWhateverItIsCalled(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	claims := asJSON(t, goodClaims(map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}))
+	for typ, policy := range map[string]jwtauth.TypePolicy{
+		"at+jwt": {}, "AT+jwt": jwtauth.RFC9068Types(), "acme+jwt": jwtauth.NamedTypes("acme+jwt"), "JWT": jwtauth.IDTokenTypes(), "JOSE": jwtauth.SPIFFETypes(),
+	} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = policy })
+		if _, err := v.Verify(t.Context(), s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":"`+typ+`"}`, claims)); !errors.Is(err, authctx.WrongType) {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+// The last moment of .NET is a common way to say "never".
+func TestTheEffectiveEndStaysWithinTheYear9999(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	const last = 253402300799
+	for _, leeway := range []time.Duration{jwtauth.NoLeeway, 0, jwtauth.MaxLeeway} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Leeway = leeway })
+		for _, exp := range []int64{last - 31, last - 30, last - 29, last} {
+			p, err := v.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"exp": exp})))
+			if err != nil || p.Expires().Unix() < exp || p.Expires().Unix() > last {
+				t.Errorf("leeway %v, exp %d: %v, %v", leeway, exp, p.Expires(), err)
+			}
+		}
+	}
+}
+
+func TestOperatorsLearnWhatWasExpected(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	clients := newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences, c.ClientIDs = nil, []string{"web"} })
+	issuer, audience := goodClaims(map[string]any{"iss": "https://evil.example"}), goodClaims(map[string]any{"aud": "other"})
+	for name, test := range map[string]struct {
+		verifier jwtauth.TokenVerifier
+		claims   map[string]any
+		reason   authctx.Reason
+		cause    string
+	}{
+		"issuer":            {v, issuer, authctx.WrongIssuer, `iss is not "` + testIssuer + `"`},
+		"one of issuers":    {must(jwtauth.NewMultiVerifier(v)), issuer, authctx.WrongIssuer, `iss is none of ["` + testIssuer + `"]`},
+		"audience":          {v, audience, authctx.WrongAudience, `aud names none of ["` + testAudience + `"]`},
+		"audience, no text": {v, goodClaims(map[string]any{"aud": []string{"x", "y"}}), authctx.WrongAudience, `aud names none of ["` + testAudience + `"]`},
+		"client":            {clients, goodClaims(map[string]any{"aud": nil, "client_id": "evil"}), authctx.WrongAudience, `none of ["web"]`},
+	} {
+		_, err := test.verifier.VerifyToken(t.Context(), s.token(t, test.claims))
+		e, ok := errors.AsType[*authctx.Error](err)
+		if !ok || e.Reason != test.reason || e.Cause == nil || !strings.Contains(e.Cause.Error(), test.cause) || strings.Contains(err.Error(), "evil") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 	for _, topic := range topics {
 		verifier, err := newVouchedVerifier(Config{
 			Issuer: cfg.TrustDomain, Audiences: []string{topic}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
-			Types: NamedTypes(deferredType), Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
+			Types: ownTypes(deferredType), Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
 			Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil,
 			Cache: CacheConfig{Disabled: true}, // messages come once
 			Now:   cfg.Now,

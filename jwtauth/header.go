@@ -64,7 +64,7 @@ func readHeader(doc *strictjson.Doc, allowed []Algorithm) (h header, err error) 
 	cty, ok3 := optionalText(doc, "cty")
 	kid, ok4 := optionalText(doc, "kid")
 	switch {
-	case !ok1 || !ok2 || !ok3 || !ok4:
+	case !ok1 || !ok2 || !ok3 || !ok4 || doc.Get("typ").Exists() && mediaType(typ) == "":
 		return header{}, errHeaderType
 	case mediaType(cty) == "jwt": // RFC 7519 section 5.2
 		return header{}, errHeaderName

@@ -110,7 +110,7 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 		case !ok:
 			return VerifiedToken{}, errIssuerType
 		case name != p.Issuer:
-			return VerifiedToken{}, errIssuer
+			return VerifiedToken{}, &p.wrongIssuer
 		}
 	}
 	confirmation, err := readConfirmation(doc)

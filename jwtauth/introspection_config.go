@@ -131,7 +131,5 @@ func (c *IntrospectionConfig) policy() *issuerPolicy {
 		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,
 	}
 	cfg.Cache.MaxAge = orDefault(cfg.Cache.MaxAge, defaultIntrospectionAge)
-	cfg = cfg.withDefaults()
-	names := append([]string{"active", "token_type", "token_use", "typ"}, cfg.Claims.names()...)
-	return &issuerPolicy{Config: cfg, parser: claimsParser(names)}
+	return completePolicy(cfg, "active", "token_type", "token_use", "typ")
 }

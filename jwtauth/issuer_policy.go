@@ -17,6 +17,10 @@ type issuerPolicy struct {
 	until  time.Time // when a cache must forget what was verified; zero sets no end
 	// present returns the policy that is in force now; nil when it is this one.
 	present func(context.Context) (*issuerPolicy, error)
+
+	// Refusals that say what was expected, for operators.
+	wrongIssuer, wrongAudience, wrongClient authctx.Error
+
 	// read makes attributes of claims that were verified.
 	read func(s *scratch, iss string, life lifetime) (authctx.Attributes, error)
 }
@@ -25,14 +29,23 @@ func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg = cfg.withDefaults()
-	p := &issuerPolicy{
-		Config: cfg,
-		issuer: newIssuerName(cfg.Issuer, cfg.Tenants),
-		parser: claimsParser(cfg.Claims.names()),
-	}
+	p := completePolicy(cfg)
 	p.read = p.readMapped
 	return p, nil
+}
+
+// completePolicy is newIssuerPolicy for what is valid; names are claims that
+// count besides those of cfg.
+func completePolicy(cfg Config, names ...string) *issuerPolicy {
+	cfg = cfg.withDefaults()
+	return &issuerPolicy{
+		Config:        cfg,
+		issuer:        newIssuerName(cfg.Issuer, cfg.Tenants),
+		parser:        claimsParser(append(names, cfg.Claims.names()...)),
+		wrongIssuer:   expected(authctx.WrongIssuer, "iss is not %q", cfg.Issuer),
+		wrongAudience: expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
+		wrongClient:   expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
+	}
 }
 
 func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal) error {
@@ -131,7 +144,10 @@ func (p *issuerPolicy) checkIssuer(key *Key, doc *strictjson.Doc) (string, error
 	if !ok {
 		return "", p.Claims.errNoIssuer()
 	}
-	if err := p.issuer.check(iss, doc); err != nil {
+	switch err := p.issuer.check(iss, doc); {
+	case err == errIssuer:
+		return "", &p.wrongIssuer
+	case err != nil:
 		return "", err
 	}
 	if !p.issuer.serves(key.issuer, iss) {
@@ -175,7 +191,7 @@ func (p *issuerPolicy) readMapped(s *scratch, iss string, life lifetime) (authct
 // checkAudience judges for whom the token was issued.
 func (p *issuerPolicy) checkAudience(aud strictjson.Value, clientID string) error {
 	if len(p.ClientIDs) > 0 && (clientID == "" || !slices.Contains(p.ClientIDs, clientID)) {
-		return errClient
+		return &p.wrongClient
 	}
 	switch missing := aud.Kind() == strictjson.Missing; {
 	case len(p.Audiences) == 0 && missing:
@@ -187,7 +203,7 @@ func (p *issuerPolicy) checkAudience(aud strictjson.Value, clientID string) erro
 	}
 	if text, ok := aud.Text(); ok {
 		if !slices.Contains(p.Audiences, text) {
-			return errAudience
+			return &p.wrongAudience
 		}
 		return nil
 	}
@@ -203,7 +219,7 @@ func (p *issuerPolicy) checkAudience(aud strictjson.Value, clientID string) erro
 		found = found || slices.Contains(p.Audiences, text)
 	}
 	if !found {
-		return errAudience
+		return &p.wrongAudience
 	}
 	return nil
 }

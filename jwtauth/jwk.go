@@ -183,9 +183,17 @@ func (m jsonObject) key() (*Key, error) {
 		}
 		return s
 	}
+	curve := read("crv")
+	coordinate := func(name string) string {
+		s := number(name)
+		if size := coordinateSize(curve); m.has(name) && size > 0 && strictBase64.DecodedLen(len(strings.TrimRight(s, "="))) != size {
+			errs = append(errs, fmt.Errorf("%q does not have the %d bytes of %s", name, size, curve))
+		}
+		return s
+	}
 	public := jwkset.JWKMarshal{
-		KTY: jwkset.KTY(read("kty")), CRV: jwkset.CRV(read("crv")),
-		X: number("x"), Y: number("y"), N: number("n"), E: number("e"),
+		KTY: jwkset.KTY(read("kty")), CRV: jwkset.CRV(curve),
+		X: coordinate("x"), Y: coordinate("y"), N: number("n"), E: number("e"),
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -203,6 +211,21 @@ func (m jsonObject) key() (*Key, error) {
 	}
 	key.issuer = issuer
 	return key, nil
+}
+
+// coordinateSize returns how many bytes a coordinate has, leading zeros included
+// (RFC 7518 section 6.2.1.2, RFC 8037 section 2); 0 for a curve that is not known
+// here.
+func coordinateSize(curve string) int {
+	switch curve {
+	case "P-256", "Ed25519":
+		return 32
+	case "P-384":
+		return 48
+	case "P-521":
+		return 66
+	}
+	return 0
 }
 
 // verifyingUse reports whether keys of that use verify tokens. SPIFFE has a use

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,6 +85,10 @@ func unusableKeys() map[string]string {
 		"x beyond p":            jwk("bad", p256, jwkMembers{"x": pad(new(big.Int).Add(p256.X, elliptic.P256().Params().P))}),
 		"the point at infinity": jwk("bad", p256, jwkMembers{"x": jwkBytes(make([]byte, 32)), "y": jwkBytes(make([]byte, 32))}),
 		"no y":                  jwk("bad", p256, jwkMembers{"y": nil}),
+		"x a byte too long":     jwk("bad", p256, jwkMembers{"x": pad(p256.X)}),
+		"y a byte too short":    jwk("bad", p256, jwkMembers{"y": jwkBytes(p256.Y.FillBytes(make([]byte, 32))[1:])}),
+		"x with 100 zeros":      jwk("bad", p256, jwkMembers{"x": jwkBytes(p256.X.FillBytes(make([]byte, 132)))}),
+		"Ed25519 of 33 bytes":   jwk("bad", ed, jwkMembers{"x": jwkBytes(append([]byte{0}, ed...))}),
 		"Ed25519 of 31 bytes":   jwk("bad", ed, jwkMembers{"x": jwkBytes(ed[:31])}),
 		"a name twice":          `{"kid":"bad",` + jwk("bad", ed)[1:],
 		"an issuer as a number": jwk("bad", ed, jwkMembers{"issuer": 1}),
@@ -110,6 +116,25 @@ func TestKeySet_OneBadKeyDoesNotSpoilTheOthers(t *testing.T) {
 				t.Error("a set of nothing else was taken")
 			}
 		})
+	}
+}
+
+// A coordinate has the size of its curve (RFC 7518 section 6.2.1.2): a provider
+// that drops leading zeros publishes another key one time in 128.
+func TestRFC7518_6_2_1_2_ACoordinateThatBeginsWithZeroIsWrittenInFull(t *testing.T) {
+	for {
+		key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+		x := must(key.PublicKey.Bytes())[1:33]
+		if x[0] != 0 {
+			continue
+		}
+		if _, err := jwtauth.ParseJWK([]byte(jwk("k", &key.PublicKey))); err != nil {
+			t.Errorf("in full: %v", err)
+		}
+		if _, err := jwtauth.ParseJWK([]byte(jwk("k", &key.PublicKey, jwkMembers{"x": jwkBytes(x[1:])}))); err == nil || !strings.Contains(err.Error(), "32 bytes") {
+			t.Errorf("cut: %v", err)
+		}
+		return
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // lifetime is when a token counts.
 type lifetime struct {
 	issued time.Time // zero when the token does not say
-	end    time.Time // the effective end: exp plus leeway
+	end    time.Time // the effective end: exp plus leeway, within the year 9999
 }
 
 // checkLifetime judges exp, which is required, nbf and iat (RFC 7519 sections
@@ -25,7 +25,8 @@ func (p *issuerPolicy) checkLifetime(doc *strictjson.Doc, now time.Time) (l life
 	if !ok1 || !ok2 {
 		return l, errDate
 	}
-	l = lifetime{issued, time.Unix(exp.Unix(), 0).Add(p.Leeway)}
+	end := min(exp.Unix()+int64(p.Leeway/time.Second), strictjson.MaxDate)
+	l = lifetime{issued, time.Unix(end, 0)}
 	latest := now.Add(p.Leeway)
 	switch {
 	case !now.Before(l.end):

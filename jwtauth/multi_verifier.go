@@ -31,6 +31,7 @@ type issuerTable struct {
 	parser *strictjson.Parser
 
 	origins map[any]bool // of keys, each of which serves one issuer
+	unknown authctx.Error
 }
 
 // NewMultiVerifier returns a verifier over those given. It is an error to name
@@ -40,6 +41,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, origins: map[any]bool{}}}
 	var errs []error
 	var algorithms []Algorithm
+	var names []string
 	maxBytes, cache := 0, CacheConfig{Disabled: true}
 	for i, v := range append([]*Verifier{first}, rest...) {
 		if v == nil {
@@ -49,6 +51,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 		if err := m.issuers.add(v.policy); err != nil {
 			errs = append(errs, err)
 		}
+		names = append(names, v.policy.Issuer)
 		algorithms, maxBytes = union(algorithms, v.policy.Algorithms), max(maxBytes, v.policy.MaxTokenBytes)
 		if c := v.policy.Cache; !c.Disabled {
 			cache = CacheConfig{MaxEntries: cache.MaxEntries + c.MaxEntries, MaxBytes: cache.MaxBytes + c.MaxBytes}
@@ -58,6 +61,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 		return nil, err
 	}
 	m.issuers.parser = claimsParser(nil)
+	m.issuers.unknown = expected(authctx.WrongIssuer, "iss is none of %q", names)
 	m.front.init(maxBytes, algorithms, cache)
 	return m, nil
 }
@@ -117,7 +121,7 @@ func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, erro
 			return p, nil
 		}
 	}
-	return nil, errIssuer
+	return nil, &t.unknown
 }
 
 func union[T comparable](list, more []T) []T {

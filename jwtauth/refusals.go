@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/authctx/authctx"
@@ -15,7 +16,7 @@ var (
 	errBase64             = refusal(authctx.InvalidToken, "token has a segment that is not strict base64url")
 	errHeaderJSON         = refusal(authctx.InvalidToken, "token header is not strict JSON")
 	errHeaderName         = refusal(authctx.InvalidToken, "token header has crit, b64, zip, enc or jwk, or a nested token")
-	errHeaderType         = refusal(authctx.InvalidToken, "token header has an alg, typ, kid or cty that is not text")
+	errHeaderType         = refusal(authctx.InvalidToken, "token header has an alg, typ, kid or cty that is not text, or an empty typ")
 	errKeyID              = refusal(authctx.InvalidToken, "token header has a kid that is empty, too long or not printable")
 	errAlgorithm          = refusal(authctx.InvalidToken, "token algorithm is not one that is accepted here")
 	errKeyBound           = refusal(authctx.InvalidToken, "token algorithm is not the one its key is bound to")
@@ -28,11 +29,9 @@ var (
 	errIssuerType         = refusal(authctx.InvalidToken, "iss is missing or not text")
 	errNoSPIFFEID         = refusal(authctx.InvalidToken, "sub is no SPIFFE ID")
 	errTenant             = refusal(authctx.WrongIssuer, "tid is missing, not the tenant in iss, or not accepted here")
-	errAudience           = refusal(authctx.WrongAudience, "")
 	errNoAudience         = refusal(authctx.WrongAudience, "aud is missing")
 	errAudienceSet        = refusal(authctx.WrongAudience, "token names an audience but only ClientIDs are configured")
 	errAudJSON            = refusal(authctx.InvalidToken, "aud is not text or a list of texts")
-	errClient             = refusal(authctx.WrongAudience, "token was issued to a client that is not in ClientIDs")
 	errType               = refusal(authctx.WrongType, "typ is not one that is accepted here")
 	errIDToken            = refusal(authctx.WrongType, "claims are those of an ID token")
 	errEventToken         = refusal(authctx.WrongType, "claims are those of a logout or other event token")
@@ -60,6 +59,12 @@ func refusal(reason authctx.Reason, cause string) error {
 		return &authctx.Error{Reason: reason}
 	}
 	return &authctx.Error{Reason: reason, Cause: errors.New("jwtauth: " + cause)}
+}
+
+// expected is a refusal that tells operators their own configuration, as far as
+// it fits a line of a log.
+func expected(reason authctx.Reason, format string, configured any) authctx.Error {
+	return authctx.Error{Reason: reason, Cause: fmt.Errorf("jwtauth: %.500s", fmt.Sprintf(format, configured))}
 }
 
 // unavailable is for what a source outside this package failed to answer. Only

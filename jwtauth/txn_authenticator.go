@@ -69,9 +69,9 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 	if cfg.Issuer == "" {
 		cfg.Issuer = cfg.TrustDomain
 	}
-	types := NamedTypes(txnType)
+	types := ownTypes(txnType)
 	if cfg.AcceptOlderDrafts {
-		types = NamedTypes(txnType, txnTypeOlder)
+		types = ownTypes(txnType, txnTypeOlder)
 	}
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()

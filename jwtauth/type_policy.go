@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ const (
 	accessTokens typeKind = iota
 	strictAccessTokens
 	namedTypes
+	moduleTypes // named by this package, for tokens of its own kinds
 	idTokens
 	jwtSVIDs
 )
@@ -35,7 +37,9 @@ const (
 func RFC9068Types() TypePolicy { return TypePolicy{kind: strictAccessTokens} }
 
 // NamedTypes takes tokens of exactly these types, compared as media types: case
-// does not matter and "application/" may be left out.
+// does not matter and "application/" may be left out. Types that are known to be
+// no credential to call an API with, such as "logout+jwt" and "dpop+jwt", and
+// Transaction Tokens, which [TxnAuthenticator] takes, cannot be named.
 func NamedTypes(first string, rest ...string) TypePolicy {
 	names := make([]string, 0, 1+len(rest))
 	for _, name := range append([]string{first}, rest...) {
@@ -43,6 +47,9 @@ func NamedTypes(first string, rest ...string) TypePolicy {
 	}
 	return TypePolicy{kind: namedTypes, names: names}
 }
+
+// ownTypes is NamedTypes for the kinds of token that this package makes itself.
+func ownTypes(names ...string) TypePolicy { return TypePolicy{kind: moduleTypes, names: names} }
 
 // IDTokenTypes takes ID tokens of OpenID Connect and no access tokens. An ID
 // token tells a client who logged in; it is no permission to call an API. Use
@@ -55,11 +62,29 @@ func IDTokenTypes() TypePolicy { return TypePolicy{kind: idTokens} }
 // goes with [SPIFFEClaims].
 func SPIFFETypes() TypePolicy { return TypePolicy{kind: jwtSVIDs} }
 
+// otherKinds are types of tokens that are something else than access tokens.
+var otherKinds = [...]string{
+	proofType, txnType, txnTypeOlder, deferredType,
+	"secevent+jwt",            // RFC 8417 section 2.3
+	"logout+jwt",              // OpenID Connect Back-Channel Logout section 2.4
+	"oauth-authz-req+jwt",     // RFC 9101 section 10.8
+	"token-introspection+jwt", // RFC 9701 section 5
+}
+
 func (p TypePolicy) validate() error {
-	if p.kind == namedTypes && slices.Contains(p.names, "") {
-		return errors.New("jwtauth: Types has an empty name")
+	if p.kind != namedTypes {
+		return nil
 	}
-	return nil
+	var errs []error
+	for _, name := range p.names {
+		switch {
+		case name == "":
+			errs = append(errs, errors.New("jwtauth: Types has an empty name"))
+		case slices.Contains(otherKinds[:], name):
+			errs = append(errs, fmt.Errorf("jwtauth: Types has %q, which is another kind of token and no access token", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (p TypePolicy) clone() TypePolicy {
@@ -75,7 +100,7 @@ func (p TypePolicy) checkHeader(mediaType string) error {
 		ok = mediaType == "at+jwt" || generic(mediaType)
 	case strictAccessTokens:
 		ok = mediaType == "at+jwt"
-	case namedTypes:
+	case namedTypes, moduleTypes:
 		ok = slices.Contains(p.names, mediaType)
 	case idTokens:
 		ok = generic(mediaType)
@@ -88,13 +113,14 @@ func (p TypePolicy) checkHeader(mediaType string) error {
 	return nil
 }
 
-// checkClaims judges tokens whose header leaves their kind open.
+// checkClaims refuses events, whatever the header calls them (RFC 8417 section
+// 4.1), and judges tokens whose header leaves their kind open.
 func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
-	if !generic(mediaType) && p.kind != jwtSVIDs {
-		return nil
-	}
 	if doc.Get("events").Kind() != strictjson.Missing {
 		return errEventToken
+	}
+	if !generic(mediaType) && p.kind != jwtSVIDs {
+		return nil
 	}
 	if p.kind != idTokens &&
 		(doc.Get("at_hash").Kind() != strictjson.Missing || doc.Get("c_hash").Kind() != strictjson.Missing) {
@@ -111,7 +137,7 @@ func (p TypePolicy) String() string {
 	switch p.kind {
 	case strictAccessTokens:
 		return "RFC 9068 access tokens"
-	case namedTypes:
+	case namedTypes, moduleTypes:
 		return strings.Join(p.names, ", ")
 	case idTokens:
 		return "ID tokens"
