@@ -1,7 +1,6 @@
 package authctx
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -189,7 +188,9 @@ func (p Principal) Actors() []Actor { return slices.Clone(p.get().Actors) }
 // absent.
 func (p Principal) Extra(key string) []string { return slices.Clone(p.get().Extra[key]) }
 
-// DecodeClaims decodes the verified claims into v as [json.Unmarshal] does.
+// DecodeClaims decodes the verified claims into v as [json.Unmarshal] does. Where
+// two names in one object, such as "role" and "ROLE", fit one field of a struct,
+// it fails, because either could be meant; a map takes both.
 //
 // It fails when there are none: claims stay in the process that verified them,
 // so only a principal whose token was verified here has them. Decoding happens
@@ -199,7 +200,7 @@ func (p Principal) DecodeClaims(v any) error {
 	if claims == "" {
 		return errors.New("authctx: principal has no verified claims in this process")
 	}
-	return json.Unmarshal([]byte(claims), v)
+	return decodeClaims(claims, v)
 }
 
 // Attributes returns a deep copy of everything p holds, for making a changed
