@@ -32,6 +32,11 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"a gRPC upstream URL":   {with("-grpc-upstream", "http://127.0.0.1:1"), []string{"-grpc-upstream"}},
 		"no credentials to ask": {with("-introspect", "http://127.0.0.1:1"), []string{"GATEWAY_CLIENT_SECRET"}},
 		"a bad URL to ask":      {with("-introspect", "http://id:s3cret@["), []string{"-introspect"}},
+		"a negative leeway":     {with("-leeway", "-1ns"), []string{"-leeway"}},
+		"keys loaded all along": {with("-keys-refresh", "0s"), []string{"-keys-refresh"}},
+		"no cool-down":          {with("-keys-cooldown", "0s"), []string{"-keys-cooldown"}},
+		"a negative cool-down":  {with("-keys-cooldown", "-1s"), []string{"-keys-cooldown"}},
+		"Transaction Tokens":    {with("-typ", "at+jwt,txntoken+jwt"), []string{"txntoken+jwt"}},
 		"an unknown flag":       {with("-nonsense"), []string{"-nonsense"}},
 	} {
 		t.Run(name, func(t *testing.T) {

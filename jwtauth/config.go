@@ -37,15 +37,15 @@ type Config struct {
 	// Claims says how claims become a principal. Nil reads what RFC 9068 and
 	// OpenID Connect define.
 	Claims *ClaimMapping
-	// Leeway is how far clocks may differ: 30 s when zero, at most
-	// [MaxLeeway]. [NoLeeway] stands for none. A principal ends at "exp" plus
-	// Leeway.
+	// Leeway is how far clocks may differ, in whole seconds: 30 s when zero, at
+	// most [MaxLeeway]. [NoLeeway] stands for none. A principal ends at "exp"
+	// plus Leeway.
 	Leeway time.Duration
 	// MaxLifetime refuses tokens that live longer, counted from "iat", which is
 	// required then. Zero leaves the lifetime to the issuer.
 	MaxLifetime time.Duration
-	// MaxTokenBytes bounds the token before anything looks at it; 16 KiB when
-	// zero.
+	// MaxTokenBytes bounds the token before anything looks at it: 256 bytes to
+	// 1 MiB, 16 KiB when zero.
 	MaxTokenBytes int
 
 	// Revocations, when it is not nil, is asked on every request, for tokens

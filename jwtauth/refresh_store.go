@@ -24,7 +24,8 @@ type RefreshStore interface {
 }
 
 // MemoryRefreshStore is a [RefreshStore] in memory: logins end with the process.
-// The zero value is empty and ready; it must not be copied.
+// The zero value is empty and ready; it must not be copied. It is safe for
+// concurrent use.
 type MemoryRefreshStore struct {
 	// Now is the clock; nil means [time.Now]. Set it before first use.
 	Now func() time.Time

@@ -20,7 +20,8 @@ type Revocations interface {
 
 // RevocationList is [Revocations] in memory, for one process. Each entry is kept
 // until a time that the caller chooses: the longest that a token it is about can
-// live. The zero RevocationList is empty and ready; it must not be copied.
+// live. The zero RevocationList is empty and ready; it must not be copied. It is
+// safe for concurrent use.
 type RevocationList struct {
 	// Now is the clock; time.Now when nil. Set it before first use.
 	Now func() time.Time

@@ -7,8 +7,8 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// verified is a token that was looked at. It does not change
-// once it was handed out.
+// verified is a token that was looked at. It does not change once it was handed
+// out.
 type verified struct {
 	token  VerifiedToken
 	policy *issuerPolicy

@@ -8,9 +8,9 @@ import (
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
-// TokenVerifier says who a token speaks for. [Verifier] and [MultiVerifier] do,
-// and so may anything else that [Bearer] should ask, such as introspection.
-// Implementations are safe for concurrent use.
+// TokenVerifier says who a token speaks for. [Verifier], [MultiVerifier],
+// [ResolvingVerifier] and [Introspector] do, and so may anything else that
+// [Bearer] and [DPoP] should ask. Implementations are safe for concurrent use.
 type TokenVerifier interface {
 	// VerifyToken returns what the token proves. The error is an
 	// [authctx.Error]: a reason that blames the token, or

@@ -57,7 +57,7 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
 }
 
-// check reports everything that is missing.
+// check reports everything that is missing or means something else to jwtauth.
 func (t *tokens) check() error {
 	errs := []error{t.introspect.parse()}
 	if len(t.issuers) == 0 || slices.Contains(t.issuers, "") {
@@ -68,6 +68,12 @@ func (t *tokens) check() error {
 	}
 	if len(t.jwks) > 0 && len(t.jwks) != len(t.issuers) {
 		errs = append(errs, fmt.Errorf("-jwks is given %d times and -issuer %d times", len(t.jwks), len(t.issuers)))
+	}
+	if t.leeway < 0 {
+		errs = append(errs, errors.New("-leeway must not be negative"))
+	}
+	if t.keysRefresh <= 0 || t.keysCoolDown <= 0 {
+		errs = append(errs, errors.New("-keys-refresh and -keys-cooldown must be more than 0"))
 	}
 	return errors.Join(errs...)
 }

@@ -17,12 +17,14 @@ type BadToken struct {
 }
 
 // BadTokens returns one token of this issuer per well-known way to be wrong, so
-// that a test can present each of them and expect 401.
+// that a test can present each of them and expect 401. One has a key that is not
+// published, always the same; nobody can tell that, which is 503, as long as
+// [jwtauth.RemoteKeys] cool down after another unknown key.
 func (i *Issuer) BadTokens() []BadToken {
 	i.tb.Helper()
 	var bad []BadToken
 	add := func(name, token string) { bad = append(bad, BadToken{name, token}) }
-	other := newKey(i.tb, i.opts.Algorithm)
+	other := i.unpublished()
 	good := strings.Split(i.Token().Sign(), ".")
 	admin := strings.Split(i.Token().Set("sub", "admin").Sign(), ".")
 
@@ -53,7 +55,7 @@ func (i *Issuer) BadTokens() []BadToken {
 	add("an ID token", i.Token().SetHeader("typ", "JWT").Set("at_hash", "x").Set("nonce", "n").Sign())
 	add("five parts", strings.Join(good, ".")+".x.y")
 	add("two parts", good[0]+"."+good[1])
-	add("line break inside", good[0]+"."+good[1][:8]+"\n"+good[1][8:]+"."+good[2])
+	add("a character inside that is not base64url", good[0]+"."+good[1][:8]+"!"+good[1][8:]+"."+good[2])
 	add("not a token", "garbage")
 	add("longer than any token", i.Token().Set("pad", strings.Repeat("x", 64<<10)).Sign())
 	return bad

@@ -6,4 +6,7 @@
 // the machine. Code that only needs a caller in a context, because it
 // authorizes and does not authenticate, takes [User] or [Service] and
 // [authctx.NewContext] and needs no token at all.
+//
+// What cannot be done ends the test with Fatalf, so call it from the goroutine
+// of the test.
 package jwtauthtest

@@ -39,6 +39,9 @@ type Issuer struct {
 	tb     testing.TB
 	opts   Options
 	server *httptest.Server
+	// unpublished is a key that is never in the set, always the same one: to a
+	// verifier a new one might be news.
+	unpublished func() *key
 
 	mu          sync.Mutex
 	keys        []*key // all published; the last one signs
@@ -68,6 +71,7 @@ func NewIssuer(tb testing.TB, opts *Options) *Issuer {
 	if i.opts.Now == nil {
 		i.opts.Now = time.Now
 	}
+	i.unpublished = sync.OnceValue(func() *key { return newKey(tb, i.opts.Algorithm) })
 	i.server = httptest.NewServer(http.HandlerFunc(i.serve))
 	tb.Cleanup(func() {
 		i.server.CloseClientConnections() // what hangs must not keep Close waiting
@@ -149,7 +153,8 @@ func (i *Issuer) TokenFor(a authctx.Attributes) *Token {
 
 // TxnToken returns a good Transaction Token for p, with which this issuer plays
 // the edge of a trust domain: services under test take its keys from JWKSURL,
-// as they would from a gateway.
+// as they would from a gateway. Unlike a [jwtauth.TxnPropagator] without Scopes
+// it takes callers that have none.
 func (i *Issuer) TxnToken(trustDomain string, p authctx.Principal) *Token {
 	i.tb.Helper()
 	i.mu.Lock()
