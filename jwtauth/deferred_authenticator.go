@@ -3,7 +3,6 @@ package jwtauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -69,9 +68,9 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 			Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil,
 			Cache: CacheConfig{Disabled: true}, // messages come once
 			Now:   cfg.Now,
-		}, txnMapping{deferred: true})
+		}, "deferred work", txnMapping{deferred: true})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("jwtauth: deferred work: %w", err))
+			errs = append(errs, err)
 			break // the same would be wrong for every topic
 		}
 		d.byTopic[topic] = verifier

@@ -106,8 +106,9 @@ func deferredFields() authctx.FieldSet { return authctx.FieldSet{Names: []string
 //
 // It fails with [authctx.NoCredentials] when p is zero, with
 // [authctx.TokenExpired] when p's effective end has come, and with
-// [authctx.PermissionDenied] when p has no scopes and Scopes does not say what
-// that means.
+// [authctx.PermissionDenied] when Scopes returns more than p has or is not there
+// for a p without scopes. What else keeps a token from being made is as in
+// [TxnPropagator.Inject].
 func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := d.now()
 	if p.IsZero() {

@@ -189,7 +189,7 @@ func TestRule1_DeferredConfigNamesEveryMissingSetting(t *testing.T) {
 	}
 	_, err = jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{})
 	for _, want := range []string{"TrustDomain", "Topics", "Keys"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(err.Error(), "jwtauth: deferred work: "+want) {
 			t.Errorf("authenticator: error does not name %s: %v", want, err)
 		}
 	}

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 		Issuer: cfg.Issuer, Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 		Types: types, Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
 		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
-	}, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
+	}, "transaction token", txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
@@ -92,11 +93,15 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 func txnAlgorithms() []Algorithm { return []Algorithm{EdDSA, ES256, RS256} }
 
 // newVouchedVerifier returns a verifier for tokens in which somebody else than
-// the caller's issuer says who the caller is.
-func newVouchedVerifier(cfg Config, mapping txnMapping) (*Verifier, error) {
+// the caller's issuer says who the caller is. Errors say what the tokens are.
+func newVouchedVerifier(cfg Config, what string, mapping txnMapping) (*Verifier, error) {
 	v, err := NewVerifier(cfg)
 	if err != nil {
-		return nil, err
+		var errs []error
+		for problem := range strings.SplitSeq(err.Error(), "\n") {
+			errs = append(errs, fmt.Errorf("jwtauth: %s: %s", what, strings.TrimPrefix(problem, "jwtauth: ")))
+		}
+		return nil, errors.Join(errs...)
 	}
 	v.policy.parser = claimsParser(mapping.names())
 	v.policy.read = func(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -22,13 +23,19 @@ func (f TxnForwarder) Fields() authctx.FieldSet { return txnFields() }
 
 // Inject writes the token that came in with p, the caller of ctx. There is no
 // other way: it fails for a caller who came without one, and for one whom
-// [authctx.NewContext] put into ctx since.
+// [authctx.NewContext] put into ctx since. That error has no reason, for it is
+// this program that cannot carry its caller on.
+//
+// It fails with [authctx.NoCredentials] when p is zero, and with
+// [authctx.TokenExpired] when p's effective end has come or the token's own has,
+// more than 30 seconds ago, since no verifier's clock is exact. For whom the
+// token is it does not ask: whoever accepted it here did.
 func (f TxnForwarder) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := f.Now
 	if now == nil {
 		now = time.Now
 	}
-	token, err := forwardedTxn(ctx, p, now())
+	token, _, err := forwardedTxn(ctx, p, now())
 	if err == nil && token == "" {
 		err = errNothingToForward
 	}
@@ -39,4 +46,70 @@ func (f TxnForwarder) Inject(ctx context.Context, p authctx.Principal, set func(
 	return nil
 }
 
-var errNothingToForward = errors.New("jwtauth: no transaction token came in with this caller, so there is none to forward")
+// forwardedTxn returns the token with which p came to ctx, empty when there is
+// none, and its address.
+func forwardedTxn(ctx context.Context, p authctx.Principal, now time.Time) (string, txnAddress, error) {
+	if p.IsZero() {
+		return "", txnAddress{}, authctx.NoCredentials
+	}
+	if p.ExpiredAt(now) {
+		return "", txnAddress{}, errCallerExpired
+	}
+	for _, field := range authctx.Forwarded(ctx) {
+		if field.Name != authctx.TxnTokenField {
+			continue
+		}
+		if caller, ok := authctx.FromContext(ctx); ok && caller.Equal(p) {
+			address := readTxnAddress(field.Value)
+			if !address.end.IsZero() && !now.Before(address.end.Add(defaultLeeway)) {
+				return "", txnAddress{}, errExpired
+			}
+			return field.Value, address, nil
+		}
+	}
+	return "", txnAddress{}, nil
+}
+
+// txnAddress is what decides where a token may go and for how long.
+type txnAddress struct {
+	issuer   string
+	audience []string
+	end      time.Time // without leeway
+}
+
+// is reports whether the token is one of a trust domain.
+func (a txnAddress) is(issuer, trustDomain string) bool {
+	return a.issuer == issuer && slices.Contains(a.audience, trustDomain)
+}
+
+var txnAddressParser = claimsParser(nil)
+
+// readTxnAddress reads the address of a token that was verified when it came in,
+// so it looks at no more than that. What it cannot read is zero.
+func readTxnAddress(token string) (a txnAddress) {
+	c, err := cut(token, mostMaxTokenBytes)
+	if err != nil {
+		return a
+	}
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	if s.payload, err = decodeSegment(s.payload, c.payload()); err != nil || s.parseClaims(txnAddressParser) != nil {
+		return a
+	}
+	a.issuer, _ = s.doc.Get("iss").Text()
+	a.end, _ = s.doc.Get("exp").Date()
+	if aud, ok := s.doc.Get("aud").Text(); ok {
+		a.audience = []string{aud}
+	}
+	for e := range s.doc.Get("aud").Elements() {
+		aud, _ := e.Text()
+		a.audience = append(a.audience, aud)
+	}
+	return a
+}
+
+var (
+	errCallerExpired    = &authctx.Error{Reason: authctx.TokenExpired, Cause: errors.New("jwtauth: the caller's effective end has come")}
+	errNothingToForward = errors.New("jwtauth: no transaction token came in with this caller, so there is none to forward")
+	errForeignTxn       = errors.New("jwtauth: the transaction token that came in with this caller is of another trust domain or issuer, which is not forwarded")
+)

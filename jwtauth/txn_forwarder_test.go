@@ -2,6 +2,8 @@ package jwtauth_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +46,76 @@ func TestServicesForwardTheTokenUnmodified(t *testing.T) {
 	for name, prop := range map[string]authctx.Propagator{"forwarder": forwarder, "minter": w.edge} {
 		if _, err := inject(ctx, prop, authctx.Principal{}); !errors.Is(err, authctx.NoCredentials) {
 			t.Errorf("%s for nobody: %v", name, err)
+		}
+	}
+}
+
+// A trust domain's services believe its own minter, and its tokens are nobody
+// else's business.
+func TestATokenOfAnotherTrustDomainIsNotForwarded(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	res := must(w.authenticate(must(inject(t.Context(), w.edge, jwtauthtest.User(t)))))
+	ctx := res.NewContext(t.Context())
+	for name, cfg := range map[string]jwtauth.TxnPropagatorConfig{
+		"another trust domain": {TrustDomain: "other.test", Issuer: testDomain},
+		"another issuer":       {TrustDomain: testDomain, Issuer: "other.test"},
+	} {
+		cfg.Workload, cfg.Keys, cfg.Now = "w", w.keys, w.Now
+		_, err := inject(ctx, must(jwtauth.NewTxnPropagator(cfg)), res.Principal)
+		if err == nil || !strings.Contains(err.Error(), "another trust domain or issuer") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	unreadable := authctx.Result{Principal: res.Principal, Forward: []authctx.Field{{Name: authctx.TxnTokenField, Value: "e30.x"}}}
+	if _, err := inject(unreadable.NewContext(t.Context()), w.edge, res.Principal); err == nil {
+		t.Error("forwarded what may be of any trust domain")
+	}
+	both := newTxnForge(t, func(c *jwtauth.TxnAuthenticatorConfig) { c.TrustDomain = "other.test"; c.Issuer = testDomain })
+	several, err := authctx.Authenticate(t.Context(), both.svc, txnRequest(both.token().Set("aud", []string{"other.test", testDomain}).Sign()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inject(several.NewContext(t.Context()), w.edge, several.Principal); err != nil {
+		t.Errorf("a token for several trust domains: %v", err)
+	}
+}
+
+// The caller goes on, the token that named it does not.
+func TestATokenIsNotForwardedAfterItsEnd(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Expires = w.Now().Add(time.Hour) })
+	res := must(w.authenticate(must(inject(t.Context(), w.edge, p))))
+	ctx := res.NewContext(t.Context())
+	for step, want := range []error{nil, authctx.TokenExpired} {
+		w.Advance([]time.Duration{jwtauth.DefaultTxnLifetime + 29*time.Second, time.Second}[step])
+		for name, prop := range map[string]authctx.Propagator{"forwarder": jwtauth.TxnForwarder{Now: w.Now}, "minter": w.edge} {
+			if _, err := inject(ctx, prop, res.Principal); !errors.Is(err, want) {
+				t.Errorf("%s, step %d: %v, want %v", name, step, err, want)
+			}
+		}
+	}
+}
+
+// What verifiers would not read is not signed: the error comes where the cause
+// is.
+func TestMoreActorsThanATokenCanNameAreRefusedByTheMinter(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	deferred := newDeferredWorld(t)
+	for n, fits := range map[int]bool{31: true, 32: false} {
+		p := jwtauthtest.User(t, func(a *authctx.Attributes) {
+			a.Actors = slices.Repeat([]authctx.Actor{{Issuer: "i", Subject: "s"}}, n)
+		})
+		token, err := inject(t.Context(), w.edge, p)
+		if (err == nil) != fits || !fits && !strings.Contains(err.Error(), "32 actors") {
+			t.Errorf("%d actors: %v", n, err)
+		}
+		if fits {
+			if res, err := w.authenticate(token); err != nil || len(res.Principal.Actors()) != n {
+				t.Errorf("%d actors: the service answers %v", n, err)
+			}
+		}
+		if err := deferred.publish.Inject(t.Context(), p, func(string, string) {}); (err == nil) != fits {
+			t.Errorf("deferred, %d actors: %v", n, err)
 		}
 	}
 }

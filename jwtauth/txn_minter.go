@@ -110,6 +110,9 @@ func (m *txnMinter) claims(p authctx.Principal, scopes []string) (*txnClaims, er
 		return nil, err
 	}
 	a := p.Attributes()
+	if len(a.Actors) > maxTxnActors {
+		return nil, fmt.Errorf("jwtauth: the caller has %d actors and a token can name %d", len(a.Actors), maxTxnActors)
+	}
 	c := newTxnClaims(&a, subject, scopes)
 	c.ID = randomID()
 	return &c, nil

@@ -55,8 +55,8 @@ type TxnPropagatorConfig struct {
 	// Reuse lets calls for one caller within that time share a token, so that
 	// signing, and verifying behind a cache, cost little. At most half of
 	// Lifetime. "txn" then names what one caller did during that time, and no
-	// longer a single request, so it excludes RequestContext. Zero mints a token
-	// for each call.
+	// longer a single request, so it excludes RequestContext. Up to 32,768 tokens
+	// are kept in memory as they are. Zero mints a token for each call.
 	Reuse time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -66,8 +66,8 @@ type TxnPropagatorConfig struct {
 // at the edge of a trust domain: it vouches, with a signature, for the caller
 // of the context towards every service behind it.
 //
-// A caller who came with a Transaction Token is carried on by that token,
-// unmodified. The caller's own credential is never part of a token.
+// A caller who came with a Transaction Token of this trust domain and issuer is
+// carried on by that token, unmodified. The caller's own credential is never part of a token.
 //
 // A TxnPropagator is safe for concurrent use.
 type TxnPropagator struct {
@@ -163,16 +163,28 @@ func txnFields() authctx.FieldSet {
 // caller of ctx and was known by one, and otherwise a new one.
 //
 // It fails with [authctx.NoCredentials] when p is zero, with
-// [authctx.TokenExpired] when p's effective end has come, and with
-// [authctx.PermissionDenied] when SoleIssuer or Scopes excludes p.
+// [authctx.TokenExpired] when p's effective end has come or that of the token
+// that came in (more than 30 seconds ago, since no verifier's clock is exact), and
+// with [authctx.PermissionDenied] when SoleIssuer excludes p, or Scopes does,
+// because it returns more than p has or is not there for a p without scopes.
+//
+// It fails with the error of Subject, Scopes or RequestContext, of whatever
+// reason, and without a reason, as this program's own failure, when the token
+// that came in is of another trust domain or issuer, when p has more than 31
+// actors or a scope that is no scope token (RFC 6749 section 3.3), when the
+// token would take more than 8 KiB, and when the key does not sign.
 func (t *TxnPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := t.now()
-	token, err := forwardedTxn(ctx, p, now)
-	if err == nil && token == "" {
-		token, err = t.token(ctx, p, now)
-	}
-	if err != nil {
+	token, address, err := forwardedTxn(ctx, p, now)
+	switch {
+	case err != nil:
 		return err
+	case token != "" && !address.is(t.minter.issuer, t.minter.audience):
+		return errForeignTxn
+	case token == "":
+		if token, err = t.token(ctx, p, now); err != nil {
+			return err
+		}
 	}
 	set(authctx.TxnTokenField, token)
 	return nil
@@ -218,25 +230,3 @@ func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, scopes []
 	}
 	return t.minter.sign(c, scopes, now)
 }
-
-// forwardedTxn returns the token with which p came to ctx, empty when there is
-// none.
-func forwardedTxn(ctx context.Context, p authctx.Principal, now time.Time) (string, error) {
-	if p.IsZero() {
-		return "", authctx.NoCredentials
-	}
-	if p.ExpiredAt(now) {
-		return "", errCallerExpired
-	}
-	for _, field := range authctx.Forwarded(ctx) {
-		if field.Name != authctx.TxnTokenField {
-			continue
-		}
-		if caller, ok := authctx.FromContext(ctx); ok && caller.Equal(p) {
-			return field.Value, nil
-		}
-	}
-	return "", nil
-}
-
-var errCallerExpired = &authctx.Error{Reason: authctx.TokenExpired, Cause: errors.New("jwtauth: the caller's effective end has come")}

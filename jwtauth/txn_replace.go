@@ -20,47 +20,57 @@ const maxTxnReplacements = 4
 // and issuer.
 //
 // The new token narrows and never widens: it is the same transaction, caller,
-// audience, end and request context, its scopes are among those of the old one, and the workloads
-// that requested the tokens before stay on record. Everything else is refused: a
-// token with claims that this package does not write, which would be lost, other
-// scopes with [authctx.PermissionDenied], a token that has expired with
-// [authctx.TokenExpired], and more than four replacements in a row.
+// audience, end and request context, its scopes are among those of the old one,
+// and the workloads that requested the tokens before stay on record.
+//
+// It fails with [authctx.NoCredentials] when ctx has no caller, with
+// [authctx.PermissionDenied] for other scopes, and with [authctx.TokenExpired]
+// for a token or caller whose end has come. Without a reason, as this program's
+// own failure, it refuses a caller who did not come with a token of this trust
+// domain and issuer, a token with claims that this package does not write, which
+// would be lost, and more than four replacements in a row. The context that
+// comes with an error has no caller.
 func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.Context, error) {
+	res, err := t.replace(ctx, scopes)
+	return res.NewContext(ctx), err
+}
+
+// replace returns the caller of ctx with a narrower token.
+func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none authctx.Result, _ error) {
 	now := t.now()
 	p, _ := authctx.FromContext(ctx)
-	old, err := forwardedTxn(ctx, p, now)
+	old, address, err := forwardedTxn(ctx, p, now)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	var c txnClaims
-	if old == "" || c.decode(p) != nil || c.Audience != t.minter.audience || c.Issuer != t.minter.issuer {
-		return nil, errNothingToReplace
-	}
 	switch {
+	case old == "" || !address.is(t.minter.issuer, t.minter.audience) || c.decode(p) != nil:
+		return none, errNothingToReplace
 	case now.Unix() >= c.Expires:
-		return nil, errExpired
+		return none, errExpired
 	case !subset(scopes, strings.Fields(c.Scope)):
-		return nil, errWiderScopes
+		return none, errWiderScopes
 	case len(c.Details.Replaced) >= maxTxnReplacements:
-		return nil, errReplacedTooOften
+		return none, errReplacedTooOften
 	}
 	c.Scope = strings.Join(scopes, " ")
 	c.Details.Replaced = append(c.Details.Replaced, c.Workload)
 	m, err := t.minter.sign(&c, scopes, now)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	claims, err := c.marshal()
 	if err != nil {
-		return nil, fmt.Errorf("jwtauth: transaction token: %w", err)
+		return none, fmt.Errorf("jwtauth: transaction token: %w", err)
 	}
 	a := p.Attributes()
 	a.Scopes, a.Claims = slices.Clone(scopes), string(claims)
 	if p, err = authctx.New(a); err != nil {
-		return nil, fmt.Errorf("jwtauth: transaction token: %w", err)
+		return none, fmt.Errorf("jwtauth: transaction token: %w", err)
 	}
 	forward := []authctx.Field{{Name: authctx.TxnTokenField, Value: m.token}}
-	return authctx.Result{Principal: p, Forward: forward}.NewContext(ctx), nil
+	return authctx.Result{Principal: p, Forward: forward}, nil
 }
 
 var (

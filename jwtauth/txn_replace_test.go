@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -71,6 +72,11 @@ func TestTT6_ReplacementOnlyNarrows(t *testing.T) {
 	if _, err := inner.Replace(again); err == nil {
 		t.Error("replaced five times in a row")
 	}
+	for name, ctx := range map[string]context.Context{"more scopes": contextOf(inner.Replace(narrowed, "a")), "no token": contextOf(inner.Replace(authctx.NewContext(t.Context(), p)))} {
+		if caller, ok := authctx.FromContext(ctx); ok {
+			t.Errorf("%s: the context of an error has a caller, %v", name, caller)
+		}
+	}
 	if _, err := inner.Replace(t.Context(), "b"); !errors.Is(err, authctx.NoCredentials) {
 		t.Errorf("without a caller: %v", err)
 	}
@@ -86,3 +92,5 @@ func TestTT6_ReplacementOnlyNarrows(t *testing.T) {
 		t.Errorf("revived an expired token: %v", err)
 	}
 }
+
+func contextOf(ctx context.Context, _ error) context.Context { return ctx }

@@ -191,6 +191,11 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 			t.Errorf("authenticator: error does not name %s: %v", want, err)
 		}
 	}
+	for _, want := range []string{"TrustDomain is", "Keys is", "Algorithms is"} {
+		if err == nil || !strings.Contains(err.Error(), "jwtauth: transaction token: "+want) {
+			t.Errorf("authenticator: the error does not say what it is about: %v", err)
+		}
+	}
 	if err != nil && strings.Contains(err.Error(), "Audiences") {
 		t.Errorf("authenticator: the error is about a setting that it does not have: %v", err)
 	}

@@ -42,44 +42,13 @@ type demo struct{}
 func (demo) Flags(*flag.FlagSet) {}
 
 func (demo) Run(ctx context.Context) error {
-	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	tries, handle, err := newTries(ctx)
 	if err != nil {
 		return err
 	}
-	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
-	if err != nil {
-		return err
-	}
-	publish, err := newPublisher(topic, keys)
-	if err != nil {
-		return err
-	}
-	publishElsewhere, err := newPublisher("newsletters", keys)
-	if err != nil {
-		return err
-	}
-	handle, err := newConsumer(keys)
-	if err != nil {
-		return err
-	}
-	alice, bob := as(ctx, "alice", "invoices:send"), as(ctx, "bob")
-	fromAlice := publish(alice, "invoice 1")
-	forged := event{map[string]string{"x-user-id": "alice", "x-user-issuer": "https://idp.example"}, "invoice 3"}
-	tampered := event{map[string]string{jwtauth.DeferredField: fromAlice.headers[jwtauth.DeferredField] + "A"}, "invoice 4"}
-
-	queue := make(chan event, 5)
+	queue := make(chan event, 1)
 	var wrong error
-	for _, try := range []struct {
-		what string
-		event
-		want string
-	}{
-		{"published by alice, who may send invoices", fromAlice, "sent invoice 1 for alice"},
-		{"published by bob, who may not", publish(bob, "invoice 2"), "permission_denied"},
-		{"published by nobody, who says it is alice", forged, "no_credentials"},
-		{"published by alice and tampered with", tampered, "invalid_token"},
-		{"published by alice on another topic and moved", publishElsewhere(alice, "invoice 5"), "invalid_token"},
-	} {
+	for _, try := range tries {
 		queue <- try.event
 		got := handle(ctx, <-queue)
 		fmt.Printf("%-47s %s\n", try.what+":", got)
@@ -88,6 +57,45 @@ func (demo) Run(ctx context.Context) error {
 		}
 	}
 	return wrong
+}
+
+// try is an event and what should come of it.
+type try struct {
+	what string
+	event
+	want string
+}
+
+// newTries returns good and bad events, and the consumer who handles them.
+func newTries(ctx context.Context) ([]try, func(context.Context, event) string, error) {
+	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	if err != nil {
+		return nil, nil, err
+	}
+	publish, err := newPublisher(topic, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	publishElsewhere, err := newPublisher("newsletters", keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	alice, bob := as(ctx, "alice", "invoices:send"), as(ctx, "bob")
+	fromAlice := publish(alice, "invoice 1")
+	forged := event{map[string]string{"x-user-id": "alice", "x-user-issuer": "https://idp.example"}, "invoice 3"}
+	tampered := event{map[string]string{jwtauth.DeferredField: fromAlice.headers[jwtauth.DeferredField] + "A"}, "invoice 4"}
+	handle, err := newConsumer(keys)
+	return []try{
+		{"published by alice, who may send invoices", fromAlice, "sent invoice 1 for alice"},
+		{"published by bob, who may not", publish(bob, "invoice 2"), "permission_denied"},
+		{"published by nobody, who says it is alice", forged, "no_credentials"},
+		{"published by alice and tampered with", tampered, "invalid_token"},
+		{"published by alice on another topic and moved", publishElsewhere(alice, "invoice 5"), "invalid_token"},
+	}, handle, err
 }
 
 // as returns the context of a request by a user, as middleware would make it.
@@ -103,7 +111,8 @@ func as(ctx context.Context, user string, permissions ...string) context.Context
 }
 
 // newPublisher returns a function that makes an event of the caller of a
-// context. The event may wait for a day, longer than the caller's own token.
+// context. The event may wait for longer than the caller's own token lives; how
+// long the caller's permissions count is for the consumer to say, see recent.
 func newPublisher(topic string, keys *jwtauth.SigningKeys) (func(ctx context.Context, body string) event, error) {
 	deferred, err := jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
 		TrustDomain: trustDomain,
