@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -56,7 +57,7 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 		errs = append(errs, errors.New("jwtauth: deferred work: TrustDomain is required"))
 		cfg.TrustDomain = "-"
 	}
-	setDefault(&cfg.MaxLifetime, MaxDeferredLifetime)
+	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxDeferredLifetime)
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()
 	}

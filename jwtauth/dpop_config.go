@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -125,8 +126,8 @@ func (c DPoPConfig) withDefaults() DPoPConfig {
 	for i, a := range c.Algorithms {
 		c.Algorithms[i], _ = ParseAlgorithm(string(a)) // validated; Ed25519 is EdDSA
 	}
-	c.MaxAge = orDefault(c.MaxAge, defaultProofAge)
-	c.NonceLife = orDefault(c.NonceLife, defaultNonceLife)
+	c.MaxAge = cmp.Or(c.MaxAge, defaultProofAge)
+	c.NonceLife = cmp.Or(c.NonceLife, defaultNonceLife)
 	switch c.Leeway {
 	case 0:
 		c.Leeway = defaultLeeway

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -130,6 +131,6 @@ func (c *IntrospectionConfig) policy() *issuerPolicy {
 		Claims: c.Claims, Leeway: c.Leeway, MaxTokenBytes: c.MaxTokenBytes,
 		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,
 	}
-	cfg.Cache.MaxAge = orDefault(cfg.Cache.MaxAge, defaultIntrospectionAge)
+	cfg.Cache.MaxAge = cmp.Or(cfg.Cache.MaxAge, defaultIntrospectionAge)
 	return completePolicy(cfg, "active", "token_type", "token_use", "typ")
 }

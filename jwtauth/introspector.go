@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -53,7 +54,7 @@ func NewIntrospector(cfg IntrospectionConfig) (*Introspector, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	timeout := orDefault(cfg.Timeout, defaultIntrospectionTimeout)
+	timeout := cmp.Or(cfg.Timeout, defaultIntrospectionTimeout)
 	policy := cfg.policy()
 	cache := policy.Cache
 	cache.Disabled = false // what is not remembered is still shared while it is asked
@@ -63,7 +64,7 @@ func NewIntrospector(cfg IntrospectionConfig) (*Introspector, error) {
 		client: introspectionClient(cfg.Transport, timeout),
 		sign:   func(r *http.Request) { r.SetBasicAuth(id, secret) },
 		cache:  newTokenCache(cache.withDefaults()), key: new(Key),
-		limit: orDefault(cfg.MaxPending, defaultMaxPending),
+		limit: cmp.Or(cfg.MaxPending, defaultMaxPending),
 	}
 	i.ctx, i.cancel = context.WithCancel(context.Background())
 	return i, nil

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -48,7 +49,7 @@ type RefreshTokens struct {
 func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("jwtauth: refresh tokens: "+text)) }
-	setDefault(&cfg.IdleLifetime, cfg.Lifetime)
+	cfg.IdleLifetime = cmp.Or(cfg.IdleLifetime, cfg.Lifetime)
 	if cfg.Store == nil {
 		bad("Store is required")
 	}

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -88,9 +89,9 @@ func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
 		return nil, err
 	}
 	common = common.withDefaults()
-	cfg.MaxIssuers, cfg.MaxAge = orDefault(cfg.MaxIssuers, defaultMaxIssuers), orDefault(cfg.MaxAge, defaultResolverAge)
-	cfg.UnknownFor, cfg.Now = orDefault(cfg.UnknownFor, defaultUnknownFor), common.Now
-	cfg.Timeout = orDefault(cfg.Timeout, defaultResolveTime)
+	cfg.MaxIssuers, cfg.MaxAge = cmp.Or(cfg.MaxIssuers, defaultMaxIssuers), cmp.Or(cfg.MaxAge, defaultResolverAge)
+	cfg.UnknownFor, cfg.Now = cmp.Or(cfg.UnknownFor, defaultUnknownFor), common.Now
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultResolveTime)
 	r := &ResolvingVerifier{resolver: resolver{
 		cfg: cfg, parser: claimsParser(nil), recent: list.New(), known: map[string]*list.Element{}, unknown: map[string]time.Time{}, asking: map[string]*resolving{},
 	}}

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,8 +85,8 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 		errs = append(errs, fmt.Errorf("jwtauth: signing keys: "+format, args...))
 	}
 	s := &SigningKeys{ahead: cfg.Ahead, retain: cfg.Retain, now: cfg.Now}
-	setDefault(&s.ahead, DefaultKeyAhead)
-	setDefault(&s.retain, DefaultKeyRetain)
+	s.ahead = cmp.Or(s.ahead, DefaultKeyAhead)
+	s.retain = cmp.Or(s.retain, DefaultKeyRetain)
 	if s.ahead < 0 {
 		bad("Ahead is negative")
 	}
@@ -124,12 +125,6 @@ func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
 	}
 	return fmt.Sprintf("Lifetime is longer than Keys retains a key after its last signature; "+
 		"set SigningKeysConfig.Retain, which is %v", s.retain)
-}
-
-func setDefault(d *time.Duration, def time.Duration) {
-	if *d == 0 {
-		*d = def
-	}
 }
 
 // Rotate publishes next at once and lets it sign once Ahead has passed. The key

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -39,8 +40,8 @@ func (c *CacheConfig) validate() error {
 }
 
 func (c CacheConfig) withDefaults() CacheConfig {
-	c.MaxEntries, c.MaxBytes = orDefault(c.MaxEntries, 1<<16), orDefault(c.MaxBytes, 64<<20)
-	c.MaxAge = orDefault(c.MaxAge, 10*time.Minute)
+	c.MaxEntries, c.MaxBytes = cmp.Or(c.MaxEntries, 1<<16), cmp.Or(c.MaxBytes, 64<<20)
+	c.MaxAge = cmp.Or(c.MaxAge, 10*time.Minute)
 	return c
 }
 
@@ -89,13 +90,6 @@ func (c *tokenCache) makeShards() {
 		s.maxEntries, s.maxBytes = max(1, c.bounds.MaxEntries/n/2), c.bounds.MaxBytes/n/2
 		s.young, s.old = map[digest]*verified{}, map[digest]*verified{}
 	}
-}
-
-func orDefault[T int | time.Duration](v, otherwise T) T {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }
 
 // hashBuffers hold a secret and a token while they are hashed.

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 		errs = append(errs, errors.New("jwtauth: transaction token: TrustDomain is required"))
 		cfg.TrustDomain = "-" // said once; the rest is judged all the same
 	}
-	setDefault(&cfg.MaxLifetime, MaxTxnLifetime)
+	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxTxnLifetime)
 	if cfg.Issuer == "" {
 		cfg.Issuer = cfg.TrustDomain
 	}

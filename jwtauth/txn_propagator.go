@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,7 +81,7 @@ type TxnPropagator struct {
 // NewTxnPropagator returns a propagator for cfg, or an error that names every
 // setting that is missing or contradictory.
 func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
-	setDefault(&cfg.Lifetime, DefaultTxnLifetime)
+	cfg.Lifetime = cmp.Or(cfg.Lifetime, DefaultTxnLifetime)
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
