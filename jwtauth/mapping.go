@@ -60,6 +60,8 @@ type ClaimMappingConfig struct {
 	// Service are signs that the caller is a program; any suffices. A subject
 	// that is its own client is one too (RFC 9068 section 5).
 	Service []ClaimTest
+	// clientSuffix is what stands behind the client in the subject of a program.
+	clientSuffix string
 	// Require must all hold and of Refuse none, or the token is one of another
 	// kind.
 	Require, Refuse []ClaimTest

@@ -24,7 +24,8 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]str
 	a.AuthTime, a.IssuedAt = r.date("auth_time"), r.date("iat")
 	a.Actors = r.actors(issuer)
 	a.GroupsIncomplete = anyHolds(m.cfg.GroupsIncomplete, r.root)
-	if a.Subject == a.ClientID || anyHolds(m.cfg.Service, r.root) {
+	ownClient := a.ClientID != "" && strings.TrimSuffix(a.Subject, m.cfg.clientSuffix) == a.ClientID
+	if ownClient || anyHolds(m.cfg.Service, r.root) {
 		a.Kind = authctx.Service
 	}
 	if a.Subject == "" {

@@ -86,13 +86,16 @@ func KeycloakClaims(clients ...string) *ClaimMapping {
 // Auth0Claims reads access tokens of Auth0, of either profile. Auth0 wants
 // custom claims to have names that begin with a URL: "roles" and "groups" are
 // also read behind each of the namespaces given here, such as
-// "https://app.example.com/".
+// "https://app.example.com/". The subject of a program is its client with
+// "@clients" behind it; tokens of the RFC 9068 profile say it in no other way.
 func Auth0Claims(namespaces ...string) *ClaimMapping {
 	cfg := ClaimMappingConfig{
 		Tenant:  []ClaimSource{Claim("org_id")},
 		Roles:   []ClaimSource{Claim("roles")},
 		Groups:  []ClaimSource{Claim("groups")},
 		Service: []ClaimTest{{Path: []string{"gty"}, Values: []string{"client-credentials", "client_credentials"}}},
+
+		clientSuffix: "@clients",
 	}
 	for _, namespace := range namespaces {
 		cfg.Roles = append(cfg.Roles, Claim(namespace+"roles"))
