@@ -57,6 +57,23 @@ func ExampleNewPublicKey() {
 	// Output: key "k1" (EdDSA) <nil>
 }
 
+// A key source of your own withdraws a key that the issuer has removed.
+func ExampleKey_Withdraw() {
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, err := jwtauth.NewPublicKey("k1", jwtauth.EdDSA, public)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key.Withdraw()
+	fmt.Println(key.Withdrawn())
+	// Output: true
+}
+
 func ExampleParseJWK() {
 	key, err := jwtauth.ParseJWK([]byte(`{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`))
 	fmt.Println(key, err)

@@ -175,10 +175,12 @@ func ExampleRevocationList() {
 	}
 	_, err = verifier.Verify(context.Background(), token)
 	fmt.Println(err)
-	revocations.RevokeSubject("https://auth.example.com", "alice", now(), now().Add(time.Hour))
+	err = revocations.RevokeSubject("https://auth.example.com", "alice", now(), now().Add(time.Hour))
+	fmt.Println(err)
 	_, err = verifier.Verify(context.Background(), token)
 	fmt.Println(err)
 	// Output:
+	// <nil>
 	// <nil>
 	// authctx: token revoked
 }

@@ -11,9 +11,6 @@ func Restrict(k *Key, issuer string) *Key {
 	return &Key{id: k.id, algorithm: k.algorithm, material: k.material, issuer: issuer}
 }
 
-// Withdraw does what a key source does when a key leaves.
-func Withdraw(k *Key) { k.withdraw(errKeyGone) }
-
 // CacheLen returns how many tokens v remembers.
 func CacheLen(v *Verifier) (n int) {
 	for i := range v.front.cache.shards {

@@ -17,8 +17,8 @@ import (
 )
 
 // Key is one verification key of one issuer. It is made by the constructors of
-// this package, never changes, and may be shared and used concurrently. It
-// prints its ID and algorithm, never its material.
+// this package, does not change but for being withdrawn, and may be shared and
+// used concurrently. It prints its ID and algorithm, never its material.
 type Key struct {
 	id        string
 	algorithm Algorithm                     // empty when the source did not say
@@ -30,6 +30,11 @@ type Key struct {
 
 // KeySource finds the verification keys of exactly one issuer. Implementations
 // are safe for concurrent use.
+//
+// A token that was verified is remembered with its key, and the source is not
+// asked again: when a key is removed, the source must also call [Key.Withdraw],
+// or the key goes on verifying from the cache, 10 minutes by default. So that it
+// can, it returns the same Key each time.
 type KeySource interface {
 	// Key returns the key with which a token says it was signed. The key ID
 	// comes from a token nobody has verified and may be anything; it is empty
@@ -102,9 +107,13 @@ func (k *Key) Withdrawn() bool {
 	return k.withdrawn.Load() != nil || k.gone != nil && k.gone()
 }
 
-// withdraw makes nothing count any more that was verified with k: errKeyGone
-// where the issuer has other keys now, errKeyUnconfirmed where nobody can tell.
-// It is final.
+// Withdraw makes nothing count any more that was verified with k, cached results
+// included. A [KeySource] of your own calls it when the issuer has removed the
+// key. It is final, may be called again, and is safe for concurrent use.
+func (k *Key) Withdraw() { k.withdraw(errKeyGone) }
+
+// withdraw says why: errKeyGone where the issuer has other keys now,
+// errKeyUnconfirmed where nobody can tell.
 func (k *Key) withdraw(why *authctx.Error) { k.withdrawn.CompareAndSwap(nil, why) }
 
 // stands returns nil, or why the key counts no longer.

@@ -2,10 +2,12 @@ package jwtauth
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
 )
 
 // Revocations knows what was withdrawn before its time. Implementations are safe
@@ -20,8 +22,13 @@ type Revocations interface {
 
 // RevocationList is [Revocations] in memory, for one process. Each entry is kept
 // until a time that the caller chooses: the longest that a token it is about can
-// live. The zero RevocationList is empty and ready; it must not be copied. It is
-// safe for concurrent use.
+// live, such as [authctx.Principal.Expires]. A zero time, which Expires is when
+// nothing ends the caller, keeps it as long as the process runs. The zero
+// RevocationList is empty and ready; it must not be copied. It is safe for
+// concurrent use.
+//
+// Revoking fails when it could have no effect, because the issuer or the name of
+// what is revoked is empty: the token had none.
 type RevocationList struct {
 	// Now is the clock; time.Now when nil. Set it before first use.
 	Now func() time.Time
@@ -52,23 +59,29 @@ type revoked struct {
 }
 
 // RevokeToken revokes the token with this ID ("jti") until a time.
-func (l *RevocationList) RevokeToken(issuer, tokenID string, until time.Time) {
-	l.add(revocation{revokedToken, issuer, tokenID}, revoked{until: until})
+func (l *RevocationList) RevokeToken(issuer, tokenID string, until time.Time) error {
+	return l.add(revocation{revokedToken, issuer, tokenID}, revoked{until: until})
 }
 
 // RevokeSession revokes every token of a session ("sid") until a time.
-func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time) {
-	l.add(revocation{revokedSession, issuer, sessionID}, revoked{until: until})
+func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time) error {
+	return l.add(revocation{revokedSession, issuer, sessionID}, revoked{until: until})
 }
 
 // RevokeSubject revokes, until a time, every token of a subject that was issued
 // in the second of issuedBy or earlier, or does not say when it was issued.
-func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until time.Time) {
-	l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
+func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until time.Time) error {
+	return l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
 }
 
 // add never shortens what is there.
-func (l *RevocationList) add(r revocation, e revoked) {
+func (l *RevocationList) add(r revocation, e revoked) error {
+	if r.issuer == "" || r.id == "" {
+		return errors.New("jwtauth: RevocationList: the issuer, or the token, session or subject to revoke, is empty")
+	}
+	if e.until.IsZero() {
+		e.until = time.Unix(strictjson.MaxDate, 0)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.entries == nil {
@@ -86,6 +99,7 @@ func (l *RevocationList) add(r revocation, e revoked) {
 		l.purge()
 		l.purgeAt = 2 * len(l.entries)
 	}
+	return nil
 }
 
 func (l *RevocationList) purge() {
@@ -127,7 +141,7 @@ func (l *RevocationList) Revoked(_ context.Context, p authctx.Principal) (bool, 
 
 func (l *RevocationList) has(r revocation, now time.Time) bool {
 	_, ok := l.entry(r, now)
-	return ok && r.id != ""
+	return ok
 }
 
 func (l *RevocationList) entry(r revocation, now time.Time) (revoked, bool) {

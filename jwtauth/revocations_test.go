@@ -112,3 +112,31 @@ func TestATokenWithoutIDCannotBeRevokedAndNeedsPermission(t *testing.T) {
 	})
 	cached(t, allowed, token, false)
 }
+
+// The natural call, with what the token of the caller said.
+func TestARevocationNeverDoesNothingInSilence(t *testing.T) {
+	c := newHandClock()
+	list := &jwtauth.RevocationList{Now: c.now}
+	p := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "a", TokenID: "t1"}) // ends never
+	if err := list.RevokeToken(p.Issuer(), p.TokenID(), p.Expires()); err != nil {
+		t.Error(err)
+	}
+	c.add(100 * 365 * 24 * time.Hour)
+	if got, _ := list.Revoked(t.Context(), p); !got {
+		t.Error("a revocation without an end has ended")
+	}
+	none := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "b"})
+	for name, err := range map[string]error{
+		"token":   list.RevokeToken(none.Issuer(), none.TokenID(), testNow),
+		"session": list.RevokeSession(none.Issuer(), none.SessionID(), testNow),
+		"subject": list.RevokeSubject("iss", "", testNow, testNow),
+		"issuer":  list.RevokeToken("", "t1", testNow),
+	} {
+		if err == nil {
+			t.Errorf("a revocation of no %s was accepted", name)
+		}
+	}
+	if n := list.Len(); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+}

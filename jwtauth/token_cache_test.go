@@ -68,7 +68,7 @@ func TestRule5_ACachedTokenEndsWithItsKey(t *testing.T) {
 	if err != nil || !found.Cached {
 		t.Fatal(found.Cached, err)
 	}
-	jwtauth.Withdraw(s.key)
+	s.key.Withdraw()
 	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.UnknownKey) {
 		t.Errorf("after the key was withdrawn: %v", err)
 	}
