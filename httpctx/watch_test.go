@@ -3,9 +3,12 @@ package httpctx_test
 import (
 	"bufio"
 	"context"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,6 +115,45 @@ func TestRule9_AConnectionIsClosedAtTheVeryEnd(t *testing.T) {
 		}
 		if took := time.Since(opened); took != 24*time.Hour {
 			t.Errorf("closed after %v", took)
+		}
+	})
+}
+
+// TestAPanickingObserverDoesNotEndTheProgram has one that panics on the goroutine
+// that watches a connection, where nobody but the watch could recover.
+func TestAPanickingObserverDoesNotEndTheProgram(t *testing.T) {
+	log.SetOutput(io.Discard)
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	panics := authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
+		if e.Outcome == authctx.Ended {
+			panic("oops")
+		}
+	})
+	for _, where := range []string{"in the service", "through a proxy that stands alone"} {
+		server := webSocketServer(t, where, httpctx.ServerConfig{Observer: panics, Now: shortly(epoch.Add(time.Hour))})
+		_, r, res := upgrade(t, server, "carol", "websocket")
+		if res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%s: status %d", where, res.StatusCode)
+		}
+		if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
+			t.Errorf("%s: read %d bytes, %v", where, n, err)
+		}
+	}
+}
+
+func TestARecheckThatPanicsEndsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		_, client := open(t, httpctx.ServerConfig{Observer: &j, RecheckInterval: time.Minute}, authctx.Result{
+			Principal: caller(t, "alice"),
+			Recheck:   func(context.Context) error { panic("oops") },
+		})
+		if n, err := client.Read(make([]byte, 1)); n > 0 || err == nil {
+			t.Errorf("read %d bytes, %v", n, err)
+		}
+		synctest.Wait()
+		if ended := endedIn(&j); len(ended) != 1 || ended[0].Reason != authctx.Unavailable {
+			t.Errorf("told of %v", ended)
 		}
 	})
 }

@@ -5,6 +5,8 @@ package vigil
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -42,8 +44,8 @@ func New(res authctx.Result, interval time.Duration, now func() time.Time) *Vigi
 }
 
 // Keep waits until the caller no longer stands, and returns why, or until done
-// is closed, and returns nil. Rechecks run under ctx; one that ctx ends is not
-// an answer.
+// is closed, and returns nil. Rechecks run under ctx, one at a time; one that ctx
+// ends is not an answer, and one that does not return is not waited for.
 func (v *Vigil) Keep(ctx context.Context, done <-chan struct{}) error {
 	timer := time.NewTimer(v.wait())
 	defer timer.Stop()
@@ -53,7 +55,7 @@ func (v *Vigil) Keep(ctx context.Context, done <-chan struct{}) error {
 			return nil
 		case <-timer.C:
 		}
-		if err := v.stillStands(ctx); err != nil {
+		if err := v.stillStands(ctx, done); err != nil {
 			return err
 		}
 		timer.Reset(v.wait())
@@ -75,7 +77,7 @@ func (v *Vigil) wait() time.Duration {
 // stillStands returns why the caller does not stand any more. A recheck that
 // cannot be made ends what it is about, as it would refuse a new request. It
 // may take until the next one is due or the caller's end comes.
-func (v *Vigil) stillStands(ctx context.Context) error {
+func (v *Vigil) stillStands(ctx context.Context, done <-chan struct{}) error {
 	now := v.now()
 	if v.result.Principal.ExpiredAt(now) {
 		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
@@ -90,7 +92,14 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 	}
 	check, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := v.result.Recheck(check)
+	var err error
+	select {
+	case err = <-v.ask(check):
+	case <-check.Done():
+		err = check.Err()
+	case <-done:
+		return nil
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -98,4 +107,19 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
 	}
 	return err
+}
+
+// ask makes the recheck on a goroutine of its own, which ends when that returns:
+// it may ignore ctx. One that panics is one that cannot be made.
+func (v *Vigil) ask(ctx context.Context) <-chan error {
+	answer := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				answer <- fmt.Errorf("the recheck panicked: %v\n\n%s", p, debug.Stack())
+			}
+		}()
+		answer <- v.result.Recheck(ctx)
+	}()
+	return answer
 }

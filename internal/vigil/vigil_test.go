@@ -38,6 +38,11 @@ func TestKeepEndsWithTheCaller(t *testing.T) {
 		<-ctx.Done()
 		return authctx.Unavailable
 	}
+	deaf := func(context.Context) error {
+		time.Sleep(24 * time.Hour)
+		return nil
+	}
+	panics := func(context.Context) error { panic("oops") }
 	for _, c := range []struct {
 		name     string
 		life     time.Duration
@@ -57,6 +62,12 @@ func TestKeepEndsWithTheCaller(t *testing.T) {
 			func() func(context.Context) error { return hangs }, authctx.Unavailable, 20 * time.Minute},
 		{"when a recheck hangs, no later than the effective end", 15 * time.Minute, 10 * time.Minute,
 			func() func(context.Context) error { return hangs }, authctx.TokenExpired, 15 * time.Minute},
+		{"when a recheck ignores its context, once the next one is due", time.Hour, 10 * time.Minute,
+			func() func(context.Context) error { return deaf }, authctx.Unavailable, 20 * time.Minute},
+		{"when a recheck ignores its context, no later than the effective end", 15 * time.Minute, 10 * time.Minute,
+			func() func(context.Context) error { return deaf }, authctx.TokenExpired, 15 * time.Minute},
+		{"when a recheck panics", time.Hour, 10 * time.Minute,
+			func() func(context.Context) error { return panics }, authctx.Unavailable, 10 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -73,6 +84,7 @@ func TestKeepEndsWithTheCaller(t *testing.T) {
 				if got := time.Since(start); authctx.ReasonOf(err) != c.want || got > c.after || got < c.after-time.Second {
 					t.Errorf("%v after %v, want %v after %v", err, got, c.want, c.after)
 				}
+				time.Sleep(24 * time.Hour) // a recheck that was not waited for ends, too
 			})
 		})
 	}
@@ -89,6 +101,24 @@ func TestKeepStopsWhenItIsDone(t *testing.T) {
 		if err := <-kept; err != nil {
 			t.Errorf("done, and %v", err)
 		}
+	})
+}
+
+func TestKeepStopsDuringARecheckThatIgnoresItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		done, kept := make(chan struct{}), make(chan error)
+		res := authctx.Result{Principal: caller(t, 0), Recheck: func(context.Context) error {
+			time.Sleep(time.Hour)
+			return authctx.TokenRevoked
+		}}
+		go func() { kept <- vigil.New(res, time.Minute, time.Now).Keep(t.Context(), done) }()
+		time.Sleep(time.Minute + time.Second)
+		close(done)
+		start := time.Now()
+		if err := <-kept; err != nil || time.Since(start) > 0 {
+			t.Errorf("done, and %v after %v", err, time.Since(start))
+		}
+		time.Sleep(time.Hour) // the recheck ends, too
 	})
 }
 
