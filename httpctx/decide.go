@@ -51,6 +51,8 @@ type decision struct {
 	result authctx.Result
 	err    error
 	header http.Header // what the handler sees; nil when it sees nothing
+	// preflight says that the request passes as one, unauthenticated.
+	preflight bool
 }
 
 // decide is the only place where a request is let through.
@@ -59,8 +61,8 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 	if s.observer != nil {
 		start = s.now()
 	}
-	d := decision{route: rt}
-	if !rt.entry.Public && !s.isPreflight(r, rt) {
+	d := decision{route: rt, preflight: !rt.entry.Public && s.isPreflight(r, rt)}
+	if !rt.entry.Public && !d.preflight {
 		d.result, d.err = s.authenticate(r)
 		if d.err == nil {
 			d.err = s.authorize(r.Context(), rt, d.result.Principal)
@@ -133,19 +135,6 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 	s.strip.trailer(admitted, r)
 	return admitted
 }
-
-// isPreflight reports whether r is what a browser sends before a cross-origin
-// request: it has no body and thus no content type, asks for no other protocol,
-// and is not itself the request it asks about (Fetch standard, "CORS-preflight
-// request"). For a route that the policy does not list there is none.
-func (s *Server) isPreflight(r *http.Request, rt route) bool {
-	return r.Method == http.MethodOptions && r.ContentLength == 0 &&
-		single(r.Header["Origin"]) && single(r.Header["Access-Control-Request-Method"]) &&
-		len(r.Header["Content-Type"]) == 0 && len(r.Header["Upgrade"]) == 0 &&
-		(s.policy == nil || rt.answered || rt.entry.Listed())
-}
-
-func single(values []string) bool { return len(values) == 1 && values[0] != "" }
 
 func (s *Server) observe(r *http.Request, d *decision, ignored []string, start time.Time) {
 	s.observer.Observe(r.Context(), authctx.Event{

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/authctx/authctx"
 )
@@ -54,6 +55,34 @@ func removeInbound(ctx context.Context, h http.Header) {
 			replace(h, key, left)
 		}
 	}
-	cookies := stripper{set: authctx.FieldSet{Cookies: in.read.Cookies}}
-	cookies.delete(h)
+	if len(in.read.Cookies) > 0 && len(h["Cookie"]) > 0 {
+		in.removeCookies(h)
+	}
+}
+
+// removeCookies removes the cookies that were the credential.
+func (c *inbound) removeCookies(h http.Header) {
+	presented := map[[2]string]bool{}
+	for _, line := range c.header["Cookie"] {
+		for element := range strings.SplitSeq(line, ";") {
+			name, value := splitCookie(element)
+			if slices.ContainsFunc(c.read.Cookies, func(n string) bool { return strings.EqualFold(n, name) }) {
+				presented[[2]string{name, value}] = true
+			}
+		}
+	}
+	left, changed := removeElements(h["Cookie"], ";", func(element string) bool {
+		name, value := splitCookie(element)
+		return presented[[2]string{name, value}]
+	})
+	if changed {
+		replace(h, "Cookie", left)
+	}
+}
+
+// splitCookie returns what identifies a cookie, whether or not its value is
+// quoted.
+func splitCookie(element string) (name, value string) {
+	name, value, _ = strings.Cut(element, "=")
+	return strings.ToLower(strings.Trim(name, space)), strings.Trim(value, space+`"`)
 }

@@ -1,7 +1,11 @@
 package httpctx_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -261,6 +265,68 @@ func TestOnlyARealPreflightPasses(t *testing.T) {
 				t.Errorf("status %d, want %d", res.StatusCode, tc.want)
 			}
 		})
+	}
+}
+
+// TestAnUnauthenticatedPreflightReadsNothing has handlers that do not look at the
+// method; what a public route answers is anybody's to read.
+func TestAnUnauthenticatedPreflightReadsNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "secret.txt"), []byte("payroll"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files := http.StripPrefix("/files", http.FileServer(http.Dir(dir)))
+	mux := http.NewServeMux()
+	mux.Handle("/files/", files)
+	mux.Handle("/public/", http.StripPrefix("/public", http.FileServer(http.Dir(dir))))
+	mux.HandleFunc("/flushed", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Content-Length", "7")
+		w.WriteHeader(http.StatusAccepted)
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.WriteString(w, "payroll")
+	})
+	mux.HandleFunc("/hijacked", func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\npayroll")
+			_ = conn.Close()
+		}
+	})
+	mux.HandleFunc("/copied", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.Copy(w, strings.NewReader("payroll"))
+	})
+	policy := newPolicy(t, authctx.PolicyConfig{Default: authctx.Role("admin"), Public: []string{"/public/"}})
+	h := newServer(t, httpctx.ServerConfig{Policy: policy}).Handler(mux)
+	preflight := http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"GET"}}
+	for protocol, server := range map[string]*httptest.Server{"HTTP/1.1": serve(t, h), "HTTP/2": unencryptedHTTP2(t, h)} {
+		for path, want := range map[string]struct {
+			status int
+			body   string
+		}{
+			"/files/secret.txt": {200, ""}, "/files/none": {404, ""}, "/flushed": {202, ""}, "/hijacked": {200, ""}, "/copied": {200, ""},
+			"/public/secret.txt": {200, "payroll"},
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", server.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header = preflight
+			res, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatalf("%s %s: %v", protocol, path, err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if res.StatusCode != want.status || string(body) != want.body || err != nil || res.ContentLength > int64(len(want.body)) {
+				t.Errorf("%s %s: %d %q, %v, length %d", protocol, path, res.StatusCode, body, err, res.ContentLength)
+			}
+			if path == "/flushed" && res.Header.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("%s: header %v", protocol, res.Header)
+			}
+		}
+		if res, _ := do(t, "GET", serve(t, h).URL+"/files/secret.txt", preflight); res.StatusCode != 401 {
+			t.Errorf("GET: %d", res.StatusCode)
+		}
 	}
 }
 

@@ -121,10 +121,14 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 // applies. The raw path decides nothing.
 //
 // Entries that the policy calls public are not authenticated, and neither is a
-// CORS preflight. The handler then sees no caller and no credential.
+// CORS preflight. The handler then sees no caller and no credential. Of its
+// answer to a preflight for anything else than a public entry, the body is
+// dropped; status and headers are what a browser reads.
 //
 // The request that next sees is a copy with the caller in its context. If it
 // becomes a WebSocket, the connection is closed at the caller's effective end.
+//
+// Handler panics when next is nil.
 func (s *Server) Handler(next http.Handler) http.Handler {
 	if next == nil {
 		panic("httpctx: nil handler")
@@ -137,17 +141,23 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 			s.WriteError(w, r, d.err)
 			return
 		}
+		if d.preflight {
+			w = &preflightWriter{ResponseWriter: w}
+		}
 		next.ServeHTTP(s.watched(w, r, &d), s.admit(r, &d))
 	})
 }
 
 // Check decides about r by its pattern as [Server.Handler] does for a handler
 // that is not a mux, and tells the observer. A nil error with a zero principal
-// is a request that needs none.
+// is a request that needs none: one for a public entry, or a CORS preflight,
+// whose answer should have no body.
 //
-// Check writes nothing and changes nothing: r still has all of its fields, and
-// the fields of Result.Response, with or without an error, are the caller's to
-// send.
+// Check writes nothing and changes nothing: the fields of Result.Response, with
+// or without an error, are the caller's to send, and r still has all of its
+// fields, the client's credential and forged identity included. Do not read them
+// or copy them to another request: not even [Transport] knows such a credential
+// from the program's own. Only [Server.Handler] makes a request that is clean.
 func (s *Server) Check(r *http.Request) (authctx.Result, error) {
 	d := s.decide(r, s.routed(r.Pattern))
 	return d.result, d.err
@@ -155,7 +165,8 @@ func (s *Server) Check(r *http.Request) (authctx.Result, error) {
 
 // Require returns middleware for single routes inside [Server.Handler]: it lets
 // callers through whom rule allows. It authenticates nobody, so outside of
-// Handler it refuses everybody. The observer is told when it refuses.
+// Handler it refuses everybody. The observer is told when it refuses. The
+// middleware panics when it is given a nil handler.
 func (s *Server) Require(rule authctx.Rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		if next == nil {

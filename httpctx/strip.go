@@ -148,8 +148,18 @@ func (s *stripper) trailer(clone, r *http.Request) {
 	}
 	arrived()
 	clone.Trailer = clean
-	if r.Body != nil && r.Body != http.NoBody {
-		clone.Body = &endNotifier{r.Body, arrived}
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	clone.Body = &endNotifier{r.Body, arrived}
+	if r.GetBody != nil {
+		clone.GetBody = func() (io.ReadCloser, error) {
+			body, err := r.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			return &endNotifier{body, arrived}, nil
+		}
 	}
 }
 
@@ -165,14 +175,4 @@ func (b *endNotifier) Read(p []byte) (int, error) {
 		b.ended()
 	}
 	return n, err
-}
-
-// any reports whether h has a field of the set.
-func (s *stripper) any(h http.Header) bool {
-	for name := range h {
-		if s.set.Owns(name) {
-			return true
-		}
-	}
-	return false
 }

@@ -37,8 +37,8 @@ type TransportConfig struct {
 //
 // Identity fields that are on a request already are removed, wherever it goes:
 // a Transport replaces what somebody else wrote. So is the credential that the
-// caller presented to [Server], should a handler have been left with it and
-// copied it. An Authorization of the program's own is left alone.
+// caller presented to [Server.Handler], should a handler have been left with it
+// and copied it. An Authorization or a cookie of the program's own is left alone.
 type Transport struct {
 	base         http.RoundTripper
 	writer       writer
@@ -87,9 +87,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	maps.Copy(out.Header, r.Header)
 	t.strip.delete(out.Header)
 	removeInbound(r.Context(), out.Header)
-	if t.strip.any(r.Trailer) {
-		t.strip.trailer(out, r)
-	}
+	t.strip.trailer(out, r)
 	if err == nil && !caller.IsZero() {
 		err = t.writer.write(out.Context(), caller, out.Header)
 	}

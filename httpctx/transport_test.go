@@ -182,18 +182,57 @@ func TestTheInboundCredentialIsNotSentOn(t *testing.T) {
 				t.Errorf("%s lost a cookie: %v", target, got)
 			}
 			out.Header.Set("Authorization", "Bearer of-my-own")
-			if got := send(out).Get("Authorization"); got != "Bearer of-my-own" {
-				t.Errorf("%s got Authorization %q", target, got)
+			out.Header.Add("Cookie", "session=of-my-own; Session=alice")
+			got = send(out)
+			if got.Get("Authorization") != "Bearer of-my-own" {
+				t.Errorf("%s got Authorization %q", target, got["Authorization"])
+			}
+			if sessions := strings.Join(got["Cookie"], "; "); !strings.Contains(sessions, "session=of-my-own") {
+				t.Errorf("%s lost the program's own session: %q", target, sessions)
+			} else if kept := strings.Contains(r.Header.Get("Cookie"), "session"); kept && strings.Contains(sessions, "alice") {
+				t.Errorf("%s got %q", target, sessions)
 			}
 		}
 	}
 	for _, keep := range []bool{false, true} {
 		url := serve(t, newServer(t, httpctx.ServerConfig{KeepCredentials: keep}).Handler(http.HandlerFunc(handler))).URL
-		for _, header := range []http.Header{token("alice"), {"Cookie": {"a=b; session=alice"}}} {
+		for _, header := range []http.Header{token("alice"), {"Cookie": {"a=b; session=alice"}}, {"Cookie": {`session="alice"`}}} {
 			if res, _ := do(t, "GET", url, header); res.StatusCode != 200 {
 				t.Errorf("status %d", res.StatusCode)
 			}
 		}
+	}
+}
+
+// TestRule6_ATrailerThatNobodyAnnouncedIsStripped has a body that brings trailers
+// when it ends, also when the request is sent a second time.
+func TestRule6_ATrailerThatNobodyAnnouncedIsStripped(t *testing.T) {
+	times := 0
+	tr := newTransport(t, httpctx.TransportConfig{Destinations: []string{"a.internal"}, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+		body := r.Body
+		for times = 1; ; times++ {
+			_, _ = io.Copy(io.Discard, body)
+			if len(identityIn(r.Trailer)) > 0 || r.Trailer.Get("X-Sum") != "1" {
+				t.Errorf("attempt %d: trailers %v", times, r.Trailer)
+			}
+			if times == 2 {
+				return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+			}
+			r.Trailer.Del("X-Sum")
+			var err error
+			if body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	})})
+	r := outgoing(as(t, "alice"), "https://a.internal/")
+	r.Trailer = http.Header{"X-Sum": nil}
+	r.GetBody = func() (io.ReadCloser, error) {
+		return &atEnd{strings.NewReader("abc"), func() { r.Trailer.Set("X-Sum", "1"); r.Trailer.Set("X-User-Id", "eve") }}, nil
+	}
+	r.Body, _ = r.GetBody()
+	if _, err := tr.RoundTrip(r); err != nil || times != 2 {
+		t.Errorf("%v after %d attempts", err, times)
 	}
 }
 

@@ -3,12 +3,12 @@ package httpctx_test
 import (
 	"bufio"
 	"context"
-	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,7 +122,8 @@ func TestRule9_AConnectionIsClosedAtTheVeryEnd(t *testing.T) {
 // TestAPanickingObserverDoesNotEndTheProgram has one that panics on the goroutine
 // that watches a connection, where nobody but the watch could recover.
 func TestAPanickingObserverDoesNotEndTheProgram(t *testing.T) {
-	log.SetOutput(io.Discard)
+	logged := make(lines, 10)
+	log.SetOutput(logged)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	panics := authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
 		if e.Outcome == authctx.Ended {
@@ -138,7 +139,18 @@ func TestAPanickingObserverDoesNotEndTheProgram(t *testing.T) {
 		if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
 			t.Errorf("%s: read %d bytes, %v", where, n, err)
 		}
+		if line := <-logged; !strings.Contains(line, "panic of the observer: oops") {
+			t.Errorf("%s: logged %q", where, line)
+		}
 	}
+}
+
+// lines is a writer whose lines can be waited for.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }
 
 func TestARecheckThatPanicsEndsTheConnection(t *testing.T) {
