@@ -72,7 +72,7 @@ func TestLayoutsOfOtherSystemsTravel(t *testing.T) {
 			if err := ours.Inject(t.Context(), p, header.Set); err != nil {
 				t.Fatal(err)
 			}
-			_, call, _ := openGateway(t, far.url, known, prop)
+			_, call := openGateway(t, far.url, known, prop)
 			check(t, far, call(header))
 		})
 	}

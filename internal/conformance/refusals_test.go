@@ -117,11 +117,11 @@ func TestTheBudgetNamesTheLargestAttribute(t *testing.T) {
 	if err := generous.Inject(t.Context(), p, header.Set); err != nil {
 		t.Fatal(err)
 	}
-	gateway, call, logged := openGateway(t, far.url, auth, prop)
-	if err := call(header); !errors.Is(err, errStatus(http.StatusBadGateway)) || far.reached() > 0 {
+	gateway, call := openGateway(t, far.url, auth, prop)
+	if err := call(header); !errors.Is(err, errStatus(http.StatusInternalServerError)) || far.reached() > 0 {
 		t.Errorf("the client of a gateway: %v", err)
 	}
-	if _, _, told := gateway.last(); told == nil || !strings.Contains(told.Error(), "x-user-roles") || !strings.Contains(logged.String(), "x-user-roles") {
-		t.Errorf("the operator of the gateway is told %v and reads %q", told, logged)
+	if _, _, told := gateway.last(); told == nil || !strings.Contains(told.Error(), "x-user-roles") {
+		t.Errorf("the operator of the gateway is told %v", told)
 	}
 }

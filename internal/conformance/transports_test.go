@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -237,15 +236,15 @@ func openMessages(_ *testing.T, auth authctx.Authenticator) *far {
 
 // openGateway starts a reverse proxy in front of an HTTP service. It knows its
 // callers by auth and carries them on by prop. It returns what the gateway
-// decided, how to call it, and what it logs.
-func openGateway(t *testing.T, upstream string, auth authctx.Authenticator, prop authctx.Propagator) (gateway service, call func(http.Header) error, logged *bytes.Buffer) {
-	gateway, logged = newService(), new(bytes.Buffer)
+// decided and how to call it.
+func openGateway(t *testing.T, upstream string, auth authctx.Authenticator, prop authctx.Propagator) (gateway service, call func(http.Header) error) {
+	gateway = newService()
 	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: gateway}))
 	proxy := must[*httpctx.Proxy](t)(httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: prop}))
 	target := must[*url.URL](t)(url.Parse(upstream))
 	handler := must[http.Handler](t)(proxy.Handler(&httputil.ReverseProxy{
 		Rewrite:  func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
-		ErrorLog: log.New(logged, "", 0),
+		ErrorLog: log.New(io.Discard, "", 0),
 	}))
 	h := httptest.NewServer(server.Handler(handler))
 	t.Cleanup(h.Close)
@@ -256,5 +255,5 @@ func openGateway(t *testing.T, upstream string, auth authctx.Authenticator, prop
 		}
 		r.Header = header
 		return roundTrip(http.DefaultTransport, r)
-	}, logged
+	}
 }
