@@ -88,18 +88,20 @@ func (s *keyfuncKeys) refusal(err error) error {
 	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyfuncWait}
 }
 
-// handOut returns the Key that was handed out for the same key before, or k.
+// handOut returns the Key that was handed out for the same key before, or k. It
+// does not ask the storage, which would keep everybody waiting who waits for the
+// lock.
 func (s *keyfuncKeys) handOut(k *Key) *Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.handedOut[k.id]; old != nil {
-		if old.same(k) && !old.Withdrawn() {
+		if old.same(k) && old.withdrawn.Load() == nil {
 			return old
 		}
 		old.withdraw(errKeyGone)
 	}
 	for id, other := range s.handedOut {
-		if other.Withdrawn() {
+		if other.withdrawn.Load() != nil {
 			delete(s.handedOut, id)
 		}
 	}

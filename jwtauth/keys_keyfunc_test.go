@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -223,7 +224,7 @@ func TestRule4_KeysFromKeyfuncAreBoundedAndDetached(t *testing.T) {
 }
 
 // Whoever has the token already waits no longer than a second for the answer
-// whether its key is still there.
+// whether its key is still there, and another when the token is verified anew.
 func TestRule4_AStorageThatHangsHoldsUpATokenInTheCacheForABoundedTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
@@ -242,6 +243,19 @@ func TestRule4_AStorageThatHangsHoldsUpATokenInTheCacheForABoundedTime(t *testin
 		}
 		if waited := time.Since(before); waited != time.Second {
 			t.Errorf("waited %v", waited)
+		}
+		var all sync.WaitGroup
+		before = time.Now()
+		for range 100 {
+			all.Go(func() {
+				if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 0)); authctx.ReasonOf(err) != authctx.Unavailable {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if waited := time.Since(before); waited != 2*time.Second {
+			t.Errorf("100 requests waited %v", waited)
 		}
 	})
 }
