@@ -53,6 +53,7 @@ type scratch struct {
 	doc                        strictjson.Doc
 	parsed                     *strictjson.Parser // by which doc holds the claims; nil while it does not
 	lists                      []string           // empty, with room for the lists of most tokens
+	listBytes                  int                // what the caller's lists take
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{lists: make([]string, 0, 64)} }}

@@ -37,6 +37,7 @@ func (i *Introspector) introspect(token string) (*verified, error) {
 	switch s.doc.Get("active").Kind() {
 	case strictjson.True:
 		v.token, v.refused = i.judge(&s, asked)
+		v.size += s.listBytes
 	case strictjson.False:
 		v.refused = errInactive
 	default:
@@ -120,6 +121,9 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 	if !accessToken(doc, confirmation) {
 		return VerifiedToken{}, errTokenUse
 	}
+	if err := p.Types.checkClaims("", doc); err != nil {
+		return VerifiedToken{}, err
+	}
 	life, err := i.lifetime(doc, now)
 	if err != nil {
 		return VerifiedToken{}, err
@@ -134,6 +138,7 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 		}
 	}
 	attrs.Provenance, attrs.Claims = authctx.Verified, doc.Root().Raw()
+	s.listBytes = listBytes(&attrs)
 	attrs.IssuedAt, attrs.Expires = life.issued, life.end
 	principal, err := authctx.New(attrs)
 	if err != nil {

@@ -115,8 +115,14 @@ func (c *IntrospectionConfig) validate() error {
 	if !validLeeway(c.Leeway) {
 		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
 	}
-	if c.Timeout < 0 || c.MaxPending < 0 || c.MaxTokenBytes < 0 || c.MaxTokenBytes > mostMaxTokenBytes {
-		bad("Timeout, MaxPending or MaxTokenBytes is out of range")
+	if c.Timeout < 0 {
+		bad("Timeout must not be negative")
+	}
+	if c.MaxPending < 0 {
+		bad("MaxPending must not be negative")
+	}
+	if c.MaxTokenBytes < 0 || c.MaxTokenBytes > mostMaxTokenBytes {
+		bad("MaxTokenBytes must be between 1 and %d, or 0 for the default", mostMaxTokenBytes)
 	}
 	if err := c.Cache.validate(); err != nil {
 		bad("%w", err)

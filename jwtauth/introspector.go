@@ -25,9 +25,9 @@ import (
 //
 // "active" alone lets nobody in: the audience must be ours, and so must the
 // issuer if there is one; dates are judged as those of a JWT; and what the
-// endpoint says is no access token, such as a refresh token, is refused. Where
-// there is no "exp", the principal ends when the answer may be remembered no
-// longer.
+// endpoint says is no access token, such as a refresh token, is refused, and so
+// is what has the claims of an ID token or of an event. Where there is no "exp",
+// the principal ends when the answer may be remembered no longer.
 type Introspector struct {
 	policy   *issuerPolicy
 	anyAud   bool

@@ -130,7 +130,7 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	if principal.ExpiredAt(now) {
 		return nil, errExpired // before the token that vouches for it
 	}
-	v := &verified{policy: p, key: key, size: len(s.payload) + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
+	v := &verified{policy: p, key: key, size: len(s.payload) + s.listBytes + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
 	v.endBy(p.until)
 	v.endBy(life.end)
 	v.token = VerifiedToken{Principal: principal, Confirmation: confirmation, Recheck: v.recheck}
@@ -165,7 +165,7 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 	if err := p.checkAudience(s.doc.Get("aud"), attrs.ClientID); err != nil {
 		return authctx.Principal{}, err
 	}
-	attrs.Claims = s.doc.Root().Raw()
+	attrs.Claims, s.listBytes = s.doc.Root().Raw(), listBytes(&attrs)
 	switch {
 	case p.Types.kind == strictAccessTokens &&
 		(attrs.Subject == "" || attrs.ClientID == "" || attrs.TokenID == "" || life.issued.IsZero()):

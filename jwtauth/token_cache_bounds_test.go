@@ -116,3 +116,35 @@ func TestACachedTokenTakesLessThanAKilobyteBesidesItsPrincipal(t *testing.T) {
 	runtime.KeepAlive(principals)
 	runtime.KeepAlive(tokens)
 }
+
+func TestTokensOfManyShortValuesStayWithinTheBytesOfTheCache(t *testing.T) {
+	s := signerFor(t, jwtauth.HS256)
+	const bound = 8 << 20
+	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.MaxBytes, c.MaxTokenBytes = bound, 64<<10 })
+	roles := make([]string, 3000)
+	for i := range roles {
+		roles[i] = fmt.Sprintf("%x", i)
+	}
+	tokens := make([]string, 400)
+	for i := range tokens {
+		tokens[i] = s.token(t, goodClaims(map[string]any{"roles": roles, "jti": fmt.Sprint(i)}))
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for _, token := range tokens {
+		if _, err := v.Verify(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := heap() - before; took > bound*5/4 {
+		t.Errorf("%d bytes with a bound of %d", took, bound)
+	}
+	runtime.KeepAlive(v)
+	runtime.KeepAlive(tokens)
+}

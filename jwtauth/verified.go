@@ -70,5 +70,14 @@ func (v *verified) confirm(ctx context.Context) error {
 }
 
 // verifiedOverhead is what a verified token takes besides its claims, of which
-// most attributes are parts.
+// most attributes are parts, and its lists.
 const verifiedOverhead = 1024
+
+// listBytes is roughly what lists take besides their texts.
+func listBytes(a *authctx.Attributes) int {
+	texts := len(a.AMR) + len(a.Roles) + len(a.Permissions) + len(a.Scopes) + len(a.Groups) + 2*len(a.Actors)
+	for _, list := range a.Extra {
+		texts += 8 + len(list) // with the entry of the map
+	}
+	return 16 * texts
+}
