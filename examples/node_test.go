@@ -26,6 +26,50 @@ func startNode(t *testing.T, script string, args ...string) (address string) {
 	return p.address("listening on")
 }
 
+// Both read the same grammar and give the same answers, whatever is sent.
+func TestNodeServicesRefuseWhatGoServicesRefuse(t *testing.T) {
+	t.Parallel()
+	node := "http://" + startNode(t, "node/http.mjs", "--trust", "cidr:127.0.0.0/8")
+	_, whoami, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	with := func(header ...string) []string {
+		return append([]string{"X-User-Id: alice", "X-User-Issuer: i"}, header...)
+	}
+	for name, c := range map[string]struct {
+		header []string
+		want   int
+	}{
+		"a caller":                    {with("X-User-Kind: service", "X-User-Roles: a, b%2Cc", "X-User-Expires: 99999999999"), 200},
+		"nobody":                      {nil, 401},
+		"a field without a meaning":   {[]string{"X-User-Agent: x"}, 401},
+		"a token alone":               {[]string{"Txn-Token: x"}, 401},
+		"a token beside fields":       {with("Txn-Token: x"), 400},
+		"no subject":                  {[]string{"X-User-Issuer: i"}, 400},
+		"roles alone":                 {[]string{"X-User-Roles: admin"}, 400},
+		"two subjects":                {with("X-User-Id: bob"), 400},
+		"an unknown kind":             {with("X-User-Kind: robot"), 400},
+		"a kind in upper case":        {with("X-User-Kind: User"), 400},
+		"an end that has come":        {with("X-User-Expires: 1700000000"), 401},
+		"an end with an exponent":     {with("X-User-Expires: 9e10"), 400},
+		"an end in hexadecimal":       {with("X-User-Expires: 0xffffffffff"), 400},
+		"an end that is negative":     {with("X-User-Expires: -1"), 400},
+		"an end after the year 9999":  {with("X-User-Expires: 253402300800"), 400},
+		"an empty element":            {with("X-User-Roles: a,,b"), 400},
+		"a list that ends in a comma": {with("X-User-Roles: a,"), 400},
+		"a comma in a text":           {with("X-User-Name: a,b"), 400},
+		"a tab within a text":         {with("X-User-Name: a\tb"), 400},
+		"a broken escape":             {with("X-User-Name: 100%"), 400},
+		"an escape that is not UTF-8": {with("X-User-Name: %FF"), 400},
+		"a byte that is not ASCII":    {with("X-User-Name: zo\xeb"), 400},
+		"UTF-8 that was not escaped":  {with("X-User-Groups: zo\xc3\xab"), 400},
+	} {
+		for service, url := range map[string]string{"Node": node, "Go": whoami} {
+			if r := send(t, "GET", url+"/whoami", "", c.header...); r.status != c.want {
+				t.Errorf("%s, %s: status %d, want %d; body %s", name, service, r.status, c.want, r.body)
+			}
+		}
+	}
+}
+
 // A service in another language sees what a service in Go sees.
 func TestNodeServicesReadTheCaller(t *testing.T) {
 	t.Parallel()

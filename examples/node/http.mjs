@@ -4,7 +4,7 @@
 
 import { createServer } from 'node:http'
 import { parseArgs } from 'node:util'
-import { trust } from './identity.mjs'
+import { Malformed, trust } from './identity.mjs'
 
 const { values: flags } = parseArgs({
   options: {
@@ -24,6 +24,7 @@ const server = createServer(async (request, response) => {
     known = await identify(request.headersDistinct, request.socket.remoteAddress)
   } catch (error) {
     console.error(error.message)
+    if (error instanceof Malformed) return answer(400, { title: 'Bad Request' })
   }
   if (!known) return answer(401, { title: 'Unauthorized' })
   const { caller } = known

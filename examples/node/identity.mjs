@@ -2,10 +2,22 @@
 // gateway that it trusts by address, or from a Transaction Token that the
 // gateway signed. Both return the caller and the second at which the caller's
 // time is over, or null when nobody is named, and throw when what is there
-// cannot be believed.
+// cannot be believed: a Malformed when it could be read in more than one way.
 
 import { BlockList, isIPv6 } from 'node:net'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
+
+export class Malformed extends Error {}
+
+// The plain identity fields that mean something. Others of the prefix do not.
+const plain = ['id', 'issuer', 'kind', 'name', 'email', 'tenant', 'client-id', 'session', 'token-id', 'acr', 'amr',
+  'roles', 'permissions', 'scopes', 'groups', 'groups-incomplete', 'auth-time', 'issued', 'expires', 'as-of',
+  'actor', 'extra'].map((name) => 'x-user-' + name)
+
+// The values of a field; an empty one is none.
+const valuesOf = (fields, name) => (fields[name] ?? []).filter((value) => value !== '')
+
+const anyPlain = (fields) => plain.some((name) => valuesOf(fields, name).length > 0)
 
 // Reads --trust: "cidr:127.0.0.0/8" or "txn:JWKS-URL". The function returned
 // takes the request's fields, a map from lower-case names to lists of values,
@@ -23,21 +35,22 @@ function plainFields(prefix) {
   trusted.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4')
   return async (fields, peer) => {
     const one = (name) => {
-      const values = (fields[name] ?? []).filter((value) => value !== '')
-      if (values.length > 1) throw new Error(`${name} occurs twice`)
+      const values = valuesOf(fields, name)
+      if (values.length > 1) throw new Malformed(`${name} occurs twice`)
       return values[0]
     }
     const text = (name) => element(one(name) ?? '')
-    const list = (name) => (one(name)?.split(',') ?? []).map((e) => element(e.trim()))
+    const list = (name) => (one(name)?.split(',') ?? []).map((e) => element(e) || malformed(`${name} has an empty element`))
 
     peer = peer.replace(/^::ffff:/, '')
     if (!trusted.check(peer, isIPv6(peer) ? 'ipv6' : 'ipv4')) return null
-    if (!one('x-user-id') && !one('x-user-issuer')) return null
-    if (!one('x-user-id') || !one('x-user-issuer')) throw new Error('half an identity')
-    return lasting(one('x-user-expires'), {
+    if (!anyPlain(fields)) return null
+    if (valuesOf(fields, 'txn-token').length > 0) throw new Malformed('identity fields beside a Transaction Token')
+    if (!one('x-user-id') || !one('x-user-issuer')) throw new Malformed('half an identity')
+    return lasting(seconds(one('x-user-expires')), {
       issuer: text('x-user-issuer'),
       subject: text('x-user-id'),
-      kind: text('x-user-kind') || 'user',
+      kind: kindOf(one('x-user-kind')),
       name: text('x-user-name'),
       email: text('x-user-email'),
       tenant: text('x-user-tenant'),
@@ -51,25 +64,45 @@ function plainFields(prefix) {
   }
 }
 
+function malformed(why) {
+  throw new Malformed(why)
+}
+
+// Unix seconds are digits only, up to the year 9999.
+function seconds(value) {
+  if (value === undefined) return undefined
+  return /^[0-9]+$/.test(value) && Number(value) <= 253402300799 ? Number(value) : malformed('not a time')
+}
+
+// A caller is a user unless it says otherwise.
+function kindOf(value = 'user') {
+  return value === 'user' || value === 'service' ? value : malformed('not a kind')
+}
+
 // A caller whose time is not over; without an end it never is.
-function lasting(expires, caller) {
-  const end = expires === undefined ? Infinity : Number(expires)
+function lasting(end = Infinity, caller) {
   if (!(end > Date.now() / 1000)) throw new Error('the caller has expired')
   return { caller, end }
 }
 
 // Every byte that could be mistaken for something else comes percent-encoded.
 function element(s) {
-  if (s.includes(',')) throw new Error('a comma where one value belongs')
-  return decodeURIComponent(s)
+  s = s.replace(/^[ \t]+|[ \t]+$/g, '')
+  if (!/^[ -+\--~]*$/.test(s)) malformed('a comma, or what is no printable ASCII')
+  try {
+    return decodeURIComponent(s)
+  } catch {
+    malformed('not percent-encoded UTF-8')
+  }
 }
 
 function transactionTokens(jwksURL, trustDomain) {
   const keys = createRemoteJWKSet(jwksURL, { cooldownDuration: 1000 })
   return async (fields) => {
-    const tokens = fields['txn-token'] ?? []
+    const tokens = valuesOf(fields, 'txn-token')
     if (tokens.length === 0) return null
-    if (tokens.length > 1) throw new Error('two Transaction Tokens')
+    if (tokens.length > 1 || tokens[0].includes(',')) throw new Malformed('two Transaction Tokens')
+    if (anyPlain(fields)) throw new Malformed('a Transaction Token beside identity fields')
     const { payload } = await jwtVerify(tokens[0], keys, {
       typ: 'txntoken+jwt',
       issuer: trustDomain,
