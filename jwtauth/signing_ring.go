@@ -1,0 +1,76 @@
+package jwtauth
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// keyRing is immutable. It is never without a key that signs.
+type keyRing struct {
+	keys      []ringKey // in the order in which they sign
+	published []*Key
+}
+
+// ringKey is a key, when it begins to sign and when nobody needs it any more,
+// which is not known before its successor is: then it is zero.
+type ringKey struct {
+	*SigningKey
+	from, until time.Time
+}
+
+// current returns the index of the key that signs now.
+func (r *keyRing) current(now time.Time) int {
+	i := len(r.keys) - 1
+	for i > 0 && r.keys[i].from.After(now) {
+		i--
+	}
+	return i
+}
+
+// endedAt reports whether nobody needs the key any more.
+func (k *ringKey) endedAt(now time.Time) bool { return !k.until.IsZero() && !now.Before(k.until) }
+
+// live returns a copy, which may be changed, without the keys that have ended.
+func (r *keyRing) live(now time.Time) *keyRing {
+	keys := slices.DeleteFunc(slices.Clone(r.keys), func(k ringKey) bool { return k.endedAt(now) })
+	return &keyRing{keys: keys, published: slices.Clone(r.published)}
+}
+
+// publish adds a key to a ring that nobody else has yet. Its error goes on after
+// what the key is called.
+func (r *keyRing) publish(key *Key) error {
+	switch {
+	case key == nil:
+		return errors.New("is nil")
+	case key.symmetric():
+		return errors.New("is a secret, which is never published")
+	case key.ID() == "" || r.find("") != nil:
+		return errors.New("joins another: only a key that stands alone may be without ID")
+	case r.find(key.ID()) != nil:
+		return errors.New("has the ID of another key")
+	case key.Withdrawn():
+		return errors.New("was withdrawn")
+	}
+	r.published = append(r.published, key)
+	return nil
+}
+
+// find returns the key of that ID, nil when there is none.
+func (r *keyRing) find(keyID string) *Key {
+	for _, key := range r.keys {
+		if key.public.id == keyID {
+			return key.public
+		}
+	}
+	for _, key := range r.published {
+		if key.id == keyID {
+			return key
+		}
+	}
+	return nil
+}
+
+func without(keys []*Key, key *Key) []*Key {
+	return slices.DeleteFunc(slices.Clone(keys), func(k *Key) bool { return k == key })
+}
