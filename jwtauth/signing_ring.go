@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// keyRing is immutable. It is never without a key that signs.
+// keyRing does not change once it was stored, and then has a key that signs.
 type keyRing struct {
 	keys      []ringKey // in the order in which they sign
 	published []*Key
