@@ -3,6 +3,7 @@ package grpcctx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -23,7 +24,10 @@ type ClientConfig struct {
 	// transport security to other machines, where whoever is on the path can
 	// read and change who is calling. It is for networks that encrypt by
 	// themselves, such as a service mesh. Connections within the machine need
-	// no permission.
+	// no permission: Unix sockets, and loopback addresses whatever the target is
+	// called, but for the forward proxy that grpc takes from the environment
+	// (HTTPS_PROXY). Another tunnel that begins on this machine, such as one of
+	// ssh or of a dialer of your own, is taken for its end.
 	AllowInsecurePlaintext bool
 }
 
@@ -32,6 +36,8 @@ type ClientConfig struct {
 // sent to whatever these are dialed to, and nowhere else.
 type Client struct {
 	propagator authctx.Propagator
+	fields     authctx.FieldSet // what it owns
+	names      map[string]bool  // those of fields, for the usual case
 	strip      stripper
 	guard      guard
 	writers    sync.Pool
@@ -42,9 +48,16 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if absent.Nil(cfg.Propagator) {
 		return nil, errors.New("grpcctx: client: Propagator is required")
 	}
+	fields := cfg.Propagator.Fields()
+	names := make(map[string]bool, len(fields.Names))
+	for _, name := range fields.Names {
+		names[name] = true
+	}
 	return &Client{
 		propagator: cfg.Propagator,
-		strip:      newStripper(cfg.Propagator.Fields()),
+		fields:     fields,
+		names:      names,
+		strip:      newStripper(fields),
 		guard:      guard{allowPlaintext: cfg.AllowInsecurePlaintext},
 		writers:    sync.Pool{New: newWriter},
 	}, nil
@@ -74,7 +87,7 @@ func (c *Client) DialOptions() []grpc.DialOption {
 }
 
 func (c *Client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	ctx, err := c.outgoing(ctx)
+	ctx, err := c.outgoing(ctx, cc)
 	if err != nil {
 		return err
 	}
@@ -82,16 +95,16 @@ func (c *Client) unary(ctx context.Context, method string, req, reply any, cc *g
 }
 
 func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, err := c.outgoing(ctx)
+	ctx, err := c.outgoing(ctx, cc)
 	if err != nil {
 		return nil, err
 	}
 	return streamer(ctx, desc, cc, method, opts...)
 }
 
-// outgoing returns ctx with outgoing metadata that names the caller of ctx and
-// nobody else.
-func (c *Client) outgoing(ctx context.Context) (context.Context, error) {
+// outgoing returns ctx, for a call over cc, with outgoing metadata that names the
+// caller of ctx and nobody else.
+func (c *Client) outgoing(ctx context.Context, cc *grpc.ClientConn) (context.Context, error) {
 	ctx = c.clean(ctx)
 	p, ok := authctx.FromContext(ctx)
 	if !ok {
@@ -102,7 +115,21 @@ func (c *Client) outgoing(ctx context.Context) (context.Context, error) {
 	if err := c.propagator.Inject(ctx, p, w.set); err != nil {
 		return ctx, localError(err)
 	}
-	return &carrying{metadata.AppendToOutgoingContext(withoutPeer(ctx), w.pairs...)}, nil
+	if err := c.ownsAll(w.pairs); err != nil {
+		return ctx, localError(err)
+	}
+	return &carrying{metadata.AppendToOutgoingContext(withoutPeer(ctx), w.pairs...), cc}, nil
+}
+
+// ownsAll refuses what the propagator wrote beside its own fields, since nobody
+// would have removed that field before.
+func (c *Client) ownsAll(pairs []string) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if name := pairs[i]; !c.names[name] && !c.fields.Owns(name) {
+			return fmt.Errorf("grpcctx: client: the propagator wrote %q, which is not among its fields", name)
+		}
+	}
+	return nil
 }
 
 // writer collects what a propagator writes. It is used again, because metadata

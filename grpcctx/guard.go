@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
+	"strconv"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 )
 
@@ -17,15 +22,18 @@ import (
 // those learn which connection a call goes out on; it adds nothing to the call.
 type guard struct{ allowPlaintext bool }
 
-// carrying is the context of a call that carries a caller. Its own type keeps
-// what it carries out of what fmt prints of a context.
-type carrying struct{ context.Context }
+// carrying is the context of a call that carries a caller over cc. Its own type
+// keeps what it carries out of what fmt prints of a context.
+type carrying struct {
+	context.Context
+	cc *grpc.ClientConn
+}
 
 type carryingKey struct{}
 
 func (c *carrying) Value(key any) any {
 	if _, ok := key.(carryingKey); ok {
-		return true
+		return c
 	}
 	return c.Context.Value(key)
 }
@@ -48,7 +56,11 @@ func withoutPeer(ctx context.Context) context.Context {
 
 // GetRequestMetadata implements [credentials.PerRPCCredentials].
 func (g guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
-	if g.allowPlaintext || ctx.Value(carryingKey{}) == nil || secure(ctx) || withinMachine(ctx) {
+	if g.allowPlaintext {
+		return nil, nil
+	}
+	call, ok := ctx.Value(carryingKey{}).(*carrying)
+	if !ok || secure(ctx) || withinMachine(ctx, call.cc) {
 		return nil, nil
 	}
 	// Not Unauthenticated: a handler that passes the status on would blame its
@@ -71,8 +83,9 @@ func secure(ctx context.Context) bool {
 	return ok && common.GetCommonAuthInfo().SecurityLevel == credentials.PrivacyAndIntegrity
 }
 
-// withinMachine reports whether the connection does not leave this machine.
-func withinMachine(ctx context.Context) bool {
+// withinMachine reports whether the connection of a call over cc does not leave
+// this machine.
+func withinMachine(ctx context.Context, cc *grpc.ClientConn) bool {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return false
@@ -80,5 +93,22 @@ func withinMachine(ctx context.Context) bool {
 	if unix, ok := p.Addr.(*net.UnixAddr); ok {
 		return unix != nil
 	}
-	return addrPort(p.Addr).Addr().IsLoopback()
+	addr := addrPort(p.Addr)
+	return addr.Addr().IsLoopback() && !isProxy(addr.Port(), cc.CanonicalTarget())
+}
+
+// isProxy reports whether what listens on a port of this machine is the forward
+// proxy for target: then target is who gets the call. It asks where grpc asks,
+// which takes no proxy for what is itself on this machine.
+func isProxy(port uint16, target string) bool {
+	u, err := url.Parse(target)
+	if err != nil {
+		return true
+	}
+	endpoint := resolver.Target{URL: *u}.Endpoint()
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: endpoint}})
+	if err != nil || proxy == nil {
+		return err != nil
+	}
+	return proxy.Port() == "" || proxy.Port() == strconv.Itoa(int(port))
 }

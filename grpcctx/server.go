@@ -56,6 +56,10 @@ type ServerConfig struct {
 // as its cause. Handlers of such streams run on a goroutine of their own, which
 // [grpc.WaitForHandlers] does not know. A unary call that is under way at its
 // caller's end is not cut short.
+//
+// Behind [grpc.Server.ServeHTTP] alone, a handler that is blocked in a send to a
+// client that does not read stays blocked until that client reads or leaves: the
+// WriteTimeout of the [net/http.Server] bounds it, the caller's end does not.
 type Server struct {
 	authenticator   authctx.Authenticator
 	policy          *authctx.Policy
