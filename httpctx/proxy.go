@@ -81,8 +81,9 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // removed and cannot be made safe.
 //
 // Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
-// GetBody that works until the body is read, so that no request is lost to an
-// upstream that closes its connections, as gRPC servers do of a certain age.
+// GetBody that works until the body is read, so that a request which an upstream
+// did not take, because it closes its connections as gRPC servers do at a certain
+// age, is sent anew.
 //
 // The handler authenticates nobody: put it behind [Server.Handler].
 func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
