@@ -77,9 +77,10 @@ func FuzzDPoPProof(f *testing.F) {
 }
 
 // FuzzClientCert holds the parser of RFC 9440 to its grammar: what it accepts is
-// one way, and the only one, to write what it returns.
+// a way to write what it returns, padding, the bits left over and parameters
+// aside.
 func FuzzClientCert(f *testing.F) {
-	for _, s := range []string{":AAAA:", "::", ":", "", ":AA==:", ":AA=:", ":AB==:", " :AAAA: ", ":AAAA:;a", ":AAAA:,:AAAA:", ":A\nAAA:", ":_-__:"} {
+	for _, s := range []string{":AAAA:", "::", ":", "", ":AA==:", ":AA=:", ":AB==:", " :AAAA: ", ":AAAA:;a", `:AAAA:;a="\"";b=?0`, ":AAAA:,:AAAA:", ":A\nAAA:", ":_-__:"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, field string) {
@@ -87,8 +88,13 @@ func FuzzClientCert(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again := ":" + base64.StdEncoding.EncodeToString(der) + ":"; len(der) == 0 || again != strings.Trim(field, " ") {
+		inner, parameters, _ := strings.Cut(strings.TrimPrefix(strings.Trim(field, " "), ":"), ":")
+		inner, again := strings.TrimRight(inner, "="), base64.RawStdEncoding.EncodeToString(der)
+		if len(again) < 2 || len(inner) != len(again) || inner[:len(inner)-1] != again[:len(again)-1] {
 			t.Fatalf("%q was read as %q", field, again)
+		}
+		if parameters != "" && parameters[0] != ';' {
+			t.Fatalf("%q was read as parameters", parameters)
 		}
 	})
 }

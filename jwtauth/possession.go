@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"regexp"
 	"strings"
 
 	"github.com/authctx/authctx"
@@ -69,24 +70,29 @@ const (
 )
 
 // clientCert decodes the field of RFC 9440 section 2.2: one byte sequence of RFC
-// 9651 section 3.3.5, without parameters. What it holds is not parsed, since
-// only its hash counts.
+// 9651 section 3.3.5, read as section 4.2.7 there wants it, without regard to
+// padding. Parameters mean nothing. What the bytes are is not looked at, since
+// only their hash counts.
 func clientCert(values []string) ([]byte, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
 	inner, opened := strings.CutPrefix(strings.Trim(values[0], " "), ":")
-	inner, closed := strings.CutSuffix(inner, ":")
+	inner, parameters, closed := strings.Cut(inner, ":")
 	// The decoder skips line breaks, which a field cannot have.
-	if len(values) > 1 || !opened || !closed || len(inner) > maxClientCert || strings.ContainsAny(inner, "\r\n") {
+	if len(values) > 1 || !opened || !closed || len(inner) > maxClientCert || strings.ContainsAny(inner, "\r\n") ||
+		!onlyParameters.MatchString(parameters) {
 		return nil, errClientCert
 	}
-	der, err := base64.StdEncoding.Strict().DecodeString(inner)
+	der, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(inner, "="))
 	if err != nil || len(der) == 0 {
 		return nil, errClientCert
 	}
 	return der, nil
 }
+
+// onlyParameters matches parameters (RFC 9651 section 3.1.2) and no second value.
+var onlyParameters = regexp.MustCompile(`^(; *[a-z*][a-z0-9_.*-]*(=(%?"([ !#-\[\]-~]|\\["\\])*"|[!#-+\--:<-~]+))?)*$`)
 
 func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
