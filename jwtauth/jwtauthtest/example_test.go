@@ -107,7 +107,7 @@ func ExampleIssuer_Break() {
 	defer close(release)
 	for _, fault := range []http.Handler{
 		jwtauthtest.Down(), jwtauthtest.Hang(), jwtauthtest.Junk(), jwtauthtest.NoKeys(), jwtauthtest.Oversized(),
-		jwtauthtest.Status(http.StatusTooManyRequests), jwtauthtest.Slow(release, jwtauthtest.NoKeys()),
+		jwtauthtest.Status(http.StatusTooManyRequests), jwtauthtest.Slow(release, idp.Handler()),
 	} {
 		idp.Break(fault)
 		_, err := verifier.Verify(t.Context(), idp.Token().Sign())

@@ -20,7 +20,7 @@ func Hang() http.Handler {
 }
 
 // Slow returns a handler that holds every answer back until release is closed
-// or the client gives up, and then answers with h.
+// or the client gives up, and then answers with h, such as [Issuer.Handler].
 func Slow(release <-chan struct{}, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {

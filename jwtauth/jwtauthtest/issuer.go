@@ -105,7 +105,13 @@ func (i *Issuer) DropOldKeys() {
 	i.sign(i.keys[len(i.keys)-1])
 }
 
-// Break answers every request with h from now on: one of [Down], [Hang],
+// Handler returns a handler that answers as the issuer does when nothing is
+// broken.
+func (i *Issuer) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { i.current().Handler().ServeHTTP(w, r) })
+}
+
+// Break answers every request with h from now on: one of [Down], [Hang], [Slow],
 // [Status], [Junk], [NoKeys] and [Oversized], or any handler.
 func (i *Issuer) Break(h http.Handler) {
 	i.mu.Lock()
@@ -217,9 +223,9 @@ func (i *Issuer) sign(keys ...*key) {
 
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	h := i.issuer.Handler()
-	if i.broken != nil {
-		h = i.broken
+	h := i.broken
+	if h == nil {
+		h = i.Handler()
 	}
 	if strings.HasSuffix(r.URL.Path, "/jwks.json") {
 		i.fetches++

@@ -111,6 +111,7 @@ func TestFaults(t *testing.T) {
 		"junk":       {jwtauthtest.Junk(), "<!doctype"},
 		"no keys":    {jwtauthtest.NoKeys(), `{"keys":[]}`},
 		"slow":       {jwtauthtest.Slow(release, jwtauthtest.NoKeys()), `{"keys":[]}`},
+		"slow, well": {jwtauthtest.Slow(release, i.Handler()), `{"keys":[{`},
 		"user's own": {http.NotFoundHandler(), ""},
 	} {
 		i.Break(tt.fault)
