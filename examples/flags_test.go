@@ -38,6 +38,10 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"a negative cool-down":  {with("-keys-cooldown", "-1s"), []string{"-keys-cooldown"}},
 		"Transaction Tokens":    {with("-typ", "at+jwt,txntoken+jwt"), []string{"txntoken+jwt"}},
 		"an unknown flag":       {with("-nonsense"), []string{"-nonsense"}},
+		"what counts once, twice": {with("-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
+			"-introspect", "http://id:s3cret@127.0.0.1:1", "-introspect", "http://id:s3cret@127.0.0.1:2"),
+			[]string{"-claims is given 2 times", "-external-url is given 2 times", "-introspect is given 2 times"}},
+		"SPIFFE claims of a provider": {with("-claims", "spiffe"), []string{"spiffe://", "https://idp.example.com"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, "gateway", test.args...)

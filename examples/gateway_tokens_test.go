@@ -139,7 +139,6 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 		{"rfc9068", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 401},
 		{"cognito", jwt.MapClaims{"aud": nil, "client_id": audience, "token_use": "access", "roles": []string{"admin"}}, 200},
 		{"cognito", jwt.MapClaims{"aud": nil, "client_id": "other", "token_use": "access", "roles": []string{"admin"}}, 401},
-		{"spiffe", jwt.MapClaims{"sub": "spiffe://example.org/x"}, 401}, // of another issuer
 	} {
 		s := startGateway(t, p, "-claims", test.preset, "-upstream", httpURL)
 		s.waitReady(t)
@@ -208,5 +207,19 @@ func TestGatewayAsksAboutOpaqueTokens(t *testing.T) {
 		if r.status != test.status || r.status == 200 && decode(t, r).Subject != test.subject {
 			t.Errorf("%.20s: status %d, body %s", test.token, r.status, r.body)
 		}
+	}
+}
+
+func TestGatewayIsReadyWhenAnyIssuerIs(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p, down := newProvider(t).run(t), newProvider(t)
+	s := startGateway(t, p, "-issuer", down.issuer, "-upstream", httpURL)
+	s.waitReady(t)
+	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
+		t.Errorf("of the issuer that is there: status %d, body %s", r.status, r.body)
+	}
+	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+down.token(t, nil)); r.status != 503 {
+		t.Errorf("of the one that is not: status %d, want 503", r.status)
 	}
 }

@@ -114,6 +114,9 @@ func (c *Config) validateNames() (errs []error) {
 	case templates == 0 && c.Tenants != nil:
 		bad("Tenants means nothing because Issuer does not contain %s", TenantPlaceholder)
 	}
+	if c.Claims != nil && c.Claims.cfg.SPIFFE && !strings.HasPrefix(c.Issuer, "spiffe://") {
+		bad("Issuer must be a trust domain, such as spiffe://example.org, because Claims are those of SPIFFE; it is %.200q", c.Issuer)
+	}
 	if len(c.Audiences) == 0 && len(c.ClientIDs) == 0 {
 		bad("Audiences is required; ClientIDs replaces it for providers without aud")
 	}

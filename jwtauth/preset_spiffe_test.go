@@ -100,3 +100,12 @@ func TestOfASPIFFEBundleOnlyTheKeysOfJWTSVIDsCount(t *testing.T) {
 		t.Errorf("%v, %v, %v", keys, skipped, err)
 	}
 }
+
+func TestRule1_SPIFFEClaimsNeedATrustDomainAsIssuer(t *testing.T) {
+	cfg := svidConfig(t, signerFor(t, jwtauth.ES256))
+	for _, issuer := range []string{"https://example.org", "example.org"} {
+		cfg.Issuer = issuer
+		_, err := jwtauth.NewVerifier(cfg)
+		requireNames(t, err, "Issuer")
+	}
+}

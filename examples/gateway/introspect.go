@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -19,16 +20,16 @@ const (
 
 // introspection is where to ask about tokens that are no JWT.
 type introspection struct {
-	flag                             string
+	flag                             program.Once
 	endpoint, clientID, clientSecret string
 }
 
 // parse reads the flag, which may hold a secret that no error may show.
 func (i *introspection) parse() error {
-	if i.flag == "" {
+	if i.flag.Text == "" {
 		return nil
 	}
-	u, err := url.Parse(i.flag)
+	u, err := url.Parse(i.flag.Text)
 	if err != nil {
 		return errors.New("-introspect is not a URL")
 	}

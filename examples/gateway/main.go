@@ -21,9 +21,9 @@ const about = `gateway verifies access tokens and tells the services behind it w
 
 One address serves HTTP/1.1, HTTP/2 without TLS and gRPC. Calls with the content
 type application/grpc go to -grpc-upstream, any method, unary and streaming;
-everything else goes to -upstream. GET /healthz (alive) and GET /readyz (keys
-there) are answered by the gateway itself, without a token. Decisions are logged
-as JSON on standard error.
+everything else goes to -upstream. GET /healthz (alive) and GET /readyz (there
+are keys of any issuer) are answered by the gateway itself, without a token.
+Decisions are logged as JSON on standard error.
 
 Identity fields and Transaction Tokens that a client sends are removed on every
 path. So is its token: services believe the gateway, not the client.

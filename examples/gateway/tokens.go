@@ -23,12 +23,12 @@ type tokens struct {
 	jwks         program.Texts
 	algorithms   program.List
 	types        program.List
-	claims       string
+	claims       program.Once
 	leeway       time.Duration
 	keysRefresh  time.Duration
 	keysCoolDown time.Duration
 	introspect   introspection
-	externalURL  string
+	externalURL  program.Once
 
 	keys    []*jwtauth.RemoteKeys
 	closing []io.Closer
@@ -46,11 +46,12 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.Var(&t.types, "typ", "take only tokens of these `TYPES` (\"typ\" in the header), separated by commas;\n"+
 		"at+jwt is RFC 9068. Without it, access tokens are taken, typed or not, and ID\n"+
 		"tokens only if -claims is about a provider that has nothing else")
-	fs.StringVar(&t.claims, "claims", "rfc9068", "read claims as this `PRESET` says, which may have arguments, as in\n"+
+	t.claims.Text = "rfc9068"
+	fs.Var(&t.claims, "claims", "read claims as this `PRESET` says, which may have arguments, as in\n"+
 		"keycloak:orders-api; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
-	fs.StringVar(&t.introspect.flag, "introspect", "", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+
+	fs.Var(&t.introspect.flag, "introspect", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+
 		"in "+clientIDVariable+" and "+clientSecretVariable)
-	fs.StringVar(&t.externalURL, "external-url", "", "the `URL` at which clients reach this gateway; with it, tokens that are bound\n"+
+	fs.Var(&t.externalURL, "external-url", "the `URL` at which clients reach this gateway; with it, tokens that are bound\n"+
 		"to a key of the client are taken with a proof of possession (DPoP)")
 	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
 	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
@@ -59,7 +60,7 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 
 // check reports everything that is missing or means something else to jwtauth.
 func (t *tokens) check() error {
-	errs := []error{t.introspect.parse()}
+	errs := []error{t.introspect.parse(), t.claims.Check("claims"), t.introspect.flag.Check("introspect"), t.externalURL.Check("external-url")}
 	if len(t.issuers) == 0 || slices.Contains(t.issuers, "") {
 		errs = append(errs, errors.New("-issuer is required"))
 	}
@@ -114,10 +115,10 @@ func (t *tokens) authenticator() (authctx.Authenticator, error) {
 // the gateway knows how clients call it, with a proof that they hold a key.
 func (t *tokens) readers(v jwtauth.TokenVerifier, shape jwtauth.TokenShape) ([]authctx.Authenticator, error) {
 	bearer, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Shape: shape})
-	if err != nil || t.externalURL == "" {
+	if err != nil || t.externalURL.Text == "" {
 		return []authctx.Authenticator{bearer}, err
 	}
-	dpop, err := jwtauth.NewDPoP(v, jwtauth.DPoPConfig{ExternalURL: t.externalURL, Shape: shape})
+	dpop, err := jwtauth.NewDPoP(v, jwtauth.DPoPConfig{ExternalURL: t.externalURL.Text, Shape: shape})
 	return []authctx.Authenticator{bearer, dpop}, err
 }
 
@@ -160,7 +161,7 @@ func (t *tokens) config() (jwtauth.Config, error) {
 	if len(t.types) > 0 {
 		cfg.Types = jwtauth.NamedTypes(t.types[0], t.types[1:]...)
 	}
-	errs = append(errs, applyPreset(&cfg, t.claims, len(t.types) > 0))
+	errs = append(errs, applyPreset(&cfg, t.claims.Text, len(t.types) > 0))
 	return cfg, errors.Join(errs...)
 }
 
@@ -183,11 +184,20 @@ func (t *tokens) soleIssuer() string {
 	return ""
 }
 
-// ready returns nil once the keys of every issuer are there.
+// ready returns nil when there are keys of any issuer: the outage of one is none
+// for the users of the others, who would lose every replica at once.
 func (t *tokens) ready(ctx context.Context) error {
-	var errs []error
+	answers := make(chan error, len(t.keys))
 	for _, keys := range t.keys {
-		errs = append(errs, keys.Ready(ctx))
+		go func() { answers <- keys.Ready(ctx) }()
+	}
+	var errs []error
+	for range t.keys {
+		err := <-answers
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

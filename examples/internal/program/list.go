@@ -1,6 +1,9 @@
 package program
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // List is the value of a flag that holds several words: separated by commas, in
 // a flag that is given several times, or both.
@@ -25,5 +28,30 @@ func (t *Texts) String() string { return strings.Join(*t, " ") }
 // Set implements [flag.Value].
 func (t *Texts) Set(s string) error {
 	*t = append(*t, s)
+	return nil
+}
+
+// Once is the value of a flag that may be given once.
+type Once struct {
+	Text  string
+	times int
+}
+
+// String implements [flag.Value].
+func (o *Once) String() string { return o.Text }
+
+// Set implements [flag.Value]. A second time is no error here, because package
+// flag would repeat the text, which may hold a secret.
+func (o *Once) Set(s string) error {
+	o.Text = s
+	o.times++
+	return nil
+}
+
+// Check returns an error when the flag of that name was given several times.
+func (o *Once) Check(name string) error {
+	if o.times > 1 {
+		return fmt.Errorf("-%s is given %d times", name, o.times)
+	}
 	return nil
 }
