@@ -120,11 +120,36 @@ func FuzzDPoPURL(f *testing.F) {
 	})
 }
 
-// resolvedPath returns what net/url makes of a path. Its JoinPath would make one
-// slash of two, which RFC 3986 does not.
+// resolvedPath returns a path without percent-encoding and dots, by RFC 3986
+// section 5.2.4 to the letter: what net/url does with dots makes one slash of
+// two here and there.
 func resolvedPath(u *url.URL) string {
-	if path := new(url.URL).ResolveReference(u).Path; path != "" {
-		return path
+	in, out := strings.NewReplacer("%2e", ".", "%2E", ".").Replace(u.EscapedPath()), ""
+	last := func() string { return out[:max(0, strings.LastIndexByte(out, '/'))] }
+	for in != "" {
+		switch {
+		case strings.HasPrefix(in, "/./"):
+			in = in[2:]
+		case in == "/.":
+			in = "/"
+		case strings.HasPrefix(in, "/../"):
+			in, out = in[3:], last()
+		case in == "/..":
+			in, out = "/", last()
+		default:
+			end := len(in)
+			if next := strings.IndexByte(in[1:], '/'); next >= 0 {
+				end = next + 1
+			}
+			in, out = in[end:], out+in[:end]
+		}
 	}
-	return "/" // RFC 3986 section 6.2.3
+	path, err := url.PathUnescape(out)
+	if err != nil {
+		return out
+	}
+	if path == "" {
+		return "/" // section 6.2.3
+	}
+	return path
 }

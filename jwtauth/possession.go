@@ -49,10 +49,13 @@ func (p possession) certificate(r *authctx.Request) ([]byte, error) {
 	if p.proxies != nil && p.proxies.Trusts(r) == nil {
 		return clientCert(r.Values(clientCertField))
 	}
-	if r.UnverifiedPeerCertificate == nil {
-		return nil, nil
+	switch {
+	case r.UnverifiedPeerCertificate != nil:
+		return r.UnverifiedPeerCertificate.Raw, nil
+	case len(r.PeerCertificates) > 0: // of a transport that knows no others
+		return r.PeerCertificates[0].Raw, nil
 	}
-	return r.UnverifiedPeerCertificate.Raw, nil
+	return nil, nil
 }
 
 // fields returns what is read besides the token. The chain is not looked at,

@@ -96,9 +96,14 @@ func TestRFC8705_AppendixA_ThumbprintOfTheExampleCertificate(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	b := newBearer(t, newVerifier(t, s, nil), nil)
 	r := fields("authorization", "Bearer "+s.token(t, goodClaims(map[string]any{"cnf": map[string]any{"x5t#S256": rfc8705Thumbprint}})))
-	r.UnverifiedPeerCertificate = cert
-	if res, err := b.Authenticate(t.Context(), r); err != nil || res.Principal.Subject() != "alice" {
-		t.Errorf("%v, %v", res.Principal, err)
+	for name, show := range map[string]func(){
+		"as it was shown":                 func() { r.UnverifiedPeerCertificate = cert },
+		"by a transport that verifies it": func() { r.PeerCertificates, r.UnverifiedPeerCertificate = []*x509.Certificate{cert}, nil },
+	} {
+		show()
+		if res, err := b.Authenticate(t.Context(), r); err != nil || res.Principal.Subject() != "alice" {
+			t.Errorf("%s: %v, %v", name, res.Principal, err)
+		}
 	}
 }
 
