@@ -3,7 +3,6 @@ package authctx
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 	"unicode"
 )
@@ -12,68 +11,58 @@ import (
 // struct without regard to case and lets the last one win, for claims in which
 // no name wins over another.
 func decodeClaims(claims string, v any) error {
-	raw := []byte(claims)
-	if t := reflect.TypeOf(v); t != nil {
-		if err := checkShadows(raw, t); err != nil {
-			return err
+	if !exact(v) {
+		if name := shadowed(claims); name != "" {
+			return fmt.Errorf("authctx: claims have several spellings of %q in one object, which would shadow one another; decode them into a map", name)
 		}
 	}
-	return json.Unmarshal(raw, v)
+	return json.Unmarshal([]byte(claims), v)
 }
 
-// checkShadows refuses JSON in which two names fit one field of the type it is
-// decoded into. What does not fit the type is left for the decoder to report.
-func checkShadows(raw json.RawMessage, t reflect.Type) error {
-	switch t.Kind() {
-	case reflect.Pointer:
-		return checkShadows(raw, t.Elem())
-	case reflect.Slice, reflect.Array:
-		var elements []json.RawMessage
-		_ = json.Unmarshal(raw, &elements)
-		for _, element := range elements {
-			if err := checkShadows(element, t.Elem()); err != nil {
-				return err
-			}
-		}
-	case reflect.Map:
-		for _, member := range members(raw) {
-			if err := checkShadows(member, t.Elem()); err != nil {
-				return err
-			}
-		}
-	case reflect.Struct:
-		return checkFields(raw, t)
+// exact reports whether v takes all names as they are, however deep.
+func exact(v any) bool {
+	switch v := v.(type) {
+	case *map[string]any, *map[string]json.RawMessage, *json.RawMessage:
+		return true
+	case *any:
+		return v != nil && *v == nil // else it may hold a struct
 	}
-	return nil
+	return false
 }
 
-func checkFields(raw json.RawMessage, t reflect.Type) error {
-	folded := map[string][]json.RawMessage{}
-	for name, member := range members(raw) {
-		folded[foldName(name)] = append(folded[foldName(name)], member)
-	}
-	for _, f := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" {
-			name = f.Name
+// shadowed returns a name that has another spelling in the same object of valid
+// JSON, empty when there is none.
+func shadowed(claims string) string {
+	var open []map[string]bool // the names of each object, nil for an array
+	name := false              // the next text is one
+	d := json.NewDecoder(strings.NewReader(claims))
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return ""
 		}
-		found := folded[foldName(name)]
-		if len(found) > 1 {
-			return fmt.Errorf("authctx: claims have several spellings of %q, which would shadow one another; decode that object into a map", name)
-		}
-		for _, member := range found {
-			if err := checkShadows(member, f.Type); err != nil {
-				return err
+		switch token := token.(type) {
+		case json.Delim:
+			switch token {
+			case '{':
+				open = append(open, map[string]bool{})
+			case '[':
+				open = append(open, nil)
+			default:
+				open = open[:len(open)-1]
+			}
+		case string:
+			if name {
+				names, folded := open[len(open)-1], foldName(token)
+				if names[folded] {
+					return token
+				}
+				names[folded], name = true, false
+				continue
 			}
 		}
+		name = len(open) > 0 && open[len(open)-1] != nil
 	}
-	return nil
-}
-
-func members(raw json.RawMessage) map[string]json.RawMessage {
-	var object map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &object)
-	return object
 }
 
 // foldName maps every rune to the least of those that encoding/json takes for

@@ -1,6 +1,7 @@
 package authctx_test
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 
@@ -17,7 +18,7 @@ func TestRule3_DecodedNamesDoNotShadowOneAnother(t *testing.T) {
 	type claims struct {
 		Base
 		App    app            `json:"app"`
-		Apps   []*app         `json:"apps"`
+		Apps   []any          `json:"apps"`
 		ByName map[string]app `json:"by_name"`
 		Any    map[string]any `json:"any"`
 		Title  string
@@ -39,18 +40,23 @@ func TestRule3_DecodedNamesDoNotShadowOneAnother(t *testing.T) {
 		{`{"next":{"role":"b","Role":"c"}}`, false},
 		{`{"level":"1","Level":"2"}`, false}, // promoted
 		{`{"title":"1","Title":"2"}`, false}, // by the name of the field
-		{`{"by_name":{"App":{"role":"a"},"app":{"role":"b"}}}`, true},
-		{`{"any":{"App":{"role":"a","ROLE":"b"},"app":1}}`, true},
-		{`{"other":{"role":"a","ROLE":"b"},"Other":1}`, true}, // nobody reads it
-		{`{"App":{"Role":"a"}}`, true},
+		{`{"by_name":{"App":{"role":"a"},"app":{"role":"b"}}}`, false},
+		{`{"any":[[],{"a":"app","App":["app"]}]}`, false},
+		{`{"other":{"role":"a","ROLE":"b"}}`, false}, // nobody reads it, as far as can be told
+		{`{"App":{"Role":"role"},"next":{"role":"Role"},"apps":["role","Role",{},[]]}`, true},
 	} {
 		p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", Claims: c.claims})
 		var got claims
 		if err := p.DecodeClaims(&got); (err == nil) != c.ok || !c.ok && !reflect.DeepEqual(got, claims{}) {
 			t.Errorf("%s: %+v, %v", c.claims, got, err)
 		}
+		var held any = &claims{}
+		if err := p.DecodeClaims(&held); (err == nil) != c.ok {
+			t.Errorf("%s into a struct that an interface holds: %v", c.claims, err)
+		}
 		var all map[string]any
-		if err := p.DecodeClaims(&all); err != nil || len(all) == 0 {
+		var one any
+		if err := errors.Join(p.DecodeClaims(&all), p.DecodeClaims(&one)); err != nil || len(all) == 0 || one == nil {
 			t.Errorf("%s into a map: %v", c.claims, err)
 		}
 	}

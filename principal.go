@@ -188,9 +188,10 @@ func (p Principal) Actors() []Actor { return slices.Clone(p.get().Actors) }
 // absent.
 func (p Principal) Extra(key string) []string { return slices.Clone(p.get().Extra[key]) }
 
-// DecodeClaims decodes the verified claims into v as [json.Unmarshal] does. Where
-// two names in one object, such as "role" and "ROLE", fit one field of a struct,
-// it fails, because either could be meant; a map takes both.
+// DecodeClaims decodes the verified claims into v as [json.Unmarshal] does, which
+// takes "role" and "ROLE" for the same field of a struct. Where an object has
+// both it fails, because either could be meant, unless v is a pointer to a
+// map[string]any, a nil any or a [json.RawMessage].
 //
 // It fails when there are none: claims stay in the process that verified them,
 // so only a principal whose token was verified here has them. Decoding happens
