@@ -220,6 +220,21 @@ func TestRFC8417_AnEventIsNoAccessTokenWhateverItIsCalled(t *testing.T) {
 	}
 }
 
+// A claim of that name which is no set of events says nothing where the header
+// names the kind of token, and too much where it does not.
+func TestRFC8417_OnlyAnObjectIsEventsOfATypedToken(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	for _, events := range []any{[]string{"read", "write"}, "none", 1} {
+		claims := asJSON(t, goodClaims(map[string]any{"events": events}))
+		for typ, want := range map[string]error{"at+jwt": nil, "JWT": authctx.WrongType} {
+			if _, err := v.Verify(t.Context(), s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":"`+typ+`"}`, claims)); !errors.Is(err, want) {
+				t.Errorf("%s with %v: %v, want %v", typ, events, err, want)
+			}
+		}
+	}
+}
+
 // The last moment of .NET is a common way to say "never".
 func TestTheEffectiveEndStaysWithinTheYear9999(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)

@@ -17,7 +17,9 @@ import (
 //
 // A request with two tokens, or with a malformed authorization field, is
 // answered with [authctx.InvalidRequest], a bad token as the verifier says, and
-// another scheme with [authctx.NoCredentials].
+// another scheme with [authctx.NoCredentials]. A field whose words do not begin
+// with a scheme (RFC 9110 section 11.4), such as "ApiKey: x", is malformed even
+// if another authenticator could read it.
 //
 // A token that is bound to a client certificate (RFC 8705 section 3) counts only
 // on a connection on which the client has shown it. The certificate may be

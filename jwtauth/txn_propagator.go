@@ -164,9 +164,8 @@ func txnFields() authctx.FieldSet {
 // caller of ctx and was known by one, and otherwise a new one.
 //
 // It fails with [authctx.NoCredentials] when p is zero, with
-// [authctx.TokenExpired] when p's effective end has come or that of the token
-// that came in (more than 30 seconds ago, since no verifier's clock is exact), and
-// with [authctx.PermissionDenied] when SoleIssuer excludes p, or Scopes does,
+// [authctx.TokenExpired] when p's effective end has come, and with
+// [authctx.PermissionDenied] when SoleIssuer excludes p, or Scopes does,
 // because it returns more than p has or is not there for a p without scopes.
 //
 // It fails with the error of Subject, Scopes or RequestContext, of whatever
@@ -176,11 +175,11 @@ func txnFields() authctx.FieldSet {
 // token would take more than 8 KiB, and when the key does not sign.
 func (t *TxnPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := t.now()
-	token, address, err := forwardedTxn(ctx, p, now)
+	token, err := forwardedTxn(ctx, p, now)
 	switch {
 	case err != nil:
 		return err
-	case token != "" && !address.is(t.minter.issuer, t.minter.audience):
+	case token != "" && !readTxnAddress(token).is(t.minter.issuer, t.minter.audience):
 		return errForeignTxn
 	case token == "":
 		if token, err = t.token(ctx, p, now); err != nil {

@@ -39,13 +39,13 @@ func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.
 func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none authctx.Result, _ error) {
 	now := t.now()
 	p, _ := authctx.FromContext(ctx)
-	old, address, err := forwardedTxn(ctx, p, now)
+	old, err := forwardedTxn(ctx, p, now)
 	if err != nil {
 		return none, err
 	}
 	var c txnClaims
 	switch {
-	case old == "" || !address.is(t.minter.issuer, t.minter.audience) || c.decode(p) != nil:
+	case old == "" || !readTxnAddress(old).is(t.minter.issuer, t.minter.audience) || c.decode(p) != nil:
 		return none, errNothingToReplace
 	case now.Unix() >= c.Expires:
 		return none, errExpired

@@ -113,10 +113,12 @@ func (p TypePolicy) checkHeader(mediaType string) error {
 	return nil
 }
 
-// checkClaims refuses events, whatever the header calls them (RFC 8417 section
-// 4.1), and judges tokens whose header leaves their kind open.
+// checkClaims refuses events, whatever the header calls them: an object of that
+// name (RFC 8417 section 2.2). It judges tokens whose header leaves their kind
+// open.
 func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
-	if doc.Get("events").Kind() != strictjson.Missing {
+	switch events := doc.Get("events").Kind(); {
+	case events == strictjson.Object, events != strictjson.Missing && generic(mediaType):
 		return errEventToken
 	}
 	if !generic(mediaType) && p.kind != jwtSVIDs {
