@@ -124,7 +124,11 @@ func FuzzDPoPURL(f *testing.F) {
 // section 5.2.4 to the letter: what net/url does with dots makes one slash of
 // two here and there.
 func resolvedPath(u *url.URL) string {
-	in, out := strings.NewReplacer("%2e", ".", "%2E", ".").Replace(u.EscapedPath()), ""
+	raw := u.RawPath // EscapedPath drops it where it has an odd character
+	if raw == "" {
+		raw = u.EscapedPath()
+	}
+	in, out := strings.NewReplacer("%2e", ".", "%2E", ".").Replace(raw), ""
 	last := func() string { return out[:max(0, strings.LastIndexByte(out, '/'))] }
 	for in != "" {
 		switch {
