@@ -1,0 +1,103 @@
+package jwtauth_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func TestCVE_2025_68129_AnIDTokenIsNoAccessToken(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	idToken := func(extra map[string]any) string {
+		extra["aud"], extra["nonce"], extra["azp"] = "web", "n", "web"
+		return s.compact(t, `{"alg":"EdDSA","typ":"JWT","kid":"k1"}`, asJSON(t, goodClaims(extra)))
+	}
+	refused(t, newVerifier(t, s, nil), "for its client", idToken(map[string]any{}))
+	careless := func(c *jwtauth.Config) { c.Audiences = []string{"web"} }
+	refused(t, newVerifier(t, s, careless), "for us", idToken(map[string]any{"at_hash": "x"}))
+	byChoice := newVerifier(t, s, func(c *jwtauth.Config) { careless(c); c.Types = jwtauth.IDTokenTypes() })
+	if _, err := byChoice.Verify(t.Context(), idToken(map[string]any{"at_hash": "x"})); err != nil {
+		t.Errorf("by explicit choice: %v", err)
+	}
+	refused(t, byChoice, "an access token where ID tokens are meant", s.token(t, goodClaims(map[string]any{"aud": "web"})))
+}
+
+func TestBCP_3_11_TypesDivideTokens(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	types := []string{`"at+jwt"`, `"AT+JWT"`, `"application/at+jwt"`, `"JWT"`, ``, `"dpop+jwt"`, `"logout+jwt"`, `"txntoken+jwt"`, `"secevent+jwt"`, `"x/at+jwt"`, `"acme+jwt"`, `"JOSE"`}
+	for name, test := range map[string]struct {
+		policy jwtauth.TypePolicy
+		good   string // a mark for each of types
+	}{
+		"default": {jwtauth.TypePolicy{}, "yyyyynnnnnnn"},
+		"strict":  {jwtauth.RFC9068Types(), "yyynnnnnnnnn"},
+		"named":   {jwtauth.NamedTypes("application/Acme+jwt"), "nnnnnnnnnnyn"},
+		"two":     {jwtauth.NamedTypes("acme+jwt", "JWT"), "nnnynnnnnnyn"},
+		"ID":      {jwtauth.IDTokenTypes(), "nnnyynnnnnnn"},
+		"SPIFFE":  {jwtauth.SPIFFETypes(), "nnnyynnnnnny"},
+	} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = test.policy })
+		for i, typ := range types {
+			header := `{"alg":"EdDSA","kid":"k1"}`
+			if typ != "" {
+				header = `{"alg":"EdDSA","kid":"k1","typ":` + typ + `}`
+			}
+			token := s.compact(t, header, asJSON(t, goodClaims(nil)))
+			if _, err := v.Verify(t.Context(), token); (err == nil) != (test.good[i] == 'y') || err != nil && !errors.Is(err, authctx.WrongType) {
+				t.Errorf("%s (%v): typ %s: %v", name, test.policy, typ, err)
+			}
+		}
+	}
+}
+
+func TestBCP_3_11_AnEmptyTypeIsNoAbsentOne(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	for _, typ := range []string{`""`, `"application/"`, `"Application/"`} {
+		for _, policy := range []jwtauth.TypePolicy{{}, jwtauth.IDTokenTypes(), jwtauth.SPIFFETypes(), jwtauth.NamedTypes("JWT")} {
+			v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = policy })
+			refused(t, v, typ, s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":`+typ+`}`, asJSON(t, goodClaims(nil))))
+		}
+	}
+}
+
+func TestBCP_3_11_OtherKindsOfTokenCannotBeNamed(t *testing.T) {
+	for _, typ := range []string{"dpop+jwt", "logout+jwt", "application/LOGOUT+jwt", "secevent+jwt", "txntoken+jwt", "txn_token", "authctx-deferred+jwt", "token-introspection+jwt", "oauth-authz-req+jwt"} {
+		cfg := configFor(t, signerFor(t, jwtauth.EdDSA))
+		cfg.Types = jwtauth.NamedTypes("at+jwt", typ)
+		name := strings.TrimPrefix(strings.ToLower(typ), "application/")
+		if _, err := jwtauth.NewVerifier(cfg); err == nil || !strings.Contains(err.Error(), "Types has \""+name) {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+func TestRFC8417_AnEventIsNoAccessTokenWhateverItIsCalled(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	claims := asJSON(t, goodClaims(map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}))
+	for typ, policy := range map[string]jwtauth.TypePolicy{
+		"at+jwt": {}, "AT+jwt": jwtauth.RFC9068Types(), "acme+jwt": jwtauth.NamedTypes("acme+jwt"), "JWT": jwtauth.IDTokenTypes(), "JOSE": jwtauth.SPIFFETypes(),
+	} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = policy })
+		if _, err := v.Verify(t.Context(), s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":"`+typ+`"}`, claims)); !errors.Is(err, authctx.WrongType) {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+// A claim of that name which is no set of events says nothing where the header
+// names the kind of token, and too much where it does not.
+func TestRFC8417_OnlyAnObjectIsEventsOfATypedToken(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, nil)
+	for _, events := range []any{[]string{"read", "write"}, "none", 1} {
+		claims := asJSON(t, goodClaims(map[string]any{"events": events}))
+		for typ, want := range map[string]error{"at+jwt": nil, "JWT": authctx.WrongType} {
+			if _, err := v.Verify(t.Context(), s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":"`+typ+`"}`, claims)); !errors.Is(err, want) {
+				t.Errorf("%s with %v: %v, want %v", typ, events, err, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package jwtauth_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func TestReplicasPublishOneKeySet(t *testing.T) {
+	a, b := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	one := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: a, Published: []*jwtauth.Key{b.VerificationKey()}}))
+	two := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: b, Published: []*jwtauth.Key{a.VerificationKey()}}))
+	first, _ := fetchKeyIDs(t, one.JWKSHandler())
+	second, _ := fetchKeyIDs(t, two.JWKSHandler())
+	slices.Sort(first)
+	slices.Sort(second)
+	if len(first) != 2 || !slices.Equal(first, second) {
+		t.Errorf("replicas publish %q and %q", first, second)
+	}
+}
+
+func TestWithdrawTakesALeakedKeyOutAtOnce(t *testing.T) {
+	clock := newTestClock()
+	leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: leaked, Now: clock.Now}))
+	if err := keys.Withdraw("unknown"); err == nil {
+		t.Error("withdrew a key that is not there")
+	}
+	if err := keys.Withdraw(leaked.ID()); err == nil {
+		t.Fatal("withdrew the only key that signs")
+	}
+	if err := keys.Rotate(next); err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Withdraw(leaked.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := fetchKeyIDs(t, keys.JWKSHandler()); !slices.Equal(got, []string{next.ID()}) {
+		t.Errorf("published %q after withdrawal", got)
+	}
+	if !leaked.VerificationKey().Withdrawn() || next.VerificationKey().Withdrawn() {
+		t.Error("the wrong key counts as withdrawn")
+	}
+	if _, err := keys.Key(context.Background(), leaked.ID(), jwtauth.EdDSA); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("key source answers %v for a withdrawn key", err)
+	}
+	if got, err := keys.Key(context.Background(), next.ID(), jwtauth.EdDSA); err != nil || got != next.VerificationKey() {
+		t.Errorf("key source answers %v, %v for the key that signs", got, err)
+	}
+}
+
+// A key ends when its own time has come: what becomes of the keys after it does
+// not bring it back.
+func TestWithdrawBringsNoOlderKeyBack(t *testing.T) {
+	for name, signsYet := range map[string]time.Duration{"the key that signs": 7 * time.Minute, "a retired key": 15 * time.Minute} {
+		clock := newTestClock()
+		gone, leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+			Current: gone, Ahead: 10 * time.Minute, Retain: time.Hour, Now: clock.Now,
+		}))
+		must(0, keys.Rotate(leaked))
+		clock.Advance(85 * time.Minute) // it signed last 75 minutes ago
+		must(0, keys.Rotate(next))
+		clock.Advance(signsYet)
+		must(0, keys.Withdraw(leaked.ID()))
+		if got, _ := fetchKeyIDs(t, keys.JWKSHandler()); !slices.Equal(got, []string{next.ID()}) {
+			t.Errorf("%s: published %q after withdrawal, want only %q", name, got, next.ID())
+		}
+		if _, err := keys.Key(t.Context(), gone.ID(), jwtauth.EdDSA); !errors.Is(err, authctx.UnknownKey) {
+			t.Errorf("%s: a key that had ended verifies again: %v", name, err)
+		}
+	}
+}
+
+func TestAKeyWhoseSuccessorIsWithdrawnGoesOn(t *testing.T) {
+	clock := newTestClock()
+	a, b, c := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: a, Ahead: time.Minute, Retain: time.Minute, Now: clock.Now}))
+	published := func() []string {
+		ids, _ := fetchKeyIDs(t, keys.JWKSHandler())
+		return ids
+	}
+	must(0, keys.Rotate(b))
+	must(0, keys.Withdraw(b.ID()))
+	clock.Advance(time.Hour)
+	if got := published(); !slices.Equal(got, []string{a.ID()}) {
+		t.Fatalf("published %q, want the key that still signs", got)
+	}
+	must(0, keys.Rotate(c))
+	clock.Advance(2 * time.Minute)
+	if got := published(); !slices.Equal(got, []string{a.ID(), c.ID()}) {
+		t.Errorf("published %q while its tokens live", got)
+	}
+	clock.Advance(time.Minute)
+	if got := published(); !slices.Equal(got, []string{c.ID()}) {
+		t.Errorf("published %q after its end", got)
+	}
+}
+
+// Each replica has a key of its own, and verifiers know the set of one of them.
+func TestReplicasWithKeysOfTheirOwnRotate(t *testing.T) {
+	clock := newTestClock()
+	a, b, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	replica := func(own, other *jwtauth.SigningKey) *jwtauth.SigningKeys {
+		return must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+			Current: own, Published: []*jwtauth.Key{other.VerificationKey()}, Ahead: time.Minute, Retain: time.Minute, Now: clock.Now,
+		}))
+	}
+	one, two := replica(a, b), replica(b, a)
+	must(0, one.Rotate(next))
+	clock.Advance(30 * time.Second)
+	must(0, two.Publish(next.VerificationKey()))
+	for range 5 {
+		first, _ := fetchKeyIDs(t, one.JWKSHandler())
+		second, _ := fetchKeyIDs(t, two.JWKSHandler())
+		for _, id := range first {
+			if !slices.Contains(second, id) {
+				t.Errorf("the other replica lacks %q", id)
+			}
+		}
+		clock.Advance(30 * time.Second)
+	}
+	must(0, two.Withdraw(a.ID()))
+	if got, _ := fetchKeyIDs(t, two.JWKSHandler()); !slices.Equal(got, []string{b.ID(), next.ID()}) {
+		t.Errorf("published %q after the old key was withdrawn", got)
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	current, secret, withdrawn := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.HS256), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: current, Published: []*jwtauth.Key{withdrawn.VerificationKey()},
+	}))
+	must(0, keys.Withdraw(withdrawn.ID()))
+	public, _, _ := ed25519.GenerateKey(nil)
+	anonymous := must(jwtauth.NewPublicKey("", jwtauth.EdDSA, public))
+	for name, key := range map[string]*jwtauth.Key{
+		"nil":                      nil,
+		"a secret":                 secret.VerificationKey(),
+		"the key that signs":       current.VerificationKey(),
+		"a key without ID":         anonymous,
+		"a key that was withdrawn": withdrawn.VerificationKey(),
+	} {
+		if err := keys.Publish(key); err == nil {
+			t.Errorf("accepted %s", name)
+		}
+	}
+	if _, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: withdrawn}); err == nil {
+		t.Error("a key that was withdrawn signs")
+	}
+	if got, _ := fetchKeyIDs(t, keys.JWKSHandler()); !slices.Equal(got, []string{current.ID()}) {
+		t.Errorf("published %q", got)
+	}
+}

@@ -1,0 +1,132 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
+	_, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Lifetime: time.Hour, Reuse: -1})
+	for _, want := range []string{"TrustDomain", "Workload", "Keys", "Lifetime", "Reuse"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("propagator: error does not name %s: %v", want, err)
+		}
+	}
+	_, err = jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Reuse: time.Second,
+		RequestContext: func(context.Context, authctx.Principal) (map[string]any, error) { return nil, nil }})
+	if err == nil || !strings.Contains(err.Error(), "Reuse and RequestContext exclude each other") {
+		t.Errorf("propagator: one request is told of in a token for several: %v", err)
+	}
+	_, err = jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{Algorithms: []jwtauth.Algorithm{}})
+	for _, want := range []string{"TrustDomain", "Keys", "Algorithms"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("authenticator: error does not name %s: %v", want, err)
+		}
+	}
+	for _, want := range []string{"TrustDomain is", "Keys is", "Algorithms is"} {
+		if err == nil || !strings.Contains(err.Error(), "jwtauth: transaction token: "+want) {
+			t.Errorf("authenticator: the error does not say what it is about: %v", err)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "Audiences") {
+		t.Errorf("authenticator: the error is about a setting that it does not have: %v", err)
+	}
+}
+
+func TestTxnPropagatorRefusesContradictions(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Retain: 3 * time.Minute}))
+	secret := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
+	good := jwtauth.TxnPropagatorConfig{TrustDomain: "d", Workload: "w", Keys: keys}
+	for name, change := range map[string]func(*jwtauth.TxnPropagatorConfig){
+		"tokens that outlive published keys": func(c *jwtauth.TxnPropagatorConfig) { c.Lifetime = 4 * time.Minute },
+		"reuse for more than half a life":    func(c *jwtauth.TxnPropagatorConfig) { c.Reuse = 61 * time.Second },
+		"two ways to name subjects": func(c *jwtauth.TxnPropagatorConfig) {
+			c.SoleIssuer, c.Subject = "i", func(authctx.Principal) (string, error) { return "s", nil }
+		},
+		"a symmetric key without its name": func(c *jwtauth.TxnPropagatorConfig) { c.Keys = secret },
+	} {
+		cfg := good
+		if change(&cfg); errorOf(jwtauth.NewTxnPropagator(cfg)) == nil {
+			t.Errorf("accepted %s", name)
+		}
+	}
+	if _, err := jwtauth.NewTxnPropagator(good); err != nil {
+		t.Errorf("refused a good configuration: %v", err)
+	}
+}
+
+func TestTxnWithHMACNeedsTheNameOfTheDanger(t *testing.T) {
+	secret := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS256, Secret: make([]byte, 32), ID: "h"}))
+	w := newTxnWorld(t, secret, func(e *jwtauth.TxnPropagatorConfig, s *jwtauth.TxnAuthenticatorConfig) {
+		e.AllowHMACAndLetEveryVerifierMint = true
+		s.Algorithms = []jwtauth.Algorithm{jwtauth.HS256}
+	})
+	token := must(inject(t.Context(), w.edge, jwtauthtest.User(t)))
+	if _, err := w.authenticate(token); err != nil {
+		t.Errorf("named: %v", err)
+	}
+	asymmetric := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: w.keys, Now: w.Now}))
+	if _, err := authctx.Authenticate(t.Context(), asymmetric, txnRequest(token)); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("a verifier that did not list HS256: %v", err)
+	}
+	rotated := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	if err := rotated.keys.Rotate(secret); err == nil {
+		t.Error("rotated to a symmetric key")
+	}
+}
+
+// A verifier takes EdDSA, ES256 and RS256 unless told otherwise, so tokens that
+// are signed in another way would fail everywhere.
+func TestTxnIsMintedWithWhatEveryVerifierTakes(t *testing.T) {
+	named := func(c *jwtauth.TxnPropagatorConfig) { c.AllowHMACAndLetEveryVerifierMint = true }
+	keysOf := func(key *jwtauth.SigningKey) *jwtauth.SigningKeys {
+		return must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key}))
+	}
+	mint := func(keys *jwtauth.SigningKeys, changes ...func(*jwtauth.TxnPropagatorConfig)) error {
+		cfg := jwtauth.TxnPropagatorConfig{TrustDomain: "d", Workload: "w", Keys: keys}
+		for _, change := range changes {
+			change(&cfg)
+		}
+		return errorOf(jwtauth.NewTxnPropagator(cfg))
+	}
+	for alg, want := range map[jwtauth.Algorithm]bool{
+		jwtauth.EdDSA: true, jwtauth.ES256: true, jwtauth.RS256: true, jwtauth.PS256: false, jwtauth.ES384: false, jwtauth.HS256: false,
+	} {
+		other := newTestKey(t, alg)
+		if err := mint(keysOf(other)); (err == nil) != want {
+			t.Errorf("%s: %v", alg, err)
+		}
+		if other.ID() == "" {
+			continue // a secret; it cannot follow another key
+		}
+		keys := keysOf(newTestKey(t, jwtauth.EdDSA))
+		must(0, keys.Rotate(other))
+		if err := mint(keys); (err == nil) != want {
+			t.Errorf("%s from the next rotation on: %v", alg, err)
+		}
+		keys = keysOf(newTestKey(t, jwtauth.EdDSA))
+		must(0, mint(keys))
+		if err := keys.Rotate(other); (err == nil) != want {
+			t.Errorf("rotation to %s: %v", alg, err)
+		}
+	}
+	if err := mint(keysOf(newTestKey(t, jwtauth.HS256)), named); err != nil {
+		t.Errorf("HS256 by name: %v", err)
+	}
+	if err := mint(keysOf(newTestKey(t, jwtauth.HS512)), named); err == nil {
+		t.Error("HS512 by the name of HS256")
+	}
+	short := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.PS256), Retain: time.Second}))
+	for _, want := range []string{"PS256", "set SigningKeysConfig.Retain, which is 1s"} {
+		if err := mint(short); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q: %v", want, err)
+		}
+	}
+}
