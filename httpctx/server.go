@@ -2,7 +2,6 @@ package httpctx
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -70,6 +69,9 @@ type Server struct {
 // NewServer returns a server for cfg, or an error that names every setting that
 // is missing, wrong or in contradiction to another.
 func NewServer(cfg ServerConfig) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
 	s := &Server{
 		authenticator:   cfg.Authenticator,
 		policy:          cfg.Policy,
@@ -80,27 +82,6 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		observer:        cfg.Observer,
 		now:             cfg.Now,
 	}
-	var errs []error
-	if absent.Nil(cfg.Authenticator) {
-		errs = append(errs, errors.New("httpctx: server: Authenticator is required"))
-	}
-	if cfg.AllowAnonymous && cfg.Policy != nil {
-		errs = append(errs, errors.New("httpctx: server: AllowAnonymous contradicts Policy; list public routes in the policy"))
-	}
-	if cfg.RecheckInterval < 0 {
-		errs = append(errs, errors.New("httpctx: server: RecheckInterval is negative"))
-	}
-	for _, name := range cfg.Policy.Names() {
-		if problem := patternProblem(name); problem != "" {
-			errs = append(errs, fmt.Errorf("httpctx: server: Policy: %s", problem))
-		}
-	}
-	if !quotable(cfg.Realm) {
-		errs = append(errs, errors.New("httpctx: server: Realm is not printable ASCII"))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -109,6 +90,29 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	s.keys = canonicalKeys(fields)
 	s.answers = newAnswers(cfg.Realm, fields.Schemes)
 	return s, nil
+}
+
+func (cfg *ServerConfig) validate() error {
+	var errs []error
+	bad := func(text string) { errs = append(errs, errors.New("httpctx: server: "+text)) }
+	if absent.Nil(cfg.Authenticator) {
+		bad("Authenticator is required")
+	}
+	if cfg.AllowAnonymous && cfg.Policy != nil {
+		bad("AllowAnonymous contradicts Policy; list public routes in the policy")
+	}
+	if cfg.RecheckInterval < 0 {
+		bad("RecheckInterval is negative")
+	}
+	for _, name := range cfg.Policy.Names() {
+		if problem := patternProblem(name); problem != "" {
+			bad("Policy: " + problem)
+		}
+	}
+	if !quotable(cfg.Realm) {
+		bad("Realm is not printable ASCII")
+	}
+	return errors.Join(errs...)
 }
 
 // Handler returns a handler that lets only decided requests through to next.

@@ -169,33 +169,13 @@ func (m jsonObject) key() (*Key, error) {
 	if err := m.checkUse(); err != nil {
 		return nil, err
 	}
-	var errs []error
-	read := func(name string) string {
-		s, err := m.text(name)
-		errs = append(errs, err)
-		return s
-	}
-	id, issuer, algorithm := read("kid"), read("issuer"), read("alg")
-	number := func(name string) string {
-		s := read(name)
-		if _, err := strictBase64.DecodeString(strings.TrimRight(s, "=")); err != nil { // some providers pad
-			errs = append(errs, fmt.Errorf("%q is not base64url", name))
-		}
-		return s
-	}
-	curve := read("crv")
-	coordinate := func(name string) string {
-		s := number(name)
-		if size := coordinateSize(curve); m.has(name) && size > 0 && strictBase64.DecodedLen(len(strings.TrimRight(s, "="))) != size {
-			errs = append(errs, fmt.Errorf("%q does not have the %d bytes of %s", name, size, curve))
-		}
-		return s
-	}
+	r := memberReader{object: m}
+	id, issuer, algorithm, curve := r.text("kid"), r.text("issuer"), r.text("alg"), r.text("crv")
 	public := jwkset.JWKMarshal{
-		KTY: jwkset.KTY(read("kty")), CRV: jwkset.CRV(curve),
-		X: coordinate("x"), Y: coordinate("y"), N: number("n"), E: number("e"),
+		KTY: jwkset.KTY(r.text("kty")), CRV: jwkset.CRV(curve),
+		X: r.coordinate("x", curve), Y: r.coordinate("y", curve), N: r.number("n"), E: r.number("e"),
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(r.errs...); err != nil {
 		return nil, err
 	}
 	if m.has("alg") && algorithm == "" {
@@ -211,6 +191,36 @@ func (m jsonObject) key() (*Key, error) {
 	}
 	key.issuer = issuer
 	return key, nil
+}
+
+// memberReader reads members of a JWK and remembers every problem.
+type memberReader struct {
+	object jsonObject
+	errs   []error
+}
+
+func (r *memberReader) text(name string) string {
+	s, err := r.object.text(name)
+	r.errs = append(r.errs, err)
+	return s
+}
+
+// number reads what is base64url, which some providers pad.
+func (r *memberReader) number(name string) string {
+	s := r.text(name)
+	if _, err := strictBase64.DecodeString(strings.TrimRight(s, "=")); err != nil {
+		r.errs = append(r.errs, fmt.Errorf("%q is not base64url", name))
+	}
+	return s
+}
+
+// coordinate reads a number that has as many bytes as the curve's.
+func (r *memberReader) coordinate(name, curve string) string {
+	s, size := r.number(name), coordinateSize(curve)
+	if r.object.has(name) && size > 0 && strictBase64.DecodedLen(len(strings.TrimRight(s, "="))) != size {
+		r.errs = append(r.errs, fmt.Errorf("%q does not have the %d bytes of %s", name, size, curve))
+	}
+	return s
 }
 
 // coordinateSize returns how many bytes a coordinate has, leading zeros included
