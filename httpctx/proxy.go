@@ -105,6 +105,13 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	}
 	h.ErrorHandler = p.errorHandler(rp)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header["Upgrade"]) > 0 || grpchttp.IsRequest(r) {
+			// Not every server ends the context of a request with its handler, and
+			// this returns when a WebSocket is closed.
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, r)
 	}), nil
 }

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -168,4 +170,126 @@ func TestARecheckThatPanicsEndsTheConnection(t *testing.T) {
 			t.Errorf("told of %v", ended)
 		}
 	})
+}
+
+// proxied are requests of which a proxy watches the caller.
+var proxied = map[string]func(*http.Request){
+	"a gRPC call": func(r *http.Request) {
+		r.ProtoMajor, r.ProtoMinor = 2, 0
+		r.Header.Set("Content-Type", "application/grpc")
+	},
+	"a WebSocket": func(r *http.Request) {
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", "websocket")
+	},
+}
+
+// serveProxied serves requests of p, each in a context that does not end with the
+// handler. The upstream answers 200.
+func serveProxied(t *testing.T, h http.Handler, p authctx.Principal, prepare func(*http.Request), times int) {
+	t.Helper()
+	for range times {
+		r := httptest.NewRequest("POST", "http://a.internal/", nil)
+		prepare(r)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r.WithContext(authctx.NewContext(t.Context(), p)))
+		if w.Code != http.StatusOK {
+			t.Fatalf("status %d", w.Code)
+		}
+	}
+}
+
+func lastsForAnHour(t *testing.T) authctx.Principal {
+	t.Helper()
+	p, err := authctx.New(authctx.Attributes{Issuer: issuer, Subject: "carol", Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// answers200 is a proxy to an upstream that answers everything with 200.
+var answers200 = httputil.ReverseProxy{
+	Rewrite:   func(*httputil.ProxyRequest) {},
+	Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return ok(r), r.Context().Err() }),
+}
+
+// watchingProxy returns a proxy whose clock is that of the bubble.
+func watchingProxy(t *testing.T, o authctx.Observer) *httpctx.Proxy {
+	t.Helper()
+	fields, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newProxy(t, newServer(t, httpctx.ServerConfig{Now: time.Now, Observer: o}), fields)
+}
+
+func TestWhatAProxyHasServedIsNotWatchedAnyMore(t *testing.T) {
+	for name, prepare := range proxied {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var j journal
+				p := watchingProxy(t, &j)
+				rp := answers200
+				h, err := p.Handler(&rp)
+				if err != nil {
+					t.Fatal(err)
+				}
+				serveProxied(t, h, lastsForAnHour(t), prepare, 1)
+				time.Sleep(2 * time.Hour)
+				if events := j.all(); len(events) > 0 {
+					t.Errorf("told of %v", events)
+				}
+			})
+		})
+	}
+}
+
+// TestNoGoroutineWaitsForTheEndOfWhatIsProxied has a proxy of which only Rewrite
+// is used, so that a request lasts as long as its context.
+func TestNoGoroutineWaitsForTheEndOfWhatIsProxied(t *testing.T) {
+	p := watchingProxy(t, nil)
+	rp := answers200
+	rp.Rewrite = p.Rewrite
+	viaHandler, err := p.Handler(&answers200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for via, h := range map[string]http.Handler{"Handler": viaHandler, "Rewrite": &rp} {
+		for name, prepare := range proxied {
+			t.Run(name+" via "+via, func(t *testing.T) {
+				before := runtime.NumGoroutine()
+				serveProxied(t, h, lastsForAnHour(t), prepare, 100)
+				noMoreGoroutines(t, before)
+			})
+		}
+	}
+}
+
+func TestWhatIsRewrittenIsWatchedUntilItsContextEnds(t *testing.T) {
+	for name, prepare := range proxied {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var j journal
+				p := watchingProxy(t, &j)
+				carol := lastsForAnHour(t)
+				rewrite := func(ctx context.Context) *http.Request {
+					in := httptest.NewRequest("POST", "http://a.internal/", nil).WithContext(authctx.NewContext(ctx, carol))
+					prepare(in)
+					pr := &httputil.ProxyRequest{In: in, Out: in.Clone(in.Context())}
+					p.Rewrite(pr)
+					return pr.Out
+				}
+				ended, end := context.WithCancel(t.Context())
+				rewrite(ended)
+				lasting := rewrite(t.Context())
+				end()
+				<-lasting.Context().Done()
+				synctest.Wait()
+				if events := j.all(); len(events) != 1 || events[0].Outcome != authctx.Ended {
+					t.Errorf("told of %v", events)
+				}
+			})
+		})
+	}
 }

@@ -14,21 +14,19 @@ import (
 )
 
 // watch calls end when the caller of r comes to an end or does not pass a
-// recheck, and tells the observer. It returns then, or when ctx is done. An
-// observer that panics on a goroutine of ours would end the program: it is
-// logged instead, as net/http does for handlers.
+// recheck, and tells the observer, unless ctx is done before. It does not wait
+// for that. An observer that panics on a goroutine of ours would end the program:
+// it is logged instead, as net/http does for handlers.
 func (s *Server) watch(ctx context.Context, r *http.Request, entry string, res authctx.Result, end func(error)) {
-	err := vigil.New(res, s.recheck, s.now).Keep(ctx, ctx.Done())
-	if err == nil {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			log.Printf("httpctx: panic of the observer: %v\n%s", v, debug.Stack())
-		}
-	}()
-	end(err)
-	s.observeAfter(r, entry, authctx.Ended, res.Principal, err)
+	vigil.New(res, s.recheck, s.now).Start(ctx, func(err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				log.Printf("httpctx: panic of the observer: %v\n%s", v, debug.Stack())
+			}
+		}()
+		end(err)
+		s.observeAfter(r, entry, authctx.Ended, res.Principal, err)
+	})
 }
 
 // isWebSocket reports whether the request asks to become a WebSocket.
@@ -69,7 +67,7 @@ func (s *Server) watched(w http.ResponseWriter, r *http.Request, d *decision) ht
 	res, entry := d.result, d.route.name() // not d, which would be kept on the heap for every request
 	return &watchedWriter{ResponseWriter: w, hijacked: func(conn net.Conn) net.Conn {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-		go s.watch(ctx, r, entry, res, func(error) { _ = conn.Close() }) // nobody is left to tell
+		s.watch(ctx, r, entry, res, func(error) { _ = conn.Close() }) // nobody is left to tell
 		return &watchedConn{conn, cancel}
 	}}
 }
@@ -111,8 +109,8 @@ func (c *watchedConn) Close() error {
 type recheckKey struct{}
 
 // watchedContext returns a copy of ctx, the context of a WebSocket or a gRPC call
-// that goes to an upstream, which is cancelled at the caller's end. The Server
-// does that for WebSockets that came through it.
+// that goes to an upstream, which is cancelled at the caller's end. The watch
+// ends with ctx. The Server does that for WebSockets that came through it.
 func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
 	res := authctx.Result{Principal: caller}
 	res.Recheck, _ = in.Context().Value(recheckKey{}).(func(context.Context) error)
@@ -120,7 +118,7 @@ func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller aut
 		return ctx
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	go p.server.watch(ctx, in, in.Pattern, res, func(err error) {
+	p.server.watch(ctx, in, in.Pattern, res, func(err error) {
 		if !hasReason(err) {
 			err = &authctx.Error{Reason: authctx.Unavailable, Cause: err}
 		}

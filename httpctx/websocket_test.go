@@ -167,6 +167,12 @@ func TestAClosedWebSocketIsNotWatchedAnyMore(t *testing.T) {
 	}
 	server.Close()
 	handler.Wait()
+	noMoreGoroutines(t, before)
+}
+
+// noMoreGoroutines fails when more are left than there were before.
+func noMoreGoroutines(t *testing.T, before int) {
+	t.Helper()
 	for range 10_000 { // goroutines end a moment after what they wait for
 		if runtime.NumGoroutine() <= before {
 			return

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -19,7 +20,7 @@ const maxWait = time.Minute
 // errPastEnd is the cause when the caller's effective end has come.
 var errPastEnd = errors.New("the caller's effective end came during a stream or an open connection")
 
-// Vigil watches over one caller. It is used by one goroutine.
+// Vigil watches over one caller, once: with Keep or with Start.
 type Vigil struct {
 	result   authctx.Result
 	interval time.Duration
@@ -60,6 +61,24 @@ func (v *Vigil) Keep(ctx context.Context, done <-chan struct{}) error {
 		}
 		timer.Reset(v.wait())
 	}
+}
+
+// Start does what Keep does without a goroutine that waits: it returns at once,
+// and calls end, on a goroutine of its own, unless ctx is done before.
+func (v *Vigil) Start(ctx context.Context, end func(error)) {
+	var timer *time.Timer
+	timer = time.AfterFunc(math.MaxInt64, func() { // not before timer is set
+		if ctx.Err() != nil {
+			return // which came as the timer was about to be set again
+		}
+		if err := v.stillStands(ctx, ctx.Done()); err != nil {
+			end(err)
+			return
+		}
+		timer.Reset(v.wait())
+	})
+	timer.Reset(v.wait())
+	context.AfterFunc(ctx, func() { timer.Stop() })
 }
 
 // wait returns how long to sleep until the caller's end or the next recheck.

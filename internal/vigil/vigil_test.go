@@ -3,6 +3,8 @@ package vigil_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +26,29 @@ func caller(t *testing.T, life time.Duration) authctx.Principal {
 	return p
 }
 
-func TestKeepEndsWithTheCaller(t *testing.T) {
+// ways to watch until the caller no longer stands or ctx is done.
+var ways = map[string]func(*vigil.Vigil, context.Context) error{
+	"Keep": func(v *vigil.Vigil, ctx context.Context) error { return v.Keep(ctx, ctx.Done()) },
+	"Start": func(v *vigil.Vigil, ctx context.Context) error {
+		ended := make(chan error, 1)
+		v.Start(ctx, func(err error) { ended <- err })
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+		}
+		synctest.Wait()
+		time.Sleep(24 * time.Hour) // nothing comes later
+		select {
+		case err := <-ended:
+			return err
+		default:
+			return nil
+		}
+	},
+}
+
+func TestAWatchEndsWithTheCaller(t *testing.T) {
 	revokedAfter := func(d time.Duration) func(context.Context) error {
 		start := time.Now()
 		return func(context.Context) error {
@@ -69,25 +93,85 @@ func TestKeepEndsWithTheCaller(t *testing.T) {
 		{"when a recheck panics", time.Hour, 10 * time.Minute,
 			func() func(context.Context) error { return panics }, authctx.Unavailable, 10 * time.Minute},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		for way, watch := range ways {
+			t.Run(c.name+", "+way, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					res := authctx.Result{Principal: caller(t, c.life)}
+					if c.recheck != nil {
+						res.Recheck = c.recheck()
+					}
+					if !vigil.Needed(&res, c.interval) {
+						t.Error("there is nothing to watch for")
+					}
+					start := time.Now()
+					err := watch(vigil.New(res, c.interval, time.Now), t.Context())
+					// The clock is in whole seconds, so an end is up to one early.
+					if got := time.Since(start); authctx.ReasonOf(err) != c.want || got > c.after || got < c.after-time.Second {
+						t.Errorf("%v after %v, want %v after %v", err, got, c.want, c.after)
+					}
+					time.Sleep(24 * time.Hour) // a recheck that was not waited for ends, too
+				})
+			})
+		}
+	}
+}
+
+func TestAClockThatIsSetIsSeenWithinAMinute(t *testing.T) {
+	for way, watch := range ways {
+		t.Run(way, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				res := authctx.Result{Principal: caller(t, c.life)}
-				if c.recheck != nil {
-					res.Recheck = c.recheck()
+				var ahead atomic.Int64
+				now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+				v, start := vigil.New(authctx.Result{Principal: caller(t, 2*time.Hour)}, 0, now), time.Now()
+				time.AfterFunc(10*time.Minute+time.Second, func() { ahead.Store(int64(2 * time.Hour)) })
+				if err := watch(v, t.Context()); authctx.ReasonOf(err) != authctx.TokenExpired || time.Since(start) > 11*time.Minute+time.Second {
+					t.Errorf("%v after %v", err, time.Since(start))
 				}
-				if !vigil.Needed(&res, c.interval) {
-					t.Error("there is nothing to watch for")
-				}
-				start := time.Now()
-				err := vigil.New(res, c.interval, time.Now).Keep(t.Context(), nil)
-				// The clock is in whole seconds, so an end is up to one early.
-				if got := time.Since(start); authctx.ReasonOf(err) != c.want || got > c.after || got < c.after-time.Second {
-					t.Errorf("%v after %v, want %v after %v", err, got, c.want, c.after)
-				}
-				time.Sleep(24 * time.Hour) // a recheck that was not waited for ends, too
 			})
 		})
 	}
+}
+
+func TestAWatchStopsWhenItsContextIsDone(t *testing.T) {
+	recheck := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for way, watch := range ways {
+		for name, when := range map[string]time.Duration{
+			"at once":                    0,
+			"between two looks":          90 * time.Second,
+			"during a recheck":           10*time.Minute + time.Second,
+			"at the moment of a recheck": 10 * time.Minute,
+		} {
+			t.Run(name+", "+way, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(t.Context(), when)
+					defer cancel()
+					res := authctx.Result{Principal: caller(t, time.Hour), Recheck: recheck}
+					if err := watch(vigil.New(res, 10*time.Minute, time.Now), ctx); err != nil {
+						t.Errorf("done, and %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestStartWaitsWithoutAGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		before := runtime.NumGoroutine()
+		for range 100 {
+			vigil.New(authctx.Result{Principal: caller(t, time.Hour)}, 0, time.Now).Start(ctx, func(error) {})
+		}
+		time.Sleep(5*time.Minute + time.Second)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 10 { // some may be others'
+			t.Errorf("%d goroutines", n)
+		}
+	})
 }
 
 func TestKeepStopsWhenItIsDone(t *testing.T) {
