@@ -39,7 +39,7 @@ type Client struct {
 	fields     authctx.FieldSet // what it owns
 	names      map[string]bool  // those of fields, for the usual case
 	strip      stripper
-	guard      guard
+	guard      *guard
 	writers    sync.Pool
 }
 
@@ -58,7 +58,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		fields:     fields,
 		names:      names,
 		strip:      newStripper(fields),
-		guard:      guard{allowPlaintext: cfg.AllowInsecurePlaintext},
+		guard:      &guard{allowPlaintext: cfg.AllowInsecurePlaintext},
 		writers:    sync.Pool{New: newWriter},
 	}, nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,7 +22,10 @@ import (
 // guard vetoes calls that would carry a caller over a connection that anybody
 // on the path can read. It takes the form of per-RPC credentials because only
 // those learn which connection a call goes out on; it adds nothing to the call.
-type guard struct{ allowPlaintext bool }
+type guard struct {
+	allowPlaintext bool
+	proxies        proxies
+}
 
 // carrying is the context of a call that carries a caller over cc. Its own type
 // keeps what it carries out of what fmt prints of a context.
@@ -55,12 +60,12 @@ func withoutPeer(ctx context.Context) context.Context {
 }
 
 // GetRequestMetadata implements [credentials.PerRPCCredentials].
-func (g guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+func (g *guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	if g.allowPlaintext {
 		return nil, nil
 	}
 	call, ok := ctx.Value(carryingKey{}).(*carrying)
-	if !ok || secure(ctx) || withinMachine(ctx, call.cc) {
+	if !ok || secure(ctx) || g.withinMachine(ctx, call.cc) {
 		return nil, nil
 	}
 	// Not Unauthenticated: a handler that passes the status on would blame its
@@ -71,7 +76,7 @@ func (g guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]
 
 // RequireTransportSecurity implements [credentials.PerRPCCredentials]. Asking
 // for it would refuse loopback connections too.
-func (g guard) RequireTransportSecurity() bool { return false }
+func (g *guard) RequireTransportSecurity() bool { return false }
 
 // secure reports whether the connection says of itself that it is encrypted and
 // authenticated. [credentials.CheckSecurityLevel] also takes silence for yes.
@@ -85,7 +90,7 @@ func secure(ctx context.Context) bool {
 
 // withinMachine reports whether the connection of a call over cc does not leave
 // this machine.
-func withinMachine(ctx context.Context, cc *grpc.ClientConn) bool {
+func (g *guard) withinMachine(ctx context.Context, cc *grpc.ClientConn) bool {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return false
@@ -94,21 +99,61 @@ func withinMachine(ctx context.Context, cc *grpc.ClientConn) bool {
 		return unix != nil
 	}
 	addr := addrPort(p.Addr)
-	return addr.Addr().IsLoopback() && !isProxy(addr.Port(), cc.CanonicalTarget())
+	return addr.Addr().IsLoopback() && !g.proxies.of(cc).listensOn(addr.Port())
 }
 
-// isProxy reports whether what listens on a port of this machine is the forward
-// proxy for target: then target is who gets the call. It asks where grpc asks,
-// which takes no proxy for what is itself on this machine.
-func isProxy(port uint16, target string) bool {
+// maxTargets is for how many targets a client remembers the proxy.
+const maxTargets = 1000
+
+// proxies remembers the forward proxy for each target as it was dialed. It does
+// not change: a process reads its environment once, and the scheme that grpc
+// adds to a target without one says nothing of where that is.
+type proxies struct {
+	byTarget sync.Map // string to forwardProxy
+	targets  atomic.Int32
+}
+
+// of returns the proxy for the target of cc.
+func (ps *proxies) of(cc *grpc.ClientConn) forwardProxy {
+	if known, ok := ps.byTarget.Load(cc.Target()); ok {
+		return known.(forwardProxy)
+	}
+	proxy := proxyFor(cc.CanonicalTarget())
+	if ps.targets.Load() < maxTargets {
+		if _, known := ps.byTarget.LoadOrStore(cc.Target(), proxy); !known {
+			ps.targets.Add(1)
+		}
+	}
+	return proxy
+}
+
+// forwardProxy is where a proxy would be if it were on this machine.
+type forwardProxy struct {
+	exists bool
+	port   uint16 // 0 is any
+}
+
+// listensOn reports whether what listens on a port of this machine is the proxy:
+// then the target is who gets the call.
+func (p forwardProxy) listensOn(port uint16) bool {
+	return p.exists && (p.port == 0 || p.port == port)
+}
+
+// proxyFor returns the proxy for target. It asks where grpc asks, which takes no
+// proxy for what is itself on this machine.
+func proxyFor(target string) forwardProxy {
 	u, err := url.Parse(target)
 	if err != nil {
-		return true
+		return forwardProxy{exists: true}
 	}
 	endpoint := resolver.Target{URL: *u}.Endpoint()
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: endpoint}})
 	if err != nil || proxy == nil {
-		return err != nil
+		return forwardProxy{exists: err != nil}
 	}
-	return proxy.Port() == "" || proxy.Port() == strconv.Itoa(int(port))
+	port, err := strconv.ParseUint(proxy.Port(), 10, 16)
+	if err != nil {
+		return forwardProxy{exists: true}
+	}
+	return forwardProxy{exists: true, port: uint16(port)}
 }

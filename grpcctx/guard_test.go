@@ -55,6 +55,7 @@ func clientBehindAProxy(t *testing.T, service string) {
 	toService := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", service)
 	})
+	client := newClient(t, grpcctx.ClientConfig{}) // of all connections
 	for name, test := range map[string]struct {
 		target string
 		opts   []grpc.DialOption
@@ -70,7 +71,7 @@ func clientBehindAProxy(t *testing.T, service string) {
 		"this machine, passed through":         {"passthrough:///" + service, nil, true},
 		"a dialer that stays on this machine":  {"passthrough:///orders.example:443", []grpc.DialOption{toService}, true},
 	} {
-		cc := dial(t, test.target, append(test.opts, newClient(t, grpcctx.ClientConfig{}).DialOptions()...)...)
+		cc := dial(t, test.target, append(test.opts, client.DialOptions()...)...)
 		for _, method := range kinds {
 			err := call(alice, cc, method)
 			if test.sent && err != nil {

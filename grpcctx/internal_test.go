@@ -2,13 +2,17 @@ package grpcctx
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"github.com/authctx/authctx"
 )
@@ -79,6 +83,49 @@ func TestAdmittingACallTakesFewAllocations(t *testing.T) {
 	}); n > 6 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// A connection in plaintext that does not leave the machine is looked at on every
+// call, and the environment once per target.
+func TestACallOverLoopbackIsCheckedWithoutAllocations(t *testing.T) {
+	g := new(guard)
+	ctx := peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 50051}})
+	ctx = &carrying{ctx, idle(t, "dns:///localhost:50051")}
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := g.GetRequestMetadata(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestProxiesAreRememberedForSoManyTargets(t *testing.T) {
+	var ps proxies
+	for i := range maxTargets + 10 {
+		cc := idle(t, fmt.Sprint("localhost:", 1+i))
+		for range 2 {
+			if ps.of(cc).exists {
+				t.Fatal("a proxy for this machine")
+			}
+		}
+	}
+	remembered := 0
+	ps.byTarget.Range(func(any, any) bool { remembered++; return true })
+	if remembered != maxTargets {
+		t.Errorf("%d targets", remembered)
+	}
+}
+
+// idle returns a client that is not connected.
+func idle(t *testing.T, target string) *grpc.ClientConn {
+	t.Helper()
+	cc, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cc.Close() })
+	return cc
 }
 
 // FuzzStrip checks against an oracle of its own that no spelling of an identity
