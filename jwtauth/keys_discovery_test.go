@@ -197,7 +197,7 @@ func TestRule4_BrokenMetadataDoesNotStopKeysFromBeingRefreshed(t *testing.T) {
 
 func TestALoadThatARequestCausesFollowsKeysThatMoved(t *testing.T) {
 	const issuer, meta, moved = "https://a.example", "https://a.example/.well-known/openid-configuration", "https://a.example/moved"
-	for _, status := range []int{301, 403, 404, 410} {
+	for _, status := range []int{301, 302, 308, 404, 410} {
 		synctest.Test(t, func(t *testing.T) {
 			keys, s := discover(t, issuer, map[string]string{meta: metadata(issuer, jwksURL), jwksURL: edSet(1)})
 			wantFind(t, keys, "k1", "found")
@@ -216,19 +216,24 @@ func TestALoadThatARequestCausesFollowsKeysThatMoved(t *testing.T) {
 // A provider that refuses must not be asked more often for it.
 func TestRule4_KeysThatAreRefusedAndHaveNotMovedCostOneLoadPerCoolDown(t *testing.T) {
 	const issuer, meta = "https://a.example", "https://a.example/.well-known/openid-configuration"
-	synctest.Test(t, func(t *testing.T) {
-		keys, s := discover(t, issuer, map[string]string{meta: metadata(issuer, jwksURL), jwksURL: edSet(1)})
-		wantFind(t, keys, "k1", "found")
-		s.change(func(s *keyServer) { s.bodies[jwksURL] = "404" })
-		before := s.fetches()
-		for i := range 100 {
-			wantFind(t, keys, fmt.Sprintf("random%d", i), "unavailable")
-		}
-		if got := s.fetches() - before; got != 2 {
-			t.Errorf("%d fetches", got)
-		}
-		wantFind(t, keys, "k1", "found")
-	})
+	for status, fetches := range map[int]int{
+		302: 2, 404: 2, 410: 2, // the metadata may know another place
+		304: 1, 400: 1, 401: 1, 403: 1, 408: 1, 429: 1, 500: 1, 503: 1,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			keys, s := discover(t, issuer, map[string]string{meta: metadata(issuer, jwksURL), jwksURL: edSet(1)})
+			wantFind(t, keys, "k1", "found")
+			s.change(func(s *keyServer) { s.bodies[jwksURL] = fmt.Sprint(status) })
+			before := s.fetches()
+			for i := range 100 {
+				wantFind(t, keys, fmt.Sprintf("random%d", i), "unavailable")
+			}
+			if got := s.fetches() - before; got != fetches {
+				t.Errorf("%d: %d fetches, want %d", status, got, fetches)
+			}
+			wantFind(t, keys, "k1", "found")
+		})
+	}
 }
 
 func TestALoadThatARequestCausesAsksForKeysOnly(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"net/http"
 	"net/url"
@@ -65,10 +66,17 @@ type statusError int
 func (e statusError) Error() string { return fmt.Sprintf("the provider answered %d", int(e)) }
 
 // notThere reports whether the provider answered that what it was asked for is
-// elsewhere or not for us.
+// elsewhere. Being refused says nothing of where it is, and who asks for fewer
+// requests must not be sent more for it.
 func notThere(err error) bool {
-	status, ok := errors.AsType[statusError](err)
-	return ok && status >= 300 && status < 500
+	status, _ := errors.AsType[statusError](err)
+	switch status {
+	case http.StatusNotModified:
+		return false
+	case http.StatusNotFound, http.StatusGone:
+		return true
+	}
+	return status >= 300 && status < 400
 }
 
 // get returns the body of a 200 response, whatever type it claims to have: what
@@ -112,13 +120,13 @@ func (f *fetcher) get(ctx context.Context, address string, fresh bool) (body []b
 func freshFor(h http.Header) time.Duration {
 	var maxAge int
 	for _, line := range h.Values("Cache-Control") {
-		for directive := range strings.SplitSeq(line, ",") {
+		for directive := range directives(line) {
 			name, value, valued := strings.Cut(strings.TrimSpace(directive), "=")
 			switch name = strings.ToLower(name); {
 			case name == "no-store", name == "no-cache" && !valued: // with a value it is about single fields
 				return 0
 			case name == "max-age":
-				maxAge, _ = strconv.Atoi(strings.Trim(value, `"`))
+				maxAge, _ = strconv.Atoi(value)
 			}
 		}
 	}
@@ -129,4 +137,14 @@ func freshFor(h http.Header) time.Duration {
 	const most = math.MaxInt32 // more could overflow
 	left := min(maxAge, most) - max(0, min(age, most))
 	return time.Duration(max(left, 1)) * time.Second
+}
+
+// directives returns what commas separate that are not within quotes, without
+// the quotes.
+func directives(line string) iter.Seq[string] {
+	parts := strings.Split(line, `"`)
+	for i := 1; i < len(parts); i += 2 {
+		parts[i] = strings.ReplaceAll(parts[i], ",", " ")
+	}
+	return strings.SplitSeq(strings.Join(parts, ""), ",")
 }

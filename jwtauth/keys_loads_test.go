@@ -158,6 +158,8 @@ func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
 		{"long used up in a cache", "max-age=300", "900", time.Minute},
 		{"a week, partly used up", "max-age=604800", "172800", 15 * time.Minute},
 		{"no-cache for one field", `no-cache="Set-Cookie", max-age=300`, "", 5 * time.Minute},
+		{"within the quotes of another", `no-cache="x, max-age=60", private`, "", 15 * time.Minute},
+		{"behind quotes with a comma", `no-cache="x, no-store", max-age=300`, "", 5 * time.Minute},
 		{"no-cache wins", "max-age=300, no-cache", "", 15 * time.Minute},
 		{"no-store wins", "no-store, max-age=300", "", 15 * time.Minute},
 	} {
