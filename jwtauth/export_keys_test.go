@@ -22,6 +22,14 @@ func (r *RemoteKeys) Sightings() int {
 	return len(r.seen.current) + len(r.seen.previous)
 }
 
+// HandedOut returns how many keys a source from a keyfunc remembers.
+func HandedOut(source KeySource) int {
+	s := source.(*keyfuncKeys)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.handedOut)
+}
+
 // HasMaterial compares what a key verifies with to a key of the standard
 // library.
 func HasMaterial(k *Key, pub crypto.PublicKey) bool {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,8 +32,9 @@ const (
 // it loads keys remains its own affair: it may wait, though no longer than five
 // seconds and not on the request's context, and one second to say whether it
 // still has a key, without which that key does not count; with keyfunc's
-// defaults it cannot tell a provider that is down from a key that is unknown. [NewRemoteKeys] can,
-// and also finds keys without reading the storage each time.
+// defaults it cannot tell a provider that is down from a key that is unknown.
+// [NewRemoteKeys] can, and also finds keys without reading the storage each
+// time. [Key.Withdraw] is final for as long as the storage has the key.
 func KeysFromKeyfunc(kf keyfunc.Keyfunc) (KeySource, error) {
 	if absent.Nil(kf) || absent.Nil(kf.Storage()) {
 		return nil, errors.New("jwtauth: the keyfunc is nil or has no storage")
@@ -88,46 +90,85 @@ func (s *keyfuncKeys) refusal(err error) error {
 	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyfuncWait}
 }
 
-// handOut returns the Key that was handed out for the same key before, or k. It
-// does not ask the storage, which would keep everybody waiting who waits for the
-// lock.
+// handOut returns the Key that was handed out for the same key before, or k. The
+// storage is asked without the lock, or everybody would wait for it.
 func (s *keyfuncKeys) handOut(k *Key) *Key {
+	k.gone = func() bool {
+		all, err := s.readAll()
+		if err != nil {
+			return true
+		}
+		left := !k.among(all)
+		if left {
+			k.withdraw(errKeyLeft)
+		}
+		return left
+	}
+	known, others := s.remember(k)
+	if len(others) > 0 {
+		s.forget(others)
+	}
+	return known
+}
+
+// errKeyLeft is errKeyGone for a key that the storage no longer had: if it has
+// it again, it is believed again. One that somebody withdrew stays withdrawn.
+var errKeyLeft = &authctx.Error{Reason: authctx.UnknownKey, Cause: errKeyGone.Cause}
+
+// remember makes k the key that is handed out, unless there is one already, and
+// returns the others there were before.
+func (s *keyfuncKeys) remember(k *Key) (known *Key, others map[string]*Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.handedOut[k.id]; old != nil {
-		if old.same(k) && old.withdrawn.Load() == nil {
-			return old
-		}
-		old.withdraw(errKeyGone)
+	old := s.handedOut[k.id]
+	if old != nil && old.same(k) && old.withdrawn.Load() != errKeyLeft {
+		return old, nil
 	}
-	for id, other := range s.handedOut {
-		if other.withdrawn.Load() != nil {
+	if old != nil {
+		old.withdraw(errKeyLeft)
+		delete(s.handedOut, k.id)
+	}
+	others = maps.Clone(s.handedOut)
+	s.handedOut[k.id] = k
+	return k, others
+}
+
+// forget drops those of keys that the storage no longer has, so that rotations
+// do not add up.
+func (s *keyfuncKeys) forget(keys map[string]*Key) {
+	all, err := s.readAll()
+	if err != nil {
+		return // the next new key will do
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, k := range keys {
+		if k.among(all) {
+			continue
+		}
+		k.withdraw(errKeyLeft)
+		if s.handedOut[id] == k {
 			delete(s.handedOut, id)
 		}
 	}
-	k.gone = func() bool {
-		held, err := s.holds(k)
-		if err == nil && !held {
-			k.withdraw(errKeyGone)
-		}
-		return !held
-	}
-	s.handedOut[k.id] = k
-	return k
 }
 
-// holds reports whether the storage still has k, without loading anything.
-func (s *keyfuncKeys) holds(k *Key) (bool, error) {
+// readAll returns what the storage has, without loading anything.
+func (s *keyfuncKeys) readAll() ([]jwkset.JWK, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), keyfuncCheck)
 	defer cancel()
-	all, err := s.storage.KeyReadAll(ctx)
-	return err == nil && slices.ContainsFunc(all, func(jwk jwkset.JWK) bool {
+	return s.storage.KeyReadAll(ctx)
+}
+
+// among reports whether k is one of all.
+func (k *Key) among(all []jwkset.JWK) bool {
+	return slices.ContainsFunc(all, func(jwk jwkset.JWK) bool {
 		if jwk.Marshal().KID != k.id {
 			return false
 		}
 		m, ok := k.material.(interface{ Equal(crypto.PublicKey) bool })
 		return ok && m.Equal(jwk.Key())
-	}), err
+	})
 }
 
 // keyOf makes a Key of a jwkset key by the rules for keys from JSON.

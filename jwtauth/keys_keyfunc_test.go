@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -165,6 +166,45 @@ func TestRule2_KeysFromKeyfuncAreHeldToTheSameRules(t *testing.T) {
 	if again := must(source.Key(t.Context(), "ed", "")); !now.Withdrawn() || again == now || again.Withdrawn() {
 		t.Error("coming back undoes a withdrawal")
 	}
+}
+
+func TestKeysFromKeyfuncDoNotAddUpWithRotations(t *testing.T) {
+	kf, store := memoryKeyfunc(t)
+	source := must(jwtauth.KeysFromKeyfunc(kf))
+	for n := range 100 { // nobody asks again about a key that left
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("stays", edKey(200), nil), theirs(fmt.Sprint(n), edKey(n), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		stays := must(source.Key(t.Context(), "stays", ""))
+		wantFind(t, source, fmt.Sprint(n), "found")
+		if must(source.Key(t.Context(), "stays", "")) != stays || stays.Withdrawn() {
+			t.Fatal("a key that stays is another Key now")
+		}
+	}
+	if n := jwtauth.HandedOut(source); n != 2 {
+		t.Errorf("%d keys are kept for 2", n)
+	}
+}
+
+func TestRule5_AKeyOfAKeyfuncThatWasWithdrawnStaysSo(t *testing.T) {
+	kf, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
+	source := must(jwtauth.KeysFromKeyfunc(kf))
+	signer := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+	verify := func(want error) {
+		t.Helper()
+		if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 0)); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	verify(nil)
+	must(source.Key(t.Context(), "k1", "")).Withdraw()
+	verify(authctx.UnknownKey)
+	if err := store.KeyWrite(t.Context(), theirs("k2", edKey(2), nil)); err != nil {
+		t.Fatal(err)
+	}
+	wantFind(t, source, "k2", "found")
+	verify(authctx.UnknownKey)
 }
 
 // brokenStorage is a storage that cannot be read for a while.
