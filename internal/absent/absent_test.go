@@ -15,14 +15,14 @@ type (
 
 func TestWhatLooksGivenAndIsNot(t *testing.T) {
 	for name, v := range map[string]any{
-		"nothing": nil, "a nil pointer": (*pointer)(nil), "a nil slice": list(nil), "a nil map": table(nil), "a nil function": function(nil),
+		"nothing": nil, "a nil pointer": (*pointer)(nil), "a nil function": function(nil), "a nil channel": (chan int)(nil),
 	} {
 		if !absent.Nil(v) {
 			t.Errorf("%s counts as given", name)
 		}
 	}
 	for name, v := range map[string]any{
-		"a pointer": &pointer{}, "a struct": pointer{}, "an empty slice": list{}, "an empty map": table{}, "zero": 0, "a function": function(func() {}),
+		"a pointer": &pointer{}, "a struct": pointer{}, "an empty slice": list{}, "an empty map": table{}, "a nil slice": list(nil), "a nil map": table(nil), "zero": 0, "a function": function(func() {}),
 	} {
 		if absent.Nil(v) {
 			t.Errorf("%s counts as absent", name)
