@@ -43,6 +43,7 @@ type resolved struct {
 type resolving struct {
 	issuer   string
 	stranger bool
+	ctx      context.Context // ends with its time
 	policy   *issuerPolicy
 	err      error
 	done     chan struct{} // closed at its end
@@ -61,7 +62,7 @@ func (r *resolver) choose(ctx context.Context, s *scratch) (*issuerPolicy, error
 }
 
 // find returns the present answer about an issuer, which it waits for if need
-// be.
+// be, though not for a Resolve that takes no notice of its context.
 func (r *resolver) find(ctx context.Context, iss string) (*issuerPolicy, error) {
 	policy, call, err := r.lookup(iss)
 	if call == nil {
@@ -72,6 +73,13 @@ func (r *resolver) find(ctx context.Context, iss string) (*issuerPolicy, error) 
 		return call.policy, call.err
 	case <-ctx.Done():
 		return nil, unavailable("issuer", ctx.Err())
+	case <-call.ctx.Done():
+	}
+	select {
+	case <-call.done: // its context ends then, too
+		return call.policy, call.err
+	default:
+		return nil, errNotResolved
 	}
 }
 
@@ -105,21 +113,21 @@ func (r *resolver) lookup(iss string) (*issuerPolicy, *resolving, error) {
 var (
 	errResolving      = refusal(authctx.Unavailable, "too many issuers are being looked up")
 	errResolverClosed = refusal(authctx.Unavailable, "the resolving verifier is closed")
-	errNotResolved    = refusal(authctx.Unavailable, "Resolve did not return")
+	errNotResolved    = refusal(authctx.Unavailable, "Resolve has not returned")
 )
 
 // start begins a call on a context of our own, so that no request that leaves
 // takes the answer from the others. It needs the lock.
 func (r *resolver) start(iss string, stranger bool) *resolving {
-	call := &resolving{issuer: iss, stranger: stranger, done: make(chan struct{}), err: errNotResolved}
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
+	call := &resolving{issuer: iss, stranger: stranger, ctx: ctx, done: make(chan struct{}), err: errNotResolved}
 	r.asking[iss] = call
 	if stranger {
 		r.strangers++
 	}
 	r.owned.Go(func() {
-		defer r.finish(call)
-		ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
 		defer cancel()
+		defer r.finish(call)
 		call.policy, call.err = r.ask(ctx, iss)
 	})
 	return call
@@ -150,7 +158,9 @@ func (r *resolver) ask(ctx context.Context, iss string) (*issuerPolicy, error) {
 		err = unavailable("issuer", err, authctx.WrongIssuer)
 	}
 	policy, gone, err := r.keep(iss, v, err)
-	r.release(gone)
+	if failed := r.release(gone); err == nil && failed != nil {
+		return nil, unavailable("issuer", failed)
+	}
 	return policy, err
 }
 
@@ -163,6 +173,9 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 	if err == nil {
 		origins = keyOrigins(v.policy.Keys)
 		err = r.ownKeys(iss, v.policy, origins)
+	}
+	if err == nil && r.closed {
+		gone, err = append(gone, v), errResolverClosed
 	}
 	unknown := errors.Is(err, authctx.WrongIssuer)
 	if e := r.known[iss]; e != nil && (err == nil || unknown) {
@@ -219,21 +232,34 @@ func (r *resolver) drop(e *list.Element) *Verifier {
 	return old.verifier
 }
 
-func (r *resolver) release(gone []*Verifier) {
+// release lets go of verifiers, of each whatever becomes of the others.
+func (r *resolver) release(gone []*Verifier) error {
 	if r.cfg.Release == nil {
-		return
+		return nil
 	}
+	var errs []error
 	for _, v := range gone {
-		r.cfg.Release(v)
+		errs = append(errs, r.releaseOne(v))
 	}
+	return errors.Join(errs...)
 }
 
-func (r *resolver) close() {
+func (r *resolver) releaseOne(v *Verifier) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("jwtauth: panic in Release: %v", p)
+		}
+	}()
+	r.cfg.Release(v)
+	return nil
+}
+
+func (r *resolver) close() error {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
 	r.cancel()
-	r.owned.Wait()
+	r.await()
 	r.mu.Lock()
 	var gone []*Verifier
 	for r.recent.Len() > 0 {
@@ -242,5 +268,19 @@ func (r *resolver) close() {
 		}
 	}
 	r.mu.Unlock()
-	r.release(gone)
+	return r.release(gone)
+}
+
+// await waits for the calls that are under way, but not for ever for a Resolve
+// that takes no notice of its context.
+func (r *resolver) await() {
+	ended := make(chan struct{})
+	go func() {
+		r.owned.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(r.cfg.Timeout):
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -220,5 +221,94 @@ func TestCloseReleasesWhatIsKept(t *testing.T) {
 	}
 	if _, err := r.Verify(t.Context(), idp.Token().Set("jti", "2").Sign()); !errors.Is(err, authctx.Unavailable) {
 		t.Error(err)
+	}
+}
+
+func TestRule4_AResolveThatIgnoresItsContextHoldsUpNobodyBeyondTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		gate := make(chan struct{})
+		var released, asked atomic.Int32
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+				asked.Add(1)
+				<-gate
+				return verifierOf(t, issuer, s), nil
+			},
+			Release:    func(*jwtauth.Verifier) { released.Add(1) },
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Timeout: time.Second, Now: func() time.Time { return testNow },
+		}))
+		token := s.token(t, goodClaims(nil))
+		for _, want := range []time.Duration{time.Second, 0} { // the second finds it overdue
+			start := time.Now()
+			if _, err := r.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.Unavailable {
+				t.Error(err)
+			}
+			if d := time.Since(start); d != want || asked.Load() != 1 {
+				t.Errorf("after %v, want %v; asked %d times", d, want, asked.Load())
+			}
+		}
+		start := time.Now()
+		if err := r.Close(); err != nil || time.Since(start) != time.Second {
+			t.Errorf("closed after %v: %v", time.Since(start), err)
+		}
+		close(gate)
+		synctest.Wait()
+		if n := released.Load(); n != 1 {
+			t.Errorf("what came late was released %d times", n)
+		}
+	})
+}
+
+func TestAResolveThatIsLateIsBelievedAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+				time.Sleep(2 * time.Second)
+				return verifierOf(t, issuer, s), nil
+			},
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Timeout: time.Second, Now: func() time.Time { return testNow },
+		}))
+		token := s.token(t, goodClaims(nil))
+		if _, err := r.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.Unavailable {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := r.Verify(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAReleaseThatPanicsKeepsNoOtherFromBeingReleased(t *testing.T) {
+	s := signers(t)
+	released, now := 0, testNow
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			return verifierOf(t, issuer, s(issuer)), nil
+		},
+		Release:    func(*jwtauth.Verifier) { released++; panic("closed twice") },
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
+	}))
+	verify := func(issuer string) error {
+		_, err := r.Verify(t.Context(), s(issuer).token(t, goodClaims(map[string]any{"iss": issuer})))
+		return err
+	}
+	for _, issuer := range []string{"https://a.example", "https://b.example"} {
+		if err := verify(issuer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(time.Minute)
+	if err := verify("https://a.example"); !errors.Is(err, authctx.Unavailable) || !strings.Contains(fmt.Sprint(err), "panic in Release: closed twice") {
+		t.Errorf("the operator is not told: %v", err)
+	}
+	if err := verify("https://a.example"); err != nil {
+		t.Error(err)
+	}
+	released = 0
+	if err := r.Close(); released != 2 || err == nil || !strings.Contains(err.Error(), "panic in Release") {
+		t.Errorf("released %d of 2: %v", released, err)
 	}
 }

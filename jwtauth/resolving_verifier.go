@@ -18,7 +18,10 @@ type ResolverConfig struct {
 	// never derive an address from it. [authctx.WrongIssuer] means that there is
 	// no such issuer; any other error that nobody could tell. Requests for the
 	// same issuer wait for one call, which runs on no request's context and
-	// must end with its own. Two issuers must not share a key source: the
+	// must end with its own. Requests do not wait for one that does not, but
+	// until it returns its issuer is [authctx.Unavailable], and as many as 64 of
+	// them keep issuers that are new from being looked up: letting strangers
+	// begin more would have no bound. Two issuers must not share a key source: the
 	// second is answered with [authctx.Unavailable], and not released.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, when it is not nil, is called with every verifier that Resolve
@@ -26,7 +29,8 @@ type ResolverConfig struct {
 	// Requests that began before may still use it. Streams go on if the keys of
 	// the next answer are the same.
 	Release func(*Verifier)
-	// Timeout bounds one call of Resolve; 5 s when zero.
+	// Timeout bounds one call of Resolve, and how long requests and Close wait
+	// for it; 5 s when zero.
 	Timeout time.Duration
 	// Algorithms are those that any issuer may use; each verifier has its own
 	// list besides.
@@ -95,13 +99,12 @@ func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
 	return r, nil
 }
 
-// Close ends the calls of Resolve, waits for them, and releases every verifier
-// that is kept. Issuers are [authctx.Unavailable] after that, so close it after
-// the servers that use it. It returns nil, and may be called again.
-func (r *ResolvingVerifier) Close() error {
-	r.resolver.close()
-	return nil
-}
+// Close ends the calls of Resolve, waits for them, no longer than the Timeout,
+// and releases every verifier that is kept; what Resolve returns later is
+// released then. Issuers are [authctx.Unavailable] after that, so close it after
+// the servers that use it. It may be called again. The error says that Release
+// panicked.
+func (r *ResolvingVerifier) Close() error { return r.resolver.close() }
 
 // Verify is [Verifier.Verify].
 func (r *ResolvingVerifier) Verify(ctx context.Context, token string) (authctx.Principal, error) {
