@@ -228,7 +228,7 @@ func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
 			if e, ok := grpcctx.FromError(err); !inAMessage && (!ok || e.Reason != authctx.TokenExpired || status.Code(err) != codes.Unauthenticated) {
 				t.Errorf("ended with %v", err)
 			}
-			if late := time.Since(end); late < 0 || late > time.Second {
+			if late := time.Since(end); late < 0 || late > 20*time.Second { // far less than the stream would last
 				t.Errorf("ended %v after its caller", late)
 			}
 			told.wait(t, authctx.Ended, authctx.TokenExpired)
