@@ -35,13 +35,21 @@ func newChallenge(scheme, realm string) challenge {
 }
 
 // problem is the body of a refusal (RFC 9457). Reason is an extension member
-// for programs; it has the label of [authctx.Reason.Public].
+// for programs; it has the label of [authctx.Reason.Public] and is absent where
+// nobody was refused.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	Reason string `json:"reason"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// body returns the problem as it is sent.
+func (p problem) body() []byte {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	body, _ := json.Marshal(p) // a struct of texts and a number cannot fail
+	return append(body, '\n')
 }
 
 func newAnswers(realm string, schemes []string) answers {
@@ -59,12 +67,7 @@ func newAnswers(realm string, schemes []string) answers {
 		if reason != reason.Public() {
 			continue
 		}
-		status := statusOf(reason)
-		body, _ := json.Marshal(problem{ // a struct of texts and a number cannot fail
-			Type: "about:blank", Title: http.StatusText(status), Status: status,
-			Detail: reason.Description(), Reason: reason.String(),
-		})
-		a.bodies[reason] = append(body, '\n')
+		a.bodies[reason] = problem{Status: statusOf(reason), Detail: reason.Description(), Reason: reason.String()}.body()
 	}
 	return a
 }
@@ -111,17 +114,20 @@ func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	reason := authctx.ReasonOf(err).Public()
+	s.answers.challengeTo(w.Header(), r, reason, err)
+	writeProblem(w, r, statusOf(reason), s.answers.bodies[reason])
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	h := w.Header()
 	// What was meant for another body does not describe this one.
 	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} {
 		h.Del(name)
 	}
-	s.answers.challengeTo(h, r, reason, err)
-	body := s.answers.bodies[reason]
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(statusOf(reason))
+	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client may have gone
 	}

@@ -3,7 +3,6 @@ package httpctx
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log"
 	"maps"
 	"net/http"
@@ -254,11 +253,8 @@ func (p *Proxy) writeUncarried(w http.ResponseWriter, r *http.Request, err error
 	if s.refuse != nil && s.refuse(w, s.stripped(r), &uncarried.Error{Cause: err}) {
 		return
 	}
-	const status = http.StatusInternalServerError
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, `{"type":"about:blank","title":%q,"status":%d,"detail":%q}`+"\n", http.StatusText(status), status, uncarried.Detail)
+	failure := problem{Status: http.StatusInternalServerError, Detail: uncarried.Detail}
+	writeProblem(w, r, failure.Status, failure.body())
 }
 
 // hasReason reports whether err says why in the closed set of reasons.
