@@ -82,8 +82,9 @@ func PlainLayout() FieldLayout {
 // KubernetesLayout returns the fields of the Kubernetes authenticating proxy:
 // X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY. They
 // have no room for an issuer, so writer and reader must be told it, nor for
-// services, actors and the caller's end, see [FieldLayout]. Keys with anything but lower-case letters, digits and hyphens become names with "%",
-// which HTTP carries and gRPC does not.
+// services, actors and the caller's end, see [FieldLayout]. Keys with anything
+// but lower-case letters, digits and hyphens become names with "%", which HTTP
+// carries and gRPC does not.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",

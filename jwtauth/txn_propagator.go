@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
 )
 
 // TxnPropagatorConfig configures [NewTxnPropagator]. TrustDomain, Workload and
@@ -220,13 +221,26 @@ func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, scopes []
 	}
 	c.Expires = end.Unix()
 	if t.request != nil {
-		request, err := t.request(ctx, p)
-		if err == nil && len(request) > 0 {
-			c.Request, err = json.Marshal(request)
-		}
-		if err != nil {
+		if c.Request, err = t.requestContext(ctx, p); err != nil {
 			return minted{}, fmt.Errorf("jwtauth: transaction token: RequestContext: %w", err)
 		}
 	}
 	return t.minter.sign(c, scopes, now)
+}
+
+// requestContext returns "rctx", which verifiers must be able to read.
+func (t *TxnPropagator) requestContext(ctx context.Context, p authctx.Principal) (json.RawMessage, error) {
+	request, err := t.request(ctx, p)
+	if err != nil || len(request) == 0 {
+		return nil, err
+	}
+	raw, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	var doc strictjson.Doc
+	if err := claimsParser(nil).Parse(&doc, `{"rctx":`+string(raw)+`}`); err != nil {
+		return nil, fmt.Errorf("verifiers would refuse it: %w", err)
+	}
+	return raw, nil
 }

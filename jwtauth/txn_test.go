@@ -158,6 +158,16 @@ func TestTxnTellsTheRequestContextAndKeepsItWhenReplaced(t *testing.T) {
 	if _, err := inject(t.Context(), w.edge, p); err == nil {
 		t.Error("what is no JSON was left out in silence")
 	}
+	says = func() (map[string]any, error) {
+		deep := map[string]any{}
+		for range 31 {
+			deep = map[string]any{"in": deep}
+		}
+		return deep, nil
+	}
+	if _, err := inject(t.Context(), w.edge, p); err == nil || !strings.Contains(err.Error(), "verifiers would refuse it") {
+		t.Errorf("a context that no verifier reads: %v", err)
+	}
 	f := newTxnForge(t)
 	if _, err := f.authenticate(f.token().Set("rctx", "192.0.2.1").Sign()); !errors.Is(err, authctx.InvalidToken) {
 		t.Error("a request context that is no object passes")
