@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// memoSlots is how many callers a [FieldsAuthenticator] remembers at most.
-	memoSlots = 4096
+	// memoPlaces times memoWays is how many callers a [FieldsAuthenticator]
+	// remembers at most.
+	memoPlaces = 1024
+	memoWays   = 4
 	// maxMemoized is the most bytes of one caller that are worth keeping; larger
 	// callers are decoded every time.
 	maxMemoized = 8 << 10
@@ -21,11 +23,23 @@ const (
 // replaces decoding and nothing else: whether the peer is trusted and whether
 // the caller's end has come is asked every time.
 //
-// A caller's place follows from its values and whoever comes last has it, so
-// the memo is bounded and takes no lock. A hit needs every value to be equal.
+// A caller's place follows from its values and holds whoever came last, so the
+// memo is bounded and takes no lock. A hit needs every value to be equal.
 type fieldsMemo struct {
-	seed  maphash.Seed
-	slots [memoSlots]atomic.Pointer[memoEntry]
+	seed   maphash.Seed
+	places [memoPlaces]memoPlace
+}
+
+// memoPlace holds callers, the newest first. Two that come at the same moment
+// may leave one of them out or another twice.
+type memoPlace [memoWays]atomic.Pointer[memoEntry]
+
+func (m *memoPlace) put(e *memoEntry) {
+	for i := range m {
+		if e = m[i].Swap(e); e == nil {
+			return
+		}
+	}
 }
 
 type memoEntry struct {
@@ -52,13 +66,15 @@ func (m *fieldsMemo) read(r *Request, names []string, decode func(*Request) (Pri
 	if !ok {
 		return decode(r)
 	}
-	slot := &m.slots[m.hash(values)%memoSlots]
-	if e := slot.Load(); e != nil && slices.Equal(e.values, values) {
-		return e.principal, nil
+	place := &m.places[m.hash(values)%memoPlaces]
+	for i := range place {
+		if e := place[i].Load(); e != nil && slices.Equal(e.values, values) {
+			return e.principal, nil
+		}
 	}
 	p, err := decode(r)
 	if err == nil {
-		slot.Store(&memoEntry{slices.Clone(values), p})
+		place.put(&memoEntry{slices.Clone(values), p})
 	}
 	return p, err
 }

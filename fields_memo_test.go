@@ -124,11 +124,12 @@ func TestTheMemoIsBoundedAndSharedSafely(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const callers = 2 * memoPlaces * memoWays
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
-			for i := range 2 * memoSlots {
-				subject := fmt.Sprint((worker + i) % (2 * memoSlots))
+			for i := range callers {
+				subject := fmt.Sprint((worker + i) % callers)
 				r := &Request{Fields: lowerCaseFields{"x-user-id": {subject}, "x-user-issuer": {"https://i"}}}
 				if res, err := auth.Authenticate(context.Background(), r); err != nil || res.Principal.Subject() != subject {
 					t.Errorf("asked for %s, got %v, %v", subject, res.Principal, err)
@@ -138,6 +139,33 @@ func TestTheMemoIsBoundedAndSharedSafely(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A memo with room for four times as many forgets none of a thousand callers, or
+// next to none: some places have more than memoWays of them.
+func TestAThousandCallersInTurnAreRemembered(t *testing.T) {
+	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	principals := make([]*attributes, 1000)
+	forgotten := 0
+	for range 2 {
+		for i := range principals {
+			r := &Request{Fields: lowerCaseFields{"x-user-id": {fmt.Sprint(i)}, "x-user-issuer": {"https://i"}}}
+			res, err := auth.Authenticate(context.Background(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if principals[i] != nil && principals[i] != res.Principal.a {
+				forgotten++
+			}
+			principals[i] = res.Principal.a
+		}
+	}
+	if forgotten > 50 {
+		t.Errorf("%d of %d callers were decoded again", forgotten, len(principals))
+	}
 }
 
 func TestCallersThatAreNotSingleValuesAreNotRemembered(t *testing.T) {

@@ -31,7 +31,7 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 	if s.observer != nil {
 		start = s.now()
 	}
-	md := s.md.incoming(ctx)
+	md, left := s.md.incoming(ctx, &s.strip)
 	entry := s.policy.RPC(method)
 	req := newRequest(ctx, method, md)
 
@@ -42,12 +42,12 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 		setResponse(ctx, res.Response)
 	}
 	a := admission{result: res, ctx: ctx}
-	var kept []string
 	if s.keepCredentials {
-		kept = fieldNames(res.Read)
+		kept := fieldNames(res.Read)
+		s.strip.keep(left, md, kept)
 		a.ctx = withInbound(ctx, md, kept)
 	}
-	a.ctx = res.NewContext(metadata.NewIncomingContext(a.ctx, s.strip.without(md, kept)))
+	a.ctx = res.NewContext(metadata.NewIncomingContext(a.ctx, left))
 	if err == nil && s.policy != nil {
 		err = entry.Check(a.ctx, res.Principal)
 	} else if s.allowAnonymous && errors.Is(err, authctx.NoCredentials) {

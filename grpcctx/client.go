@@ -160,7 +160,7 @@ func (c *Client) clean(ctx context.Context) context.Context {
 	if !ok {
 		return ctx
 	}
-	md = c.strip.without(md, nil)
+	md, _ = c.strip.without(md)
 	removeInbound(ctx, md)
 	return metadata.NewOutgoingContext(ctx, md)
 }

@@ -40,16 +40,27 @@ func fieldNames(set authctx.FieldSet) []string {
 	return append(slices.Clone(set.Names), "cookie")
 }
 
-// without returns a copy of md without the fields of s. Those in kept, spelled
-// exactly like that, stay unless they are identity.
-func (s *stripper) without(md metadata.MD, kept []string) metadata.MD {
-	left := make(metadata.MD)
+// without returns a copy of md without the fields of s, and whether all keys of
+// md are in lower case.
+func (s *stripper) without(md metadata.MD) (left metadata.MD, lower bool) {
+	left, lower = make(metadata.MD), true
 	for name, values := range md {
-		if !s.set.Owns(name) || slices.Contains(kept, name) && !s.identity.Owns(name) {
+		lower = lower && isLower(name)
+		if !s.set.Owns(name) {
 			left[name] = values
 		}
 	}
-	return left
+	return left, lower
+}
+
+// keep puts back into left what md has under these very names, unless it is
+// identity.
+func (s *stripper) keep(left, md metadata.MD, names []string) {
+	for _, name := range names {
+		if values, ok := md[name]; ok && !s.identity.Owns(name) {
+			left[name] = values
+		}
+	}
 }
 
 // fields reads incoming metadata, whose keys are in lower case.
@@ -88,25 +99,18 @@ func (a *askedFor) Value(key any) any {
 	return nil
 }
 
-// incoming returns the metadata that came with a call, keys in lower case. It
-// must not be changed.
-func (r mdReader) incoming(ctx context.Context) metadata.MD {
-	if md, ok := ctx.Value(r.key).(metadata.MD); ok && lowerCase(md) {
-		return md
-	}
-	md, _ := metadata.FromIncomingContext(ctx)
-	return md
-}
-
-// lowerCase reports whether all keys are in lower case, as they are whenever
-// they came over a wire.
-func lowerCase(md metadata.MD) bool {
-	for name := range md {
-		if !isLower(name) {
-			return false
+// incoming returns the metadata that came with a call, which must not be
+// changed, and a copy without the fields of s. Keys are in lower case, as they
+// are whenever they came over a wire.
+func (r mdReader) incoming(ctx context.Context, s *stripper) (md, left metadata.MD) {
+	if md, ok := ctx.Value(r.key).(metadata.MD); ok {
+		if left, lower := s.without(md); lower {
+			return md, left
 		}
 	}
-	return true
+	md, _ = metadata.FromIncomingContext(ctx)
+	left, _ = s.without(md)
+	return md, left
 }
 
 // isLower reports whether name has no capital; only ASCII letters have a case.
