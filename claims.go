@@ -3,6 +3,7 @@ package authctx
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 )
@@ -12,7 +13,11 @@ import (
 // no name wins over another.
 func decodeClaims(claims string, v any) error {
 	if !exact(v) {
-		if name := shadowed(claims); name != "" {
+		name, err := shadowed(claims)
+		if err != nil {
+			return fmt.Errorf("authctx: claims are not JSON: %w", err)
+		}
+		if name != "" {
 			return fmt.Errorf("authctx: claims have several spellings of %q in one object, which would shadow one another; decode them into a map", name)
 		}
 	}
@@ -30,16 +35,20 @@ func exact(v any) bool {
 	return false
 }
 
-// shadowed returns a name that has another spelling in the same object of valid
-// JSON, empty when there is none.
-func shadowed(claims string) string {
+// shadowed returns a name that has another spelling in the same object, empty
+// when there is none.
+func shadowed(claims string) (string, error) {
 	var open []map[string]bool // the names of each object, nil for an array
 	name := false              // the next text is one
 	d := json.NewDecoder(strings.NewReader(claims))
+	d.UseNumber() // or one that no float64 holds would end the search
 	for {
 		token, err := d.Token()
-		if err != nil {
-			return ""
+		switch {
+		case err == io.EOF:
+			return "", nil
+		case err != nil:
+			return "", err
 		}
 		switch token := token.(type) {
 		case json.Delim:
@@ -55,7 +64,7 @@ func shadowed(claims string) string {
 			if name {
 				names, folded := open[len(open)-1], foldName(token)
 				if names[folded] {
-					return token
+					return token, nil
 				}
 				names[folded], name = true, false
 				continue

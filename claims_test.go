@@ -1,6 +1,7 @@
 package authctx_test
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
@@ -55,9 +56,27 @@ func TestRule3_DecodedNamesDoNotShadowOneAnother(t *testing.T) {
 			t.Errorf("%s into a struct that an interface holds: %v", c.claims, err)
 		}
 		var all map[string]any
+		var raw map[string]json.RawMessage
 		var one any
-		if err := errors.Join(p.DecodeClaims(&all), p.DecodeClaims(&one)); err != nil || len(all) == 0 || one == nil {
+		if err := errors.Join(p.DecodeClaims(&all), p.DecodeClaims(&raw), p.DecodeClaims(&one)); err != nil || len(all) == 0 || len(raw) == 0 || one == nil {
 			t.Errorf("%s into a map: %v", c.claims, err)
+		}
+	}
+}
+
+func TestRule3_ANumberThatNoFloatHoldsHidesNoNames(t *testing.T) {
+	for claims, ok := range map[string]bool{
+		`{"x":1e999,"role":"user","ROLE":"admin"}`:         false,
+		`{"role":"user","ROLE":"admin","x":1e999}`:         false,
+		`{"x":[-1e400],"a":{"role":"user","Role":"root"}}`: false,
+		`{"x":1e999,"role":"user"}`:                        true,
+	} {
+		p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", Claims: claims})
+		var got struct {
+			Role string `json:"role"`
+		}
+		if err := p.DecodeClaims(&got); (err == nil) != ok || !ok && got.Role != "" {
+			t.Errorf("%s: %+v, %v", claims, got, err)
 		}
 	}
 }

@@ -191,7 +191,8 @@ func (p Principal) Extra(key string) []string { return slices.Clone(p.get().Extr
 // DecodeClaims decodes the verified claims into v as [json.Unmarshal] does, which
 // takes "role" and "ROLE" for the same field of a struct. Where an object has
 // both it fails, because either could be meant, unless v is a pointer to a
-// map[string]any, a nil any or a [json.RawMessage].
+// map[string]any, a map[string]json.RawMessage, a nil any or a
+// [json.RawMessage].
 //
 // It fails when there are none: claims stay in the process that verified them,
 // so only a principal whose token was verified here has them. Decoding happens
