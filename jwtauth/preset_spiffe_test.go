@@ -75,6 +75,7 @@ func TestWhatIsNoJWTSVIDIsRefusedUnderEveryType(t *testing.T) {
 	for name, change := range map[string]map[string]any{
 		"an ID token":           {"at_hash": "x"},
 		"a logout token":        {"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}},
+		"events of no object":   {"events": []string{"x"}},
 		"another trust domain":  {"sub": "spiffe://example.com/ns/shop/sa/billing"},
 		"another audience":      {"aud": []string{svidDomain + "/stock"}},
 		"no audience":           {"aud": nil},

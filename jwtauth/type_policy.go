@@ -117,11 +117,11 @@ func (p TypePolicy) checkHeader(mediaType string) error {
 // name (RFC 8417 section 2.2). It judges tokens whose header leaves their kind
 // open.
 func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
+	open := generic(mediaType) || p.kind == jwtSVIDs
 	switch events := doc.Get("events").Kind(); {
-	case events == strictjson.Object, events != strictjson.Missing && generic(mediaType):
+	case events == strictjson.Object, events != strictjson.Missing && open:
 		return errEventToken
-	}
-	if !generic(mediaType) && p.kind != jwtSVIDs {
+	case !open:
 		return nil
 	}
 	if p.kind != idTokens &&
