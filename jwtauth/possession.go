@@ -69,7 +69,7 @@ func (p possession) fields() authctx.FieldSet {
 
 const (
 	clientCertField = "client-cert"
-	maxClientCert   = 32 << 10 // as written in the field
+	maxClientCert   = 32 << 10 // as written in the field, with its parameters
 )
 
 // clientCert decodes the field of RFC 9440 section 2.2: one byte sequence of RFC
@@ -80,10 +80,13 @@ func clientCert(values []string) ([]byte, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
+	if len(values[0]) > maxClientCert {
+		return nil, errClientCert
+	}
 	inner, opened := strings.CutPrefix(strings.Trim(values[0], " "), ":")
 	inner, parameters, closed := strings.Cut(inner, ":")
 	// The decoder skips line breaks, which a field cannot have.
-	if len(values) > 1 || !opened || !closed || len(inner) > maxClientCert || strings.ContainsAny(inner, "\r\n") ||
+	if len(values) > 1 || !opened || !closed || strings.ContainsAny(inner, "\r\n") ||
 		!onlyParameters.MatchString(parameters) {
 		return nil, errClientCert
 	}

@@ -162,6 +162,7 @@ func TestACertificateBoundTokenNeedsItsCertificate(t *testing.T) {
 		"a line break inside":                        {proxied, bound(own), inside, nil, []string{":" + b64[:8] + "\n" + b64[8:] + ":"}, authctx.InvalidRequest},
 		"PEM in a URL encoding, as nginx sends it":   {proxied, bound(own), inside, nil, []string{"-----BEGIN%20CERTIFICATE-----%0AMIIB"}, authctx.InvalidRequest},
 		"too long":                                   {proxied, bound(own), inside, nil, []string{":" + strings.Repeat("AAAA", 16<<10) + ":"}, authctx.InvalidRequest},
+		"too many parameters":                        {proxied, bound(own), inside, nil, []string{byteSequence(own) + strings.Repeat(";a=1", 16<<10)}, authctx.InvalidRequest},
 		"a token bound to the hash of nothing":       {direct, nothing, outside, nil, nil, authctx.InvalidToken},
 		"a free token with any certificate":          {direct, free, outside, other, nil, nil},
 		"a free token through a trusted proxy":       {proxied, free, inside, nil, []string{byteSequence(other)}, nil},
