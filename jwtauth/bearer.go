@@ -17,9 +17,10 @@ import (
 //
 // A request with two tokens, or with a malformed authorization field, is
 // answered with [authctx.InvalidRequest], a bad token as the verifier says, and
-// another scheme with [authctx.NoCredentials]. A field whose words do not begin
-// with a scheme (RFC 9110 section 11.4), such as "ApiKey: x", is malformed even
-// if another authenticator could read it.
+// another scheme with [authctx.NoCredentials]. A field that does not begin with a
+// scheme (RFC 9110 section 11.4), such as "ApiKey: x", is malformed even if
+// another authenticator could read it, unless it is a single token68, which may
+// be somebody's key. So is another scheme with this one behind a comma.
 //
 // A token that is bound to a client certificate (RFC 8705 section 3) counts only
 // on a connection on which the client has shown it. The certificate may be
@@ -243,8 +244,8 @@ var (
 
 // cutScheme returns what follows the scheme (RFC 6750 section 2.1, RFC 9449
 // section 7.1). Schemes are compared without regard to case (RFC 9110 section
-// 11.1). What has no scheme at all is malformed, unless it is one word that
-// somebody else may know.
+// 11.1). What has no scheme at all is malformed, unless it is one word that may
+// be somebody else's key; so are two lines that somebody joined into one.
 func cutScheme(value, want string) (string, error) {
 	// A tab ends the scheme too, though it must not: the request is malformed
 	// then and not one of another scheme.
@@ -258,10 +259,41 @@ func cutScheme(value, want string) (string, error) {
 		return strings.TrimLeft(value[end:], " "), nil
 	}
 	meant := len(scheme) > len(want) && strings.EqualFold(scheme[:len(want)], want)
-	if (!word || meant) && (scheme == "" || !validToken(scheme)) {
+	isScheme := scheme != "" && validToken(scheme)
+	isKey := word && !meant && isToken68(scheme)
+	if !isScheme && !isKey || joins(value, want) {
 		return "", errMalformedField
 	}
 	return "", authctx.NoCredentials
+}
+
+// isToken68 reports whether s is a token68 (RFC 9110 section 11.2), as which
+// keys are written.
+func isToken68(s string) bool {
+	s = strings.TrimRight(s, "=")
+	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/") == ""
+}
+
+// joins reports whether credentials of a scheme follow a comma in others, where
+// only a parameter may: NAME, spaces perhaps, and "=" (RFC 9110 section 11.4).
+// Somebody may take them apart again.
+func joins(value, scheme string) bool {
+	quoted := false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case c == '"':
+			quoted = !quoted
+		case c == '\\' && quoted:
+			i++
+		case c == ',' && !quoted:
+			rest := strings.TrimLeft(value[i+1:], " \t")
+			if n := len(scheme); len(rest) > n && rest[n] == ' ' && strings.EqualFold(rest[:n], scheme) &&
+				!strings.HasPrefix(strings.TrimLeft(rest[n:], " "), "=") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // hasSpaceOrControl looks at eight bytes at a time, since it is asked about the
