@@ -1,9 +1,9 @@
 package jwtauth
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"time"
 
@@ -38,7 +38,7 @@ type txnClaims struct {
 	Scope    string     `json:"scope"`
 	Workload string     `json:"req_wl"`
 	Actor    *actor     `json:"act,omitempty"`
-	Details  txnDetails `json:"tctx"`
+	Details  txnDetails `json:"tctx,omitzero"`
 	// Request is the environment of the request that the transaction began with
 	// (section 9.2.2), an object.
 	Request json.RawMessage `json:"rctx,omitempty"`
@@ -48,7 +48,7 @@ type txnClaims struct {
 // no claim for, under registered claim names where there are any. What begins
 // with src_ is about the credential that the token was minted from.
 type txnDetails struct {
-	SourceIssuer     string              `json:"src_iss"`
+	SourceIssuer     string              `json:"src_iss,omitempty"`
 	SourceSubject    string              `json:"src_sub,omitempty"` // when "sub" is another
 	SourceTokenID    string              `json:"src_jti,omitempty"`
 	SourceIssuedAt   numericDate         `json:"src_iat,omitzero"`
@@ -98,15 +98,29 @@ func newTxnClaims(a *authctx.Attributes, subject string, scopes []string) txnCla
 
 func (c *txnClaims) marshal() ([]byte, error) { return json.Marshal(c) }
 
-// decode reads the claims that p came with, all of which must have a place in c.
+// decode reads the claims that p came with. Written again they must be the same:
+// what has no place in c would be lost, and what only encoding/json takes for a
+// claim, because it does not look at case, would become one.
 func (c *txnClaims) decode(p authctx.Principal) error {
 	var claims json.RawMessage
-	if err := p.DecodeClaims(&claims); err != nil {
+	var before, after any
+	if err := errors.Join(p.DecodeClaims(&claims), p.DecodeClaims(&before)); err != nil {
 		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(claims))
-	d.DisallowUnknownFields()
-	return d.Decode(c)
+	if err := json.Unmarshal(claims, c); err != nil {
+		return err
+	}
+	again, err := c.marshal()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(again, &after); err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(before, after) {
+		return errTxnClaims
+	}
+	return nil
 }
 
 // txnMapping reads the claims of a Transaction Token.

@@ -27,9 +27,9 @@ const maxTxnReplacements = 4
 // [authctx.PermissionDenied] for other scopes, and with [authctx.TokenExpired]
 // for a token or caller whose end has come. Without a reason, as this program's
 // own failure, it refuses a caller who did not come with a token of this trust
-// domain and issuer, a token with claims that this package does not write, which
-// would be lost, and more than four replacements in a row. The context that
-// comes with an error has no caller.
+// domain and issuer, a token with claims that this package does not write, or
+// not so, which would be lost or changed, and more than four replacements in a
+// row. The context that comes with an error has no caller.
 func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.Context, error) {
 	res, err := t.replace(ctx, scopes)
 	return res.NewContext(ctx), err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -20,7 +21,28 @@ func TestTT6_ATokenThatSaysMoreThanWeWriteIsNotReplaced(t *testing.T) {
 		TrustDomain: testDomain, Workload: "inner", Now: newTestClock().Now,
 		Keys: must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)})),
 	}))
+	details := func(more map[string]any) *jwtauthtest.Token {
+		tctx := map[string]any{"src_iss": "https://idp.test", "src_sub": "u-1", "roles": []string{"viewer"}}
+		maps.Copy(tctx, more)
+		return f.token().Set("tctx", tctx)
+	}
+	for _, good := range []*jwtauthtest.Token{f.token(), details(nil), f.token().Set("tctx", map[string]any{"roles": []string{"viewer"}})} {
+		res, err := authctx.Authenticate(t.Context(), f.svc, txnRequest(good.Sign()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := inner.Replace(res.NewContext(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
 	for name, token := range map[string]*jwtauthtest.Token{
+		"roles of another spelling":     details(map[string]any{"ROLES": []string{"admin"}}),
+		"a subject of another spelling": details(map[string]any{"SRC_SUB": "root"}),
+		"an end of another spelling":    details(map[string]any{"Src_Exp": 4102444800}),
+		"a kind of another spelling":    details(map[string]any{"\u212aind": "service"}), // the Kelvin sign
+		"an actor of two spellings":     details(nil).Set("act", map[string]any{"iss": "a", "sub": "svc", "SUB": "root"}),
+		"an actor before it likewise":   details(nil).Set("act", map[string]any{"iss": "a", "sub": "svc", "act": map[string]any{"iss": "a", "sub": "b", "Sub": "root"}}),
+		"an actor of its own":           details(nil).Set("act", map[string]any{"iss": "a", "sub": "svc", "ACT": map[string]any{"iss": "a", "sub": "b"}}),
 		"the details of an older draft": f.token().Set("azd", map[string]any{"src_iss": "https://idp.test", "src_sub": "u-1"}),
 		"details of its own":            f.token().Set("tctx", map[string]any{"limit": 100}),
 		"a claim of its own":            f.token().Set("limit", 100),
