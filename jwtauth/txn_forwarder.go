@@ -77,7 +77,8 @@ func (a txnAddress) is(issuer, trustDomain string) bool {
 	return a.issuer == issuer && slices.Contains(a.audience, trustDomain)
 }
 
-var txnAddressParser = claimsParser(nil)
+// txnParser reads claims for which nothing but their form counts any more.
+var txnParser = claimsParser(nil)
 
 // readTxnAddress reads the address of a token that was verified when it came in,
 // so it looks at no more than that. What it cannot read is zero.
@@ -88,7 +89,7 @@ func readTxnAddress(token string) (a txnAddress) {
 	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	if s.payload, err = decodeSegment(s.payload, c.payload()); err != nil || s.parseClaims(txnAddressParser) != nil {
+	if s.payload, err = decodeSegment(s.payload, c.payload()); err != nil || s.parseClaims(txnParser) != nil {
 		return a
 	}
 	a.issuer, _ = s.doc.Get("iss").Text()

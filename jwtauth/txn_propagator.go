@@ -228,7 +228,8 @@ func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, scopes []
 	return t.minter.sign(c, scopes, now)
 }
 
-// requestContext returns "rctx", which verifiers must be able to read.
+// requestContext returns "rctx", which verifiers must be able to read and
+// services to decode.
 func (t *TxnPropagator) requestContext(ctx context.Context, p authctx.Principal) (json.RawMessage, error) {
 	request, err := t.request(ctx, p)
 	if err != nil || len(request) == 0 {
@@ -238,9 +239,17 @@ func (t *TxnPropagator) requestContext(ctx context.Context, p authctx.Principal)
 	if err != nil {
 		return nil, err
 	}
+	claims := `{"rctx":` + string(raw) + `}`
 	var doc strictjson.Doc
-	if err := claimsParser(nil).Parse(&doc, `{"rctx":`+string(raw)+`}`); err != nil {
+	if err := txnParser.Parse(&doc, claims); err != nil {
 		return nil, fmt.Errorf("verifiers would refuse it: %w", err)
+	}
+	reader, err := authctx.New(authctx.Attributes{Issuer: "-", Subject: "-", Claims: claims})
+	if err == nil {
+		err = reader.DecodeClaims(&struct{}{})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("services could not decode it: %w", err)
 	}
 	return raw, nil
 }

@@ -158,6 +158,15 @@ func TestTxnTellsTheRequestContextAndKeepsItWhenReplaced(t *testing.T) {
 	if _, err := inject(t.Context(), w.edge, p); err == nil {
 		t.Error("what is no JSON was left out in silence")
 	}
+	for name, request := range map[string]map[string]any{
+		"names":        {"req_ip": "192.0.2.1", "REQ_IP": "192.0.2.2"},
+		"names inside": {"header": map[string]any{"A": 1, "a": 2}},
+	} {
+		says = func() (map[string]any, error) { return request, nil }
+		if _, err := inject(t.Context(), w.edge, p); err == nil || !strings.Contains(err.Error(), "services could not decode it") {
+			t.Errorf("%s that shadow one another: %v", name, err)
+		}
+	}
 	says = func() (map[string]any, error) {
 		deep := map[string]any{}
 		for range 31 {
