@@ -117,34 +117,54 @@ func TestACachedTokenTakesLessThanAKilobyteBesidesItsPrincipal(t *testing.T) {
 	runtime.KeepAlive(tokens)
 }
 
-func TestTokensOfManyShortValuesStayWithinTheBytesOfTheCache(t *testing.T) {
+func TestTokensOfManyValuesStayWithinTheBytesOfTheCache(t *testing.T) {
 	s := signerFor(t, jwtauth.HS256)
 	const bound = 8 << 20
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.MaxBytes, c.MaxTokenBytes = bound, 64<<10 })
-	roles := make([]string, 3000)
-	for i := range roles {
-		roles[i] = fmt.Sprintf("%x", i)
-	}
-	tokens := make([]string, 400)
-	for i := range tokens {
-		tokens[i] = s.token(t, goodClaims(map[string]any{"roles": roles, "jti": fmt.Sprint(i)}))
-	}
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
-	for _, token := range tokens {
-		if _, err := v.Verify(t.Context(), token); err != nil {
-			t.Fatal(err)
+	values := func(n int, format string) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprintf(format, i))
 		}
+		return list
 	}
-	if took := heap() - before; took > bound*5/4 {
-		t.Errorf("%d bytes with a bound of %d", took, bound)
+	prefixed := must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+		Roles: []jwtauth.ClaimSource{{Path: []string{"roles"}, AddPrefix: strings.Repeat("p", 1000)}},
+	}))
+	for name, test := range map[string]struct {
+		mapping *jwtauth.ClaimMapping
+		claims  map[string]any
+	}{
+		"short ones":         {nil, map[string]any{"roles": values(3000, "%x")}},
+		"with a long prefix": {prefixed, map[string]any{"roles": values(300, "%x")}},
+		"made of few by Clerk's masks": {jwtauth.ClerkClaims(), map[string]any{
+			"fea": strings.Join(values(300, "o:%d"), ","),
+			"o":   map[string]any{"id": "a", "rol": "r", "per": strings.Repeat("p", 500), "fpm": "1" + strings.Repeat(",1", 299)},
+		}},
+	} {
+		v := newVerifier(t, s, func(c *jwtauth.Config) {
+			c.Cache.MaxBytes, c.MaxTokenBytes, c.Claims = bound, 64<<10, test.mapping
+		})
+		tokens := make([]string, 400)
+		for i := range tokens {
+			test.claims["jti"] = fmt.Sprint(i)
+			tokens[i] = s.token(t, goodClaims(test.claims))
+		}
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := heap()
+		for _, token := range tokens {
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := heap() - before; took > bound*5/4 {
+			t.Errorf("%s: %d bytes with a bound of %d", name, took, bound)
+		}
+		runtime.KeepAlive(v)
+		runtime.KeepAlive(tokens)
 	}
-	runtime.KeepAlive(v)
-	runtime.KeepAlive(tokens)
 }

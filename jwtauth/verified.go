@@ -73,11 +73,25 @@ func (v *verified) confirm(ctx context.Context) error {
 // most attributes are parts, and its lists.
 const verifiedOverhead = 1024
 
-// listBytes is roughly what lists take besides their texts.
+// listBytes is roughly what lists take. Most texts in them are parts of the
+// claims; they count all the same, because a mapping can make much of little.
 func listBytes(a *authctx.Attributes) int {
-	texts := len(a.AMR) + len(a.Roles) + len(a.Permissions) + len(a.Scopes) + len(a.Groups) + 2*len(a.Actors)
-	for _, list := range a.Extra {
-		texts += 8 + len(list) // with the entry of the map
+	size := 2 * textHeader * len(a.Actors)
+	for _, list := range [...][]string{a.AMR, a.Roles, a.Permissions, a.Scopes, a.Groups} {
+		size += textBytes(list)
 	}
-	return 16 * texts
+	for _, list := range a.Extra {
+		size += 8*textHeader + textBytes(list) // with the entry of the map
+	}
+	return size
+}
+
+const textHeader = 16 // bytes of a string besides its text
+
+func textBytes(list []string) int {
+	size := textHeader * len(list)
+	for _, text := range list {
+		size += len(text)
+	}
+	return size
 }
