@@ -121,9 +121,22 @@ func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, se
 	if err != nil {
 		return err
 	}
-	c, err := d.minter.claims(p, scopes)
+	token, err := d.mint(p, scopes, now)
+	if err == nil {
+		set(DeferredField, token)
+	}
+	return err
+}
+
+// mint signs a token that is good for as long as p's work may wait.
+func (d *DeferredPropagator) mint(p authctx.Principal, scopes []string, now time.Time) (string, error) {
+	subject, err := d.minter.subject(p)
 	if err != nil {
-		return err
+		return "", err
+	}
+	c, err := d.minter.caller(p, subject)
+	if err != nil {
+		return "", err
 	}
 	end := now.Add(d.minter.lifetime)
 	c.Details.SourceExpires = numericDate{} // the work may outlive the credential
@@ -133,11 +146,10 @@ func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, se
 		end = own
 		c.Details.SourceExpires = numericDate{own} // leeway is in it already
 	}
-	c.Expires = end.Unix()
-	m, err := d.minter.sign(c, scopes, now)
+	caller, err := d.minter.encode(c, scopes)
 	if err != nil {
-		return err
+		return "", err
 	}
-	set(DeferredField, m.token)
-	return nil
+	m, err := d.minter.sign(&txnCall{Expires: end.Unix(), ID: randomID()}, caller, now)
+	return m.token, err
 }

@@ -135,7 +135,7 @@ func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error
 			return "", err
 		}
 	}
-	return i.keys.signing().signToken(accessTokenType, claims)
+	return i.keys.signing().signToken(accessTokenType, claims, "")
 }
 
 func (i *Issuer) check(a *authctx.Attributes, now time.Time) error {

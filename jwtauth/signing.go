@@ -12,31 +12,35 @@ import (
 )
 
 // signToken returns the compact serialization (RFC 7515 section 7.1) of claims,
-// which are a JSON object, under a header with this "typ".
-func (k *SigningKey) signToken(typ string, claims []byte) (string, error) {
+// which are a JSON object, under a header with this "typ". Claims that were
+// encoded before, as encoded, follow those whose length three divides.
+func (k *SigningKey) signToken(typ string, claims []byte, encoded string) (string, error) {
+	buffer := tokenBuffers.Get().(*[]byte)
+	defer releaseTokenBuffer(buffer)
 	b64 := base64.RawURLEncoding
-	header := k.header + typ + `"}`
-	// Room for the largest signature of the usual algorithms but RSA.
-	token := make([]byte, 0, b64.EncodedLen(len(header))+b64.EncodedLen(len(claims))+2+b64.EncodedLen(64))
-	token = b64.AppendEncode(token, []byte(header))
+	token := b64.AppendEncode((*buffer)[:0], []byte(k.header+typ+`"}`))
 	token = append(token, '.')
 	token = b64.AppendEncode(token, claims)
+	token = append(token, encoded...)
+	*buffer = token
 	sig, err := k.sign(token)
 	if err != nil {
 		return "", fmt.Errorf("jwtauth: sign with key %q: %w", k.public.id, err)
 	}
 	token = append(token, '.')
-	return string(b64.AppendEncode(token, sig)), nil
+	*buffer = b64.AppendEncode(token, sig)
+	return string(*buffer), nil
 }
 
-// sign returns the JWS signature of input. golang-jwt signs where it can;
-// its RSA and ECDSA methods refuse a crypto.Signer, so those are done here.
+// sign returns the JWS signature of input. golang-jwt's RSA and ECDSA methods
+// refuse a crypto.Signer, so these are signed here, and so is Ed25519, for which
+// it would copy the input.
 func (k *SigningKey) sign(input []byte) ([]byte, error) {
 	switch alg := k.public.algorithm; alg {
 	case HS256, HS384, HS512:
 		return alg.method().Sign(string(input), k.secret)
 	case EdDSA:
-		return alg.method().Sign(string(input), k.signer)
+		return k.signer.Sign(rand.Reader, input, crypto.Hash(0)) // of the message itself, RFC 8037 section 3.1
 	case PS256, PS384, PS512:
 		return k.signDigest(input, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.hash()})
 	case ES256, ES384, ES512:

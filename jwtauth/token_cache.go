@@ -92,18 +92,23 @@ func (c *tokenCache) makeShards() {
 	}
 }
 
-// hashBuffers hold a secret and a token while they are hashed.
-var hashBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
+// tokenBuffers hold tokens while they are made or hashed.
+var tokenBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
+
+// releaseTokenBuffer forgets what a buffer held.
+func releaseTokenBuffer(b *[]byte) {
+	clear(*b)
+	tokenBuffers.Put(b)
+}
 
 // digest hashes a token under the secret of this cache, so that nobody outside
 // can tell where a token lands, and a copy of the memory does not show what was
 // cached. SHA-256 keeps two tokens from being taken for one.
 func (c *tokenCache) digest(token string) digest {
-	b := hashBuffers.Get().(*[]byte)
+	b := tokenBuffers.Get().(*[]byte)
 	*b = append(append((*b)[:0], c.secret[:]...), token...)
 	d := sha256.Sum256(*b)
-	clear(*b)
-	hashBuffers.Put(b)
+	releaseTokenBuffer(b)
 	return d
 }
 

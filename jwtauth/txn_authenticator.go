@@ -106,7 +106,7 @@ func newVouchedVerifier(cfg Config, what string, mapping txnMapping) (*Verifier,
 	}
 	v.policy.parser = claimsParser(mapping.names())
 	v.policy.read = func(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {
-		return mapping.attributes(&s.doc, iss, life)
+		return mapping.attributes(&s.doc, iss, life, &s.lists)
 	}
 	return v, nil
 }

@@ -103,33 +103,40 @@ func subset(list, of []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 }
 
-// claims says who p is in a new transaction.
-func (m *txnMinter) claims(p authctx.Principal, scopes []string) (*txnClaims, error) {
-	subject, err := m.subject(p)
-	if err != nil {
-		return nil, err
-	}
+// caller says who p is, whom the trust domain calls subject.
+func (m *txnMinter) caller(p authctx.Principal, subject string) (*txnCaller, error) {
 	a := p.Attributes()
 	if len(a.Actors) > maxTxnActors {
 		return nil, fmt.Errorf("jwtauth: the caller has %d actors and a token can name %d", len(a.Actors), maxTxnActors)
 	}
-	c := newTxnClaims(&a, subject, scopes)
-	c.ID = randomID()
-	return &c, nil
+	return newTxnCaller(&a, subject), nil
 }
 
-// sign completes claims and signs them.
-func (m *txnMinter) sign(c *txnClaims, scopes []string, now time.Time) (minted, error) {
+// encode completes what tokens say of a caller.
+func (m *txnMinter) encode(c *txnCaller, scopes []string) (string, error) {
 	if slices.ContainsFunc(scopes, func(s string) bool { return !isScopeToken(s) }) {
-		return minted{}, errors.New("jwtauth: a scope is no scope token (RFC 6749 section 3.3)")
+		return "", errScopeToken
 	}
-	c.Issuer, c.Audience, c.Workload, c.IssuedAt = m.issuer, m.audience, m.workload, now.Unix()
-	key := m.keys.signing()
-	payload, err := c.marshal()
+	c.Issuer, c.Audience, c.Workload, c.Scope = m.issuer, m.audience, m.workload, strings.Join(scopes, " ")
+	caller, err := c.encode()
+	if err != nil {
+		return "", fmt.Errorf("jwtauth: mint: %w", err)
+	}
+	return caller, nil
+}
+
+var errScopeToken = errors.New("jwtauth: a scope is no scope token (RFC 6749 section 3.3)")
+
+// sign completes the claims of a call and signs them with those of an encoded
+// caller.
+func (m *txnMinter) sign(c *txnCall, caller string, now time.Time) (minted, error) {
+	c.IssuedAt = now.Unix()
+	call, err := c.encode()
 	if err != nil {
 		return minted{}, fmt.Errorf("jwtauth: mint: %w", err)
 	}
-	token, err := key.signToken(m.typ, payload)
+	key := m.keys.signing()
+	token, err := key.signToken(m.typ, call, caller)
 	if err != nil {
 		return minted{}, err
 	}

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -29,19 +30,29 @@ const maxTxnActors = strictjson.MaxDepth - 1
 
 // txnClaims are the claims of a Transaction Token (section 9.2).
 type txnClaims struct {
+	txnCall
+	txnCaller
+}
+
+// txnCall is what tokens for the same caller do not share.
+type txnCall struct {
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
+	ID       string `json:"txn"`
+	// Request is the environment of the request that the transaction began with
+	// (section 9.2.2), an object.
+	Request json.RawMessage `json:"rctx,omitempty"`
+}
+
+// txnCaller is what they share.
+type txnCaller struct {
 	Issuer   string     `json:"iss"`
 	Audience string     `json:"aud"`
-	IssuedAt int64      `json:"iat"`
-	Expires  int64      `json:"exp"`
-	ID       string     `json:"txn"`
 	Subject  string     `json:"sub"`
 	Scope    string     `json:"scope"`
 	Workload string     `json:"req_wl"`
 	Actor    *actor     `json:"act,omitempty"`
 	Details  txnDetails `json:"tctx,omitzero"`
-	// Request is the environment of the request that the transaction began with
-	// (section 9.2.2), an object.
-	Request json.RawMessage `json:"rctx,omitempty"`
 }
 
 // txnDetails is "tctx" (section 9.2.3): what a principal holds and the draft has
@@ -73,11 +84,11 @@ type txnDetails struct {
 	Replaced []string `json:"replaced,omitempty"`
 }
 
-// newTxnClaims says everything about a caller that a Transaction Token can say;
-// subject is what the trust domain calls it.
-func newTxnClaims(a *authctx.Attributes, subject string, scopes []string) txnClaims {
-	c := txnClaims{
-		Subject: subject, Scope: strings.Join(scopes, " "), Actor: newActor(a.Actors),
+// newTxnCaller says everything about a caller that a Transaction Token can say,
+// but for the scopes; subject is what the trust domain calls it.
+func newTxnCaller(a *authctx.Attributes, subject string) *txnCaller {
+	c := &txnCaller{
+		Subject: subject, Actor: newActor(a.Actors),
 		Details: txnDetails{
 			SourceIssuer: a.Issuer, SourceTokenID: a.TokenID,
 			SourceIssuedAt: numericDate{a.IssuedAt}, SourceExpires: numericDate{a.Expires}, AsOf: numericDate{a.AsOf},
@@ -97,6 +108,29 @@ func newTxnClaims(a *authctx.Attributes, subject string, scopes []string) txnCla
 }
 
 func (c *txnClaims) marshal() ([]byte, error) { return json.Marshal(c) }
+
+// encode returns the beginning of a token's claims, of a length after which
+// base64url can go on with what was encoded apart.
+func (c *txnCall) encode() ([]byte, error) {
+	head, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	head = head[:len(head)-1] // without the brace
+	for len(head)%3 != 2 {
+		head = append(head, ' ')
+	}
+	return append(head, ','), nil
+}
+
+// encode returns what follows a txnCall, in base64url.
+func (c *txnCaller) encode() (string, error) {
+	tail, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(tail[1:]), nil // without the brace
+}
 
 // decode reads the claims that p came with. Written again they must be the same:
 // what has no place in c would be lost, and what only encoding/json takes for a
@@ -136,9 +170,11 @@ func (m txnMapping) names() []string {
 
 // attributes returns everything that the claims say of the caller. The issuer of
 // the token is the caller's too unless "tctx" names another, and the caller ends
-// with the token unless "tctx" knows the end of the source.
-func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime) (authctx.Attributes, error) {
-	r := txnReader{}
+// with the token unless "tctx" knows the end of the source. Lists are appended to
+// *all and are parts of it.
+func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime, all *[]string) (authctx.Attributes, error) {
+	r := txnReader{all: *all}
+	defer func() { *all = r.all }()
 	tctx, scope, workload := doc.Get("tctx"), doc.Get("scope"), doc.Get("req_wl")
 	if m.olderDrafts {
 		tctx, scope = firstOf(tctx, doc.Get("azd")), firstOf(scope, doc.Get("purp"))
@@ -150,7 +186,7 @@ func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime) (
 	}
 	a := authctx.Attributes{
 		Provenance: authctx.Signed,
-		Issuer:     iss, Subject: r.text(doc.Get("sub")), Scopes: strings.Fields(r.text(scope)),
+		Issuer:     iss, Subject: r.text(doc.Get("sub")), Scopes: r.words(scope),
 		Actors: r.actors(doc.Get("act")), IssuedAt: life.issued, Expires: life.end,
 	}
 	if tctx.Exists() {
@@ -209,7 +245,10 @@ func firstOf(v, older strictjson.Value) strictjson.Value {
 
 // txnReader reads claims of fixed types. What is absent is zero; one claim of
 // another type spoils all.
-type txnReader struct{ bad bool }
+type txnReader struct {
+	all []string // backs every list
+	bad bool
+}
 
 func (r *txnReader) text(v strictjson.Value) string {
 	text, ok := v.Text()
@@ -237,13 +276,26 @@ func (r *txnReader) flag(v strictjson.Value) bool {
 	return false
 }
 
-func (r *txnReader) list(v strictjson.Value) (list []string) {
-	r.bad = r.bad || v.Kind() != strictjson.Missing && v.Kind() != strictjson.Array
-	for e := range v.Elements() {
-		list = append(list, r.text(e))
+// words reads a text that spaces divide.
+func (r *txnReader) words(v strictjson.Value) []string {
+	start := len(r.all)
+	for word := range strings.FieldsSeq(r.text(v)) {
+		r.all = append(r.all, word)
 	}
-	return list
+	return r.since(start)
 }
+
+func (r *txnReader) list(v strictjson.Value) []string {
+	r.bad = r.bad || v.Kind() != strictjson.Missing && v.Kind() != strictjson.Array
+	start := len(r.all)
+	for e := range v.Elements() {
+		r.all = append(r.all, r.text(e))
+	}
+	return r.since(start)
+}
+
+// since returns the list that began at start, which is never appended to.
+func (r *txnReader) since(start int) []string { return r.all[start:len(r.all):len(r.all)] }
 
 func (r *txnReader) lists(v strictjson.Value) (lists map[string][]string) {
 	r.bad = r.bad || v.Kind() != strictjson.Missing && v.Kind() != strictjson.Object

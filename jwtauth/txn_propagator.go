@@ -71,11 +71,15 @@ type TxnPropagatorConfig struct {
 // A caller who came with a Transaction Token of this trust domain and issuer is
 // carried on by that token, unmodified. The caller's own credential is never part of a token.
 //
+// What tokens say of a caller is encoded once and remembered for a minute or
+// two, of up to 4,096 callers. Each token is signed.
+//
 // A TxnPropagator is safe for concurrent use.
 type TxnPropagator struct {
 	minter  txnMinter
 	request func(context.Context, authctx.Principal) (map[string]any, error) // nil says nothing
-	reuse   *txnReuse                                                        // nil mints each time
+	reuse   time.Duration                                                    // zero mints each time
+	memo    *txnMemo
 	now     func() time.Time
 }
 
@@ -92,13 +96,12 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
 		},
 		request: cfg.RequestContext,
+		reuse:   cfg.Reuse,
+		memo:    newTxnMemo(cfg.Reuse),
 		now:     cfg.Now,
 	}
 	if t.minter.issuer == "" {
 		t.minter.issuer = cfg.TrustDomain
-	}
-	if cfg.Reuse > 0 {
-		t.reuse = newTxnReuse(cfg.Reuse)
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -197,35 +200,58 @@ func (t *TxnPropagator) token(ctx context.Context, p authctx.Principal, now time
 	if err != nil {
 		return "", err
 	}
-	if t.reuse != nil {
-		if token := t.reuse.get(p, scopes, now); token != "" {
-			return token, nil
-		}
+	known := t.memo.get(p, scopes)
+	if known.reusable(now) {
+		return known.token, nil
 	}
-	m, err := t.mint(ctx, p, scopes, now)
-	if err == nil && t.reuse != nil {
-		t.reuse.put(p, scopes, m, now)
+	caller, err := t.encoded(known, p, scopes)
+	if err != nil {
+		return "", err
 	}
-	return m.token, err
+	m, err := t.mint(ctx, p, caller.claims, now)
+	if err != nil {
+		return "", err
+	}
+	if t.reuse > 0 {
+		caller = caller.reuse(m, now.Add(t.reuse))
+	}
+	t.memo.put(caller, now)
+	return m.token, nil
 }
 
-// mint signs a token that is good for its lifetime and no longer than p is.
-func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, scopes []string, now time.Time) (minted, error) {
-	c, err := t.minter.claims(p, scopes)
-	if err != nil {
-		return minted{}, err
+// encoded returns what is known of p, if its subject is still the same, or else
+// encodes what tokens are to say.
+func (t *TxnPropagator) encoded(known *txnEntry, p authctx.Principal, scopes []string) (*txnEntry, error) {
+	subject, err := t.minter.subject(p)
+	if err != nil || known != nil && known.subject == subject {
+		return known, err
 	}
+	c, err := t.minter.caller(p, subject)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := t.minter.encode(c, scopes)
+	if err != nil {
+		return nil, err
+	}
+	return &txnEntry{principal: p, scopes: scopes, subject: subject, claims: claims}, nil
+}
+
+// mint signs a token that is good for its lifetime and no longer than p is;
+// caller is what it says of p.
+func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, caller string, now time.Time) (minted, error) {
 	end := now.Add(t.minter.lifetime)
 	if own := p.Expires(); !own.IsZero() && own.Before(end) {
 		end = own
 	}
-	c.Expires = end.Unix()
+	call := txnCall{Expires: end.Unix(), ID: randomID()}
 	if t.request != nil {
-		if c.Request, err = t.requestContext(ctx, p); err != nil {
+		var err error
+		if call.Request, err = t.requestContext(ctx, p); err != nil {
 			return minted{}, fmt.Errorf("jwtauth: transaction token: RequestContext: %w", err)
 		}
 	}
-	return t.minter.sign(c, scopes, now)
+	return t.minter.sign(&call, caller, now)
 }
 
 // requestContext returns "rctx", which verifiers must be able to read and

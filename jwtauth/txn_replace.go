@@ -54,9 +54,12 @@ func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none auth
 	case len(c.Details.Replaced) >= maxTxnReplacements:
 		return none, errReplacedTooOften
 	}
-	c.Scope = strings.Join(scopes, " ")
 	c.Details.Replaced = append(c.Details.Replaced, c.Workload)
-	m, err := t.minter.sign(&c, scopes, now)
+	caller, err := t.minter.encode(&c.txnCaller, scopes)
+	if err != nil {
+		return none, err
+	}
+	m, err := t.minter.sign(&c.txnCall, caller, now)
 	if err != nil {
 		return none, err
 	}

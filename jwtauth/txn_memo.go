@@ -1,0 +1,101 @@
+package jwtauth
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/authctx/authctx"
+)
+
+const (
+	memoShards = 16
+	// Entries of one generation of one shard: few where they save encoding,
+	// more where they save signing.
+	encodedPerPart  = 128
+	reusablePerPart = 1024
+	encodedWindow   = time.Minute
+)
+
+// txnMemo remembers callers that tokens were minted for. Its memory is bounded
+// by the callers of two windows.
+type txnMemo struct {
+	window  time.Duration
+	perPart int
+	seed    maphash.Seed
+	shards  [memoShards]memoShard
+}
+
+// memoShard keeps two generations; the older one goes when the younger has
+// lasted for a window or is full.
+type memoShard struct {
+	mu         sync.RWMutex
+	young, old map[memoKey]*txnEntry
+	since      time.Time // when young began
+}
+
+// memoKey finds a candidate; whether it is the same caller is compared in full.
+type memoKey struct{ issuer, subject, tokenID string }
+
+// txnEntry is what is known of a caller with these scopes. It does not change.
+type txnEntry struct {
+	principal authctx.Principal
+	scopes    []string
+	subject   string // what the trust domain calls the caller
+	claims    string // an encoded txnCaller
+	minted           // what may be sent again before until; zero when nothing may
+	until     time.Time
+}
+
+// reusable reports whether there is a token that may still be sent.
+func (e *txnEntry) reusable(now time.Time) bool {
+	return e != nil && e.token != "" && now.Before(e.until) && !e.key.Withdrawn()
+}
+
+// reuse returns a copy of e with a token.
+func (e *txnEntry) reuse(m minted, until time.Time) *txnEntry {
+	again := *e
+	again.minted, again.until = m, until
+	return &again
+}
+
+// newTxnMemo returns a memo of tokens that are reused for that long, or, when
+// that is zero, of encoded callers.
+func newTxnMemo(reuse time.Duration) *txnMemo {
+	if reuse > 0 {
+		return &txnMemo{window: reuse, perPart: reusablePerPart, seed: maphash.MakeSeed()}
+	}
+	return &txnMemo{window: encodedWindow, perPart: encodedPerPart, seed: maphash.MakeSeed()}
+}
+
+func (m *txnMemo) shard(p authctx.Principal) (*memoShard, memoKey) {
+	key := memoKey{p.Issuer(), p.Subject(), p.TokenID()}
+	return &m.shards[maphash.Comparable(m.seed, key)%memoShards], key
+}
+
+// get returns what is known of p with these scopes, nil when that is nothing.
+func (m *txnMemo) get(p authctx.Principal, scopes []string) *txnEntry {
+	s, key := m.shard(p)
+	s.mu.RLock()
+	found := s.young[key]
+	if found == nil {
+		found = s.old[key]
+	}
+	s.mu.RUnlock()
+	if found == nil || !slices.Equal(found.scopes, scopes) || !found.principal.Equal(p) {
+		return nil
+	}
+	return found
+}
+
+// put remembers e, which lasts for a window at least while there is room.
+func (m *txnMemo) put(e *txnEntry, now time.Time) {
+	s, key := m.shard(e.principal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.young == nil || len(s.young) >= m.perPart || !now.Before(s.since.Add(m.window)) {
+		s.old, s.young, s.since = s.young, map[memoKey]*txnEntry{}, now
+	}
+	s.young[key] = e
+}
