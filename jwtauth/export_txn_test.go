@@ -1,7 +1,7 @@
 package jwtauth
 
-// ReusableTokens returns how many tokens t keeps for reuse.
-func ReusableTokens(t *TxnPropagator) (n int) {
+// RememberedCallers returns of how many callers t knows something.
+func RememberedCallers(t *TxnPropagator) (n int) {
 	for i := range t.memo.shards {
 		s := &t.memo.shards[i]
 		s.mu.RLock()

@@ -27,17 +27,22 @@ var headerParser = strictjson.NewParser(strictjson.Config{
 })
 
 // parseHeader decodes and judges a header segment.
-func parseHeader(segment string, allowed []Algorithm) (header, error) {
+func parseHeader(segment string, allowed []Algorithm) (*header, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	if err := s.parseHeader(segment); err != nil {
-		return header{}, err
+		return nil, err
 	}
 	// A key that a token brings along proves nothing.
 	if s.doc.Get("jwk").Kind() != strictjson.Missing {
-		return header{}, errHeaderName
+		return nil, errHeaderName
 	}
-	return readHeader(&s.doc, allowed)
+	h, err := readHeader(&s.doc, allowed)
+	if err != nil {
+		return nil, err
+	}
+	good := h // a refused header takes no memory
+	return &good, nil
 }
 
 // parseHeader decodes and parses a header segment.
@@ -116,35 +121,34 @@ type headerCache struct {
 
 // headerSet maps segments to headers. It never changes.
 type headerSet struct {
-	all     map[string]header
+	all     map[string]*header
 	segment string // the one that was remembered last, found without hashing
-	header  header
+	header  *header
 }
 
 // maxHeaders bounds headerCache.
 const maxHeaders = 64
 
-// get returns the header of a segment and whether it was known.
-func (c *headerCache) get(segment string) (h header, known bool, err error) {
-	if set := c.known.Load(); set != nil {
-		if segment == set.segment {
-			return set.header, true, nil
-		}
-		if h, ok := set.all[segment]; ok {
-			return h, true, nil
-		}
+// get returns the header of a segment, nil when it is not known.
+func (c *headerCache) get(segment string) *header {
+	set := c.known.Load()
+	switch {
+	case set == nil:
+		return nil
+	case segment == set.segment:
+		return set.header
 	}
-	h, err = parseHeader(segment, c.allowed)
-	return h, false, err
+	return set.all[segment]
 }
 
 // remember keeps the header of a token that was verified, and nothing else of
 // the token.
-func (c *headerCache) remember(segment string, h header) {
-	segment, h.keyID, h.mediaType = strings.Clone(segment), strings.Clone(h.keyID), strings.Clone(h.mediaType)
+func (c *headerCache) remember(segment string, h *header) {
+	segment = strings.Clone(segment)
+	h = &header{h.algorithm, strings.Clone(h.mediaType), strings.Clone(h.keyID)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := &headerSet{all: map[string]header{}, segment: segment, header: h}
+	next := &headerSet{all: map[string]*header{}, segment: segment, header: h}
 	if set := c.known.Load(); set != nil && len(set.all) < maxHeaders {
 		next.all = maps.Clone(set.all)
 	}

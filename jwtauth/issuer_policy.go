@@ -63,7 +63,7 @@ func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal)
 
 // findKey returns the key that a header names. What the header says chooses
 // among the issuer's keys and proves nothing.
-func (p *issuerPolicy) findKey(ctx context.Context, h header) (*Key, error) {
+func (p *issuerPolicy) findKey(ctx context.Context, h *header) (*Key, error) {
 	if !slices.Contains(p.Algorithms, h.algorithm) {
 		return nil, errAlgorithm
 	}
@@ -101,7 +101,7 @@ func (p *issuerPolicy) algorithmOf(key *Key) Algorithm {
 // verify checks a decoded token with the key that findKey returned: first the
 // signature, then the claims, so that a token that is both forged and expired is
 // forged.
-func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now time.Time) (*verified, error) {
+func (p *issuerPolicy) verify(c compact, h *header, key *Key, s *scratch, now time.Time) (*verified, error) {
 	if !key.verifies(h.algorithm, c.signingInput(), s.signature) {
 		return nil, errSignature
 	}
@@ -133,6 +133,7 @@ func (p *issuerPolicy) verify(c compact, h header, key *Key, s *scratch, now tim
 	v := &verified{policy: p, key: key, size: len(s.payload) + s.listBytes + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
 	v.endBy(p.until)
 	v.endBy(life.end)
+	v.endBy(principal.Expires())
 	v.token = VerifiedToken{Principal: principal, Confirmation: confirmation, Recheck: v.recheck}
 	return v, nil
 }

@@ -1,7 +1,9 @@
 package jwtauth
 
 import (
+	"crypto/hmac"
 	"crypto/rsa"
+	"hash"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -63,5 +65,29 @@ func (k *Key) verifies(a Algorithm, input string, signature []byte) bool {
 	if k.algorithm != "" && k.algorithm != a || !a.fits(k.material) {
 		return false
 	}
+	if secret, symmetric := k.material.([]byte); symmetric {
+		return k.algorithm == a && k.authenticates(secret, input, signature)
+	}
 	return a.method().Verify(input, signature, k.material) == nil
+}
+
+// authenticates checks a MAC. golang-jwt prepares the secret anew each time, and
+// that takes as long as the rest.
+func (k *Key) authenticates(secret []byte, input string, signature []byte) bool {
+	m, _ := k.macs.Get().(*mac)
+	if m == nil {
+		m = &mac{Hash: hmac.New(k.algorithm.hash().New, secret)}
+	}
+	defer k.macs.Put(m)
+	m.Reset()
+	m.input = append(m.input[:0], input...)
+	_, _ = m.Write(m.input) // never fails
+	m.sum = m.Sum(m.sum[:0])
+	return hmac.Equal(m.sum, signature)
+}
+
+// mac is a keyed hash that can be used again, and its memory.
+type mac struct {
+	hash.Hash
+	input, sum []byte
 }

@@ -79,7 +79,7 @@ func TestReuseForgetsCallers(t *testing.T) {
 		must(inject(t.Context(), w.edge, p))
 		w.Advance(time.Minute)
 	}
-	if n := jwtauth.ReusableTokens(w.edge); n > 2*16 {
+	if n := jwtauth.RememberedCallers(w.edge); n > 2*16 {
 		t.Errorf("%d tokens are kept of callers who left", n)
 	}
 }

@@ -79,15 +79,18 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	if err != nil {
 		return nil, false, err
 	}
-	h, known, err := f.headers.get(c.header())
-	if err != nil {
-		return nil, false, err
+	h := f.headers.get(c.header())
+	known := h != nil
+	if !known {
+		if h, err = parseHeader(c.header(), f.headers.allowed); err != nil {
+			return nil, false, err
+		}
 	}
 	var d digest
 	if f.cache != nil {
 		d = f.cache.digest(token)
-		if v, now := f.cache.get(d); v != nil {
-			if err := v.stands(ctx, now); err != nil {
+		if v, _ := f.cache.get(d); v != nil {
+			if err := v.policy.revoked(ctx, v.token.Principal); err != nil {
 				return nil, false, err
 			}
 			return v, true, nil
@@ -109,7 +112,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 // first verifies a token that is not in the cache. Only the search for the key
 // runs on the caller's context; what requests for the same token share is
 // computation alone, which no caller can abort for the others.
-func (f *front) first(ctx context.Context, issuers chooser, c compact, h header, d digest) (*verified, error) {
+func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header, d digest) (*verified, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	if err := s.decode(c); err != nil {

@@ -64,7 +64,16 @@ func (s *scanner) open(kind Kind) (int, Problem) {
 	if i >= s.max {
 		return 0, TooMany
 	}
-	s.nodes = append(s.nodes, node{start: uint32(s.at), kind: kind, next: uint32(i + 1)})
+	if i < cap(s.nodes) {
+		s.nodes = s.nodes[:i+1]
+	} else {
+		s.nodes = append(s.nodes, node{})
+	}
+	// Field by field: a node that is appended whole is put together elsewhere,
+	// and copying what was written in parts makes a processor wait.
+	n := &s.nodes[i]
+	n.start, n.end, n.next = uint32(s.at), 0, uint32(i+1)
+	n.tag, n.kind, n.escaped = 0, kind, false
 	return i, 0
 }
 

@@ -1,0 +1,146 @@
+package jwtauth_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+// What is remembered of a caller saves encoding and changes nothing that a token
+// says.
+func TestEveryCallHasATokenOfItsOwn(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	for _, attrs := range []authctx.Attributes{fullAttributes(w.Now()), jwtauthtest.User(t).Attributes()} {
+		p := must(authctx.New(attrs))
+		first := tokenClaims(t, must(inject(t.Context(), w.edge, p)))
+		w.Advance(time.Second)
+		token := must(inject(t.Context(), w.edge, p))
+		again := tokenClaims(t, token)
+		for _, name := range []string{"txn", "iat", "exp"} {
+			if first[name] == again[name] {
+				t.Errorf("two calls share %s", name)
+			}
+			delete(first, name)
+			delete(again, name)
+		}
+		if fmt.Sprint(first) != fmt.Sprint(again) {
+			t.Errorf("the second token says\n%v, the first\n%v", again, first)
+		}
+		if res, err := w.authenticate(token); err != nil || res.Principal.Name() != p.Name() {
+			t.Errorf("%v, %v", res.Principal, err)
+		}
+	}
+}
+
+func TestARememberedCallerIsComparedInFull(t *testing.T) {
+	subject, scope := "alice", "orders.read"
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Subject = func(authctx.Principal) (string, error) { return subject, nil }
+		e.Scopes = func(context.Context, authctx.Principal) ([]string, error) { return []string{scope}, nil }
+	})
+	alice := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })
+	claims := func(p authctx.Principal) map[string]any {
+		c := tokenClaims(t, must(inject(t.Context(), w.edge, p)))
+		return map[string]any{"sub": c["sub"], "scope": c["scope"], "tctx": fmt.Sprint(c["tctx"])}
+	}
+	seen := []map[string]any{claims(alice)}
+	other := func(what string, p authctx.Principal) {
+		t.Helper()
+		got := claims(p)
+		for _, c := range seen {
+			if maps.Equal(got, c) {
+				t.Errorf("%s: got %v once more", what, got)
+			}
+		}
+		seen = append(seen, got)
+	}
+	subject = "alice of sales"
+	other("another subject", alice)
+	scope = "orders.write"
+	other("another scope", alice)
+	other("another role", jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes, a.Roles = nil, []string{"admin"} }))
+	other("another end", jwtauthtest.User(t, func(a *authctx.Attributes) {
+		a.Scopes, a.Expires = nil, w.Now().Add(90*time.Minute)
+	}))
+}
+
+// A caller whose own end is near gets a shorter token each time.
+func TestARememberedCallerStillEnds(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	end := w.Now().Add(3 * time.Minute)
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Expires = end })
+	for range 3 {
+		want := min(end.Unix(), w.Now().Add(jwtauth.DefaultTxnLifetime).Unix())
+		if got := tokenClaims(t, must(inject(t.Context(), w.edge, p)))["exp"]; got != float64(want) {
+			t.Errorf("exp is %v, want %d", got, want)
+		}
+		w.Advance(time.Minute)
+	}
+	if token, err := inject(t.Context(), w.edge, p); err == nil {
+		t.Errorf("after the end: %s", token)
+	}
+}
+
+func TestRequestContextIsOfEachCall(t *testing.T) {
+	n := 0
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.RequestContext = func(context.Context, authctx.Principal) (map[string]any, error) {
+			n++
+			return map[string]any{"n": n}, nil
+		}
+	})
+	alice := jwtauthtest.User(t)
+	for want := range 12 { // of all lengths that encoding can have to fill up
+		token := must(inject(t.Context(), w.edge, alice))
+		if _, err := w.authenticate(token); err != nil {
+			t.Fatal(err)
+		}
+		if got := tokenClaims(t, token)["rctx"]; fmt.Sprint(got) != fmt.Sprintf("map[n:%d]", want+1) {
+			t.Errorf("call %d has %v", want+1, got)
+		}
+	}
+}
+
+func TestMintingForAKnownCallerAllocatesLittle(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	alice := jwtauthtest.User(t)
+	inject := func() { _ = w.edge.Inject(t.Context(), alice, func(string, string) {}) }
+	inject()
+	// The token, its signature, what differs from call to call, and the copy of
+	// the caller's scopes.
+	if n := testing.AllocsPerRun(100, inject); n > 10 {
+		t.Errorf("minting takes %v allocations", n)
+	}
+}
+
+func TestTheMemoOfCallersIsBoundedAndSharedSafely(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for n := range 1500 {
+				subject := fmt.Sprint("user ", worker, " ", n/2)
+				p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Subject = subject })
+				token, err := inject(context.Background(), w.edge, p)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got := tokenClaims(t, token)["sub"]; got != "https://idp.test#"+subject {
+					t.Errorf("%s got the token of %v", subject, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := jwtauth.RememberedCallers(w.edge); n < 256 || n > 4096 {
+		t.Errorf("%d callers are remembered", n)
+	}
+}
