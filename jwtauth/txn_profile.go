@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"reflect"
 	"strings"
 	"time"
 
@@ -137,8 +136,7 @@ func (c *txnCaller) encode() (string, error) {
 // claim, because it does not look at case, would become one.
 func (c *txnClaims) decode(p authctx.Principal) error {
 	var claims json.RawMessage
-	var before, after any
-	if err := errors.Join(p.DecodeClaims(&claims), p.DecodeClaims(&before)); err != nil {
+	if err := p.DecodeClaims(&claims); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(claims, c); err != nil {
@@ -148,13 +146,26 @@ func (c *txnClaims) decode(p authctx.Principal) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(again, &after); err != nil {
+	before, err1 := inOrder(claims)
+	after, err2 := inOrder(again)
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(before, after) {
+	if before != after {
 		return errTxnClaims
 	}
 	return nil
+}
+
+// inOrder sorts the members of objects, so that the same claims are the same
+// text.
+func inOrder(claims []byte) (string, error) {
+	var v any
+	if err := json.Unmarshal(claims, &v); err != nil {
+		return "", err
+	}
+	sorted, err := json.Marshal(v)
+	return string(sorted), err
 }
 
 // txnMapping reads the claims of a Transaction Token.
