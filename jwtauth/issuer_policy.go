@@ -15,8 +15,10 @@ type issuerPolicy struct {
 	issuer issuerName
 	parser *strictjson.Parser
 	until  time.Time // when a cache must forget what was verified; zero sets no end
-	// present returns the policy that is in force now; nil when it is this one.
-	present func(context.Context) (*issuerPolicy, error)
+	// resolver knows the policy that is in force now by the issuer resolvedAs;
+	// nil when it is this one.
+	resolver   *resolver
+	resolvedAs string
 
 	// Refusals that say what was expected, for operators.
 	wrongIssuer, wrongAudience, wrongClient authctx.Error

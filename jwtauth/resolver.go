@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -27,8 +28,9 @@ type resolver struct {
 	known     map[string]*list.Element
 	unknown   map[string]time.Time // until when an issuer is known not to exist
 	asking    map[string]*resolving
-	strangers int // of asking: issuers that are not kept
-	closed    bool
+	strangers int         // of asking: issuers that are not kept
+	closed    atomic.Bool // stays as it is while mu is held
+	failed    error       // what Release did last in place of returning
 }
 
 // resolved is one answer.
@@ -88,7 +90,7 @@ func (r *resolver) lookup(iss string) (*issuerPolicy, *resolving, error) {
 	now := r.cfg.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed.Load() {
 		return nil, nil, errResolverClosed
 	}
 	e := r.known[iss]
@@ -127,8 +129,7 @@ func (r *resolver) start(iss string, stranger bool) *resolving {
 	}
 	r.owned.Go(func() {
 		defer cancel()
-		defer r.finish(call)
-		call.policy, call.err = r.ask(ctx, iss)
+		r.release(r.ask(ctx, call))
 	})
 	return call
 }
@@ -148,20 +149,19 @@ func (r *resolver) finish(call *resolving) {
 	close(call.done)
 }
 
-// ask calls Resolve and keeps the answer.
-func (r *resolver) ask(ctx context.Context, iss string) (*issuerPolicy, error) {
-	v, err := r.cfg.Resolve(ctx, iss)
+// ask calls Resolve, keeps the answer and ends the call. It returns the verifiers
+// that had to leave: nobody waits for their release.
+func (r *resolver) ask(ctx context.Context, call *resolving) (gone []*Verifier) {
+	defer r.finish(call)
+	v, err := r.cfg.Resolve(ctx, call.issuer)
 	if err == nil && v == nil {
 		err = errors.New("jwtauth: Resolve returned neither a verifier nor an error")
 	}
 	if err != nil {
 		err = unavailable("issuer", err, authctx.WrongIssuer)
 	}
-	policy, gone, err := r.keep(iss, v, err)
-	if failed := r.release(gone); err == nil && failed != nil {
-		return nil, unavailable("issuer", failed)
-	}
-	return policy, err
+	call.policy, gone, call.err = r.keep(call.issuer, v, err)
+	return gone
 }
 
 // keep remembers an answer and returns the verifiers that had to leave for it.
@@ -172,9 +172,9 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 	var origins []any
 	if err == nil {
 		origins = keyOrigins(v.policy.Keys)
-		err = r.ownKeys(iss, v.policy, origins)
+		gone, err = r.ownKeys(iss, v.policy, origins, now)
 	}
-	if err == nil && r.closed {
+	if err == nil && r.closed.Load() {
 		gone, err = append(gone, v), errResolverClosed
 	}
 	unknown := errors.Is(err, authctx.WrongIssuer)
@@ -193,7 +193,7 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 	delete(r.unknown, iss)
 	policy := *v.policy
 	policy.until, policy.Now = now.Add(r.cfg.MaxAge), r.cfg.Now
-	policy.present = func(ctx context.Context) (*issuerPolicy, error) { return r.find(ctx, iss) }
+	policy.resolver, policy.resolvedAs = r, iss
 	r.known[iss] = r.recent.PushFront(&resolved{iss, v, &policy, origins})
 	for r.recent.Len() > r.cfg.MaxIssuers {
 		gone = append(gone, r.drop(r.recent.Back()))
@@ -202,17 +202,28 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 }
 
 // ownKeys refuses an answer whose keys are another issuer's too: a key serves
-// one issuer. It needs the lock.
-func (r *resolver) ownKeys(iss string, p *issuerPolicy, origins []any) error {
+// one issuer. It returns the verifiers that held them and had to leave, because
+// nothing believes them any more. It needs the lock.
+func (r *resolver) ownKeys(iss string, p *issuerPolicy, origins []any, now time.Time) (gone []*Verifier, _ error) {
 	shared := func(o any) bool { return slices.Contains(origins, o) }
-	for e := r.recent.Front(); e != nil; e = e.Next() {
-		other := e.Value.(*resolved)
-		if other.issuer != iss && other.policy.Issuer != p.Issuer && slices.ContainsFunc(other.origins, shared) {
-			return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
+	for e := r.recent.Front(); e != nil; {
+		this, other := e, e.Value.(*resolved)
+		e = e.Next()
+		switch {
+		case other.issuer == iss || other.policy.Issuer == p.Issuer || !slices.ContainsFunc(other.origins, shared):
+		case now.Before(other.policy.until):
+			return gone, &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
 				"jwtauth: Resolve: the issuer %q shares its Keys with %q", p.Issuer, other.policy.Issuer)}
+		default:
+			gone = append(gone, r.drop(this))
 		}
 	}
-	return nil
+	return gone, nil
+}
+
+// over reports whether an answer is not to be believed any more.
+func (r *resolver) over(p *issuerPolicy, now time.Time) bool {
+	return r.closed.Load() || !now.Before(p.until)
 }
 
 // keeps reports whether an answer that is kept is v. Issuers may share one whose
@@ -233,33 +244,32 @@ func (r *resolver) drop(e *list.Element) *Verifier {
 }
 
 // release lets go of verifiers, of each whatever becomes of the others.
-func (r *resolver) release(gone []*Verifier) error {
+func (r *resolver) release(gone []*Verifier) {
 	if r.cfg.Release == nil {
-		return nil
+		return
 	}
-	var errs []error
 	for _, v := range gone {
-		errs = append(errs, r.releaseOne(v))
+		r.releaseOne(v)
 	}
-	return errors.Join(errs...)
 }
 
-func (r *resolver) releaseOne(v *Verifier) (err error) {
+func (r *resolver) releaseOne(v *Verifier) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("jwtauth: panic in Release: %v", p)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.failed = fmt.Errorf("jwtauth: panic in Release: %v", p)
 		}
 	}()
 	r.cfg.Release(v)
-	return nil
 }
 
 func (r *resolver) close() error {
 	r.mu.Lock()
-	r.closed = true
+	r.closed.Store(true)
 	r.mu.Unlock()
 	r.cancel()
-	r.await()
+	r.await(r.owned.Wait)
 	r.mu.Lock()
 	var gone []*Verifier
 	for r.recent.Len() > 0 {
@@ -268,19 +278,29 @@ func (r *resolver) close() error {
 		}
 	}
 	r.mu.Unlock()
-	return r.release(gone)
+	released := r.await(func() { r.release(gone) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !released {
+		return errors.Join(r.failed, errNotReleased)
+	}
+	return r.failed
 }
 
-// await waits for the calls that are under way, but not for ever for a Resolve
-// that takes no notice of its context.
-func (r *resolver) await() {
+var errNotReleased = errors.New("jwtauth: Release has not returned")
+
+// await waits for f and reports whether it has returned, but does not wait for
+// ever for a Resolve or Release that does not.
+func (r *resolver) await(f func()) bool {
 	ended := make(chan struct{})
 	go func() {
-		r.owned.Wait()
+		f()
 		close(ended)
 	}()
 	select {
 	case <-ended:
+		return true
 	case <-time.After(r.cfg.Timeout):
+		return false
 	}
 }

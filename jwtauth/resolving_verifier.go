@@ -21,16 +21,18 @@ type ResolverConfig struct {
 	// must end with its own. Requests do not wait for one that does not, but
 	// until it returns its issuer is [authctx.Unavailable], and as many as 64 of
 	// them keep issuers that are new from being looked up: letting strangers
-	// begin more would have no bound. Two issuers must not share a key source: the
-	// second is answered with [authctx.Unavailable], and not released.
+	// begin more would have no bound. Two issuers must not share a key source:
+	// while the answer about the first is believed, the second is answered with
+	// [authctx.Unavailable], and not released.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, when it is not nil, is called with every verifier that Resolve
 	// returned once it is no longer kept, so that its key source can be closed.
 	// Requests that began before may still use it. Streams go on if the keys of
-	// the next answer are the same.
+	// the next answer are the same. No request waits for it, and nothing bounds
+	// how many run at once, so it must return.
 	Release func(*Verifier)
-	// Timeout bounds one call of Resolve, and how long requests and Close wait
-	// for it; 5 s when zero.
+	// Timeout bounds one call of Resolve, and how long requests wait for it and
+	// Close for it and for Release; 5 s when zero.
 	Timeout time.Duration
 	// Algorithms are those that any issuer may use; each verifier has its own
 	// list besides.
@@ -39,7 +41,7 @@ type ResolverConfig struct {
 	// leaving first; 1,000 when zero.
 	MaxIssuers int
 	// MaxAge is how long an answer of Resolve is believed, tokens in the cache
-	// included; 10 minutes when zero.
+	// included; 10 minutes when zero. Streams are rechecked by the next answer.
 	MaxAge time.Duration
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again; one minute when zero.
@@ -99,20 +101,27 @@ func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
 	return r, nil
 }
 
-// Close ends the calls of Resolve, waits for them, no longer than the Timeout,
-// and releases every verifier that is kept; what Resolve returns later is
-// released then. Issuers are [authctx.Unavailable] after that, so close it after
-// the servers that use it. It may be called again. The error says that Release
-// panicked.
+// Close ends the calls of Resolve and releases every verifier that is kept. It
+// waits for either no longer than the Timeout; what Resolve returns later is
+// released then. All tokens are [authctx.Unavailable] after that, in the cache or
+// not, so close it after the servers that use it. It may be called again. The
+// error says that Release panicked, now or earlier, or has not returned.
 func (r *ResolvingVerifier) Close() error { return r.resolver.close() }
 
 // Verify is [Verifier.Verify].
 func (r *ResolvingVerifier) Verify(ctx context.Context, token string) (authctx.Principal, error) {
-	found, _, err := r.front.verify(ctx, &r.resolver, token)
+	found, _, err := r.verify(ctx, token)
 	return plain(found, err)
 }
 
 // VerifyToken implements [TokenVerifier].
 func (r *ResolvingVerifier) VerifyToken(ctx context.Context, token string) (VerifiedToken, error) {
-	return result(r.front.verify(ctx, &r.resolver, token))
+	return result(r.verify(ctx, token))
+}
+
+func (r *ResolvingVerifier) verify(ctx context.Context, token string) (_ *verified, cached bool, _ error) {
+	if r.resolver.closed.Load() { // the cache does not know
+		return nil, false, errResolverClosed
+	}
+	return r.front.verify(ctx, &r.resolver, token)
 }

@@ -139,101 +139,108 @@ func signers(t testing.TB) func(issuer string) testSigner {
 }
 
 func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
-	s := signers(t)
-	now := testNow
-	var asked, released atomic.Int32
-	r, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
-		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-			asked.Add(1)
-			switch {
-			case !strings.HasPrefix(issuer, "https://tenant-"):
-				return nil, authctx.WrongIssuer
-			case issuer == "https://tenant-down.example":
-				return nil, errors.New("database down")
-			case issuer == "https://tenant-liar.example":
-				return verifierOf(t, "https://tenant-1.example", s(issuer)), nil
+	synctest.Test(t, func(t *testing.T) {
+		s := signers(t)
+		now := testNow
+		var asked, released atomic.Int32
+		r, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+				asked.Add(1)
+				switch {
+				case !strings.HasPrefix(issuer, "https://tenant-"):
+					return nil, authctx.WrongIssuer
+				case issuer == "https://tenant-down.example":
+					return nil, errors.New("database down")
+				case issuer == "https://tenant-liar.example":
+					return verifierOf(t, "https://tenant-1.example", s(issuer)), nil
+				}
+				return verifierOf(t, issuer, s(issuer)), nil
+			},
+			Release:    func(*jwtauth.Verifier) { released.Add(1) },
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 2,
+			Now: func() time.Time { return now },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		verify := func(issuer string, want error) {
+			t.Helper()
+			n++
+			token := s(issuer).token(t, goodClaims(map[string]any{"iss": issuer, "jti": fmt.Sprint(n), "exp": testNow.Unix() + 86400}))
+			if p, err := r.Verify(t.Context(), token); !errors.Is(err, want) || want == nil && p.Issuer() != issuer {
+				t.Errorf("%s: %v, %v", issuer, p, err)
 			}
-			return verifierOf(t, issuer, s(issuer)), nil
-		},
-		Release:    func(*jwtauth.Verifier) { released.Add(1) },
-		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 2,
-		Now: func() time.Time { return now },
+		}
+		expect := func(what string, counter *atomic.Int32, want int32) {
+			t.Helper()
+			synctest.Wait()
+			if got := counter.Load(); got != want {
+				t.Errorf("%s %d times, want %d", what, got, want)
+			}
+		}
+		verify("https://tenant-1.example", nil)
+		verify("https://tenant-1.example", nil)
+		expect("asked", &asked, 1)
+		verify("https://evil.example", authctx.WrongIssuer)
+		verify("https://evil.example", authctx.WrongIssuer)
+		expect("asked", &asked, 2)
+		verify("https://tenant-down.example", authctx.Unavailable)
+		verify("https://tenant-liar.example", authctx.WrongIssuer)
+		for i := range 10 {
+			verify(fmt.Sprintf("https://evil-%d.example", i), authctx.WrongIssuer)
+		}
+		asked.Store(0)
+		verify("https://tenant-1.example", nil)
+		expect("asked about an issuer that strangers cannot push out", &asked, 0)
+		verify("https://tenant-2.example", nil)
+		expect("released", &released, 1)
+		verify("https://tenant-3.example", nil)
+		expect("released", &released, 2)
+		asked.Store(0)
+		now = now.Add(time.Hour)
+		verify("https://tenant-3.example", nil)
+		expect("asked again after MaxAge", &asked, 1)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	verify := func(issuer string, want error) {
-		t.Helper()
-		n++
-		token := s(issuer).token(t, goodClaims(map[string]any{"iss": issuer, "jti": fmt.Sprint(n), "exp": testNow.Unix() + 86400}))
-		if p, err := r.Verify(t.Context(), token); !errors.Is(err, want) || want == nil && p.Issuer() != issuer {
-			t.Errorf("%s: %v, %v", issuer, p, err)
-		}
-	}
-	expect := func(what string, counter *atomic.Int32, want int32) {
-		t.Helper()
-		if got := counter.Load(); got != want {
-			t.Errorf("%s %d times, want %d", what, got, want)
-		}
-	}
-	verify("https://tenant-1.example", nil)
-	verify("https://tenant-1.example", nil)
-	expect("asked", &asked, 1)
-	verify("https://evil.example", authctx.WrongIssuer)
-	verify("https://evil.example", authctx.WrongIssuer)
-	expect("asked", &asked, 2)
-	verify("https://tenant-down.example", authctx.Unavailable)
-	verify("https://tenant-liar.example", authctx.WrongIssuer)
-	for i := range 10 {
-		verify(fmt.Sprintf("https://evil-%d.example", i), authctx.WrongIssuer)
-	}
-	asked.Store(0)
-	verify("https://tenant-1.example", nil)
-	expect("asked about an issuer that strangers cannot push out", &asked, 0)
-	verify("https://tenant-2.example", nil)
-	expect("released", &released, 1)
-	verify("https://tenant-3.example", nil)
-	expect("released", &released, 2)
-	asked.Store(0)
-	now = now.Add(time.Hour)
-	verify("https://tenant-3.example", nil)
-	expect("asked again after MaxAge", &asked, 1)
 }
 
 func TestAVerifierThatIssuersShareIsReleasedWithTheLastOfThem(t *testing.T) {
-	s := signers(t)
-	shared := newVerifier(t, s("login"), func(c *jwtauth.Config) {
-		c.Issuer, c.Tenants = "https://login.example/{tenantid}", jwtauth.AnyTenant()
+	synctest.Test(t, func(t *testing.T) {
+		s := signers(t)
+		shared := newVerifier(t, s("login"), func(c *jwtauth.Config) {
+			c.Issuer, c.Tenants = "https://login.example/{tenantid}", jwtauth.AnyTenant()
+		})
+		released := 0
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+				if strings.HasPrefix(issuer, "https://login.example/") {
+					return shared, nil
+				}
+				return verifierOf(t, issuer, s(issuer)), nil
+			},
+			Release: func(v *jwtauth.Verifier) {
+				if v == shared {
+					released++
+				}
+			},
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 2, Now: func() time.Time { return testNow },
+		}))
+		for i, want := range []struct {
+			issuer, tenant string
+			released       int
+		}{{"https://login.example/a", "a", 0}, {"https://login.example/b", "b", 0}, {"https://x.example", "", 0}, {"https://y.example", "", 1}} {
+			signer := s(want.issuer)
+			if want.tenant != "" {
+				signer = s("login")
+			}
+			token := signer.token(t, goodClaims(map[string]any{"iss": want.issuer, "tid": want.tenant, "jti": fmt.Sprint(i)}))
+			_, err := r.Verify(t.Context(), token)
+			synctest.Wait()
+			if err != nil || released != want.released {
+				t.Errorf("%s: released %d times, want %d; %v", want.issuer, released, want.released, err)
+			}
+		}
 	})
-	released := 0
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
-		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-			if strings.HasPrefix(issuer, "https://login.example/") {
-				return shared, nil
-			}
-			return verifierOf(t, issuer, s(issuer)), nil
-		},
-		Release: func(v *jwtauth.Verifier) {
-			if v == shared {
-				released++
-			}
-		},
-		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 2, Now: func() time.Time { return testNow },
-	}))
-	for i, want := range []struct {
-		issuer, tenant string
-		released       int
-	}{{"https://login.example/a", "a", 0}, {"https://login.example/b", "b", 0}, {"https://x.example", "", 0}, {"https://y.example", "", 1}} {
-		signer := s(want.issuer)
-		if want.tenant != "" {
-			signer = s("login")
-		}
-		token := signer.token(t, goodClaims(map[string]any{"iss": want.issuer, "tid": want.tenant, "jti": fmt.Sprint(i)}))
-		if _, err := r.Verify(t.Context(), token); err != nil || released != want.released {
-			t.Errorf("%s: released %d times, want %d; %v", want.issuer, released, want.released, err)
-		}
-	}
 }
 
 func TestRule5_AResolvedIssuerTakesItsCachedTokensWithIt(t *testing.T) {
@@ -260,6 +267,61 @@ func TestRule5_AResolvedIssuerTakesItsCachedTokensWithIt(t *testing.T) {
 	now = now.Add(time.Minute)
 	if _, err := r.Verify(t.Context(), token); !errors.Is(err, authctx.WrongIssuer) {
 		t.Errorf("after MaxAge: %v", err)
+	}
+}
+
+// Keys that nobody closes do not keep a stream going.
+func TestRule5_AStreamAsksAgainAfterMaxAge(t *testing.T) {
+	s := newSigner(t, "k1")
+	now, answer := testNow, func(issuer string) (*jwtauth.Verifier, error) { return verifierOf(t, issuer, s), nil }
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve:    func(_ context.Context, issuer string) (*jwtauth.Verifier, error) { return answer(issuer) },
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
+	}))
+	stream := must(r.VerifyToken(t.Context(), s.token(t, goodClaims(map[string]any{"exp": now.Add(time.Hour).Unix()}))))
+	recheck := func(when string, want error) {
+		t.Helper()
+		if err := stream.Recheck(t.Context()); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", when, err, want)
+		}
+	}
+	now = now.Add(2 * time.Minute)
+	recheck("the same keys", nil)
+	answer = func(string) (*jwtauth.Verifier, error) { return nil, errors.New("database down") }
+	recheck("while the answer is believed", nil)
+	now = now.Add(2 * time.Minute)
+	recheck("nobody can tell", authctx.Unavailable)
+	answer = func(issuer string) (*jwtauth.Verifier, error) { return verifierOf(t, issuer, newSigner(t, "k1")), nil }
+	recheck("other keys", authctx.UnknownKey)
+	answer = func(string) (*jwtauth.Verifier, error) { return nil, authctx.WrongIssuer }
+	now = now.Add(2 * time.Minute)
+	recheck("no such issuer", authctx.WrongIssuer)
+	now = now.Add(2 * time.Hour)
+	recheck("expired", authctx.TokenExpired)
+}
+
+func TestRule5_ACloseEndsTokensInTheCacheAndStreams(t *testing.T) {
+	s := newSigner(t, "k1")
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			return verifierOf(t, issuer, s), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+	}))
+	token := s.token(t, goodClaims(nil))
+	stream := must(r.VerifyToken(t.Context(), token))
+	if n := testing.AllocsPerRun(100, func() { _, _ = r.Verify(t.Context(), token) }); n > 0 {
+		t.Errorf("%v allocations for a token that is known", n)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Verify(t.Context(), token)
+	_, err2 := r.VerifyToken(t.Context(), token)
+	for name, err := range map[string]error{"Verify": err, "VerifyToken": err2, "Recheck": stream.Recheck(t.Context())} {
+		if authctx.ReasonOf(err) != authctx.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

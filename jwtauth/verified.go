@@ -28,31 +28,41 @@ func (v *verified) endBy(end time.Time) {
 
 // stands reports whether the token still counts at time now.
 func (v *verified) stands(ctx context.Context, now time.Time) error {
+	if err := v.lasts(now); err != nil {
+		return err
+	}
+	return v.policy.revoked(ctx, v.token.Principal)
+}
+
+// lasts is stands as far as nobody needs to be asked.
+func (v *verified) lasts(now time.Time) error {
 	if v.refused != nil {
 		return v.refused
 	}
 	if v.token.Principal.ExpiredAt(now) {
 		return errExpired
 	}
-	if err := v.key.stands(); err != nil {
+	return v.key.stands()
+}
+
+// recheck is VerifiedToken.Recheck.
+func (v *verified) recheck(ctx context.Context) error {
+	now := v.policy.Now()
+	err := v.lasts(now)
+	r := v.policy.resolver
+	switch {
+	case r != nil && (err == error(errKeyUnconfirmed) || err == nil && r.over(v.policy, now)):
+		return v.confirm(ctx)
+	case err != nil:
 		return err
 	}
 	return v.policy.revoked(ctx, v.token.Principal)
 }
 
-// recheck is VerifiedToken.Recheck.
-func (v *verified) recheck(ctx context.Context) error {
-	err := v.stands(ctx, v.policy.Now())
-	if err == error(errKeyUnconfirmed) && v.policy.present != nil {
-		return v.confirm(ctx)
-	}
-	return err
-}
-
 // confirm asks the key source that is in force now about a key whose own source
-// was closed.
+// was closed, or is that of an answer that is over.
 func (v *verified) confirm(ctx context.Context) error {
-	policy, err := v.policy.present(ctx)
+	policy, err := v.policy.resolver.find(ctx, v.policy.resolvedAs)
 	if err != nil {
 		return err
 	}
