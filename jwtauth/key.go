@@ -112,7 +112,10 @@ func (k *Key) Withdrawn() bool {
 // Withdraw makes nothing count any more that was verified with k, cached results
 // included. A [KeySource] of your own calls it when the issuer has removed the
 // key. It is final, may be called again, and is safe for concurrent use.
-func (k *Key) Withdraw() { k.withdraw(errKeyGone) }
+func (k *Key) Withdraw() {
+	k.withdraw(errKeyGone)
+	k.withdrawn.CompareAndSwap(errKeyLeft, errKeyGone) // which may come back
+}
 
 // withdraw says why: errKeyGone where the issuer has other keys now,
 // errKeyUnconfirmed where nobody can tell.

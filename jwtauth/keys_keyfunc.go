@@ -34,7 +34,8 @@ const (
 // still has a key, without which that key does not count; with keyfunc's
 // defaults it cannot tell a provider that is down from a key that is unknown.
 // [NewRemoteKeys] can, and also finds keys without reading the storage each
-// time. [Key.Withdraw] is final for as long as the storage has the key.
+// time. [Key.Withdraw] of the Key that was returned last is final for as long as
+// the storage has the key.
 func KeysFromKeyfunc(kf keyfunc.Keyfunc) (KeySource, error) {
 	if absent.Nil(kf) || absent.Nil(kf.Storage()) {
 		return nil, errors.New("jwtauth: the keyfunc is nil or has no storage")
@@ -90,8 +91,9 @@ func (s *keyfuncKeys) refusal(err error) error {
 	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyfuncWait}
 }
 
-// handOut returns the Key that was handed out for the same key before, or k. The
-// storage is asked without the lock, or everybody would wait for it.
+// handOut returns the Key that was handed out for the same key before, or k,
+// unless k was read before a rotation. The storage is asked without the lock, or
+// everybody would wait for it.
 func (s *keyfuncKeys) handOut(k *Key) *Key {
 	k.gone = func() bool {
 		all, err := s.readAll()
@@ -104,7 +106,13 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 		}
 		return left
 	}
-	known, others := s.remember(k)
+	known, others := s.remember(k, nil)
+	for !known.same(k) {
+		if s.late(k, known) {
+			return known
+		}
+		known, others = s.remember(k, known)
+	}
 	if len(others) > 0 {
 		s.forget(others)
 	}
@@ -115,13 +123,14 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 // it again, it is believed again. One that somebody withdrew stays withdrawn.
 var errKeyLeft = &authctx.Error{Reason: authctx.UnknownKey, Cause: errKeyGone.Cause}
 
-// remember makes k the key that is handed out, unless there is one already, and
-// returns the others there were before.
-func (s *keyfuncKeys) remember(k *Key) (known *Key, others map[string]*Key) {
+// remember makes k the key that is handed out, in place of one that left or that
+// k replaces, and returns the others there were before. If there is yet another
+// of that ID, it returns that one.
+func (s *keyfuncKeys) remember(k, replaced *Key) (known *Key, others map[string]*Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.handedOut[k.id]
-	if old != nil && old.same(k) && old.withdrawn.Load() != errKeyLeft {
+	if old != nil && old != replaced && old.withdrawn.Load() != errKeyLeft {
 		return old, nil
 	}
 	if old != nil {
@@ -131,6 +140,13 @@ func (s *keyfuncKeys) remember(k *Key) (known *Key, others map[string]*Key) {
 	others = maps.Clone(s.handedOut)
 	s.handedOut[k.id] = k
 	return k, others
+}
+
+// late reports whether the storage has another key than k by now, or nobody can
+// tell. To replace a key is to withdraw it for good.
+func (s *keyfuncKeys) late(k, other *Key) bool {
+	all, err := s.readAll()
+	return err != nil || other.among(all) && !k.among(all)
 }
 
 // forget drops those of keys that the storage no longer has, so that rotations

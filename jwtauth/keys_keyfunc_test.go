@@ -207,6 +207,77 @@ func TestRule5_AKeyOfAKeyfuncThatWasWithdrawnStaysSo(t *testing.T) {
 	verify(authctx.UnknownKey)
 }
 
+func TestRule5_AKeyThatCameBackIsWithdrawnForGoodToo(t *testing.T) {
+	kf, store := memoryKeyfunc(t, theirs("k1", edKey(1), nil))
+	source := must(jwtauth.KeysFromKeyfunc(kf))
+	key := must(source.Key(t.Context(), "k1", ""))
+	for _, keys := range [][]jwkset.JWK{nil, {theirs("k1", edKey(1), nil)}} {
+		if err := store.KeyReplaceAll(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+		if !key.Withdrawn() { // which notices that it left
+			t.Fatal("the key is believed again")
+		}
+	}
+	key.Withdraw()
+	if again := must(source.Key(t.Context(), "k1", "")); !again.Withdrawn() {
+		t.Error("the key is believed again")
+	}
+}
+
+// lateStorage holds up one answer about a key until somebody takes it.
+type lateStorage struct {
+	jwkset.Storage
+	late chan chan struct{}
+}
+
+func (s *lateStorage) KeyRead(ctx context.Context, id string) (jwkset.JWK, error) {
+	key, err := s.Storage.KeyRead(ctx, id)
+	select {
+	case answered := <-s.late:
+		answered <- struct{}{}
+		<-answered
+	default:
+	}
+	return key, err
+}
+
+// A request that read the storage before a rotation under the same ID must not
+// bring the old key back, nor end what goes on with the new one.
+func TestRule4_ALateAnswerOfAStorageTakesNoKeyAway(t *testing.T) {
+	_, store := memoryKeyfunc(t, theirs("k", edKey(1), nil))
+	storage := &lateStorage{store, make(chan chan struct{}, 1)}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	signer := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+	for _, known := range []bool{false, true} { // whether the old key was handed out before
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k", edKey(1), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		if known {
+			wantFind(t, source, "k", "found")
+		}
+		answer, done := make(chan struct{}), make(chan *jwtauth.Key)
+		storage.late <- answer
+		go func() { done <- must(source.Key(context.Background(), "k", "")) }()
+		<-answer
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k", testEdKey().Public(), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		stream := must(v.VerifyToken(t.Context(), edToken(t, signer, "k", 0)))
+		answer <- struct{}{}
+		if late := <-done; !jwtauth.HasMaterial(late, testEdKey().Public()) {
+			t.Error("the old key was handed out")
+		}
+		if err := stream.Recheck(t.Context()); err != nil {
+			t.Errorf("after the late answer: %v", err)
+		}
+		if now := must(source.Key(t.Context(), "k", "")); now.Withdrawn() {
+			t.Error("the new key was withdrawn")
+		}
+	}
+}
+
 // brokenStorage is a storage that cannot be read for a while.
 type brokenStorage struct {
 	jwkset.Storage
