@@ -123,7 +123,7 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 		if s.mayOutlive(r, &d.result) {
 			ctx = context.WithValue(ctx, watchedKey{}, true)
 		}
-		if d.result.Recheck != nil && grpchttp.IsRequest(r) {
+		if d.result.Recheck != nil && grpchttp.MayBe(r.Header) {
 			ctx = context.WithValue(ctx, recheckKey{}, d.result.Recheck)
 		}
 		ctx = d.result.NewContext(ctx)

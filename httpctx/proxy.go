@@ -41,7 +41,10 @@ type ProxyConfig struct {
 // the status that the Server's Refuse writes, as trailers once the answer has
 // begun, or by a reset of the stream without such a status. A message that is
 // under way then is lost, and its client is told of that instead. A proxy cannot
-// tell a unary call from a stream. Other answers are not cut short.
+// tell a unary call from a stream. Whatever a service may take for gRPC counts,
+// gRPC-Web included: a request of any version of HTTP with a content type that
+// begins with application/grpc, among others perhaps. Other answers are not cut
+// short.
 type Proxy struct {
 	server *Server
 	writer writer
@@ -104,7 +107,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	}
 	h.ErrorHandler = p.errorHandler(rp)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.Header["Upgrade"]) > 0 || grpchttp.IsRequest(r) {
+		if len(r.Header["Upgrade"]) > 0 || grpchttp.MayBe(r.Header) {
 			// Not every server ends the context of a request with its handler, and
 			// this returns when a WebSocket is closed.
 			ctx, cancel := context.WithCancel(r.Context())
@@ -195,7 +198,10 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 	if err := p.writer.write(pr.In.Context(), caller, pr.Out.Header); err != nil {
 		return err
 	}
-	if upgrade || grpchttp.IsRequest(pr.In) {
+	// The Server watches a connection that was handed over, and a service may take
+	// the request for a gRPC call and answer that instead.
+	watched := upgrade && pr.In.Context().Value(watchedKey{}) != nil
+	if upgrade && !watched || grpchttp.MayBe(pr.Out.Header) {
 		pr.Out = pr.Out.WithContext(p.watchedContext(pr.Out.Context(), pr.In, caller))
 	}
 	return nil
@@ -213,7 +219,7 @@ func (p *Proxy) ModifyResponse(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols || res.Body == nil { // that body is a connection
 		return nil
 	}
-	if res.Request != nil && grpchttp.IsRequest(res.Request) {
+	if res.Request != nil && grpchttp.MayBe(res.Request.Header) {
 		res.Body = newCutBody(res, p.server)
 	}
 	res.Body = &endNotifier{res.Body, func() { p.clean.delete(res.Trailer) }}

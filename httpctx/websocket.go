@@ -110,11 +110,11 @@ type recheckKey struct{}
 
 // watchedContext returns a copy of ctx, the context of a WebSocket or a gRPC call
 // that goes to an upstream, which is cancelled at the caller's end. The watch
-// ends with ctx. The Server does that for WebSockets that came through it.
+// ends with ctx.
 func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
 	res := authctx.Result{Principal: caller}
 	res.Recheck, _ = in.Context().Value(recheckKey{}).(func(context.Context) error)
-	if in.Context().Value(watchedKey{}) != nil || !vigil.Needed(&res, p.server.recheck) {
+	if !vigil.Needed(&res, p.server.recheck) {
 		return ctx
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

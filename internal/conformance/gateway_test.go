@@ -80,6 +80,13 @@ func refuseGRPC(w http.ResponseWriter, r *http.Request, err error) bool {
 // grpcGateway starts a gateway in front of upstream and connects to it.
 func grpcGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) *grpc.ClientConn {
 	t.Helper()
+	return connect(t, runGateway(t, upstream, cfg))
+}
+
+// runGateway starts a gateway that speaks HTTP/1.1 and HTTP/2 to its clients, and
+// HTTP/2 to upstream.
+func runGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) (addr string) {
+	t.Helper()
 	s, err := httpctx.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -92,10 +99,7 @@ func grpcGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) *grpc.
 	if err != nil {
 		t.Fatal(err)
 	}
-	h2c := new(http.Protocols)
-	h2c.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{DisableCompression: true, Protocols: h2c}
-	t.Cleanup(transport.CloseIdleConnections)
+	transport := transportFor(t, h2c)
 	h, err := p.Handler(&httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(&url.URL{Scheme: "http", Host: upstream}) },
@@ -110,11 +114,32 @@ func grpcGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) *grpc.
 		t.Fatal(err)
 	}
 	front := httptest.NewUnstartedServer(s.Handler(h))
-	front.Config.Protocols = h2c
+	front.Config.Protocols = protocols(http1, h2c)
 	front.Config.ErrorLog = log.New(io.Discard, "", 0)
 	front.Start()
 	t.Cleanup(front.Close)
-	return connect(t, front.Listener.Addr().String())
+	return front.Listener.Addr().String()
+}
+
+// Protocols without TLS.
+var (
+	http1 = (*http.Protocols).SetHTTP1
+	h2c   = (*http.Protocols).SetUnencryptedHTTP2
+)
+
+func protocols(set ...func(*http.Protocols, bool)) *http.Protocols {
+	p := new(http.Protocols)
+	for _, set := range set {
+		set(p, true)
+	}
+	return p
+}
+
+func transportFor(t *testing.T, protocol func(*http.Protocols, bool)) *http.Transport {
+	t.Helper()
+	tr := &http.Transport{DisableCompression: true, Protocols: protocols(protocol)}
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
 }
 
 func connect(t *testing.T, addr string) *grpc.ClientConn {
@@ -266,6 +291,67 @@ func TestAStreamThroughAGatewayEndsWhenItsCallerDoesNotPassARecheck(t *testing.T
 					t.Errorf("ended with %v", err)
 				}
 				told.wait(t, authctx.Ended, test.reason)
+			})
+		}
+	}
+}
+
+// TestRule9_AStreamEndsWithItsCallerHoweverItWasAskedFor has clients that try to
+// look to the gateway as if they did not speak gRPC, while the service behind
+// takes what they ask for gRPC. They are reset, since nobody knows how to answer
+// them.
+func TestRule9_AStreamEndsWithItsCallerHoweverItWasAskedFor(t *testing.T) {
+	for how, client := range map[string]struct {
+		protocol func(*http.Protocols, bool)
+		header   http.Header
+	}{
+		"plainly":                            {h2c, http.Header{"Content-Type": {"application/grpc"}}},
+		"by the second of two content types": {h2c, http.Header{"Content-Type": {"text/plain", "application/grpc"}}},
+		"over HTTP/1.1":                      {http1, http.Header{"Content-Type": {"application/grpc"}}},
+		"over HTTP/1.1 with an offer of HTTP/2": {http1, http.Header{
+			"Content-Type": {"application/grpc"}, "Connection": {"Upgrade"}, "Upgrade": {"h2c"},
+		}},
+		"over HTTP/1.1 with an empty upgrade": {http1, http.Header{"Content-Type": {"application/grpc"}, "Upgrade": {""}}},
+	} {
+		for when, reason := range map[string]authctx.Reason{"at the end": authctx.TokenExpired, "at a recheck": authctx.TokenRevoked} {
+			t.Run(how+", "+when, func(t *testing.T) {
+				t.Parallel()
+				alice := authctx.Result{Principal: callerUntil(t, time.Now().Add(2*time.Second))}
+				if reason == authctx.TokenRevoked {
+					alice = authctx.Result{Principal: callerUntil(t, time.Time{}), Recheck: func(context.Context) error { return reason }}
+				}
+				var told journal
+				released := make(chan struct{})
+				upstream := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
+					defer close(released)
+					if err := ss.SendMsg(wrapperspb.String("x")); err != nil {
+						return err
+					}
+					<-ss.Context().Done()
+					return ss.Context().Err()
+				})
+				gateway := runGateway(t, upstream, httpctx.ServerConfig{
+					Authenticator: knownAs(alice), RecheckInterval: time.Second, Observer: &told,
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				r, err := http.NewRequestWithContext(ctx, "POST", "http://"+gateway+"/a.B/C", strings.NewReader("\x00\x00\x00\x00\x00"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header = client.header
+				res, err := transportFor(t, client.protocol).RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer res.Body.Close()
+				answer, err := io.ReadAll(res.Body)
+				if len(answer) == 0 || err == nil || ctx.Err() != nil {
+					t.Errorf("%d, read %q, %v", res.StatusCode, answer, err)
+				}
+				_ = res.Body.Close()
+				<-released
+				told.wait(t, authctx.Ended, reason)
 			})
 		}
 	}
