@@ -89,10 +89,12 @@ func portOf(u *url.URL) string {
 	return ""
 }
 
-// isLoopback reports whether u stays on this machine.
+// isLoopback reports whether u names this machine. Other spellings of localhost
+// do not: a proxy of the environment gets to see them, and names below localhost
+// are looked up like any other.
 func isLoopback(u *url.URL) bool {
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	host := u.Hostname()
+	if host == "localhost" {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)

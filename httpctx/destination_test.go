@@ -1,7 +1,10 @@
 package httpctx_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -61,8 +64,12 @@ func TestTheCallerIsNotSentInPlaintextUnlessThatWasSaid(t *testing.T) {
 		{"http://a.internal/", false, false},
 		{"http://a.internal/", true, true},
 		{"http://localhost:8080/", false, true},
-		{"http://x.localhost/", false, true},
+		{"http://LOCALHOST/", false, false}, // a proxy of the environment is asked about this one
+		{"http://localhost./", false, false},
+		{"http://x.localhost/", false, false}, // and a name server about this one
+		{"http://x.localhost/", true, true},
 		{"http://127.0.0.1:99/", false, true},
+		{"http://127.0.0.1./", false, false},
 		{"http://[::1]:99/", false, true},
 		{"http://127.0.0.1.internal/", false, false},
 		{"http://10.0.0.1/", false, false},
@@ -82,6 +89,45 @@ func TestTheCallerIsNotSentInPlaintextUnlessThatWasSaid(t *testing.T) {
 		if _, err := tr.RoundTrip(outgoing(t.Context(), tc.url)); err != nil {
 			t.Errorf("%s without a caller: %v", tc.url, err)
 		}
+	}
+}
+
+func TestTheCallerIsNotSentInPlaintextThroughAForwardProxy(t *testing.T) {
+	forward := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Via", "1.1 forward")
+		spy(w, r)
+	}))
+	server := serve(t, spy)
+	address, _ := url.Parse(forward.URL)
+	for name, tc := range map[string]struct {
+		proxy    func(*http.Request) (*url.URL, error)
+		insecure bool
+		sent     bool
+		via      string
+	}{
+		"none":                  {nil, false, true, ""},
+		"none for this machine": {func(*http.Request) (*url.URL, error) { return nil, nil }, false, true, ""},
+		"one":                   {http.ProxyURL(address), false, false, ""},
+		"one, allowed":          {http.ProxyURL(address), true, true, "1.1 forward"},
+		"one that is not known": {func(*http.Request) (*url.URL, error) { return nil, errors.New("oops") }, false, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := &http.Transport{Proxy: tc.proxy}
+			defer base.CloseIdleConnections()
+			tr := newTransport(t, httpctx.TransportConfig{Base: base, AllowInsecurePlaintext: tc.insecure, Destinations: []string{"127.0.0.1"}})
+			res, err := tr.RoundTrip(outgoing(as(t, "alice"), server.URL))
+			if sent := err == nil; sent != tc.sent || !sent && !strings.Contains(err.Error(), "AllowInsecurePlaintext") {
+				t.Fatalf("sent %v, %v", sent, err)
+			}
+			if err != nil {
+				return
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil || res.Header.Get("Via") != tc.via || decode(t, string(body)).Header.Get("X-User-Id") != "alice" {
+				t.Errorf("via %q: %s, %v", res.Header.Get("Via"), body, err)
+			}
+		})
 	}
 }
 

@@ -24,7 +24,9 @@ type TransportConfig struct {
 	// AllowInsecurePlaintext allows sending the caller without TLS to hosts
 	// other than this machine, where whoever is on the path can read and change
 	// who is calling. It is for networks that encrypt by themselves, such as a
-	// service mesh.
+	// service mesh. This machine is a loopback address or "localhost", spelled so,
+	// unless Base is an [http.Transport] that sends the request to a forward
+	// proxy; a Base of another type is taken to use none.
 	AllowInsecurePlaintext bool
 }
 
@@ -115,8 +117,21 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 	if !ok || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(r.URL) }) {
 		return authctx.Principal{}, nil
 	}
-	if r.URL.Scheme != "https" && !t.plaintext && !isLoopback(r.URL) {
-		return authctx.Principal{}, fmt.Errorf("httpctx: transport: the caller is not sent to %q in plaintext; use https or set AllowInsecurePlaintext", r.URL.Host)
+	if r.URL.Scheme != "https" && !t.plaintext && !t.staysHere(r) {
+		return authctx.Principal{}, fmt.Errorf("httpctx: transport: the caller is not sent to %q in plaintext, since it is not this machine or a proxy is on the way; use https or set AllowInsecurePlaintext", r.URL.Host)
 	}
 	return p, nil
+}
+
+// staysHere reports whether r does not leave this machine.
+func (t *Transport) staysHere(r *http.Request) bool {
+	if !isLoopback(r.URL) {
+		return false
+	}
+	base, ok := t.base.(*http.Transport)
+	if !ok || base.Proxy == nil {
+		return true
+	}
+	proxy, err := base.Proxy(r)
+	return proxy == nil && err == nil
 }
