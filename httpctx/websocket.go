@@ -3,6 +3,7 @@ package httpctx
 import (
 	"bufio"
 	"context"
+	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -103,6 +104,15 @@ type watchedConn struct {
 func (c *watchedConn) Close() error {
 	c.unwatch()
 	return c.Conn.Close()
+}
+
+// CloseWrite ends one direction, as a ReverseProxy does when its upstream has
+// ended that; where it cannot, both end.
+func (c *watchedConn) CloseWrite() error {
+	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return conn.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // recheckKey is the context key of the recheck of a gRPC call's caller.

@@ -285,3 +285,42 @@ func TestTheSubprotocolTokenIsNotNegotiated(t *testing.T) {
 		t.Errorf("upstream was offered %q", got)
 	}
 }
+
+// TestAWebSocketKeepsHalfClose has a client that says something after the service
+// has ended its half, and then ends its own.
+func TestAWebSocketKeepsHalfClose(t *testing.T) {
+	for name, token := range map[string]string{"a caller without an end": "alice", "a caller with an end": "carol"} {
+		t.Run(name, func(t *testing.T) {
+			heard := make(chan string, 1)
+			target, _ := url.Parse(serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				conn, rw, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nthat is all")
+				_ = conn.(*net.TCPConn).CloseWrite()
+				text, _ := io.ReadAll(rw)
+				heard <- string(text)
+			})).URL)
+			s := newServer(t, httpctx.ServerConfig{})
+			h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, r, res := upgrade(t, serve(t, s.Handler(h)), token, "websocket")
+			if res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			if text, err := io.ReadAll(r); string(text) != "that is all" || err != nil {
+				t.Errorf("the client heard %q, %v", text, err)
+			}
+			_, _ = io.WriteString(conn, "thank you")
+			_ = conn.(*net.TCPConn).CloseWrite()
+			if text := <-heard; text != "thank you" {
+				t.Errorf("the service heard %q", text)
+			}
+		})
+	}
+}
