@@ -28,31 +28,42 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	if err != nil {
 		return refuse(err)
 	}
-	stream := &serverStream{ss, a.ctx}
 	if !vigil.Needed(&a.result, s.recheck) {
-		return translate(handler(srv, stream))
+		return translate(handler(srv, &serverStream{ss, a.ctx}))
 	}
-	ctx, cancel := context.WithCancelCause(a.ctx)
-	defer cancel(nil)
-	stream.ctx = ctx
+	return s.watched(a, func(ctx context.Context) error { return handler(srv, &serverStream{ss, ctx}) })
+}
 
-	o, done := outcome{err: errGoexit}, make(chan struct{})
+// watched runs handler until it returns or its caller comes to an end, of which
+// the observer is told.
+//
+// Returning is the only thing that ends a gRPC stream while its handler is
+// blocked in a receive or a flow-controlled send: grpc then sends the status
+// and cancels the stream, and that unblocks the handler.
+func (s *Server) watched(a admission, handler func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	// over says which of the two came first; a client that leaves is neither.
+	over, finish := context.WithCancelCause(context.WithoutCancel(a.ctx))
+	o := outcome{err: errGoexit}
 	go func() {
-		defer cancel(nil) // a recheck under way has no purpose any more
-		defer close(done)
-		o = run(func() error { return handler(srv, stream) })
+		defer cancel(nil)
+		defer finish(errReturned)
+		o = run(func() error { return handler(ctx) })
 	}()
-	// Returning is the only thing that ends a gRPC stream while its handler is
-	// blocked in a receive or a flow-controlled send: grpc then sends the status
-	// and cancels the stream, and that unblocks the handler.
-	if err := vigil.New(a.result, s.recheck, s.now).Keep(ctx, done); err != nil {
+	vigil.New(a.result, s.recheck, s.now).Start(over, finish, func(err error) {
 		a.event.Ignored, a.event.Duration = nil, 0
 		s.observe(a.ctx, a.event, authctx.Ended, err)
+	})
+	<-over.Done()
+	if err := context.Cause(over); err != errReturned {
 		cancel(err)
 		return refuse(err)
 	}
 	return translate(o.result())
 }
+
+// errReturned is why nobody watches a stream any more whose handler is done.
+var errReturned = errors.New("grpcctx: stream handler returned")
 
 // outcome is how a handler ended.
 type outcome struct {

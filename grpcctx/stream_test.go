@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,6 +100,7 @@ func TestRule9_AStreamEndsWithItsCallerWhateverItsHandlerWaitsFor(t *testing.T) 
 						t.Errorf("the handler's context says %v", cause)
 					}
 					wantRefusal(t, drain(cs), authctx.TokenExpired)
+					synctest.Wait()
 					list := seen.list()
 					last := list[len(list)-1]
 					if len(list) != 2 || last.Outcome != authctx.Ended || last.Reason != authctx.TokenExpired || last.Principal.Subject() != "alice" || last.Target != method {
@@ -149,6 +152,7 @@ func TestRule9_AStreamEndsWhenARecheckSaysSo(t *testing.T) {
 				if got := time.Since(start); got != 50*time.Second || asked.Load() != 5 {
 					t.Errorf("ended after %v and %d rechecks", got, asked.Load())
 				}
+				synctest.Wait()
 				list := seen.list()
 				if last := list[len(list)-1]; last.Outcome != authctx.Ended || last.Reason != test.reason {
 					t.Errorf("the observer was told %+v", last)
@@ -156,6 +160,80 @@ func TestRule9_AStreamEndsWhenARecheckSaysSo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An observer is told of an end when the stream has ended, so that it cannot hold
+// that up, and nobody around could recover what it panics with.
+func TestRule9_AStreamEndsWithItsCallerWhateverTheObserverDoes(t *testing.T) {
+	for name, test := range map[string]struct {
+		observe func()
+		logged  string
+	}{
+		"takes its time": {func() { time.Sleep(time.Hour) }, ""},
+		"panics":         {func() { panic("oops") }, "panic of the observer: oops"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logged strings.Builder
+			log.SetOutput(&logged)
+			defer log.SetOutput(os.Stderr)
+			synctest.Test(t, func(t *testing.T) {
+				alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Minute) })
+				s := newServer(t, func(c *grpcctx.ServerConfig) {
+					c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+					c.Observer = authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
+						if e.Outcome == authctx.Ended {
+							test.observe()
+						}
+					})
+				})
+				unblocked := make(chan struct{})
+				e := &echo{onStream: func(ss grpc.ServerStream) error {
+					defer close(unblocked)
+					return blocked["on its context"](ss)
+				}}
+				start := time.Now()
+				cs := open(t, withToken(t.Context(), "alice"), pipe(t, e, s.ServerOptions()), bidiStream)
+				wantRefusal(t, drain(cs), authctx.TokenExpired)
+				<-unblocked
+				if got := time.Since(start); got != time.Minute {
+					t.Errorf("ended after %v", got)
+				}
+				if cause := context.Cause(e.one(t)); !errors.Is(cause, authctx.TokenExpired) {
+					t.Errorf("the handler's context says %v", cause)
+				}
+				time.Sleep(time.Hour) // the observer is done, too
+			})
+			if text := logged.String(); !strings.Contains(text, test.logged) || (test.logged == "") != (text == "") {
+				t.Errorf("logged %q", text)
+			}
+		})
+	}
+}
+
+// A client cannot end the watch over a handler that does not notice that it left.
+func TestAHandlerThatIgnoresItsContextIsStillWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
+		seen := new(events)
+		s := newServer(t, func(c *grpcctx.ServerConfig) {
+			c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+			c.Observer = seen
+		})
+		e := &echo{onStream: func(grpc.ServerStream) error {
+			time.Sleep(2 * time.Hour)
+			return nil
+		}}
+		ctx, leave := context.WithTimeout(t.Context(), time.Minute)
+		defer leave()
+		if err := drain(open(t, withToken(ctx, "alice"), pipe(t, e, s.ServerOptions()), bidiStream)); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("ended with %v", err)
+		}
+		time.Sleep(3 * time.Hour)
+		list := seen.list()
+		if last := list[len(list)-1]; last.Outcome != authctx.Ended {
+			t.Errorf("the observer was told %+v", last)
+		}
+	})
 }
 
 // With the verifier of package jwtauth, a revoked token ends the streams that

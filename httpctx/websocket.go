@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"log"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strings"
 
 	"github.com/authctx/authctx"
@@ -16,16 +14,9 @@ import (
 
 // watch calls end when the caller of r comes to an end or does not pass a
 // recheck, and tells the observer, unless ctx is done before. It does not wait
-// for that. An observer that panics on a goroutine of ours would end the program:
-// it is logged instead, as net/http does for handlers.
+// for that.
 func (s *Server) watch(ctx context.Context, r *http.Request, entry string, res authctx.Result, end func(error)) {
-	vigil.New(res, s.recheck, s.now).Start(ctx, func(err error) {
-		defer func() {
-			if v := recover(); v != nil {
-				log.Printf("httpctx: panic of the observer: %v\n%s", v, debug.Stack())
-			}
-		}()
-		end(err)
+	vigil.New(res, s.recheck, s.now).Start(ctx, end, func(err error) {
 		s.observeAfter(r, entry, authctx.Ended, res.Principal, err)
 	})
 }

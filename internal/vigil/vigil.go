@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"math"
 	"runtime/debug"
 	"time"
@@ -20,7 +21,7 @@ const maxWait = time.Minute
 // errPastEnd is the cause when the caller's effective end has come.
 var errPastEnd = errors.New("the caller's effective end came during a stream or an open connection")
 
-// Vigil watches over one caller, once: with Keep or with Start.
+// Vigil watches over one caller, once.
 type Vigil struct {
 	result   authctx.Result
 	interval time.Duration
@@ -44,41 +45,36 @@ func New(res authctx.Result, interval time.Duration, now func() time.Time) *Vigi
 	return &Vigil{result: res, interval: interval, now: now, next: now().Add(interval)}
 }
 
-// Keep waits until the caller no longer stands, and returns why, or until done
-// is closed, and returns nil. Rechecks run under ctx, one at a time; one that ctx
-// ends is not an answer, and one that does not return is not waited for.
-func (v *Vigil) Keep(ctx context.Context, done <-chan struct{}) error {
-	timer := time.NewTimer(v.wait())
-	defer timer.Stop()
-	for {
-		select {
-		case <-done:
-			return nil
-		case <-timer.C:
-		}
-		if err := v.stillStands(ctx, done); err != nil {
-			return err
-		}
-		timer.Reset(v.wait())
-	}
-}
-
-// Start does what Keep does without a goroutine that waits: it returns at once,
-// and calls end, on a goroutine of its own, unless ctx is done before.
-func (v *Vigil) Start(ctx context.Context, end func(error)) {
+// Start returns at once. When the caller no longer stands, it calls end with why,
+// and then tell, both on a goroutine of its own that nothing waits for; unless
+// ctx is done before. Rechecks run under ctx, one at a time; one that ctx ends is
+// not an answer, and one that does not return is not waited for.
+//
+// What tell panics with would end the program: it is logged, as net/http does for
+// handlers.
+func (v *Vigil) Start(ctx context.Context, end, tell func(error)) {
 	var timer *time.Timer
 	timer = time.AfterFunc(math.MaxInt64, func() { // not before timer is set
 		if ctx.Err() != nil {
 			return // which came as the timer was about to be set again
 		}
-		if err := v.stillStands(ctx, ctx.Done()); err != nil {
+		if err := v.stillStands(ctx); err != nil {
 			end(err)
+			defer logPanic()
+			tell(err)
 			return
 		}
 		timer.Reset(v.wait())
 	})
 	timer.Reset(v.wait())
 	context.AfterFunc(ctx, func() { timer.Stop() })
+}
+
+// logPanic is for observers: nobody else runs here.
+func logPanic() {
+	if v := recover(); v != nil {
+		log.Printf("authctx: panic of the observer: %v\n%s", v, debug.Stack())
+	}
 }
 
 // wait returns how long to sleep until the caller's end or the next recheck.
@@ -96,7 +92,7 @@ func (v *Vigil) wait() time.Duration {
 // stillStands returns why the caller does not stand any more. A recheck that
 // cannot be made ends what it is about, as it would refuse a new request. It
 // may take until the next one is due or the caller's end comes.
-func (v *Vigil) stillStands(ctx context.Context, done <-chan struct{}) error {
+func (v *Vigil) stillStands(ctx context.Context) error {
 	now := v.now()
 	if v.result.Principal.ExpiredAt(now) {
 		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
@@ -116,8 +112,6 @@ func (v *Vigil) stillStands(ctx context.Context, done <-chan struct{}) error {
 	case err = <-v.ask(check):
 	case <-check.Done():
 		err = check.Err()
-	case <-done:
-		return nil
 	}
 	if ctx.Err() != nil {
 		return nil

@@ -3,7 +3,11 @@ package vigil_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log"
+	"os"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,26 +30,26 @@ func caller(t *testing.T, life time.Duration) authctx.Principal {
 	return p
 }
 
-// ways to watch until the caller no longer stands or ctx is done.
-var ways = map[string]func(*vigil.Vigil, context.Context) error{
-	"Keep": func(v *vigil.Vigil, ctx context.Context) error { return v.Keep(ctx, ctx.Done()) },
-	"Start": func(v *vigil.Vigil, ctx context.Context) error {
-		ended := make(chan error, 1)
-		v.Start(ctx, func(err error) { ended <- err })
-		select {
-		case err := <-ended:
-			return err
-		case <-ctx.Done():
+// watch watches until the caller no longer stands or ctx is done.
+func watch(ctx context.Context, v *vigil.Vigil) error {
+	ended, told := make(chan error, 1), make(chan error, 1)
+	v.Start(ctx, func(err error) { ended <- err }, func(err error) { told <- err })
+	select {
+	case err := <-ended:
+		if other := <-told; other != err {
+			return fmt.Errorf("ended with %v, and told %v", err, other)
 		}
-		synctest.Wait()
-		time.Sleep(24 * time.Hour) // nothing comes later
-		select {
-		case err := <-ended:
-			return err
-		default:
-			return nil
-		}
-	},
+		return err
+	case <-ctx.Done():
+	}
+	synctest.Wait()
+	time.Sleep(24 * time.Hour) // nothing comes later
+	select {
+	case err := <-ended:
+		return err
+	default:
+		return nil
+	}
 }
 
 func TestAWatchEndsWithTheCaller(t *testing.T) {
@@ -93,43 +97,37 @@ func TestAWatchEndsWithTheCaller(t *testing.T) {
 		{"when a recheck panics", time.Hour, 10 * time.Minute,
 			func() func(context.Context) error { return panics }, authctx.Unavailable, 10 * time.Minute},
 	} {
-		for way, watch := range ways {
-			t.Run(c.name+", "+way, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					res := authctx.Result{Principal: caller(t, c.life)}
-					if c.recheck != nil {
-						res.Recheck = c.recheck()
-					}
-					if !vigil.Needed(&res, c.interval) {
-						t.Error("there is nothing to watch for")
-					}
-					start := time.Now()
-					err := watch(vigil.New(res, c.interval, time.Now), t.Context())
-					// The clock is in whole seconds, so an end is up to one early.
-					if got := time.Since(start); authctx.ReasonOf(err) != c.want || got > c.after || got < c.after-time.Second {
-						t.Errorf("%v after %v, want %v after %v", err, got, c.want, c.after)
-					}
-					time.Sleep(24 * time.Hour) // a recheck that was not waited for ends, too
-				})
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				res := authctx.Result{Principal: caller(t, c.life)}
+				if c.recheck != nil {
+					res.Recheck = c.recheck()
+				}
+				if !vigil.Needed(&res, c.interval) {
+					t.Error("there is nothing to watch for")
+				}
+				start := time.Now()
+				err := watch(t.Context(), vigil.New(res, c.interval, time.Now))
+				// The clock is in whole seconds, so an end is up to one early.
+				if got := time.Since(start); authctx.ReasonOf(err) != c.want || got > c.after || got < c.after-time.Second {
+					t.Errorf("%v after %v, want %v after %v", err, got, c.want, c.after)
+				}
+				time.Sleep(24 * time.Hour) // a recheck that was not waited for ends, too
 			})
-		}
+		})
 	}
 }
 
 func TestAClockThatIsSetIsSeenWithinAMinute(t *testing.T) {
-	for way, watch := range ways {
-		t.Run(way, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var ahead atomic.Int64
-				now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-				v, start := vigil.New(authctx.Result{Principal: caller(t, 2*time.Hour)}, 0, now), time.Now()
-				time.AfterFunc(10*time.Minute+time.Second, func() { ahead.Store(int64(2 * time.Hour)) })
-				if err := watch(v, t.Context()); authctx.ReasonOf(err) != authctx.TokenExpired || time.Since(start) > 11*time.Minute+time.Second {
-					t.Errorf("%v after %v", err, time.Since(start))
-				}
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		v, start := vigil.New(authctx.Result{Principal: caller(t, 2*time.Hour)}, 0, now), time.Now()
+		time.AfterFunc(10*time.Minute+time.Second, func() { ahead.Store(int64(2 * time.Hour)) })
+		if err := watch(t.Context(), v); authctx.ReasonOf(err) != authctx.TokenExpired || time.Since(start) > 11*time.Minute+time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
 }
 
 func TestAWatchStopsWhenItsContextIsDone(t *testing.T) {
@@ -137,24 +135,22 @@ func TestAWatchStopsWhenItsContextIsDone(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	for way, watch := range ways {
-		for name, when := range map[string]time.Duration{
-			"at once":                    0,
-			"between two looks":          90 * time.Second,
-			"during a recheck":           10*time.Minute + time.Second,
-			"at the moment of a recheck": 10 * time.Minute,
-		} {
-			t.Run(name+", "+way, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					ctx, cancel := context.WithTimeout(t.Context(), when)
-					defer cancel()
-					res := authctx.Result{Principal: caller(t, time.Hour), Recheck: recheck}
-					if err := watch(vigil.New(res, 10*time.Minute, time.Now), ctx); err != nil {
-						t.Errorf("done, and %v", err)
-					}
-				})
+	for name, when := range map[string]time.Duration{
+		"at once":                    0,
+		"between two looks":          90 * time.Second,
+		"during a recheck":           10*time.Minute + time.Second,
+		"at the moment of a recheck": 10 * time.Minute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), when)
+				defer cancel()
+				res := authctx.Result{Principal: caller(t, time.Hour), Recheck: recheck}
+				if err := watch(ctx, vigil.New(res, 10*time.Minute, time.Now)); err != nil {
+					t.Errorf("done, and %v", err)
+				}
 			})
-		}
+		})
 	}
 }
 
@@ -164,7 +160,7 @@ func TestStartWaitsWithoutAGoroutine(t *testing.T) {
 		defer cancel()
 		before := runtime.NumGoroutine()
 		for range 100 {
-			vigil.New(authctx.Result{Principal: caller(t, time.Hour)}, 0, time.Now).Start(ctx, func(error) {})
+			vigil.New(authctx.Result{Principal: caller(t, time.Hour)}, 0, time.Now).Start(ctx, func(error) {}, func(error) {})
 		}
 		time.Sleep(5*time.Minute + time.Second)
 		synctest.Wait()
@@ -174,48 +170,54 @@ func TestStartWaitsWithoutAGoroutine(t *testing.T) {
 	})
 }
 
-func TestKeepStopsWhenItIsDone(t *testing.T) {
+func TestAWatchStopsDuringARecheckThatIgnoresItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		done, kept := make(chan struct{}), make(chan error)
-		go func() {
-			kept <- vigil.New(authctx.Result{Principal: caller(t, time.Hour)}, 0, time.Now).Keep(t.Context(), done)
-		}()
-		time.Sleep(time.Minute)
-		close(done)
-		if err := <-kept; err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Second)
+		defer cancel()
+		res := authctx.Result{Principal: caller(t, 0), Recheck: func(context.Context) error {
+			time.Sleep(time.Hour)
+			return authctx.TokenRevoked
+		}}
+		if err := watch(ctx, vigil.New(res, time.Minute, time.Now)); err != nil {
 			t.Errorf("done, and %v", err)
 		}
 	})
 }
 
-func TestKeepStopsDuringARecheckThatIgnoresItsContext(t *testing.T) {
+// TestAnObserverThatPanicsDoesNotEndTheProgram has one that is told when what is
+// watched has ended already, so that a slow one does not hold that up.
+func TestAnObserverThatPanicsDoesNotEndTheProgram(t *testing.T) {
+	var logged strings.Builder
+	log.SetOutput(&logged)
+	defer log.SetOutput(os.Stderr)
 	synctest.Test(t, func(t *testing.T) {
-		done, kept := make(chan struct{}), make(chan error)
-		res := authctx.Result{Principal: caller(t, 0), Recheck: func(context.Context) error {
-			time.Sleep(time.Hour)
-			return authctx.TokenRevoked
-		}}
-		go func() { kept <- vigil.New(res, time.Minute, time.Now).Keep(t.Context(), done) }()
-		time.Sleep(time.Minute + time.Second)
-		close(done)
-		start := time.Now()
-		if err := <-kept; err != nil || time.Since(start) > 0 {
-			t.Errorf("done, and %v after %v", err, time.Since(start))
+		var ended error
+		v := vigil.New(authctx.Result{Principal: caller(t, time.Minute)}, 0, time.Now)
+		v.Start(t.Context(), func(err error) { ended = err }, func(error) {
+			if ended == nil {
+				t.Error("the observer is told first")
+			}
+			panic("oops")
+		})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if !errors.Is(ended, authctx.TokenExpired) {
+			t.Errorf("ended with %v", ended)
 		}
-		time.Sleep(time.Hour) // the recheck ends, too
 	})
+	if text := logged.String(); !strings.Contains(text, "panic of the observer: oops") || !strings.Contains(text, "vigil_test.go") {
+		t.Errorf("logged %q", text)
+	}
 }
 
 func TestARecheckThatItsContextEndedIsNotAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
 		res := authctx.Result{Principal: caller(t, 0), Recheck: func(context.Context) error {
 			cancel()
-			close(done)
 			return errors.New("cancelled")
 		}}
-		if err := vigil.New(res, time.Minute, time.Now).Keep(ctx, done); err != nil {
+		if err := watch(ctx, vigil.New(res, time.Minute, time.Now)); err != nil {
 			t.Errorf("%v", err)
 		}
 	})
