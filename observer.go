@@ -7,7 +7,9 @@ import (
 )
 
 // Observer is told of every decision. Observe is called on the request's
-// goroutine and must be quick; implementations are safe for concurrent use.
+// goroutine and must be quick; implementations are safe for concurrent use. Of
+// what [Ended] it is told afterwards, on another goroutine and perhaps when the
+// handler has returned and ctx is done; a panic there is logged.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }

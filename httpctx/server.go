@@ -154,8 +154,8 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 
 // Check decides about r by its pattern as [Server.Handler] does for a handler
 // that is not a mux, and tells the observer. A nil error with a zero principal
-// is a request that needs none: one for a public entry, or a CORS preflight,
-// whose answer should have no body.
+// is a request that needs none: one for a public entry, a CORS preflight, whose
+// answer should have no body, or with AllowAnonymous any without credentials.
 //
 // Check writes nothing and changes nothing: the fields of Result.Response, with
 // or without an error, are the caller's to send, and r still has all of its
