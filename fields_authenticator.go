@@ -91,8 +91,8 @@ func (f *FieldsAuthenticator) anyExtra(r *Request) bool {
 // Fields are absent, and the answer [NoCredentials], when there are none or
 // when the peer is not trusted. A doubled field, a subject without its issuer
 // or the other way round, a value outside the grammar, and a Transaction Token
-// beside the fields are [InvalidRequest]; a caller whose effective end has come
-// is [TokenExpired].
+// or a token for deferred work beside the fields are [InvalidRequest]; a caller
+// whose effective end has come is [TokenExpired].
 func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Result, error) {
 	if !f.anyField(r) {
 		return Result{}, NoCredentials
@@ -100,7 +100,7 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	if err := f.trust.Trusts(r); err != nil {
 		return Result{}, &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
 	}
-	if len(r.Values(TxnTokenField)) > 0 {
+	if len(r.Values(TxnTokenField)) > 0 || len(r.Values(deferredField)) > 0 {
 		return Result{}, &Error{Reason: InvalidRequest, Cause: errTwoKinds}
 	}
 	p, err := f.memo.read(r, f.names, f.read)
@@ -113,7 +113,7 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	return Result{Principal: p}, nil
 }
 
-var errTwoKinds = errors.New("identity fields beside a Transaction Token")
+var errTwoKinds = errors.New("identity fields beside a caller who is signed for")
 
 func (f *FieldsAuthenticator) read(r *Request) (Principal, error) {
 	rec := new(record)

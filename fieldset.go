@@ -49,6 +49,9 @@ func IdentityFields() FieldSet {
 // (draft-ietf-oauth-transaction-tokens-09 section 12.1).
 const TxnTokenField = "txn-token"
 
+// deferredField carries, in messages, what jwtauth signs for work that waits.
+const deferredField = plainFieldPrefix + "deferred"
+
 // Union returns what s or any of the others owns, each once, in order.
 func (s FieldSet) Union(others ...FieldSet) FieldSet {
 	var u FieldSet

@@ -86,7 +86,7 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 func (d *DeferredAuthenticator) Fields() authctx.FieldSet { return deferredFields() }
 
 // Authenticate verifies the one token of a message. A token beside plain
-// identity fields is [authctx.InvalidRequest].
+// identity fields or a Transaction Token is [authctx.InvalidRequest].
 func (d *DeferredAuthenticator) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
 	values := r.Values(DeferredField)
 	switch {
@@ -96,7 +96,7 @@ func (d *DeferredAuthenticator) Authenticate(ctx context.Context, r *authctx.Req
 		return authctx.Result{}, errNotAMessage
 	case len(values) > 1:
 		return authctx.Result{}, errTwoTokens
-	case besidePlainFields(r):
+	case besidePlainFields(r) || len(r.Values(authctx.TxnTokenField)) > 0:
 		return authctx.Result{}, errTwoKinds
 	}
 	verifier := d.byTopic[r.Target]

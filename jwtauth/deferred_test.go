@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -199,5 +200,40 @@ func TestRule1_DeferredConfigNamesEveryMissingSetting(t *testing.T) {
 	})
 	if err == nil {
 		t.Error("accepted work that outlives published keys")
+	}
+}
+
+// A message has one caller: of two that are told in different ways each would be
+// somebody else's word about the other.
+func TestACallerOfTwoKindsIsRefusedByAllOfThem(t *testing.T) {
+	w := newDeferredWorld(t)
+	p := jwtauthtest.User(t)
+	mint := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: testDomain, Workload: "w", Keys: w.keys, Now: w.Now}))
+	kinds := map[string]struct {
+		out authctx.Propagator
+		in  authctx.Authenticator
+	}{
+		"fields": {must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Now: w.Now})),
+			must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone(), Now: w.Now}))},
+		"txn":      {mint, must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: w.keys, Now: w.Now}))},
+		"deferred": {w.publish, w.consumer},
+	}
+	for one, first := range kinds {
+		headers := w.message(t, first.out, p)
+		if _, err := authctx.ExtractHeaders(t.Context(), first.in, "orders", headers); err != nil {
+			t.Errorf("%s alone: %v", one, err)
+		}
+		for other, second := range kinds {
+			if one == other {
+				continue
+			}
+			both := maps.Clone(headers)
+			maps.Copy(both, w.message(t, second.out, p))
+			for reader, a := range map[string]authctx.Authenticator{one: first.in, other: second.in} {
+				if _, err := authctx.ExtractHeaders(t.Context(), a, "orders", both); !errors.Is(err, authctx.InvalidRequest) {
+					t.Errorf("%s and %s, read by %s: %v", one, other, reader, err)
+				}
+			}
+		}
 	}
 }

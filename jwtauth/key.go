@@ -27,7 +27,7 @@ type Key struct {
 	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
 	withdrawn atomic.Pointer[authctx.Error] // why the key counts no longer, nil while it does
 	gone      func() bool                   // asks a source that does not say when a key leaves; may be nil
-	macs      sync.Pool                     // of *mac, when material is a secret
+	macs      sync.Pool                     // of hash.Hash keyed with material, when that is a secret
 }
 
 // KeySource finds the verification keys of exactly one issuer. Implementations

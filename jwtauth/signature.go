@@ -74,20 +74,16 @@ func (k *Key) verifies(a Algorithm, input string, signature []byte) bool {
 // authenticates checks a MAC. golang-jwt prepares the secret anew each time, and
 // that takes as long as the rest.
 func (k *Key) authenticates(secret []byte, input string, signature []byte) bool {
-	m, _ := k.macs.Get().(*mac)
-	if m == nil {
-		m = &mac{Hash: hmac.New(k.algorithm.hash().New, secret)}
+	mac, _ := k.macs.Get().(hash.Hash)
+	if mac == nil {
+		mac = hmac.New(k.algorithm.hash().New, secret)
 	}
-	defer k.macs.Put(m)
-	m.Reset()
-	m.input = append(m.input[:0], input...)
-	_, _ = m.Write(m.input) // never fails
-	m.sum = m.Sum(m.sum[:0])
-	return hmac.Equal(m.sum, signature)
-}
-
-// mac is a keyed hash that can be used again, and its memory.
-type mac struct {
-	hash.Hash
-	input, sum []byte
+	buffer := tokenBuffers.Get().(*[]byte)
+	defer releaseTokenBuffer(buffer) // with the right signature, it holds a token
+	*buffer = append((*buffer)[:0], input...)
+	_, _ = mac.Write(*buffer) // never fails
+	*buffer = mac.Sum(*buffer)
+	mac.Reset()
+	k.macs.Put(mac)
+	return hmac.Equal((*buffer)[len(input):], signature)
 }

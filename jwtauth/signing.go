@@ -1,7 +1,9 @@
 package jwtauth
 
 import (
+	"bytes"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/asn1"
@@ -40,6 +42,9 @@ func (k *SigningKey) sign(input []byte) ([]byte, error) {
 	case HS256, HS384, HS512:
 		return alg.method().Sign(string(input), k.secret)
 	case EdDSA:
+		if _, ours := k.signer.(ed25519.PrivateKey); !ours {
+			input = bytes.Clone(input) // which somebody else may keep
+		}
 		return k.signer.Sign(rand.Reader, input, crypto.Hash(0)) // of the message itself, RFC 8037 section 3.1
 	case PS256, PS384, PS512:
 		return k.signDigest(input, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.hash()})

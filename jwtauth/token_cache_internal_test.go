@@ -1,6 +1,10 @@
 package jwtauth
 
-import "testing"
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
 
 // Traefik joined requests by a key in which two of them looked the same. Ours
 // has parts, and a difference in any of them is a flight of its own.
@@ -27,4 +31,42 @@ func TestCVE_2026_71326_AFlightIsOfOneTokenOneKeyAndOneSetOfRules(t *testing.T) 
 	if joined, leads := c.join(digest{31: 1}, policy, key); leads || joined != flight {
 		t.Error("the same does not wait")
 	}
+}
+
+// What was hashed, checked or signed is gone from the memory that is used again.
+func TestNoTokenStaysInABuffer(t *testing.T) {
+	key, err := NewHMACKey("k", HS256, bytes.Repeat([]byte("k"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := GenerateSigningKey(EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := newTokenCache(CacheConfig{}.withDefaults())
+	for name, use := range map[string]func(){
+		"digest": func() { cache.digest("header.payload.signature") },
+		"check":  func() { key.verifies(HS256, "header.payload", make([]byte, 32)) },
+		"sign":   func() { _, _ = signer.signToken("JWT", []byte(`{"sub":"alice"}`), "") },
+	} {
+		left := usedBuffer(t, use)
+		if len(bytes.Trim(left, "\xff\x00")) > 0 {
+			t.Errorf("%s leaves %q", name, bytes.Trim(left, "\xff\x00"))
+		}
+	}
+}
+
+// usedBuffer returns a buffer of 0xff after use has used it.
+func usedBuffer(t *testing.T, use func()) []byte {
+	t.Helper()
+	for range 1000 { // a pool may give another
+		b := []byte(strings.Repeat("\xff", 2048))
+		whole := b[:0]
+		tokenBuffers.Put(&whole)
+		if use(); b[0] != 0xff {
+			return b
+		}
+	}
+	t.Fatal("no buffer of the pool was used")
+	return nil
 }

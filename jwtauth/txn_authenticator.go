@@ -124,7 +124,7 @@ func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request)
 		return authctx.Result{}, authctx.NoCredentials
 	case len(values) > 1 || strings.Contains(values[0], ","):
 		return authctx.Result{}, errTwoTokens
-	case besidePlainFields(r):
+	case besidePlainFields(r) || len(r.Values(DeferredField)) > 0:
 		return authctx.Result{}, errTwoKinds
 	}
 	found, err := t.verifier.VerifyToken(ctx, values[0])
@@ -143,7 +143,7 @@ func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request)
 }
 
 var (
-	errTwoKinds   = refusal(authctx.InvalidRequest, "a signed caller beside plain identity fields")
+	errTwoKinds   = refusal(authctx.InvalidRequest, "a signed caller beside one of another kind")
 	plainPrefixes = authctx.FieldSet{Prefixes: authctx.PlainLayout().Fields().Prefixes}
 	plainNames    = authctx.FieldSet{Names: authctx.PlainLayout().Fields().Names}
 )

@@ -18,8 +18,8 @@ const (
 	encodedWindow   = time.Minute
 )
 
-// txnMemo remembers callers that tokens were minted for. Its memory is bounded
-// by the callers of two windows.
+// txnMemo remembers callers that tokens were minted for, of each shard those of
+// two windows at most. A shard that nobody comes to forgets nobody.
 type txnMemo struct {
 	window  time.Duration
 	perPart int

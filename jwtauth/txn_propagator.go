@@ -58,7 +58,8 @@ type TxnPropagatorConfig struct {
 	// signing, and verifying behind a cache, cost little. At most half of
 	// Lifetime. "txn" then names what one caller did during that time, and no
 	// longer a single request, so it excludes RequestContext. Up to 32,768 tokens
-	// are kept in memory as they are. Zero mints a token for each call.
+	// are kept in memory as they are, each with its caller, until others take
+	// their places. Zero mints a token for each call.
 	Reuse time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -71,8 +72,8 @@ type TxnPropagatorConfig struct {
 // A caller who came with a Transaction Token of this trust domain and issuer is
 // carried on by that token, unmodified. The caller's own credential is never part of a token.
 //
-// What tokens say of a caller is encoded once and remembered for a minute or
-// two, of up to 4,096 callers. Each token is signed.
+// What tokens say of a caller is encoded once and kept with the caller, for up to
+// 4,096 callers, until others take their places. Each token is signed.
 //
 // A TxnPropagator is safe for concurrent use.
 type TxnPropagator struct {
