@@ -7,7 +7,8 @@ import (
 )
 
 // Observer is told of every decision. Observe is called on the request's
-// goroutine and must be quick; implementations are safe for concurrent use. Of
+// goroutine and must be quick; implementations are safe for concurrent use. The
+// context carries the caller, if there is one, whatever the decision. Of
 // what [Ended] it is told afterwards, on another goroutine and perhaps when the
 // handler has returned and ctx is done; a panic there is logged.
 type Observer interface {

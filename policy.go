@@ -151,7 +151,8 @@ func (p *Policy) Names() []string {
 func (e Entry) Listed() bool { return e.Name != "" }
 
 // Check applies the entry to a caller: nil to go on, [NoCredentials] when a
-// caller is needed and p is zero, otherwise what the rule said.
+// caller is needed and p is zero, otherwise what the rule said. A ctx that
+// carries p is what rules expect, see [NewContext].
 func (e Entry) Check(ctx context.Context, p Principal) error {
 	switch {
 	case e.Public:

@@ -11,7 +11,8 @@ import (
 type Rule interface {
 	// Check returns nil to allow. An error that names no [Reason] counts as
 	// [PermissionDenied]; a rule that cannot decide returns [Unavailable].
-	// It is never called with the zero Principal.
+	// It is never called with the zero Principal. In transports and in
+	// [Authorize], ctx carries p, so that a rule may call Authorize itself.
 	Check(ctx context.Context, p Principal) error
 }
 

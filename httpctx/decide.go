@@ -49,6 +49,9 @@ func (rt route) name() string {
 type decision struct {
 	route  route
 	result authctx.Result
+	// ctx is that of the request with the caller, and with nobody whom something
+	// outside had put there: rules, the observer and the handler get it.
+	ctx    context.Context
 	err    error
 	header http.Header // what the handler sees; nil when it sees nothing
 	// preflight says that the request passes as one, unauthenticated.
@@ -65,10 +68,14 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 	if !rt.entry.Public && !d.preflight {
 		d.result, d.err = s.authenticate(r)
 		if d.err == nil {
-			d.err = s.authorize(r.Context(), rt, d.result.Principal)
+			d.ctx = d.result.NewContext(r.Context())
+			d.err = s.authorize(d.ctx, rt, d.result.Principal)
 		} else if s.allowAnonymous && errors.Is(d.err, authctx.NoCredentials) {
 			d.err = nil
 		}
+	}
+	if d.ctx == nil {
+		d.ctx = withoutCaller(r.Context())
 	}
 	var kept authctx.FieldSet
 	if s.keepCredentials {
@@ -84,6 +91,14 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 	d.header, ignored = s.strip.header(r.Header, kept, &d.result.Read)
 	s.observe(r, &d, ignored, start)
 	return d
+}
+
+// withoutCaller returns ctx, if need be with its caller taken away.
+func withoutCaller(ctx context.Context) context.Context {
+	if _, ok := authctx.FromContext(ctx); ok {
+		return authctx.NewContext(ctx, authctx.Principal{})
+	}
+	return ctx
 }
 
 func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
@@ -112,7 +127,7 @@ func (s *Server) authorize(ctx context.Context, rt route, p authctx.Principal) e
 
 // admit returns the request that the handler sees.
 func (s *Server) admit(r *http.Request, d *decision) *http.Request {
-	ctx := r.Context()
+	ctx := d.ctx
 	if !d.result.Principal.IsZero() {
 		if s.keepCredentials {
 			ctx = withInbound(ctx, r.Header, d.result.Read)
@@ -126,9 +141,6 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 		if d.result.Recheck != nil && grpchttp.MayBe(r.Header) {
 			ctx = context.WithValue(ctx, recheckKey{}, d.result.Recheck)
 		}
-		ctx = d.result.NewContext(ctx)
-	} else if _, ok := authctx.FromContext(ctx); ok {
-		ctx = authctx.NewContext(ctx, authctx.Principal{})
 	}
 	admitted := r.WithContext(ctx)
 	admitted.Header = d.header
@@ -137,7 +149,7 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 }
 
 func (s *Server) observe(r *http.Request, d *decision, ignored []string, start time.Time) {
-	s.observer.Observe(r.Context(), authctx.Event{
+	s.observer.Observe(d.ctx, authctx.Event{
 		Transport: "http",
 		Entry:     d.route.name(),
 		Method:    r.Method,

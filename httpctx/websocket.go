@@ -57,6 +57,7 @@ func (s *Server) watched(w http.ResponseWriter, r *http.Request, d *decision) ht
 		return w
 	}
 	res, entry := d.result, d.route.name() // not d, which would be kept on the heap for every request
+	r = r.WithContext(d.ctx)
 	return &watchedWriter{ResponseWriter: w, hijacked: func(conn net.Conn) net.Conn {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 		s.watch(ctx, r, entry, res, func(error) { _ = conn.Close() }) // nobody is left to tell
