@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/peeraddr"
 )
 
 // admission is a call that was let through.
@@ -96,7 +97,9 @@ func setResponse(ctx context.Context, response []authctx.Field) {
 func newRequest(ctx context.Context, method string, md metadata.MD) *authctx.Request {
 	r := &authctx.Request{Transport: "grpc", Method: "POST", Target: method, Fields: fields(md)}
 	if p, ok := peer.FromContext(ctx); ok {
-		r.Peer = addrPort(p.Addr)
+		if !peeraddr.IsUnix(p.LocalAddr) { // of the peer, grpc.Server.ServeHTTP has only the text
+			r.Peer = addrPort(p.Addr)
+		}
 		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok {
 			setCertificates(r, t.State)
 		}
@@ -105,20 +108,18 @@ func newRequest(ctx context.Context, method string, md metadata.MD) *authctx.Req
 }
 
 // addrPort returns the zero address for what is not an IP address, such as a
-// Unix socket.
+// Unix socket, whatever that is called.
 func addrPort(addr net.Addr) netip.AddrPort {
 	switch a := addr.(type) {
 	case nil:
 		return netip.AddrPort{}
 	case *net.TCPAddr:
-		ap := a.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+		return peeraddr.Unmap(a.AddrPort())
 	}
-	ap, err := netip.ParseAddrPort(addr.String()) // grpc.Server.ServeHTTP has text only
-	if err != nil {
+	if peeraddr.IsUnix(addr) {
 		return netip.AddrPort{}
 	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return peeraddr.Parse(addr.String()) // grpc.Server.ServeHTTP has text only
 }
 
 // setCertificates keeps apart what this server's TLS stack verified and what was

@@ -4,11 +4,13 @@ import (
 	"crypto/x509"
 	"iter"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/peeraddr"
 )
 
 // incoming is an [authctx.Request] with its fields, in one allocation.
@@ -43,14 +45,13 @@ func canonicalKeys(set authctx.FieldSet) map[string]string {
 	return keys
 }
 
-// peer returns the address at the other end of the connection. Headers have no
-// say in it.
+// peer returns the address at the other end of the connection, the zero address
+// for a Unix socket. Headers have no say in it.
 func peer(r *http.Request) netip.AddrPort {
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	if local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); peeraddr.IsUnix(local) {
 		return netip.AddrPort{}
 	}
-	return addr
+	return peeraddr.Parse(r.RemoteAddr)
 }
 
 // target returns the path as the peer sent it. EscapedPath would write a path

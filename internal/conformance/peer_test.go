@@ -1,0 +1,103 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// A peer's address is never one that the peer claims: not in X-Forwarded-For,
+// and not by binding its end of a Unix socket to a path that reads like one.
+func TestThePeerIsNeverWhatAClientClaims_UnixSocket(t *testing.T) {
+	t.Chdir(t.TempDir())
+	trust := must[authctx.Trust](t)(authctx.TrustPeerCIDR("10.0.0.0/8"))
+	auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}))
+	for name, serve := range map[string]func(*testing.T, authctx.Observer, net.Listener, *atomic.Int32){
+		"HTTP": func(t *testing.T, o authctx.Observer, lis net.Listener, reached *atomic.Int32) {
+			s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: o}))
+			serveH2C(t, lis, s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) })))
+		},
+		"gRPC": func(t *testing.T, o authctx.Observer, lis net.Listener, reached *atomic.Int32) {
+			srv := countingGRPC(t, auth, o, reached)
+			go srv.Serve(lis)
+			t.Cleanup(srv.Stop)
+		},
+		"gRPC behind net/http": func(t *testing.T, o authctx.Observer, lis net.Listener, reached *atomic.Int32) {
+			serveH2C(t, lis, countingGRPC(t, auth, o, reached))
+		},
+	} {
+		for _, bound := range []string{"client.sock", "10.0.0.1:443", "[::ffff:10.0.0.1]:443"} {
+			t.Run(name+"/"+bound, func(t *testing.T) {
+				var reached atomic.Int32
+				done := make(chan authctx.Event, 1)
+				observer := authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { done <- e })
+				lis := must[net.Listener](t)(net.Listen("unix", "server.sock"))
+				defer os.Remove(bound)
+				serve(t, observer, lis, &reached)
+				cc := must[*grpc.ClientConn](t)(grpc.NewClient("passthrough:///x", grpc.WithTransportCredentials(insecure.NewCredentials()),
+					grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+						d := net.Dialer{LocalAddr: &net.UnixAddr{Name: bound, Net: "unix"}}
+						return d.DialContext(ctx, "unix", "server.sock")
+					})))
+				defer cc.Close()
+				ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "root", "x-user-issuer", "i")
+				if err := cc.Invoke(ctx, "/test.Test/Call", new(emptypb.Empty), new(emptypb.Empty)); err == nil {
+					t.Error("the call succeeded")
+				}
+				if e := <-done; e.Peer.IsValid() || e.Reason != authctx.NoCredentials || reached.Load() > 0 {
+					t.Errorf("peer %v, reason %v, handler reached %d times", e.Peer, e.Reason, reached.Load())
+				}
+			})
+		}
+	}
+}
+
+// countingGRPC counts the calls that reach a handler.
+func countingGRPC(t *testing.T, auth authctx.Authenticator, o authctx.Observer, reached *atomic.Int32) *grpc.Server {
+	policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+	s := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, Policy: policy, Observer: o}))
+	return grpc.NewServer(append(s.ServerOptions(), grpc.UnknownServiceHandler(func(_ any, ss grpc.ServerStream) error {
+		reached.Add(1)
+		return errors.Join(ss.RecvMsg(new(emptypb.Empty)), ss.SendMsg(new(emptypb.Empty)))
+	}))...)
+}
+
+// serveH2C serves h in HTTP/1.1 and in HTTP/2 without TLS.
+func serveH2C(t *testing.T, lis net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	go srv.Serve(lis)
+	t.Cleanup(func() { srv.Close() })
+}
+
+// An IPv4 peer has one address, whatever the listener makes of it.
+func TestAnIPv4PeerHasOneAddress(t *testing.T) {
+	var peer netip.AddrPort
+	auth := authctx.NewAuthenticator(authctx.FieldSet{}, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+		peer = r.Peer
+		return authctx.Result{}, authctx.NoCredentials
+	})
+	s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth}))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "[::ffff:10.0.0.1]:99"
+	_, _ = s.Check(r)
+	if want := netip.MustParseAddrPort("10.0.0.1:99"); peer != want {
+		t.Errorf("%v, want %v", peer, want)
+	}
+}
