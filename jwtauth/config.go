@@ -29,7 +29,8 @@ type Config struct {
 	// Algorithms are those that tokens may be signed with. A key whose source
 	// names no algorithm is bound to the first one that fits its type.
 	Algorithms []Algorithm
-	// Keys finds the issuer's keys. It must serve no other issuer.
+	// Keys finds the issuer's keys. It must serve no other issuer, and is not
+	// asked to look for a key of a token that names another.
 	Keys KeySource
 
 	// Types says which kinds of token are taken; zero takes access tokens.

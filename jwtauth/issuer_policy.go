@@ -14,6 +14,7 @@ type issuerPolicy struct {
 	Config
 	issuer issuerName
 	parser *strictjson.Parser
+	holder keyHolder // of Keys; nil when they cannot tell
 	until  time.Time // when a cache must forget what was verified; zero sets no end
 	// resolver knows the policy that is in force now by the issuer resolvedAs;
 	// nil when it is this one.
@@ -40,10 +41,12 @@ func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
 // count besides those of cfg.
 func completePolicy(cfg Config, names ...string) *issuerPolicy {
 	cfg = cfg.withDefaults()
+	holder, _ := cfg.Keys.(keyHolder)
 	return &issuerPolicy{
 		Config:        cfg,
 		issuer:        newIssuerName(cfg.Issuer, cfg.Tenants),
 		parser:        claimsParser(append(names, cfg.Claims.names()...)),
+		holder:        holder,
 		wrongIssuer:   expected(authctx.WrongIssuer, "iss is not %q", cfg.Issuer),
 		wrongAudience: expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
 		wrongClient:   expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
@@ -63,15 +66,42 @@ func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal)
 	return nil
 }
 
+// checkHeader judges what a header says before its key is looked for.
+func (p *issuerPolicy) checkHeader(h *header) error {
+	if !slices.Contains(p.Algorithms, h.algorithm) {
+		return errAlgorithm
+	}
+	return p.Types.checkHeader(h.mediaType)
+}
+
+// keyHolder is a [KeySource] that can tell whether it would answer from what it
+// has at hand. Any other may have to ask somebody.
+type keyHolder interface{ holds(keyID string) bool }
+
+// checkNamed refuses a token whose key would have to be looked for and that does
+// not name this issuer: what strangers' tokens call their keys is nothing to ask
+// our issuer about. It reads who issued the token and judges nothing else, and
+// no signature could save what it refuses: claims that cannot be read included.
+func (p *issuerPolicy) checkNamed(h *header, s *scratch) error {
+	if p.holder != nil && p.holder.holds(h.keyID) {
+		return nil
+	}
+	if err := s.parseClaims(p.parser); err != nil {
+		return err
+	}
+	iss, ok := p.Claims.issuer(&s.doc)
+	if !ok {
+		return p.Claims.errNoIssuer()
+	}
+	if _, ok := p.issuer.match(iss); !ok {
+		return &p.wrongIssuer
+	}
+	return nil
+}
+
 // findKey returns the key that a header names. What the header says chooses
 // among the issuer's keys and proves nothing.
 func (p *issuerPolicy) findKey(ctx context.Context, h *header) (*Key, error) {
-	if !slices.Contains(p.Algorithms, h.algorithm) {
-		return nil, errAlgorithm
-	}
-	if err := p.Types.checkHeader(h.mediaType); err != nil {
-		return nil, err
-	}
 	key, err := p.Keys.Key(ctx, h.keyID, h.algorithm)
 	switch {
 	case err != nil:

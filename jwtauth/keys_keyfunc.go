@@ -73,6 +73,13 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 	return s.handOut(key), nil
 }
 
+// holds implements keyHolder as far as it can tell without the storage.
+func (s *keyfuncKeys) holds(keyID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.handedOut[keyID] != nil
+}
+
 // origins is what keyOrigins asks for.
 func (s *keyfuncKeys) origins() []any {
 	if own, ok := s.storage.(keyStorage); ok {

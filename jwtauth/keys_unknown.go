@@ -87,6 +87,9 @@ func (r *RemoteKeys) known(keyID string) *Key {
 	return nil
 }
 
+// holds implements keyHolder.
+func (r *RemoteKeys) holds(keyID string) bool { return r.known(keyID) != nil }
+
 // begin makes a load for the background to carry out. It needs the lock.
 func (r *RemoteKeys) begin() *keyLoad {
 	r.started++

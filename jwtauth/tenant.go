@@ -41,20 +41,25 @@ func newIssuerName(issuer string, tenants TenantRule) issuerName {
 
 // check judges iss, and what is in doc about the tenant.
 func (n *issuerName) check(iss string, doc *strictjson.Doc) error {
-	if !n.templated {
-		if iss != n.text {
-			return errIssuer
-		}
-		return nil
-	}
-	tenant, ok := n.tenant(iss)
-	if !ok {
+	tenant, ok := n.match(iss)
+	switch {
+	case !ok:
 		return errIssuer
+	case !n.templated:
+		return nil
 	}
 	if tid, _ := doc.Get("tid").Text(); tid != tenant || n.tenantAccepted == nil || !n.tenantAccepted(tenant) {
 		return errTenant
 	}
 	return nil
+}
+
+// match reports whether iss is this issuer, whoever its tenant may be.
+func (n *issuerName) match(iss string) (tenant string, ok bool) {
+	if !n.templated {
+		return "", iss == n.text
+	}
+	return n.tenant(iss)
 }
 
 // tenant returns the part of iss in the placeholder's place, which is one

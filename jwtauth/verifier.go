@@ -10,6 +10,8 @@ import (
 //
 //   - size, characters and segments before anything is decoded, the header
 //     before the key, the signature before the claims;
+//   - a key that is not at hand is looked for only if the token, not verified
+//     yet, names the issuer, so that tokens of others cost no load;
 //   - one algorithm per key, from a list; keys from configuration only;
 //   - issuer, audience, expiry and kind of token always.
 //
@@ -124,6 +126,12 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header
 	}
 	if len(c.token) > policy.MaxTokenBytes {
 		return nil, errTooLong
+	}
+	if err := policy.checkHeader(h); err != nil {
+		return nil, err
+	}
+	if err := policy.checkNamed(h, s); err != nil {
+		return nil, err
 	}
 	key, err := policy.findKey(ctx, h)
 	if err != nil {

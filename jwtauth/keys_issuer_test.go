@@ -1,0 +1,146 @@
+package jwtauth_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// newKeyID is a key that nobody has looked for yet.
+const newKeyID = `{"alg":"EdDSA","typ":"at+jwt","kid":"new"}`
+
+// RFC 8725 section 3.8: the keys of one issuer serve its tokens and no others, so
+// that those of another cause no load and leave the cool-down to a rotation.
+func TestRFC8725_3_8_ATokenOfAnotherIssuerIsWrongAndCausesNoLoad(t *testing.T) {
+	signer := signerFor(t, jwtauth.EdDSA)
+	for name, claims := range map[string]struct {
+		text string
+		want authctx.Reason
+	}{
+		"another issuer":      {asJSON(t, goodClaims(map[string]any{"iss": "https://staging.example"})), authctx.WrongIssuer},
+		"a slash too many":    {asJSON(t, goodClaims(map[string]any{"iss": testIssuer + "/"})), authctx.WrongIssuer},
+		"expired besides":     {asJSON(t, goodClaims(map[string]any{"iss": "https://staging.example", "exp": 1})), authctx.WrongIssuer},
+		"no issuer":           {asJSON(t, goodClaims(map[string]any{"iss": nil})), authctx.InvalidToken},
+		"a list":              {asJSON(t, goodClaims(map[string]any{"iss": []string{testIssuer}})), authctx.InvalidToken},
+		"two issuers":         {`{"iss":"` + testIssuer + `","iss":"https://staging.example"}`, authctx.InvalidToken},
+		"in two spellings":    {`{"iss":"` + testIssuer + `","ISS":"https://staging.example"}`, authctx.InvalidToken},
+		"unreadable":          {`{"iss":"` + testIssuer + `"`, authctx.InvalidToken},
+		"no object":           {`["` + testIssuer + `"]`, authctx.InvalidToken},
+		"ours, which expired": {asJSON(t, goodClaims(map[string]any{"exp": 1})), authctx.UnknownKey},
+		"ours, for another":   {asJSON(t, goodClaims(map[string]any{"aud": "other"})), authctx.UnknownKey},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newKeyServer(edSet(1))
+			v := remoteVerifier(t, signer, s)
+			synctest.Wait()
+			_, err := v.Verify(t.Context(), signer.compact(t, newKeyID, claims.text))
+			if got := authctx.ReasonOf(err); got != claims.want {
+				t.Errorf("%s: %v, want %v", name, err, claims.want)
+			}
+			if loads := s.fetches() - 1; loads != 0 && claims.want != authctx.UnknownKey {
+				t.Errorf("%s: %d loads", name, loads)
+			}
+		})
+	}
+}
+
+func TestRFC8725_3_8_TokensOfAnotherIssuerDoNotHoldUpARotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := signerFor(t, jwtauth.EdDSA)
+		s := newKeyServer(edSet(1))
+		v := remoteVerifier(t, signer, s)
+		synctest.Wait()
+		foreign := asJSON(t, goodClaims(map[string]any{"iss": "https://staging.example"}))
+		for range 4 {
+			if _, err := v.Verify(t.Context(), signer.compact(t, newKeyID, foreign)); authctx.ReasonOf(err) != authctx.WrongIssuer {
+				t.Error(err)
+			}
+		}
+		s.serve(jwks(jwk("new", testEdKey().Public())))
+		if _, err := v.Verify(t.Context(), edToken(t, signer, "new", 0)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A source of somebody else is not asked either: what it does to find a key is
+// not known here.
+func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpElsewhereEither(t *testing.T) {
+	signer := signerFor(t, jwtauth.EdDSA)
+	asked := 0
+	own := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+		asked++
+		return signer.key, nil
+	})
+	kf, _ := memoryKeyfunc(t)
+	for name, keys := range map[string]jwtauth.KeySource{"own": own, "keyfunc": must(jwtauth.KeysFromKeyfunc(kf))} {
+		v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = keys })
+		token := signer.token(t, goodClaims(map[string]any{"iss": "https://staging.example"}))
+		if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.WrongIssuer {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if asked != 0 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// What is at hand costs nothing, so that nothing is read before the signature.
+func TestRule3_TheSignatureIsJudgedBeforeTheIssuerWhereTheKeyIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := signerFor(t, jwtauth.EdDSA)
+		s := newKeyServer(edSet(1))
+		v := remoteVerifier(t, signer, s)
+		synctest.Wait()
+		for _, claims := range []string{asJSON(t, goodClaims(map[string]any{"iss": "https://staging.example"})), "{"} {
+			token := signer.compact(t, `{"alg":"EdDSA","kid":"k1"}`, claims)
+			if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.BadSignature {
+				t.Errorf("%s: %v", claims, err)
+			}
+		}
+	})
+}
+
+// An issuer may be a template or, for SPIFFE, in the subject. Which tenants are
+// let in is no question to ask about what nobody has signed.
+func TestRFC8725_3_8_ATokenNamesItsIssuerInTheWayOfItsIssuer(t *testing.T) {
+	signer := signerFor(t, jwtauth.EdDSA)
+	entra := func(c *jwtauth.Config) {
+		c.Issuer = "https://login.example/" + jwtauth.TenantPlaceholder + "/v2.0"
+		c.Tenants = func(string) bool { t.Error("the tenant of a forged token was judged"); return true }
+	}
+	svid := func(c *jwtauth.Config) {
+		c.Issuer, c.Claims, c.Types = svidDomain, jwtauth.SPIFFEClaims(), jwtauth.SPIFFETypes()
+	}
+	for name, test := range map[string]struct {
+		change func(*jwtauth.Config)
+		claims map[string]any
+		want   authctx.Reason
+	}{
+		"a tenant":                  {entra, map[string]any{"iss": "https://login.example/a/v2.0", "tid": "a"}, authctx.UnknownKey},
+		"not its own tenant":        {entra, map[string]any{"iss": "https://login.example/a/v2.0", "tid": "b"}, authctx.UnknownKey},
+		"two segments":              {entra, map[string]any{"iss": "https://login.example/a/b/v2.0", "tid": "a/b"}, authctx.WrongIssuer},
+		"another provider":          {entra, map[string]any{"tid": "a"}, authctx.WrongIssuer},
+		"a SPIFFE ID":               {svid, map[string]any{"iss": nil, "sub": svidSubject}, authctx.UnknownKey},
+		"one with another iss":      {svid, map[string]any{"sub": svidSubject}, authctx.UnknownKey},
+		"one of another domain":     {svid, map[string]any{"iss": svidDomain, "sub": "spiffe://other.example/x"}, authctx.WrongIssuer},
+		"a subject that is no such": {svid, map[string]any{"iss": svidDomain}, authctx.InvalidToken},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newKeyServer(edSet(1))
+			keys := keysFrom(t, s)
+			v := newVerifier(t, signer, func(c *jwtauth.Config) { test.change(c); c.Keys = keys })
+			synctest.Wait()
+			token := signer.compact(t, `{"alg":"EdDSA","kid":"new"}`, asJSON(t, goodClaims(test.claims)))
+			if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != test.want {
+				t.Errorf("%s: %v, want %v", name, err, test.want)
+			}
+			if looked := s.fetches() > 1; looked != (test.want == authctx.UnknownKey) {
+				t.Errorf("%s: looked for the key: %v", name, looked)
+			}
+		})
+	}
+}
