@@ -15,6 +15,10 @@ import (
 //     [net/http.ServeMux]: "GET /orders/{id}", "/static/";
 //   - for gRPC, full methods, "/package.Service/Method", or a whole service,
 //     "/package.Service/*". An exact method wins over its service.
+//
+// A whole service means nothing to [net/http.ServeMux], so over HTTP it rules
+// nothing: a route below "/package.Service/" has to be listed as it is
+// registered, or is refused. It never falls to Default.
 type PolicyConfig struct {
 	// Rules says who may call what.
 	Rules map[string]Rule
@@ -111,7 +115,8 @@ func isService(s string) bool {
 }
 
 // Route returns the entry for the pattern that net/http routed a request by. An
-// empty pattern, no route, is never listed.
+// empty pattern, no route, is never listed, and a route below a whole service
+// is only if it is so itself: see [PolicyConfig].
 func (p *Policy) Route(pattern string) Entry {
 	if p == nil {
 		return Entry{}
@@ -119,7 +124,22 @@ func (p *Policy) Route(pattern string) Entry {
 	if e, ok := p.entries[pattern]; ok {
 		return e
 	}
+	if len(p.services) > 0 && p.belowService(pattern) {
+		return Entry{} // somebody meant to protect it, by more than the default
+	}
 	return p.fallback
+}
+
+// belowService reports whether a pattern, with or without a method and a host,
+// is of a route below a service that is listed as a whole.
+func (p *Policy) belowService(pattern string) bool {
+	_, path, _ := strings.Cut(pattern, "/")
+	service, _, below := strings.Cut(path, "/")
+	if !below {
+		return false
+	}
+	_, listed := p.services["/"+service]
+	return listed
 }
 
 // RPC returns the entry for a full method, "/package.Service/Method".

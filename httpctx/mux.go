@@ -43,23 +43,25 @@ func (m *Mux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http
 // Handler returns the routes behind [Server.Handler], or an error that lists
 // every route for which the policy has neither a rule nor a public entry, and
 // every HTTP entry of the policy that is not a route. Entries that may name an
-// RPC method are left to whoever serves it. A Server without a Policy has no
-// such handler.
+// RPC method are left to whoever serves it, unless a route has that very path
+// and goes by another pattern, such as one with an HTTP method. A Server without
+// a Policy has no such handler.
 func (m *Mux) Handler() (http.Handler, error) {
 	policy := m.server.policy
 	if policy == nil {
 		return nil, errors.New("httpctx: mux: the Server has no Policy")
 	}
 	var errs []error
-	routed := map[string]bool{}
+	routed, paths := map[string]bool{}, map[string]bool{}
 	for _, pattern := range m.patterns {
 		routed[pattern] = true
+		paths[pattern[strings.IndexByte(pattern, '/'):]] = true
 		if !policy.Route(pattern).Listed() {
 			errs = append(errs, fmt.Errorf("httpctx: mux: the policy does not list the route %q", pattern))
 		}
 	}
 	for _, name := range policy.Names() {
-		if !routed[name] && !maybeRPC(name) {
+		if !routed[name] && (paths[name] || !maybeRPC(name)) {
 			errs = append(errs, fmt.Errorf("httpctx: mux: the policy lists %q, which is not a route", name))
 		}
 	}

@@ -2,6 +2,7 @@ package httpctx_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -149,6 +150,61 @@ func TestOneDefaultRuleServesWhatCannotBeListed(t *testing.T) {
 	url = serve(t, newServer(t, httpctx.ServerConfig{Policy: listed}).Handler(spy)).URL
 	if res, _ := do(t, "GET", url+"/anything", token("alice")); res.StatusCode != 403 {
 		t.Errorf("the raw path was taken for a pattern: %d", res.StatusCode)
+	}
+}
+
+// A whole service is an entry for gRPC. What HTTP serves below its path was meant
+// to be protected by more than the default.
+func TestRule10_ARouteBelowAWholeServiceNeverFallsToTheDefault(t *testing.T) {
+	cfg := authctx.PolicyConfig{
+		Rules:   map[string]authctx.Rule{"/admin.Admin/*": authctx.Role("admin")},
+		Default: authctx.Authenticated(),
+	}
+	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, cfg)})
+	for _, pattern := range []string{
+		"/admin.Admin/Delete", "POST /admin.Admin/Delete", "/admin.Admin/", "/admin.Admin/{method}", "test/admin.Admin/", "POST test/admin.Admin/{rest...}",
+	} {
+		mux := s.NewMux()
+		mux.Handle(pattern, spy)
+		if _, err := mux.Handler(); err == nil || !strings.Contains(err.Error(), strconv.Quote(pattern)) {
+			t.Errorf("%s is not missed at start-up: %v", pattern, err)
+		}
+		plain := http.NewServeMux()
+		plain.Handle(pattern, spy)
+		r := httptest.NewRequest("POST", "http://test/admin.Admin/Delete", nil)
+		r.Header = token("bob")
+		w := httptest.NewRecorder()
+		s.Handler(plain).ServeHTTP(w, r)
+		if w.Code != http.StatusForbidden {
+			t.Errorf("%s: status %d", pattern, w.Code)
+		}
+		cfg.Rules[pattern] = authctx.Authenticated()
+		listed := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, cfg)})
+		delete(cfg.Rules, pattern)
+		w = httptest.NewRecorder()
+		listed.Handler(plain).ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			t.Errorf("%s, although listed: status %d", pattern, w.Code)
+		}
+	}
+	routed := s.NewMux()
+	for _, pattern := range []string{"/admin.Admin", "/admin.Administrators/", "/", "GET /x/admin.Admin/y"} {
+		routed.Handle(pattern, spy)
+	}
+	if _, err := routed.Handler(); err != nil {
+		t.Errorf("the default rule is not for what lies elsewhere: %v", err)
+	}
+}
+
+func TestRule10_AnEntryForAMethodThatIsRoutedOtherwiseIsFoundAtStartUp(t *testing.T) {
+	mux := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{
+		Rules:   map[string]authctx.Rule{"/admin.Admin/Delete": authctx.Role("admin"), "/admin.Admin/Get": authctx.Authenticated()},
+		Default: authctx.Authenticated(),
+	})}).NewMux()
+	mux.Handle("POST /admin.Admin/Delete", spy)
+	_, err := mux.Handler()
+	if err == nil || !strings.Contains(err.Error(), `"/admin.Admin/Delete"`) || strings.Contains(err.Error(), "Get") {
+		t.Errorf("%v", err)
 	}
 }
 
