@@ -65,6 +65,7 @@ type RemoteKeysConfig struct {
 
 const (
 	minRefresh   = 100 * time.Millisecond
+	maxSetKeys   = 100 // what verifiers take by default, and SigningKeys publish
 	mostKeyBytes = 1 << 30
 )
 
@@ -99,7 +100,7 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 		cfg.MaxBytes = 1 << 20
 	}
 	if cfg.MaxKeys == 0 {
-		cfg.MaxKeys = 100
+		cfg.MaxKeys = maxSetKeys
 	}
 	return cfg, errors.Join(errs...)
 }

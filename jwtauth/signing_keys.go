@@ -35,7 +35,8 @@ type SigningKeysConfig struct {
 	// replica that was told of the rotation up to Ahead later. It must cover the
 	// life of every token signed with it, leeway, and streams that are
 	// rechecked: a key that is not published any more ends those too. Zero
-	// means [DefaultKeyRetain].
+	// means [DefaultKeyRetain]. A set of more than 100 keys is refused here as
+	// by verifiers, so what is rotated often must be retained for less.
 	Retain time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -120,9 +121,9 @@ func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
 // before fails, even if a replica is told Ahead later.
 //
 // It refuses a key without an ID, one that was withdrawn, one with which a
-// propagator that signs with this set could not have been configured, and one
-// that is in the set already, unless it is one of Published, whose turn has come
-// then.
+// propagator that signs with this set could not have been configured, one beyond
+// 100 in the set, and one that is in the set already, unless it is one of
+// Published, whose turn has come then. The key that signs then goes on.
 func (s *SigningKeys) Rotate(next *SigningKey) error {
 	if next == nil {
 		return errors.New("jwtauth: rotate: no key")
@@ -139,6 +140,8 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 		return fmt.Errorf("jwtauth: rotate: key %q is in the set already", next.ID())
 	case next.public.Withdrawn():
 		return fmt.Errorf("jwtauth: rotate: key %q was withdrawn", next.ID())
+	case known == nil && ring.full():
+		return fmt.Errorf("jwtauth: rotate: the key %w", errFullSet)
 	case s.algorithms != nil && !slices.Contains(s.algorithms, next.Algorithm()):
 		return fmt.Errorf("jwtauth: rotate: a propagator signs with this set and takes %v, not %s", s.algorithms, next.Algorithm())
 	}
@@ -158,7 +161,8 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 // [SigningKeysConfig.Published]). It stays until it is withdrawn or rotated to.
 //
 // It refuses nil, a secret, which is never published, a key without an ID, one
-// that was withdrawn, and one whose ID is in the set already.
+// that was withdrawn, one beyond 100 in the set, and one whose ID is in the set
+// already.
 func (s *SigningKeys) Publish(key *Key) error {
 	s.change.Lock()
 	defer s.change.Unlock()

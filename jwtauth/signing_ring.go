@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -51,10 +52,19 @@ func (r *keyRing) publish(key *Key) error {
 		return errors.New("has the ID of another key")
 	case key.Withdrawn():
 		return errors.New("was withdrawn")
+	case r.full():
+		return errFullSet
 	}
 	r.published = append(r.published, key)
 	return nil
 }
+
+// full reports whether one more key would make the set one that verifiers
+// refuse, all of it.
+func (r *keyRing) full() bool { return len(r.keys)+len(r.published) >= maxSetKeys }
+
+var errFullSet = fmt.Errorf("would be one of more than %d in the set, which verifiers refuse; "+
+	"withdraw old ones or lower Retain", maxSetKeys)
 
 // find returns the key of that ID, nil when there is none.
 func (r *keyRing) find(keyID string) *Key {

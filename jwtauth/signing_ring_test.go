@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +131,49 @@ func TestReplicasWithKeysOfTheirOwnRotate(t *testing.T) {
 	must(0, two.Withdraw(a.ID()))
 	if got, _ := fetchKeyIDs(t, two.JWKSHandler()); !slices.Equal(got, []string{b.ID(), next.ID()}) {
 		t.Errorf("published %q after the old key was withdrawn", got)
+	}
+}
+
+// A set of more keys is refused whole by RemoteKeys, and not before the next
+// load.
+func TestASetIsNeverLargerThanVerifiersTake(t *testing.T) {
+	clock := newTestClock()
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: newTestKey(t, jwtauth.EdDSA), Ahead: time.Second, Retain: time.Hour, Now: clock.Now,
+	}))
+	rotate := func() error {
+		clock.Advance(time.Second)
+		return keys.Rotate(newTestKey(t, jwtauth.EdDSA))
+	}
+	replica := newTestKey(t, jwtauth.EdDSA)
+	must(0, keys.Publish(replica.VerificationKey()))
+	for range 98 {
+		must(0, rotate())
+	}
+	err := rotate()
+	if err == nil || !strings.Contains(err.Error(), "withdraw old ones or lower Retain") {
+		t.Errorf("rotate: %v", err)
+	}
+	if err := keys.Publish(newTestKey(t, jwtauth.EdDSA).VerificationKey()); err == nil {
+		t.Error("published one more")
+	}
+	server := httptest.NewServer(keys.JWKSHandler())
+	defer server.Close()
+	remote := must(jwtauth.LoadRemoteKeys(t.Context(), jwtauth.RemoteKeysConfig{JWKSURL: server.URL}))
+	defer remote.Close()
+	if n := remote.Stats().Keys; n != 100 {
+		t.Errorf("%d keys", n)
+	}
+	must(0, keys.Rotate(replica)) // no more keys than before
+	clock.Advance(2 * time.Hour)  // most have ended
+	must(0, rotate())
+
+	var all []*jwtauth.Key
+	for range 100 {
+		all = append(all, newTestKey(t, jwtauth.EdDSA).VerificationKey())
+	}
+	if _, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: replica, Published: all}); err == nil {
+		t.Error("began with 101 keys")
 	}
 }
 

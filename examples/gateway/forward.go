@@ -56,8 +56,9 @@ func (f *forwarding) check() error {
 // minRotate keeps the key set small, since a key stays published until the last
 // token that it signed has ended.
 func (f *forwarding) minRotate() time.Duration {
-	const most = 90 // keys; verifiers are entitled to a limit
-	return max(2*time.Second, ((f.life + retainMargin) / most).Round(time.Second))
+	const most = 90 // keys that have signed, of the 100 of a set; some are about to
+	atLeast := (f.life + retainMargin) / most
+	return max(2*time.Second, (atLeast + time.Second - 1).Truncate(time.Second))
 }
 
 // retainMargin is for clocks that differ.
