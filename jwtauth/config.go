@@ -29,8 +29,9 @@ type Config struct {
 	// Algorithms are those that tokens may be signed with. A key whose source
 	// names no algorithm is bound to the first one that fits its type.
 	Algorithms []Algorithm
-	// Keys finds the issuer's keys. It must serve no other issuer, and is not
-	// asked to look for a key of a token that names another.
+	// Keys finds the issuer's keys. It must serve no other issuer, so that
+	// [RemoteKeys] of another are refused, and is not asked to look for a key of
+	// a token that names another.
 	Keys KeySource
 
 	// Types says which kinds of token are taken; zero takes access tokens.
@@ -79,6 +80,9 @@ func (c *Config) validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: "+format, args...)) }
 	if absent.Nil(c.Keys) {
 		bad("Keys is required")
+	} else if other := c.keysOfAnother(); other != "" {
+		bad("Keys are those of the issuer %.200q, and Issuer is %.200q: the two must be the same to the byte. "+
+			"Where this issuer's keys are published elsewhere, RemoteKeysConfig has a JWKSURL for them", other, c.Issuer)
 	}
 	if !validLeeway(c.Leeway) {
 		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
@@ -96,6 +100,24 @@ func (c *Config) validate() error {
 		bad("AllowMissingTokenID means nothing without Revocations")
 	}
 	return errors.Join(append(errs, c.Types.validate(), c.Cache.validate())...)
+}
+
+// keysOfAnother returns whose keys the Keys were discovered as, if that is
+// somebody else than Issuer: who signs there could name Issuer in a token.
+// Nothing can be said of a template, of a name that is no address, as that of a
+// trust domain may be, nor where the metadata name an issuer of their own.
+func (c *Config) keysOfAnother() string {
+	if strings.Contains(c.Issuer, TenantPlaceholder) ||
+		!strings.HasPrefix(c.Issuer, "https://") && !strings.HasPrefix(c.Issuer, "http://") {
+		return ""
+	}
+	for _, origin := range keyOrigins(c.Keys) {
+		keys, ok := origin.(*RemoteKeys)
+		if ok && keys.cfg.MetadataIssuer == "" && keys.cfg.Issuer != c.Issuer {
+			return keys.cfg.Issuer // empty where it has a JWKSURL
+		}
+	}
+	return ""
 }
 
 func validLeeway(d time.Duration) bool {

@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -142,5 +143,44 @@ func TestRFC8725_3_8_ATokenNamesItsIssuerInTheWayOfItsIssuer(t *testing.T) {
 				t.Errorf("%s: looked for the key: %v", name, looked)
 			}
 		})
+	}
+}
+
+// Whoever signs for one issuer could otherwise name the other in a token.
+func TestRule2_AVerifierTakesTheRemoteKeysOfItsOwnIssuerOnly(t *testing.T) {
+	const template = "https://login.example/{tenantid}/v2.0"
+	for name, test := range map[string]struct {
+		issuer, keysOf, metadata string
+		bad                      bool
+	}{
+		"its own":                          {testIssuer, testIssuer, "", false},
+		"of another":                       {testIssuer, "https://other.example", "", true},
+		"a slash too many":                 {testIssuer, testIssuer + "/", "", true},
+		"a slash too few":                  {testIssuer + "/", testIssuer, "", true},
+		"in another case":                  {testIssuer, "https://Issuer.example", "", true},
+		"of nobody in particular":          {testIssuer, "", "", false},
+		"of a provider of several tenants": {"https://login.example/a/v2.0", "https://login.example/common/v2.0", template, false},
+		"of all tenants":                   {template, "https://login.example/common/v2.0", template, false},
+		"of a trust domain":                {"prod.example", "https://gateway.example", "", false},
+	} {
+		s := newKeyServer(edSet(1))
+		remote := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) {
+			if test.keysOf != "" {
+				c.JWKSURL, c.Issuer, c.MetadataIssuer = "", test.keysOf, test.metadata
+			}
+		})
+		for _, keys := range []jwtauth.KeySource{remote, must(jwtauth.KeysFromKeyfunc(remote.Keyfunc()))} {
+			cfg := configFor(t, signerFor(t, jwtauth.EdDSA))
+			if cfg.Issuer, cfg.Keys = test.issuer, keys; test.issuer == template {
+				cfg.Tenants = jwtauth.AnyTenant()
+			}
+			_, err := jwtauth.NewVerifier(cfg)
+			if (err != nil) != test.bad {
+				t.Errorf("%s, %T: %v", name, keys, err)
+			}
+			if err != nil && (!strings.Contains(err.Error(), `"`+test.issuer+`"`) || !strings.Contains(err.Error(), `"`+test.keysOf+`"`)) {
+				t.Errorf("%s: not both are named in %v", name, err)
+			}
+		}
 	}
 }
