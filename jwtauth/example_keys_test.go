@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
@@ -95,8 +96,8 @@ func ExampleLoadRemoteKeys() {
 	provider := httptest.NewServer(http.NotFoundHandler())
 	defer provider.Close()
 	_, err := jwtauth.LoadRemoteKeys(context.Background(), jwtauth.RemoteKeysConfig{JWKSURL: provider.URL})
-	fmt.Println(err)
-	// Output: jwtauth: loading remote keys: keys: the provider answered 404
+	fmt.Println(strings.ReplaceAll(err.Error(), provider.URL, "https://idp.example/keys"))
+	// Output: jwtauth: loading the keys of "https://idp.example/keys": keys: the provider answered 404
 }
 
 func ExampleGenerateSigningKey() {

@@ -130,6 +130,15 @@ func (cfg RemoteKeysConfig) checkAddress() (errs []error) {
 	return errs
 }
 
+// owner says whose keys these are, in a form that is fit for logs.
+func (cfg RemoteKeysConfig) owner() string {
+	name := cfg.Issuer
+	if name == "" {
+		name, _, _ = strings.Cut(cfg.JWKSURL, "?") // a query may be a secret
+	}
+	return fmt.Sprintf("keys of %.200q", name)
+}
+
 func configError(format string, args ...any) error {
 	return fmt.Errorf("jwtauth: RemoteKeysConfig: "+format, args...)
 }
@@ -152,7 +161,7 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 	case u.Scheme == "https" || u.Scheme == "http" && (allowHTTP || isLoopback(u.Hostname())):
 		return u, nil
 	}
-	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses only", raw)
+	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses unless InsecureAllowHTTP is set", raw)
 }
 
 // isLoopback says what http is allowed for: a name that never leaves the

@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -182,5 +183,43 @@ func TestRule2_AVerifierTakesTheRemoteKeysOfItsOwnIssuerOnly(t *testing.T) {
 				t.Errorf("%s: not both are named in %v", name, err)
 			}
 		}
+	}
+}
+
+// With several issuers "the provider answered 502" does not say whose provider.
+func TestWhatIsUnavailableIsNamed(t *testing.T) {
+	for name, test := range map[string]struct {
+		issuer, jwksURL, want string
+	}{
+		"an issuer":              {issuer: testIssuer, want: `keys of "https://issuer.example": `},
+		"an address":             {jwksURL: "https://keys.example/a?token=secret", want: `keys of "https://keys.example/a": `},
+		"what could break a log": {issuer: "https://issuer.example/\u202e" + strings.Repeat("x", 5000), want: `keys of "https://issuer.example/\u202exx`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newKeyServer("")
+			s.status = 502
+			keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.Issuer, c.JWKSURL = test.issuer, test.jwksURL })
+			signer := signerFor(t, jwtauth.EdDSA)
+			v := newVerifier(t, signer, func(c *jwtauth.Config) {
+				if c.Keys = keys; test.issuer != "" {
+					c.Issuer = test.issuer
+				}
+			})
+			token := signer.token(t, goodClaims(map[string]any{"iss": v.Issuer()}))
+			for range 2 { // by a load, and within the cool-down
+				_, err := v.Verify(t.Context(), token)
+				if text := fmt.Sprint(err); !strings.Contains(text, test.want) || !strings.Contains(text, "answered 502") ||
+					strings.Contains(text, "secret") || len(text) > 600 {
+					t.Errorf("%s: %s", name, text)
+				}
+			}
+			if err := keys.Ready(t.Context()); !strings.Contains(fmt.Sprint(err), test.want) {
+				t.Errorf("%s: ready: %v", name, err)
+			}
+			keys.Close()
+			if _, err := v.Verify(t.Context(), token); !strings.Contains(fmt.Sprint(err), test.want) {
+				t.Errorf("%s: closed: %v", name, err)
+			}
+		})
 	}
 }

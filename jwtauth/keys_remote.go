@@ -29,6 +29,7 @@ import (
 // that share one are not used.
 type RemoteKeys struct {
 	cfg   RemoteKeysConfig
+	owner string // of the keys, as errors name it
 	fetch fetcher
 	set   atomic.Pointer[keySet] // nil while there are no keys to believe
 
@@ -79,7 +80,7 @@ func NewRemoteKeys(cfg RemoteKeysConfig) (*RemoteKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &RemoteKeys{cfg: cfg, fetch: newFetcher(cfg), asked: make(chan struct{}, 1)}
+	r := &RemoteKeys{cfg: cfg, owner: cfg.owner(), fetch: newFetcher(cfg), asked: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if r.keyfunc, err = newKeyfunc(r); err != nil {
 		r.cancel()
@@ -110,7 +111,7 @@ func LoadRemoteKeys(ctx context.Context, cfg RemoteKeysConfig) (*RemoteKeys, err
 	if err == nil {
 		err = ctx.Err()
 	}
-	return nil, errors.Join(fmt.Errorf("jwtauth: loading remote keys: %w", err), r.Close())
+	return nil, errors.Join(fmt.Errorf("jwtauth: loading the %s: %w", r.owner, err), r.Close())
 }
 
 // Key implements [KeySource]. A token that names no key finds none, since how
@@ -209,10 +210,7 @@ var (
 // unavailable needs the lock.
 func (r *RemoteKeys) unavailable(cause error) error {
 	if r.closed {
-		return &authctx.Error{Reason: authctx.Unavailable, Cause: errClosed}
-	}
-	if r.stats.LastError != nil {
-		cause = fmt.Errorf("%w: %w", cause, r.stats.LastError)
+		return &authctx.Error{Reason: authctx.Unavailable, Cause: &keysError{r.owner, errClosed, nil}}
 	}
 	wait := time.Until(r.coolTill) // once it is over, a request may cause a load
 	if next := time.Until(r.nextAt); next > 0 && next < wait {
@@ -220,7 +218,29 @@ func (r *RemoteKeys) unavailable(cause error) error {
 	}
 	return &authctx.Error{
 		Reason:     authctx.Unavailable,
-		Cause:      cause,
+		Cause:      &keysError{r.owner, cause, r.stats.LastError},
 		RetryAfter: max(wait, time.Second),
 	}
+}
+
+// keysError says whose keys are unavailable: where there are several sources,
+// that is the first question. It is put into words when somebody reads it,
+// because a flood of unknown keys makes many.
+type keysError struct {
+	owner       string
+	cause, last error // last is why the last load failed; may be nil
+}
+
+func (e *keysError) Error() string {
+	if e.last == nil {
+		return e.owner + ": " + e.cause.Error()
+	}
+	return e.owner + ": " + e.cause.Error() + ": " + e.last.Error()
+}
+
+func (e *keysError) Unwrap() []error {
+	if e.last == nil {
+		return []error{e.cause}
+	}
+	return []error{e.cause, e.last}
 }

@@ -24,7 +24,7 @@ func TestRule1_RemoteKeysSayEverythingThatIsWrong(t *testing.T) {
 		"nothing":   {jwtauth.RemoteKeysConfig{}, []string{"one of Issuer and JWKSURL"}},
 		"both":      {jwtauth.RemoteKeysConfig{Issuer: "https://a.example", JWKSURL: jwksURL}, []string{"exclude"}},
 		"http":      {jwtauth.RemoteKeysConfig{JWKSURL: "http://a.example/jwks"}, []string{"JWKSURL", "not https"}},
-		"http, in":  {jwtauth.RemoteKeysConfig{Issuer: "http://10.0.0.1"}, []string{"Issuer", "not https"}},
+		"http, in":  {jwtauth.RemoteKeysConfig{Issuer: "http://10.0.0.1"}, []string{"Issuer", "not https", "InsecureAllowHTTP"}},
 		"file":      {jwtauth.RemoteKeysConfig{JWKSURL: "file:///etc/passwd"}, []string{"JWKSURL"}},
 		"relative":  {jwtauth.RemoteKeysConfig{JWKSURL: "/jwks"}, []string{"JWKSURL"}},
 		"garbage":   {jwtauth.RemoteKeysConfig{JWKSURL: "https://\x7f"}, []string{"JWKSURL", "not a URL"}},
