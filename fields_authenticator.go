@@ -31,6 +31,7 @@ type FieldsAuthenticator struct {
 	layout FieldLayout
 	names  []string
 	fields FieldSet
+	reads  FieldSet // of fields, without what is only claimed
 	memo   *fieldsMemo
 	now    func() time.Time
 }
@@ -51,6 +52,10 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 	f := &FieldsAuthenticator{
 		trust: cfg.Trust, issuer: cfg.Issuer, now: cfg.Now,
 		layout: layout, names: layout.names(), fields: layout.Fields(),
+	}
+	f.reads.Names = f.names
+	if layout.ExtraPrefix != "" {
+		f.reads.Prefixes = []string{layout.ExtraPrefix}
 	}
 	f.memo = newFieldsMemo(&f.layout, f.names)
 	if f.now == nil {
@@ -110,7 +115,7 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	if p.ExpiredAt(f.now()) {
 		return Result{}, &Error{Reason: TokenExpired, Cause: errPastEnd}
 	}
-	return Result{Principal: p}, nil
+	return Result{Principal: p, Read: f.reads}, nil
 }
 
 var errTwoKinds = errors.New("identity fields beside a caller who is signed for")

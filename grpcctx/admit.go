@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/inbound"
 	"github.com/authctx/authctx/internal/peeraddr"
 )
 
@@ -43,10 +44,9 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 		setResponse(ctx, res.Response)
 	}
 	a := admission{result: res, ctx: ctx}
-	if s.keepCredentials {
-		kept := fieldNames(res.Read)
-		s.strip.keep(left, md, kept)
-		a.ctx = withInbound(ctx, md, kept)
+	if s.keepCredentials && !res.Principal.IsZero() {
+		s.strip.keep(left, md, res.Read)
+		a.ctx = inbound.NewContext(ctx, md, res.Read)
 	}
 	a.ctx = res.NewContext(metadata.NewIncomingContext(a.ctx, left))
 	if err == nil && s.policy != nil {

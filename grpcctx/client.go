@@ -13,6 +13,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/inbound"
 	"github.com/authctx/authctx/internal/uncarried"
 )
 
@@ -70,8 +71,8 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // On every call, all identity fields that outgoing metadata held before are
 // removed, whoever wrote them and however they were spelled; then the caller of
 // the context is written. A call without a caller goes out without one. A
-// credential that the caller came with and that [ServerConfig] kept is not
-// passed on as metadata. Other metadata, an authorization field of the
+// credential that the caller came with, over gRPC or HTTP, and that a server
+// kept for the handler is not passed on as metadata. Other metadata, an authorization field of the
 // application's own and per-RPC credentials are not touched.
 //
 // Interceptors run in the order in which options are given. Give these last: an
@@ -161,7 +162,7 @@ func (c *Client) clean(ctx context.Context) context.Context {
 		return ctx
 	}
 	md, _ = c.strip.without(md)
-	removeInbound(ctx, md)
+	inbound.Remove(ctx, md)
 	return metadata.NewOutgoingContext(ctx, md)
 }
 

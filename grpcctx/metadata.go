@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/elements"
 	"github.com/authctx/authctx/internal/ignored"
 )
 
@@ -23,21 +24,11 @@ type stripper struct {
 func newStripper(sets ...authctx.FieldSet) stripper {
 	s := stripper{identity: authctx.IdentityFields()}
 	s.set = s.identity.Union(sets...)
-	s.set.Names = fieldNames(s.set)
 	// Every name is compared with every field of every call: what a prefix
 	// covers need not be.
 	prefixes := authctx.FieldSet{Prefixes: s.set.Prefixes}
 	s.set.Names = slices.DeleteFunc(s.set.Names, prefixes.Owns)
 	return s
-}
-
-// fieldNames returns the names of set. A cookie is too rare in gRPC to be cut
-// out of its field: the field counts as a whole.
-func fieldNames(set authctx.FieldSet) []string {
-	if len(set.Cookies) == 0 {
-		return set.Names
-	}
-	return append(slices.Clone(set.Names), "cookie")
 }
 
 // without returns a copy of md without the fields of s, and whether all keys of
@@ -47,18 +38,28 @@ func (s *stripper) without(md metadata.MD) (left metadata.MD, lower bool) {
 	for name, values := range md {
 		lower = lower && isLower(name)
 		if !s.set.Owns(name) {
-			left[name] = values
+			s.cut(left, name, values, &authctx.FieldSet{})
 		}
 	}
 	return left, lower
 }
 
-// keep puts back into left what md has under these very names, unless it is
-// identity.
-func (s *stripper) keep(left, md metadata.MD, names []string) {
-	for _, name := range names {
-		if values, ok := md[name]; ok && !s.identity.Owns(name) {
+// cut writes a field into left, without the parts of it that belong to s and not
+// to kept.
+func (s *stripper) cut(left metadata.MD, name string, values []string, kept *authctx.FieldSet) {
+	if parts, changed := elements.Strip(name, values, &s.set, kept); !changed || len(parts) > 0 {
+		left[name] = parts
+	}
+}
+
+// keep puts back into left what md has of the fields that were read, unless it
+// is identity.
+func (s *stripper) keep(left, md metadata.MD, read authctx.FieldSet) {
+	for name, values := range md {
+		if ignored.Reads(read, name) && !s.identity.Owns(name) {
 			left[name] = values
+		} else if !s.set.Owns(name) {
+			s.cut(left, name, values, &read)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/grpchttp"
+	"github.com/authctx/authctx/internal/inbound"
 )
 
 // route is what is known of where a request goes before it is let through.
@@ -130,7 +131,7 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 	ctx := d.ctx
 	if !d.result.Principal.IsZero() {
 		if s.keepCredentials {
-			ctx = withInbound(ctx, r.Header, d.result.Read)
+			ctx = inbound.NewContext(ctx, r.Header, d.result.Read)
 		}
 		if len(s.answers.challenges) > 1 {
 			ctx = context.WithValue(ctx, triedKey{}, scheme(r))

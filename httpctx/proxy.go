@@ -11,6 +11,7 @@ import (
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/grpchttp"
+	"github.com/authctx/authctx/internal/inbound"
 	"github.com/authctx/authctx/internal/uncarried"
 )
 
@@ -167,6 +168,7 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, false) }
 func (p *Proxy) finish(pr *httputil.ProxyRequest, ownBody bool) {
 	p.strip.delete(pr.Out.Header)
 	p.strip.delete(pr.Out.Trailer)
+	inbound.Remove(pr.In.Context(), pr.Out.Header) // of another Server than p's
 	prepareBody(pr, ownBody)
 	if err := p.prepare(pr); err != nil {
 		p.server.observeRefusal(pr.In, err)

@@ -5,9 +5,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/elements"
 	"github.com/authctx/authctx/internal/ignored"
 )
 
@@ -49,7 +49,7 @@ func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.Fi
 	}
 	for name, values := range h {
 		if !s.set.Owns(name) {
-			if left, changed := s.elements(name, values, kept); changed {
+			if left, changed := elements.Strip(name, values, &s.set, &kept); changed {
 				replace(own(), name, left)
 			}
 			continue
@@ -79,56 +79,10 @@ func (s *stripper) delete(h http.Header) {
 	for name, values := range h {
 		if s.set.Owns(name) {
 			delete(h, name)
-		} else if left, changed := s.elements(name, values, authctx.FieldSet{}); changed {
+		} else if left, changed := elements.Strip(name, values, &s.set, &authctx.FieldSet{}); changed {
 			replace(h, name, left)
 		}
 	}
-}
-
-// elements removes single cookies and WebSocket subprotocols from the lines of
-// the fields that hold them.
-func (s *stripper) elements(name string, lines []string, kept authctx.FieldSet) (left []string, changed bool) {
-	switch {
-	case len(s.set.Cookies) > 0 && strings.EqualFold(name, "Cookie"):
-		return removeElements(lines, ";", func(element string) bool {
-			cookie, _, _ := strings.Cut(element, "=")
-			cookie = strings.Trim(cookie, space)
-			return !slices.Contains(kept.Cookies, cookie) &&
-				slices.ContainsFunc(s.set.Cookies, func(c string) bool { return strings.EqualFold(c, cookie) })
-		})
-	case len(s.set.Subprotocols) > 0 && strings.EqualFold(name, "Sec-Websocket-Protocol"):
-		return removeElements(lines, ",", func(element string) bool {
-			return slices.ContainsFunc(s.set.Subprotocols, func(prefix string) bool {
-				return len(element) >= len(prefix) && strings.EqualFold(element[:len(prefix)], prefix)
-			})
-		})
-	}
-	return lines, false
-}
-
-// space is what net/http trims from the elements of a line, line breaks
-// included, although none can arrive.
-const space = " \t\r\n"
-
-func removeElements(lines []string, sep string, remove func(element string) bool) (left []string, changed bool) {
-	for _, line := range lines {
-		var elements []string
-		for element := range strings.SplitSeq(line, sep) {
-			element = strings.Trim(element, space)
-			if remove(element) {
-				changed = true
-			} else if element != "" {
-				elements = append(elements, element)
-			}
-		}
-		if len(elements) > 0 {
-			left = append(left, strings.Join(elements, sep+" "))
-		}
-	}
-	if !changed {
-		return lines, false
-	}
-	return left, true
 }
 
 // trailer gives clone, a shallow copy of r, trailers of its own without the

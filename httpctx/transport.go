@@ -9,6 +9,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/inbound"
 )
 
 // TransportConfig configures [NewTransport].
@@ -39,8 +40,8 @@ type TransportConfig struct {
 //
 // Identity fields that are on a request already are removed, wherever it goes:
 // a Transport replaces what somebody else wrote. So is the credential that the
-// caller presented to [Server.Handler], should a handler have been left with it
-// and copied it. An Authorization or a cookie of the program's own is left alone.
+// caller presented to [Server.Handler] or to a server of gRPC, should a handler
+// have been left with it and copied it. An Authorization or a cookie of the program's own is left alone.
 type Transport struct {
 	base         http.RoundTripper
 	writer       writer
@@ -88,7 +89,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out.Header = make(http.Header, len(r.Header)+room)
 	maps.Copy(out.Header, r.Header)
 	t.strip.delete(out.Header)
-	removeInbound(r.Context(), out.Header)
+	inbound.Remove(r.Context(), out.Header)
 	t.strip.trailer(out, r)
 	if err == nil && !caller.IsZero() {
 		err = t.writer.write(out.Context(), caller, out.Header)

@@ -1,0 +1,248 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// handlerFunc is a handler of either transport; names of fields are in lower
+// case.
+type handlerFunc func(ctx context.Context, fields map[string][]string)
+
+// A keeper is a server with KeepCredentials. It calls h for one request with
+// fields.
+type keeper func(t *testing.T, auth authctx.Authenticator, strip authctx.FieldSet, fields map[string][]string, h handlerFunc)
+
+var keepers = map[string]keeper{"HTTP": keepHTTP, "gRPC": keepGRPC}
+
+func keepHTTP(t *testing.T, auth authctx.Authenticator, strip authctx.FieldSet, fields map[string][]string, h handlerFunc) {
+	s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, KeepCredentials: true, Strip: strip}))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = canonical(fields)
+	w := httptest.NewRecorder()
+	s.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { h(r.Context(), lower(r.Header)) })).ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
+func keepGRPC(t *testing.T, auth authctx.Authenticator, strip authctx.FieldSet, fields map[string][]string, h handlerFunc) {
+	policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+	s := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, KeepCredentials: true, Strip: strip, Policy: policy}))
+	addr := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
+		md, _ := metadata.FromIncomingContext(ss.Context())
+		for _, own := range []string{":authority", "content-type", "user-agent", "grpc-accept-encoding"} {
+			delete(md, own)
+		}
+		h(ss.Context(), md)
+		return errors.Join(ss.RecvMsg(new(emptypb.Empty)), ss.SendMsg(new(emptypb.Empty)))
+	}, s.ServerOptions()...)
+	cc := must[*grpc.ClientConn](t)(grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials())))
+	defer cc.Close()
+	if err := cc.Invoke(metadata.NewOutgoingContext(t.Context(), lower(fields)), "/test.Test/Call", new(emptypb.Empty), new(emptypb.Empty)); err != nil {
+		t.Error(err)
+	}
+}
+
+func canonical(fields map[string][]string) http.Header {
+	h := http.Header{}
+	for name, values := range fields {
+		h[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+	}
+	return h
+}
+
+func lower(fields map[string][]string) map[string][]string {
+	m := map[string][]string{}
+	for name, values := range fields {
+		m[strings.ToLower(name)] = slices.Clone(values)
+	}
+	return m
+}
+
+// sessions knows alice by the Authorization field or a cookie.
+func sessions() authctx.Authenticator {
+	set := authctx.FieldSet{Names: []string{"authorization"}, Cookies: []string{"session"}, Schemes: []string{"Bearer"}}
+	return authctx.NewAuthenticator(set, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+		if len(r.Values("authorization"))+len(r.Cookies("session")) == 0 {
+			return authctx.Result{}, authctx.NoCredentials
+		}
+		p, err := authctx.New(authctx.Attributes{Issuer: "i", Subject: "alice"})
+		return authctx.Result{Principal: p}, err
+	})
+}
+
+func TestKeptCredentialsAreThoseThatWereRead(t *testing.T) {
+	layout := authctx.KubernetesLayout()
+	kube := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+		Trust: authctx.TrustNetworkAlone(), Issuer: "k", Layout: &layout,
+	}))
+	legacy := authctx.FieldSet{Cookies: []string{"legacy_sso"}}
+	for name, test := range map[string]struct {
+		auth       authctx.Authenticator
+		sent, want map[string][]string
+	}{
+		"a cookie": {sessions(),
+			map[string][]string{"cookie": {"theme=dark; legacy_sso=secret; session=token"}},
+			map[string][]string{"cookie": {"theme=dark; session=token"}}},
+		"a field beside a cookie to be stripped": {sessions(),
+			map[string][]string{"authorization": {"Bearer token"}, "cookie": {"legacy_sso=secret"}},
+			map[string][]string{"authorization": {"Bearer token"}}},
+		"fields of Kubernetes": {kube,
+			map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-team": {"x"}, "x-remote-role": {"forged"}, "x_remote_user": {"eve"}, "x-other": {"1"}},
+			map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-team": {"x"}, "x-other": {"1"}}},
+	} {
+		for transport, keep := range keepers {
+			t.Run(name+"/"+transport, func(t *testing.T) {
+				keep(t, test.auth, legacy, test.sent, func(_ context.Context, got map[string][]string) {
+					if !reflect.DeepEqual(got, test.want) {
+						t.Errorf("the handler sees %v, want %v", got, test.want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Whichever way a credential came in and goes out, a handler that copies all
+// fields does not spread it, and one that sets its own sends that.
+func TestAKeptCredentialIsNotSentOnOverAnyTransport(t *testing.T) {
+	prop, _ := plainFields(t)
+	for outName, out := range map[string]func(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string{
+		"Transport": sendHTTP, "Client": sendGRPC, "Proxy": sendProxied,
+	} {
+		for inName, keep := range keepers {
+			for _, sent := range []map[string][]string{
+				{"authorization": {"Bearer token"}}, {"cookie": {"theme=dark; session=token"}}, {"cookie": {`session="token"`, "theme=dark"}},
+			} {
+				t.Run(inName+" to "+outName, func(t *testing.T) {
+					keep(t, sessions(), authctx.FieldSet{}, sent, func(ctx context.Context, fields map[string][]string) {
+						if !reflect.DeepEqual(fields, sent) {
+							t.Errorf("the handler sees %v", fields)
+						}
+						fields = maps.Clone(fields)
+						fields["authorization"] = append(slices.Clone(fields["authorization"]), "Bearer of-my-own")
+						fields["cookie"] = append(slices.Clone(fields["cookie"]), "session=of-my-own; mine=1")
+						got := out(ctx, t, prop, fields)
+						if !slices.Equal(got["authorization"], []string{"Bearer of-my-own"}) {
+							t.Errorf("authorization %q", got["authorization"])
+						}
+						cookies := strings.Join(got["cookie"], "; ")
+						for cookie, want := range map[string]bool{
+							"token": false, "theme=dark": len(sent["cookie"]) > 0, "session=of-my-own": true, "mine=1": true,
+						} {
+							if strings.Contains(cookies, cookie) != want {
+								t.Errorf("cookies %q", cookies)
+							}
+						}
+						if !slices.Equal(got["x-user-id"], []string{"alice"}) {
+							t.Errorf("caller %q", got["x-user-id"])
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+func recordHTTP(t *testing.T) (url string, got *map[string][]string) {
+	got = new(map[string][]string)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { *got = lower(r.Header) }))
+	t.Cleanup(s.Close)
+	return s.URL, got
+}
+
+func sendHTTP(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string {
+	url, got := recordHTTP(t)
+	tr, err := httpctx.NewTransport(httpctx.TransportConfig{Propagator: prop, Destinations: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	r, _ := http.NewRequestWithContext(ctx, "GET", url, nil)
+	r.Header = canonical(fields)
+	if err := roundTrip(tr, r); err != nil {
+		t.Error(err)
+	}
+	return *got
+}
+
+// sendProxied goes through a proxy that stands behind a Server of its own, which
+// reads other fields than the one that kept the credential.
+func sendProxied(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string {
+	upstream, got := recordHTTP(t)
+	target, _ := url.Parse(upstream)
+	again := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		p, _ := authctx.FromContext(ctx)
+		return authctx.Result{Principal: p}, nil
+	})
+	s, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: again, KeepCredentials: true})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	proxy, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: s, Propagator: prop})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	h, err := proxy.Handler(&httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+	r.Header = canonical(fields)
+	s.Handler(h).ServeHTTP(httptest.NewRecorder(), r)
+	return *got
+}
+
+func sendGRPC(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string {
+	client, err := grpcctx.NewClient(grpcctx.ClientConfig{Propagator: prop})
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	var got map[string][]string
+	g := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, ss grpc.ServerStream) error {
+		md, _ := metadata.FromIncomingContext(ss.Context())
+		got = md
+		return errors.Join(ss.RecvMsg(new(emptypb.Empty)), ss.SendMsg(new(emptypb.Empty)))
+	}))
+	go g.Serve(lis)
+	defer g.Stop()
+	cc, err := grpc.NewClient(lis.Addr().String(), append(client.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer cc.Close()
+	if err := cc.Invoke(metadata.NewOutgoingContext(ctx, lower(fields)), "/test.Test/Call", new(emptypb.Empty), new(emptypb.Empty)); err != nil {
+		t.Error(err)
+	}
+	return got
+}

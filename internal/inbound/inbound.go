@@ -1,0 +1,103 @@
+// Package inbound remembers the credential that a handler was left with, so that
+// a handler which copies the fields of its request does not send it on, over
+// whichever transport.
+package inbound
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/elements"
+	"github.com/authctx/authctx/internal/ignored"
+)
+
+// credential is a context that answers key itself. Its own type, and not
+// context.WithValue, keeps the credential out of what fmt prints of a context.
+type credential struct {
+	context.Context
+	fields  map[string][]string // by name in lower case
+	cookies map[elements.Cookie]bool
+}
+
+// key is the context key of credential.
+type key struct{}
+
+// NewContext returns a copy of ctx that remembers those of fields, which a
+// request came with, that are in read.
+func NewContext(ctx context.Context, fields map[string][]string, read authctx.FieldSet) context.Context {
+	c := &credential{Context: ctx, fields: map[string][]string{}, cookies: map[elements.Cookie]bool{}}
+	for name, values := range fields {
+		if ignored.Reads(read, name) {
+			c.fields[strings.ToLower(name)] = values
+		}
+		if strings.EqualFold(name, "cookie") {
+			c.addCookies(values, read.Cookies)
+		}
+	}
+	return c
+}
+
+func (c *credential) addCookies(lines, names []string) {
+	for _, line := range lines {
+		for element := range strings.SplitSeq(line, ";") {
+			cookie := elements.ParseCookie(element)
+			if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, cookie.Name) }) {
+				c.cookies[cookie] = true
+			}
+		}
+	}
+}
+
+// Value answers key.
+func (c *credential) Value(k any) any {
+	if _, ok := k.(key); ok {
+		return c
+	}
+	return c.Context.Value(k)
+}
+
+// String names the parent and nothing of the credential.
+func (c *credential) String() string { return fmt.Sprintf("%v.WithInbound", c.Context) }
+
+// Format implements [fmt.Formatter], so that no verb shows more than String.
+func (c *credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// Remove deletes from fields, which are about to be sent, whatever is an inbound
+// credential of ctx. One of another value in the same field is the program's
+// own, and stays. It does not change slices.
+func Remove(ctx context.Context, fields map[string][]string) {
+	for c := from(ctx); c != nil; c = from(c.Context) { // servers may stand behind one another
+		c.remove(fields)
+	}
+}
+
+func from(ctx context.Context) *credential {
+	c, _ := ctx.Value(key{}).(*credential)
+	return c
+}
+
+func (c *credential) remove(fields map[string][]string) {
+	for name, values := range fields {
+		lower := strings.ToLower(name)
+		left, changed := values, false
+		if inbound := c.fields[lower]; len(inbound) > 0 {
+			left = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return slices.Contains(inbound, v) })
+			changed = len(left) < len(values)
+		}
+		if lower == "cookie" && len(c.cookies) > 0 {
+			var cut bool
+			left, cut = elements.Remove(left, ";", func(element string) bool { return c.cookies[elements.ParseCookie(element)] })
+			changed = changed || cut
+		}
+		switch {
+		case changed && len(left) == 0:
+			delete(fields, name)
+		case changed:
+			fields[name] = left
+		}
+	}
+}
