@@ -16,9 +16,10 @@ import (
 //   - for gRPC, full methods, "/package.Service/Method", or a whole service,
 //     "/package.Service/*". An exact method wins over its service.
 //
-// A whole service means nothing to [net/http.ServeMux], so over HTTP it rules
-// nothing: a route below "/package.Service/" has to be listed as it is
-// registered, or is refused. It never falls to Default.
+// A whole service means nothing to [net/http.ServeMux], so it rules no route of
+// one: a route below "/package.Service/" has to be listed as it is registered,
+// or is refused. It never falls to Default. Calls through an HTTP proxy it does
+// rule.
 type PolicyConfig struct {
 	// Rules says who may call what.
 	Rules map[string]Rule
@@ -27,8 +28,8 @@ type PolicyConfig struct {
 	// sees no caller.
 	Public []string
 	// Default is the rule for everything that is not listed. It is for proxies,
-	// which cannot list what is behind them; where it is nil, and elsewhere it
-	// should be, what is not listed is refused.
+	// which cannot list all that is behind them; where it is nil, and elsewhere
+	// it should be, what is not listed is refused.
 	Default Rule
 }
 
@@ -115,8 +116,8 @@ func isService(s string) bool {
 }
 
 // Route returns the entry for the pattern that net/http routed a request by. An
-// empty pattern, no route, is never listed, and a route below a whole service
-// is only if it is so itself: see [PolicyConfig].
+// empty pattern, no route, has the default rule if there is one. A route below a
+// whole service is listed only if it is so itself: see [PolicyConfig].
 func (p *Policy) Route(pattern string) Entry {
 	if p == nil {
 		return Entry{}

@@ -15,15 +15,21 @@ import (
 type route struct {
 	pattern string
 	entry   authctx.Entry
+	// also are further entries that must allow the request.
+	also []authctx.Entry
+	// err is why the request is refused whoever is calling.
+	err error
 	// answered says that the mux answers itself and runs nothing of the user's.
 	answered bool
+	// asked says that a preflight asks about something that the policy lists.
+	asked bool
 }
 
 // router returns how requests for next are routed.
 func (s *Server) router(next http.Handler) func(*http.Request) route {
 	mux, ok := next.(*http.ServeMux)
 	if !ok {
-		return func(r *http.Request) route { return s.routed(r.Pattern) }
+		return s.unrouted
 	}
 	return func(r *http.Request) route {
 		_, pattern := mux.Handler(r)
@@ -36,6 +42,19 @@ func (s *Server) router(next http.Handler) func(*http.Request) route {
 
 func (s *Server) routed(pattern string) route {
 	return route{pattern: pattern, entry: s.policy.Route(pattern)}
+}
+
+// unrouted returns the route of a request whose handler does not say how it
+// routes.
+func (s *Server) unrouted(r *http.Request) route {
+	if s.table == nil {
+		return s.routed(r.Pattern)
+	}
+	rt := s.table.route(r, r.Method)
+	if r.Method == http.MethodOptions && !rt.entry.Listed() {
+		rt.asked = s.table.route(r, r.Header.Get("Access-Control-Request-Method")).entry.Listed()
+	}
+	return rt
 }
 
 // name is what the observer is told.
@@ -70,7 +89,7 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 		d.result, d.err = s.authenticate(r)
 		if d.err == nil {
 			d.ctx = d.result.NewContext(r.Context())
-			d.err = s.authorize(d.ctx, rt, d.result.Principal)
+			d.err = s.authorize(d.ctx, &d.route, d.result.Principal)
 		} else if s.allowAnonymous && errors.Is(d.err, authctx.NoCredentials) {
 			d.err = nil
 		}
@@ -118,12 +137,22 @@ func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
 	return authctx.Authenticate(r.Context(), s.authenticator, &in.request)
 }
 
-// authorize judges a caller who is known.
-func (s *Server) authorize(ctx context.Context, rt route, p authctx.Principal) error {
+// authorize judges a caller who is known. The entry of rt is then the one that
+// decided.
+func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) error {
 	if s.policy == nil || rt.answered {
 		return nil
 	}
-	return rt.entry.Check(ctx, p)
+	if rt.err != nil {
+		return rt.err
+	}
+	err := rt.entry.Check(ctx, p)
+	for i := 0; err == nil && i < len(rt.also); i++ {
+		if err = rt.also[i].Check(ctx, p); err != nil {
+			rt.entry = rt.also[i]
+		}
+	}
+	return err
 }
 
 // admit returns the request that the handler sees.

@@ -9,7 +9,8 @@ import (
 
 // Mux is an [http.ServeMux] that remembers its patterns, so that a route nobody
 // wrote a rule for is found when the program starts. Register routes, then call
-// [Mux.Handler]; neither is for concurrent use, the handler is.
+// [Mux.Handler]; neither is for concurrent use, the handler is. Middleware goes
+// around that handler.
 type Mux struct {
 	server   *Server
 	mux      *http.ServeMux
@@ -70,18 +71,6 @@ func (m *Mux) Handler() (http.Handler, error) {
 	}
 	m.checked = true
 	return m.server.Handler(m.mux), nil
-}
-
-// patternProblem says why net/http does not take pattern, empty when it does. A
-// mux has no other way to say it than a panic.
-func patternProblem(pattern string) (problem string) {
-	defer func() {
-		if p := recover(); p != nil {
-			problem = fmt.Sprint(p)
-		}
-	}()
-	http.NewServeMux().Handle(pattern, http.NotFoundHandler())
-	return ""
 }
 
 // maybeRPC reports whether a key of the policy table has the form of a full

@@ -10,7 +10,7 @@ func (s *Server) isPreflight(r *http.Request, rt route) bool {
 	return r.Method == http.MethodOptions && r.ContentLength == 0 &&
 		single(r.Header["Origin"]) && single(r.Header["Access-Control-Request-Method"]) &&
 		len(r.Header["Content-Type"]) == 0 && len(r.Header["Upgrade"]) == 0 &&
-		(s.policy == nil || rt.answered || rt.entry.Listed())
+		(s.policy == nil || rt.answered || rt.asked || rt.entry.Listed())
 }
 
 func single(values []string) bool { return len(values) == 1 && values[0] != "" }

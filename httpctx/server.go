@@ -13,8 +13,8 @@ import (
 type ServerConfig struct {
 	// Authenticator says who is calling. It is required.
 	Authenticator authctx.Authenticator
-	// Policy is the table of rules, keyed by routed pattern: see
-	// [Server.Handler]. When it is nil, every authenticated caller passes and
+	// Policy is the table of rules, keyed by pattern: see [Server.Handler]. No
+	// two patterns may conflict as in a mux. When it is nil, every authenticated caller passes and
 	// rules are a matter of [Server.Require] and of handlers.
 	Policy *authctx.Policy
 	// AllowAnonymous lets requests without credentials reach the handler, which
@@ -54,6 +54,7 @@ type ServerConfig struct {
 type Server struct {
 	authenticator   authctx.Authenticator
 	policy          *authctx.Policy
+	table           *table // of policy
 	allowAnonymous  bool
 	keepCredentials bool
 	recheck         time.Duration
@@ -69,12 +70,14 @@ type Server struct {
 // NewServer returns a server for cfg, or an error that names every setting that
 // is missing, wrong or in contradiction to another.
 func NewServer(cfg ServerConfig) (*Server, error) {
-	if err := cfg.validate(); err != nil {
+	table, err := newTable(cfg.Policy)
+	if err := errors.Join(cfg.validate(), err); err != nil {
 		return nil, err
 	}
 	s := &Server{
 		authenticator:   cfg.Authenticator,
 		policy:          cfg.Policy,
+		table:           table,
 		allowAnonymous:  cfg.AllowAnonymous,
 		keepCredentials: cfg.KeepCredentials,
 		recheck:         cfg.RecheckInterval,
@@ -104,11 +107,6 @@ func (cfg *ServerConfig) validate() error {
 	if cfg.RecheckInterval < 0 {
 		bad("RecheckInterval is negative")
 	}
-	for _, name := range cfg.Policy.Names() {
-		if problem := patternProblem(name); problem != "" {
-			bad("Policy: " + problem)
-		}
-	}
 	if !quotable(cfg.Realm) {
 		bad("Realm is not printable ASCII")
 	}
@@ -120,9 +118,23 @@ func (cfg *ServerConfig) validate() error {
 // When next is an [http.ServeMux], the policy is asked about the pattern that
 // the mux will route the request by. A request that the mux answers itself, such
 // as one for an unknown path, gets that answer if it is authenticated, and 401
-// otherwise. Any other next is judged by the pattern that an outer mux has
-// routed by, [http.Request.Pattern]; without one, only the policy's default rule
-// applies. The raw path decides nothing.
+// otherwise.
+//
+// Any other next, such as a proxy or a mux inside of middleware, does not say how
+// it routes. The policy's patterns are then matched as by a mux that has these
+// and no others: "/" is everything else, and what none matches is left to the
+// default rule. If an outer mux has routed the request by a pattern that the
+// policy lists, [http.Request.Pattern], that entry must allow it too, and so must
+// that of a whole RPC service.
+//
+// Such a next may read a path in another way than a mux does. So a request needs
+// to be allowed by each entry under which it falls when letters and slashes are
+// decoded, also twice, a backslash is a slash, what follows ";", "?" or "#" or a
+// slash at the end is left out, or the host is put in lower case. What is
+// [authctx.InvalidRequest] instead: what a mux would redirect, that is, empty and
+// dot segments and a path that is listed with a slash at its end only; encoded dot
+// segments; a method that is not in upper case. A policy of nothing but a default
+// rule takes any path.
 //
 // Entries that the policy calls public are not authenticated, and neither is a
 // CORS preflight. The handler then sees no caller and no credential. Of its
@@ -152,10 +164,10 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Check decides about r by its pattern as [Server.Handler] does for a handler
-// that is not a mux, and tells the observer. A nil error with a zero principal
-// is a request that needs none: one for a public entry, a CORS preflight, whose
-// answer should have no body, or with AllowAnonymous any without credentials.
+// Check decides about r as [Server.Handler] does for a handler that is not a
+// mux, and tells the observer. A nil error with a zero principal is a request
+// that needs none: one for a public entry, a CORS preflight, whose answer should
+// have no body, or with AllowAnonymous any without credentials.
 //
 // Check writes nothing and changes nothing: the fields of Result.Response, with
 // or without an error, are the caller's to send, and r still has all of its
@@ -163,7 +175,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 // or copy them to another request: not even [Transport] knows such a credential
 // from the program's own. Only [Server.Handler] makes a request that is clean.
 func (s *Server) Check(r *http.Request) (authctx.Result, error) {
-	d := s.decide(r, s.routed(r.Pattern))
+	d := s.decide(r, s.unrouted(r))
 	return d.result, d.err
 }
 

@@ -1,0 +1,318 @@
+package httpctx_test
+
+import (
+	"bufio"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// tableOfAGateway rules routes of what is behind a gateway. Alice is an admin,
+// bob is not.
+var tableOfAGateway = authctx.PolicyConfig{
+	Rules: map[string]authctx.Rule{
+		"/admin/":              authctx.Role("admin"),
+		"/admin":               authctx.Role("admin"),
+		"/internal/":           authctx.Role("admin"),
+		"DELETE /orders/{id}":  authctx.Role("admin"),
+		"GET /reports/{name}":  authctx.Role("admin"),
+		"GET /reports/monthly": authctx.Authenticated(),
+		"ops.example/":         authctx.Role("admin"),
+		"/shop.Orders/*":       authctx.Role("admin"),
+		"/shop.Orders/List":    authctx.Authenticated(),
+	},
+	Public:  []string{"/public/", "GET /{$}", "/shop.Health/*"},
+	Default: authctx.Authenticated(),
+}
+
+func gatewayOf(t testing.TB, cfg authctx.PolicyConfig, next http.Handler) http.Handler {
+	return newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, cfg)}).Handler(next)
+}
+
+// asked sends a request as it stands on the wire, of whoever has the token.
+func asked(t testing.TB, h http.Handler, line, host, token string) *httptest.ResponseRecorder {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")))
+	if err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestRule10_ATableRulesWhateverIsInside(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("/", spy)
+	root := http.NewServeMux()
+	inside := gatewayOf(t, tableOfAGateway, http.HandlerFunc(mux.ServeHTTP))
+	root.Handle("/", inside)
+	for name, h := range map[string]http.Handler{
+		"a proxy":                 gatewayOf(t, tableOfAGateway, spy),
+		"a mux inside middleware": inside,
+		"behind an outer mux":     root,
+	} {
+		for _, tc := range []struct {
+			line, host         string
+			nobody, bob, alice int
+		}{
+			{"GET /", "api", 200, 200, 200},
+			{"GET /public/a", "api", 200, 200, 200},
+			{"GET /else", "api", 401, 200, 200},
+			{"GET /admin/users", "api", 401, 403, 200},
+			{"GET /admin/", "api", 401, 403, 200},
+			{"GET /admin", "api", 401, 403, 200},
+			{"DELETE /orders/1", "api", 401, 403, 200},
+			{"GET /orders/1", "api", 401, 200, 200},
+			{"GET /reports/7", "api", 401, 403, 200},
+			{"HEAD /reports/7", "api", 401, 403, 200},
+			{"GET /reports/monthly", "api", 401, 200, 200},
+			{"GET /files/a%2Fb", "api", 401, 200, 200},
+			{"GET /files/https%3A%2F%2Fa%2Fb", "api", 401, 200, 200},
+			{"GET /files/100%25", "api", 401, 200, 200},
+			{"GET /files/a%20b|c", "api", 401, 200, 200},
+			{"GET /files/a%5Cb;v=1", "api", 401, 200, 200},
+			{"GET /x", "ops.example:8443", 401, 403, 200},
+			{"POST /shop.Orders/Delete", "api", 401, 403, 200},
+			{"POST /shop.Orders/List", "api", 401, 200, 200},
+			{"POST /shop.Health/Check", "api", 200, 200, 200},
+			{"GET http://api/admin/x", "api", 401, 403, 200},
+		} {
+			for token, want := range map[string]int{"": tc.nobody, "bob": tc.bob, "alice": tc.alice} {
+				if w := asked(t, h, tc.line, tc.host, token); w.Code != want {
+					t.Errorf("%s: %s of %s by %q: %d, want %d", name, tc.line, tc.host, token, w.Code, want)
+				}
+			}
+		}
+	}
+}
+
+// TestPathTricksBehindAProxy sends what some server would take for a route of
+// the table. Bob may do everything else.
+func TestPathTricksBehindAProxy(t *testing.T) {
+	h := gatewayOf(t, tableOfAGateway, spy)
+	for _, tc := range []struct {
+		id, line, host string
+		want           int
+	}{
+		{"dots", "GET /public/../admin/x", "api", 400},
+		{"a dot", "GET /./admin/x", "api", 400},
+		{"encoded dots", "GET /public/%2e%2e/admin/x", "api", 400},
+		{"half encoded dots", "GET /public/.%2E/admin/x", "api", 400},
+		{"twice encoded dots", "GET /public/%252e%252e/admin/x", "api", 400},
+		{"encoded dots beside what cannot be decoded", "GET /public/%252e%252e/admin/x%25zz", "api", 400},
+		{"dots with parameters", "GET /public/..;/admin/x", "api", 400},
+		{"encoded dots with parameters", "GET /public/%2e%2e;a=b/admin/x", "api", 400},
+		{"dots and encoded slash", "GET /public/..%2fadmin/x", "api", 400},
+		{"dots and backslash", "GET /public/..\\admin/x", "api", 400},
+		{"dots and encoded backslash", "GET /public/..%5cadmin/x", "api", 400},
+		{"dots before a NUL", "GET /public/..%00/admin/x", "api", 400},
+		{"a NUL", "GET /admin%00", "api", 400},
+		{"a line feed", "GET /admin%0a", "api", 400},
+		{"back again", "GET /public/%2e%2e/admin/..;/..;/public/x", "api", 400},
+		{"encoded again and again", "GET /%2525252561dmin/x", "api", 400},
+		{"double slash", "GET //admin/x", "api", 400},
+		{"double slash inside", "GET /admin//x", "api", 400},
+		{"slash at the end of what has none", "GET /internal", "api", 400},
+		{"no path", "OPTIONS *", "api", 400},
+		{"an opaque target", "GET x:admin/x", "api", 400},
+		{"no path to connect to", "CONNECT api:443", "api", 400},
+		{"a method in lower case", "delete /orders/1", "api", 400},
+		{"long", "GET /files/%20" + strings.Repeat("a", 8000), "api", 400},
+
+		{"encoded letter", "GET /%61dmin/x", "api", 403},
+		{"twice encoded letter", "GET /%2561dmin/x", "api", 403},
+		{"encoded slash", "GET /admin%2fx", "api", 403},
+		{"twice encoded slash", "GET /admin%252fx", "api", 403},
+		{"leading encoded slash", "GET /%2fadmin/x", "api", 403},
+		{"backslash", "GET /admin\\x", "api", 403},
+		{"encoded backslash", "GET /admin%5cx", "api", 403},
+		{"parameters", "GET /admin;a=b/x", "api", 403},
+		{"encoded parameters", "GET /admin%3Ba/x", "api", 403},
+		{"parameters with an encoded slash", "GET /reports;a%2Fb/7", "api", 403},
+		{"parameters of what is public", "GET /public;/x", "api", 200},
+		{"slash at the end", "DELETE /orders/1/", "api", 403},
+		{"encoded slash at the end", "DELETE /orders/1%2f", "api", 403},
+		{"encoded query", "GET /admin%3f/x", "api", 403},
+		{"fragment", "GET /admin#/x", "api", 403},
+		{"encoded fragment", "GET /admin%23/x", "api", 403},
+		{"another route inside an identifier", "DELETE /orders/1%3Fx", "api", 403},
+		{"encoded method of a service", "POST /shop.Orders/Delete%2F", "api", 403},
+		{"encoded service", "POST /shop%2EOrders/Delete", "api", 403},
+		{"absolute form", "GET http://api/admin/x", "api", 403},
+		{"host in capitals", "GET /x", "OPS.Example", 403},
+		{"host with a dot", "GET /x", "ops.example.:80", 403},
+		{"host of the target", "GET http://ops.example/x", "api", 403},
+	} {
+		t.Run(tc.id, func(t *testing.T) {
+			if w := asked(t, h, tc.line, tc.host, "bob"); w.Code != tc.want {
+				t.Errorf("%s: %d, want %d", tc.line, w.Code, tc.want)
+			}
+			if w := asked(t, h, tc.line, tc.host, ""); w.Code < 400 {
+				t.Errorf("%s without a token: %d", tc.line, w.Code)
+			}
+		})
+	}
+}
+
+// TestNoServerReadsAnotherRouteThanTheTable puts paths together at random. What
+// the table lets through without a caller must be public to each reader.
+func TestNoServerReadsAnotherRouteThanTheTable(t *testing.T) {
+	h := gatewayOf(t, authctx.PolicyConfig{
+		Rules:  map[string]authctx.Rule{"/admin/": authctx.Role("admin"), "/admin": authctx.Role("admin"), "/public/x": authctx.Role("admin")},
+		Public: []string{"/"},
+	}, spy)
+	parameters := regexp.MustCompile(`;[^/]*`)
+	unescape := func(p string) string { q, _ := url.PathUnescape(p); return q }
+	steps := []func(string) string{
+		unescape, unescape, path.Clean,
+		func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
+		func(p string) string { return parameters.ReplaceAllString(p, "") },
+		func(p string) string { return strings.TrimRight(p, "/") },
+	}
+	pieces := []string{"admin", "public", "x", "/", "/", "/", "//", "%2f", "%5C", `\`, ".", "..", "%2e", "%252e", "%252f", "%61dmin", ";", ";a=", "%3b", "%2F..", "a"}
+	random := rand.New(rand.NewPCG(1, 2))
+	public := 0
+	for range 20_000 {
+		target := "/"
+		for range 1 + random.IntN(7) {
+			target += pieces[random.IntN(len(pieces))]
+		}
+		if asked(t, h, "GET "+target, "api", "").Code != http.StatusOK {
+			continue
+		}
+		public++
+		for range 20 { // readers: some of the steps in some order
+			read := target
+			for _, i := range random.Perm(len(steps))[:random.IntN(len(steps)+1)] {
+				read = steps[i](read)
+			}
+			if read == "/admin" || strings.HasPrefix(read, "/admin/") || read == "/public/x" {
+				t.Fatalf("%s is public, and %s to somebody", target, read)
+			}
+		}
+	}
+	if public < 1000 {
+		t.Errorf("%d paths were public", public)
+	}
+}
+
+func TestAnOuterPatternAndTheTableMustBothAllow(t *testing.T) {
+	h := gatewayOf(t, authctx.PolicyConfig{
+		Rules:  map[string]authctx.Rule{"/api/": authctx.Authenticated(), "/users/": authctx.Role("admin"), "/both/": authctx.Role("admin")},
+		Public: []string{"/", "/api/help"},
+	}, spy)
+	mux := http.NewServeMux()
+	mux.Handle("/api/", http.StripPrefix("/api", h))
+	mux.Handle("/v1/", http.StripPrefix("/v1/", h))
+	mux.Handle("/both/", h)
+	mux.Handle("/", h)
+	for _, tc := range []struct {
+		path        string
+		nobody, bob int
+	}{
+		{"/else", 200, 200},
+		{"/users/1", 401, 403},
+		{"/api/x", 401, 200},
+		{"/api/", 401, 200},
+		{"/api/users/1", 401, 403},
+		{"/api/api/help", 401, 200}, // the outer pattern is not public
+		{"/v1/x", 200, 200},
+		{"/v1/users/1", 401, 403},
+		{"/both/1", 401, 403},
+	} {
+		for token, want := range map[string]int{"": tc.nobody, "bob": tc.bob} {
+			if w := asked(t, mux, "GET "+tc.path, "api", token); w.Code != want {
+				t.Errorf("%s by %q: %d, want %d", tc.path, token, w.Code, want)
+			}
+		}
+	}
+}
+
+func TestAPatternOfAnOuterMuxRulesAPathThatTheTableDoesNotList(t *testing.T) {
+	h := gatewayOf(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/api/": authctx.Authenticated()}}, spy)
+	mux := http.NewServeMux()
+	mux.Handle("/api/", http.StripPrefix("/api/", h))
+	for _, path := range []string{"/api/x", "/api/", "/api/a%2fb/"} {
+		if w := asked(t, mux, "GET "+path, "api", "bob"); w.Code != 200 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := asked(t, h, "GET /x", "api", "bob"); w.Code != 403 {
+		t.Errorf("without the outer mux: %d", w.Code)
+	}
+}
+
+func TestRule6_APreflightAsksAboutARouteOfTheTable(t *testing.T) {
+	h := gatewayOf(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"DELETE /orders/{id}": authctx.Role("admin")}}, spy)
+	for _, tc := range []struct {
+		path, method string
+		want         int
+	}{
+		{"/orders/1", "DELETE", 200},
+		{"/orders/1", "PUT", 401},
+		{"/orders/1", "delete", 401},
+		{"/else", "DELETE", 401},
+		{"//orders/1", "DELETE", 401},
+	} {
+		r := httptest.NewRequest("OPTIONS", "http://api"+tc.path, nil)
+		r.Header = http.Header{"Origin": {"https://app.example"}, "Access-Control-Request-Method": {tc.method}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tc.want || w.Body.Len() > 0 && w.Code == 200 {
+			t.Errorf("%s %s: %d %q", tc.method, tc.path, w.Code, w.Body)
+		}
+	}
+}
+
+func TestTheObserverHearsWhichEntryOfTheTableDecided(t *testing.T) {
+	var j journal
+	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, tableOfAGateway), Observer: &j})
+	h := s.Handler(spy)
+	for line, want := range map[string]string{
+		"GET /admin/users": "/admin/", "GET /admin%2Fx": "/admin/", "GET /else": "default", "DELETE /orders/1/": "DELETE /orders/{id}",
+		"POST /shop.Orders/Delete": "/shop.Orders/*", "GET //x": "",
+	} {
+		asked(t, h, line, "api", "bob")
+		if e := j.last(t); e.Entry != want {
+			t.Errorf("%s: %q", line, e.Entry)
+		}
+	}
+	r := httptest.NewRequest("GET", "/admin/users", nil)
+	r.Header = token("bob")
+	if _, err := s.Check(r); authctx.ReasonOf(err) != authctx.PermissionDenied {
+		t.Errorf("Check: %v", err)
+	}
+}
+
+func TestRule1_NoTwoPatternsOfAPolicyConflict(t *testing.T) {
+	rules := map[string]authctx.Rule{}
+	for _, name := range []string{"/a/{x}", "/{y}/b", "GET /c/d/{x}", "GET /c/d/{y}", "/d/{x}", "GET /d/{x}", "/svc.A/*", "/{t}/{m}"} {
+		rules[name] = authctx.Authenticated()
+	}
+	_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), Policy: newPolicy(t, authctx.PolicyConfig{Rules: rules})})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for _, pair := range [][2]string{{`"/a/{x}"`, `"/{y}/b"`}, {`"GET /c/d/{x}"`, `"GET /c/d/{y}"`}} {
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, pair[0]) && strings.Contains(l, pair[1]) }) {
+			t.Errorf("%v is not named in %v", pair, err)
+		}
+	}
+	if len(lines) != 2 {
+		t.Errorf("%d conflicts: %v", len(lines), err)
+	}
+}
