@@ -38,6 +38,9 @@ func (b *cutBody) Read(p []byte) (int, error) {
 	}
 	status := b.server.statusAtEnd(b.res.Request)
 	if status == nil {
+		if gone := b.res.Request.Context().Err(); gone != nil {
+			err = gone // why the body was closed, which a ReverseProxy knows is no failure
+		}
 		return n, err // which resets the client's stream
 	}
 	if b.res.Trailer == nil {

@@ -2,7 +2,9 @@ package httpctx_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -292,4 +294,33 @@ func TestWhatIsRewrittenIsWatchedUntilItsContextEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestACancelledCallIsNoFailureOfTheUpstream reads from a body that says no more
+// than that it was closed, as that of an HTTP/2 transport does now and then.
+func TestACancelledCallIsNoFailureOfTheUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		body, _ := io.Pipe()
+		h, err := watchingProxy(t, nil).Handler(&httputil.ReverseProxy{
+			Rewrite: func(*httputil.ProxyRequest) {},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, Body: body, Request: r}, nil
+			}),
+			ErrorLog: log.New(&logged, "", 0),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("POST", "http://a.internal/", nil)
+		proxied["a gRPC call"](r)
+		ctx, cancel := context.WithCancel(authctx.NewContext(t.Context(), lastsForAnHour(t)))
+		time.AfterFunc(time.Minute, cancel)
+		defer func() {
+			if aborted := recover(); aborted != http.ErrAbortHandler || logged.Len() > 0 {
+				t.Errorf("%v, logged %q", aborted, logged.String())
+			}
+		}()
+		h.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(ctx, http.ServerContextKey, &http.Server{})))
+	})
 }
