@@ -30,6 +30,8 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 			[]string{"-rotate needs -forward txn", "-txn-life needs", "-trust-domain needs", "-internal-listen needs"}},
 		"an upstream of no URL": {with("-upstream", "127.0.0.1:1"), []string{"-upstream"}},
 		"a gRPC upstream URL":   {with("-grpc-upstream", "http://127.0.0.1:1"), []string{"-grpc-upstream"}},
+		"upstreams elsewhere": {with("-upstream", "http://orders.internal:8081", "-grpc-upstream", "10.0.0.1:9091"),
+			[]string{"-upstream orders.internal:8081", "-grpc-upstream 10.0.0.1:9091", "-allow-plaintext"}},
 		"no credentials to ask": {with("-introspect", "http://127.0.0.1:1"), []string{"GATEWAY_CLIENT_SECRET"}},
 		"a bad URL to ask":      {with("-introspect", "http://id:s3cret@["), []string{"-introspect"}},
 		"a negative leeway":     {with("-leeway", "-1ns"), []string{"-leeway"}},
@@ -60,7 +62,7 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 func TestHelpExplainsEveryFlag(t *testing.T) {
 	t.Parallel()
 	for program, flags := range map[string][]string{
-		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "forward",
+		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "allow-plaintext", "forward",
 			"introspect", "external-url", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
 		"quickstart": {"serve", "token-life"},
 		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},

@@ -3,6 +3,7 @@ package httpctx
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -99,4 +100,26 @@ func isLoopback(u *url.URL) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// checkPlaintext returns why the caller is not to be sent on r, which base is to
+// send.
+func checkPlaintext(r *http.Request, base http.RoundTripper, allowed bool) error {
+	if allowed || r.URL.Scheme == "https" || staysHere(r, base) {
+		return nil
+	}
+	return fmt.Errorf("the caller is not sent to %q in plaintext, since it is not this machine or a proxy is on the way; use https or set AllowInsecurePlaintext", r.URL.Host)
+}
+
+// staysHere reports whether r does not leave this machine.
+func staysHere(r *http.Request, base http.RoundTripper) bool {
+	if !isLoopback(r.URL) {
+		return false
+	}
+	t, ok := base.(*http.Transport)
+	if !ok || t.Proxy == nil {
+		return true
+	}
+	proxy, err := t.Proxy(r)
+	return proxy == nil && err == nil
 }

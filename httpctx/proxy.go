@@ -3,6 +3,7 @@ package httpctx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"maps"
 	"net/http"
@@ -22,6 +23,13 @@ type ProxyConfig struct {
 	Server *Server
 	// Propagator writes the caller for the upstream. It is required.
 	Propagator authctx.Propagator
+	// AllowInsecurePlaintext allows sending the caller without TLS to upstreams
+	// other than this machine, where whoever is on the path can read and change
+	// who is calling. It is for networks that encrypt by themselves, such as a
+	// service mesh. This machine is a loopback address or "localhost", spelled so,
+	// unless the Transport of the ReverseProxy is an [http.Transport] that sends
+	// the request to a forward proxy; one of another type is taken to use none.
+	AllowInsecurePlaintext bool
 }
 
 // Proxy carries the caller through a [httputil.ReverseProxy]. It is safe for
@@ -47,10 +55,11 @@ type ProxyConfig struct {
 // begins with application/grpc, among others perhaps. Other answers are not cut
 // short.
 type Proxy struct {
-	server *Server
-	writer writer
-	strip  stripper // requests
-	clean  stripper // responses
+	server    *Server
+	writer    writer
+	plaintext bool
+	strip     stripper // requests
+	clean     stripper // responses
 }
 
 // NewProxy returns a proxy for cfg, or an error that names every setting that is
@@ -68,10 +77,11 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	}
 	written := cfg.Propagator.Fields()
 	return &Proxy{
-		server: cfg.Server,
-		writer: newWriter(cfg.Propagator),
-		strip:  newStripper(cfg.Server.strip.set, written),
-		clean:  newStripper(written),
+		server:    cfg.Server,
+		writer:    newWriter(cfg.Propagator),
+		plaintext: cfg.AllowInsecurePlaintext,
+		strip:     newStripper(cfg.Server.strip.set, written),
+		clean:     newStripper(written),
 	}, nil
 }
 
@@ -79,7 +89,8 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // [Proxy.Rewrite] after rp.Rewrite, [Proxy.ModifyResponse] before
 // rp.ModifyResponse, and refusals answered as [Server] does instead of by
 // rp.ErrorHandler. A caller who cannot be written, for a cause that has no
-// reason, is no failure of the upstream and answered 500. It copies rp. It fails
+// reason, or not be sent in plaintext is no failure of the upstream: that is
+// answered 500, and the observer learns the cause. It copies rp. It fails
 // when rp has no Rewrite, since a Director runs before hop-by-hop fields are
 // removed and cannot be made safe.
 //
@@ -98,7 +109,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	h.Rewrite = func(pr *httputil.ProxyRequest) {
 		body := pr.Out.Body
 		rewrite(pr)
-		p.finish(pr, pr.Out.Body == body)
+		p.finish(pr, rp.Transport, pr.Out.Body == body)
 	}
 	h.ModifyResponse = func(res *http.Response) error {
 		if err := p.ModifyResponse(res); err != nil || modify == nil {
@@ -157,20 +168,24 @@ func (w *hintCleaner) WriteHeader(status int) {
 // [httputil.ReverseProxy.Rewrite] function does. Use [Proxy.Handler] unless you
 // need to call it yourself.
 //
-// A request that may not go out, because the caller cannot be written or because
-// it asks for an upgrade that is not a WebSocket, is given a context that is
-// cancelled already, with the error as its [context.Cause]: the transport sends
-// nothing, and the proxy's ErrorHandler gets that error.
-func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, false) }
+// A request that may not go out, because the caller cannot be written or not be
+// sent in plaintext or because it asks for an upgrade that is not a WebSocket, is
+// given a context that is cancelled already, with the error as its
+// [context.Cause]: the transport sends nothing, and the proxy's ErrorHandler gets
+// that error. The transport is taken to be [http.DefaultTransport].
+func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, nil, false) }
 
-// finish does what Rewrite does; ownBody says that pr.Out still has the body
-// that the ReverseProxy made.
-func (p *Proxy) finish(pr *httputil.ProxyRequest, ownBody bool) {
+// finish does what Rewrite does for a transport, nil for the default; ownBody
+// says that pr.Out still has the body that the ReverseProxy made.
+func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) {
 	p.strip.delete(pr.Out.Header)
 	p.strip.delete(pr.Out.Trailer)
 	inbound.Remove(pr.In.Context(), pr.Out.Header) // of another Server than p's
 	prepareBody(pr, ownBody)
-	if err := p.prepare(pr); err != nil {
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	if err := p.prepare(pr, transport); err != nil {
 		p.server.observeRefusal(pr.In, err)
 		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
 		pr.Out.Header.Del("Connection")
@@ -187,7 +202,7 @@ type refusal struct{ error }
 func (r *refusal) Unwrap() error { return r.error }
 
 // prepare writes the caller and bounds the life of a WebSocket or a gRPC call.
-func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
+func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) error {
 	ignoreH2C(pr.Out.Header)
 	upgrade := len(pr.Out.Header["Upgrade"]) > 0
 	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {
@@ -196,6 +211,9 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest) error {
 	caller, ok := authctx.FromContext(pr.In.Context())
 	if !ok {
 		return nil
+	}
+	if err := checkPlaintext(pr.Out, transport, p.plaintext); err != nil {
+		return fmt.Errorf("httpctx: proxy: %w", err)
 	}
 	if err := p.writer.write(pr.In.Context(), caller, pr.Out.Header); err != nil {
 		return err

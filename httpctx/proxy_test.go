@@ -17,6 +17,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/uncarried"
 )
 
 func newProxy(t testing.TB, s *httpctx.Server, prop authctx.Propagator) *httpctx.Proxy {
@@ -144,6 +145,97 @@ func (f failing) Inject(_ context.Context, _ authctx.Principal, set func(name, v
 	return f.err
 }
 
+func TestAProxyDoesNotSendTheCallerInPlaintextUnlessThatWasSaid(t *testing.T) {
+	forward := http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:1"})
+	for name, tc := range map[string]struct {
+		upstream  string
+		transport func(*sink) http.RoundTripper
+		insecure  bool
+		sent      bool
+	}{
+		"TLS":                         {"https://a.internal", transportItself, false, true},
+		"plaintext":                   {"http://a.internal", transportItself, false, false},
+		"plaintext, allowed":          {"http://a.internal", transportItself, true, true},
+		"a private address":           {"http://10.0.0.1", transportItself, false, false},
+		"this machine":                {"http://127.0.0.1:99", transportItself, false, true},
+		"this machine by its name":    {"http://localhost:99", transportItself, false, true},
+		"a name below localhost":      {"http://x.localhost", transportItself, false, false},
+		"by way of a proxy":           {"http://127.0.0.1:99", func(*sink) http.RoundTripper { return &http.Transport{Proxy: forward} }, false, false},
+		"the default transport, away": {"http://a.internal", func(*sink) http.RoundTripper { return nil }, false, false},
+	} {
+		for _, grpc := range []bool{false, true} {
+			var s sink
+			var j journal
+			server := newServer(t, httpctx.ServerConfig{Observer: &j, Refuse: func(w http.ResponseWriter, _ *http.Request, err error) bool {
+				if e, ok := errors.AsType[*uncarried.Error](err); ok && grpc {
+					w.Header().Set("Grpc-Status", "13")
+					w.WriteHeader(http.StatusOK)
+					return e != nil
+				}
+				return false
+			}})
+			p, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: newFields(t), AllowInsecurePlaintext: tc.insecure})
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, _ := url.Parse(tc.upstream)
+			h, err := p.Handler(&httputil.ReverseProxy{
+				Transport:    tc.transport(&s),
+				Rewrite:      func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+				ErrorHandler: func(http.ResponseWriter, *http.Request, error) { t.Errorf("%s: the upstream is blamed", name) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequest("POST", "/", nil)
+			r.Header = token("alice")
+			w := httptest.NewRecorder()
+			server.Handler(h).ServeHTTP(w, r)
+			if tc.sent {
+				if w.Code != http.StatusOK || s.last == nil || s.last.Header.Get("X-User-Id") != "alice" {
+					t.Errorf("%s: status %d, sent %v", name, w.Code, s.last)
+				}
+				continue
+			}
+			if s.last != nil || !grpc && w.Code != http.StatusInternalServerError || grpc && w.Header().Get("Grpc-Status") != "13" {
+				t.Errorf("%s: status %d %v, sent %v", name, w.Code, w.Header(), s.last)
+			}
+			if e := j.last(t); e.Err == nil || !strings.Contains(e.Err.Error(), "AllowInsecurePlaintext") || !strings.Contains(e.Err.Error(), target.Host) {
+				t.Errorf("%s: the operator learns %v", name, e.Err)
+			}
+			if strings.Contains(w.Body.String(), target.Host) {
+				t.Errorf("%s: the client learns %s", name, w.Body)
+			}
+		}
+	}
+}
+
+// transportItself returns the sink, but for requests that are cancelled.
+func transportItself(s *sink) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		return s.RoundTrip(r)
+	})
+}
+
+// Who is not told about keeps nobody from an upstream.
+func TestAProxyNeedsNoPermissionWhereNobodyIsNamed(t *testing.T) {
+	var s sink
+	server := newServer(t, httpctx.ServerConfig{AllowAnonymous: true})
+	h, err := newProxy(t, server, newFields(t)).Handler(&httputil.ReverseProxy{Transport: &s, Rewrite: func(pr *httputil.ProxyRequest) {
+		pr.SetURL(&url.URL{Scheme: "http", Host: "a.internal"})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Handler(h).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	if s.last == nil {
+		t.Error("nothing was sent")
+	}
+}
+
 func TestHooksOfTheReverseProxyStillRun(t *testing.T) {
 	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-User-Id", "alice") }))
 	target, _ := url.Parse(upstream.URL)
@@ -243,7 +335,7 @@ func TestARefusedRequestIsStrippedForATransportThatSendsItNevertheless(t *testin
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := httptest.NewRequest("GET", "http://a.internal/", nil)
+		r := httptest.NewRequest("GET", "https://a.internal/", nil)
 		r.Header = tc.header
 		server.Handler(h).ServeHTTP(httptest.NewRecorder(), r)
 		if s.last == nil || len(identityIn(s.last.Header)) > 0 || s.last.Header.Get("Upgrade") != "" {

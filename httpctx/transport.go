@@ -118,21 +118,8 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 	if !ok || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(r.URL) }) {
 		return authctx.Principal{}, nil
 	}
-	if r.URL.Scheme != "https" && !t.plaintext && !t.staysHere(r) {
-		return authctx.Principal{}, fmt.Errorf("httpctx: transport: the caller is not sent to %q in plaintext, since it is not this machine or a proxy is on the way; use https or set AllowInsecurePlaintext", r.URL.Host)
+	if err := checkPlaintext(r, t.base, t.plaintext); err != nil {
+		return authctx.Principal{}, fmt.Errorf("httpctx: transport: %w", err)
 	}
 	return p, nil
-}
-
-// staysHere reports whether r does not leave this machine.
-func (t *Transport) staysHere(r *http.Request) bool {
-	if !isLoopback(r.URL) {
-		return false
-	}
-	base, ok := t.base.(*http.Transport)
-	if !ok || base.Proxy == nil {
-		return true
-	}
-	proxy, err := base.Proxy(r)
-	return proxy == nil && err == nil
 }

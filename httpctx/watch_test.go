@@ -191,7 +191,7 @@ var proxied = map[string]func(*http.Request){
 func serveProxied(t *testing.T, h http.Handler, p authctx.Principal, prepare func(*http.Request), times int) {
 	t.Helper()
 	for range times {
-		r := httptest.NewRequest("POST", "http://a.internal/", nil)
+		r := httptest.NewRequest("POST", "https://a.internal/", nil)
 		prepare(r)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r.WithContext(authctx.NewContext(t.Context(), p)))
@@ -276,7 +276,7 @@ func TestWhatIsRewrittenIsWatchedUntilItsContextEnds(t *testing.T) {
 				p := watchingProxy(t, &j)
 				carol := lastsForAnHour(t)
 				rewrite := func(ctx context.Context) *http.Request {
-					in := httptest.NewRequest("POST", "http://a.internal/", nil).WithContext(authctx.NewContext(ctx, carol))
+					in := httptest.NewRequest("POST", "https://a.internal/", nil).WithContext(authctx.NewContext(ctx, carol))
 					prepare(in)
 					pr := &httputil.ProxyRequest{In: in, Out: in.Clone(in.Context())}
 					p.Rewrite(pr)

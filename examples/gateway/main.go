@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"time"
@@ -38,6 +39,7 @@ type gateway struct {
 	listen       string
 	upstream     *url.URL
 	grpcUpstream *url.URL
+	plaintext    bool
 }
 
 func main() {
@@ -49,6 +51,9 @@ func (g *gateway) Flags(fs *flag.FlagSet) {
 	g.tokens.flags(fs)
 	fs.Func("upstream", "`URL` of the HTTP service, as http://127.0.0.1:8081", g.setUpstream)
 	fs.Func("grpc-upstream", "`ADDR` of the gRPC service, as 127.0.0.1:9091", g.setGRPCUpstream)
+	fs.BoolVar(&g.plaintext, "allow-plaintext", false, "tell upstreams on other machines who is calling without TLS too, where whoever\n"+
+		"is on the path can read and change that; for networks that encrypt by\n"+
+		"themselves, such as a service mesh")
 	g.forwarding.flags(fs)
 }
 
@@ -108,7 +113,18 @@ func (g *gateway) check() error {
 	if g.upstream == nil && g.grpcUpstream == nil {
 		errs = append(errs, errors.New("-upstream or -grpc-upstream is required, or both"))
 	}
+	for name, u := range map[string]*url.URL{"-upstream": g.upstream, "-grpc-upstream": g.grpcUpstream} {
+		if u != nil && u.Scheme == "http" && !isLoopback(u.Hostname()) && !g.plaintext {
+			errs = append(errs, fmt.Errorf("%s %s is on another machine and has no TLS: needs -allow-plaintext", name, u.Host))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// isLoopback reports what httpctx takes for this machine.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // withHealth answers the two questions of whoever runs the gateway, and leaves

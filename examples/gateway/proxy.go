@@ -33,7 +33,7 @@ func (g *gateway) newProxy(auth authctx.Authenticator, forward authctx.Propagato
 	if err != nil {
 		return nil, err
 	}
-	carry, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: forward})
+	carry, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: forward, AllowInsecurePlaintext: g.plaintext})
 	if err != nil {
 		return nil, err
 	}
