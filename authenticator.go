@@ -175,7 +175,7 @@ func presents(m Authenticator, r *Request) bool {
 // success without a principal are [Unavailable], a failure loses its principal,
 // and Result.Read is filled in. Transports call this instead of the method.
 func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, error) {
-	if a == nil {
+	if isNil(a) {
 		return Result{}, &Error{Reason: Unavailable, Cause: errors.New("no authenticator")}
 	}
 	res, err := a.Authenticate(ctx, r)

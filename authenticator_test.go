@@ -135,3 +135,18 @@ func TestRequestReadsFieldsAndCookies(t *testing.T) {
 		t.Error("a request without fields has values")
 	}
 }
+
+// What is left of a constructor whose error was dropped lets nobody in, and what
+// is not there at all observes nothing.
+func TestNilAuthenticatorsAndObservers(t *testing.T) {
+	var dropped *authctx.FieldsAuthenticator
+	for name, a := range map[string]authctx.Authenticator{"nil": nil, "a nil pointer": dropped} {
+		if _, err := authctx.Authenticate(t.Context(), a, &authctx.Request{}); !errors.Is(err, authctx.Unavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := authctx.ExtractHeaders(t.Context(), a, "topic", map[string]string{}); !errors.Is(err, authctx.Unavailable) {
+			t.Errorf("%s, of a message: %v", name, err)
+		}
+	}
+	authctx.ObserverFunc(nil).Observe(t.Context(), authctx.Event{})
+}

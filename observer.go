@@ -15,11 +15,15 @@ type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
 
-// ObserverFunc makes a function an [Observer].
+// ObserverFunc makes a function an [Observer]. A nil one observes nothing.
 type ObserverFunc func(ctx context.Context, e Event)
 
 // Observe calls f.
-func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
+func (f ObserverFunc) Observe(ctx context.Context, e Event) {
+	if f != nil {
+		f(ctx, e)
+	}
+}
 
 // Event is one decision. It holds no token and no secret. One request may be
 // told of twice: allowed, and then denied by a rule of the handler or ended; the

@@ -17,6 +17,10 @@ import (
 // used concurrently, and nothing that holds one can change it. The zero
 // Principal is nobody: [Principal.IsZero] reports it and no [Rule] allows it.
 //
+// It does not marshal, or it would come back as nobody: encode
+// [Principal.Attributes], and make a principal of them with [New] only where
+// nobody but this program can have written them.
+//
 // Issuer and subject together name the caller; a subject alone is not an
 // identity, because two issuers may use the same one (RFC 7519 section 4.1.2).
 // Compare principals with [Principal.Equal]; == does not compile.
@@ -231,6 +235,11 @@ func (p Principal) String() string {
 	}
 	a := p.a
 	return a.Kind.String() + " " + a.Subject + " of " + a.Issuer + " (" + a.Provenance.String() + ")"
+}
+
+// MarshalJSON fails always, see [Principal].
+func (p Principal) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("authctx: a Principal does not marshal; encode its Attributes")
 }
 
 // Format implements [fmt.Formatter], so that no verb shows more than String.

@@ -287,3 +287,12 @@ func TestCopyingAndCarryingAPrincipalCostsOneAllocation(t *testing.T) {
 		t.Errorf("reading the caller allocates %v times", n)
 	}
 }
+
+func TestAPrincipalDoesNotMarshal(t *testing.T) {
+	p := alice(t)
+	for _, v := range []any{p, &p, struct{ Caller authctx.Principal }{p}, map[string]any{"caller": p}} {
+		if text, err := json.Marshal(v); err == nil {
+			t.Errorf("%T became %s, of which nobody comes back", v, text)
+		}
+	}
+}

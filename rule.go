@@ -61,7 +61,8 @@ func Role(role string) Rule {
 }
 
 // Group returns a rule that allows callers in exactly this group. An empty group
-// is nobody's, and a caller whose list is incomplete is not in what it lacks.
+// is nobody's, and so is one that an incomplete list lacks, see
+// [Principal.GroupsIncomplete].
 func Group(group string) Rule {
 	return require(Principal.HasGroup, group, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("group %q required", group)})
 }

@@ -17,7 +17,7 @@ func ACR(first string, rest ...string) Rule {
 	refusal := &Error{
 		Reason:    InsufficientAuthentication,
 		Cause:     fmt.Errorf("one of the authentication contexts %.200q required", classes),
-		ACRValues: slices.Clone(classes), // not the rule's own: errors are handed out
+		ACRValues: slices.Clone(classes), // a copy: whoever gets the error may change it
 	}
 	return RuleFunc(func(_ context.Context, p Principal) error {
 		if acr := p.ACR(); acr != "" && slices.Contains(classes, acr) {
@@ -35,7 +35,7 @@ func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
 	if now == nil {
 		now = time.Now
 	}
-	told := age // not the rule's own: errors are handed out
+	told := age // a copy: whoever gets the error may change it
 	refusal := &Error{
 		Reason: InsufficientAuthentication,
 		Cause:  errors.New("the login is too old, or its time is not known"),

@@ -137,7 +137,7 @@ func (c DPoPConfig) withDefaults() DPoPConfig {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Replays == nil {
+	if absent.Nil(c.Replays) {
 		c.Replays = &ReplayMemory{Now: c.Now}
 	}
 	return c

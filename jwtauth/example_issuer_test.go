@@ -110,7 +110,8 @@ func ExampleRefreshTokens() {
 
 	caller, next, err := logins.Use(context.Background(), "web", refresh)
 	fmt.Println(caller.Subject(), next != refresh, err)
-	// issuer.Issue(ctx, caller.Attributes()) signs the access token.
+	// issuer.Issue(ctx, caller.Attributes()) signs the access token, if alice is as
+	// she was after her login, and not as a token of hers said.
 
 	_, _, err = logins.Use(context.Background(), "web", refresh)
 	fmt.Println(err)

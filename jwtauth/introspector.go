@@ -73,7 +73,8 @@ func NewIntrospector(cfg IntrospectionConfig) (*Introspector, error) {
 func introspectionClient(transport http.RoundTripper, timeout time.Duration) *http.Client {
 	if transport == nil {
 		own := ownTransport(timeout)
-		own.MaxIdleConnsPerHost = 32
+		// Unlike key sets, answers are asked for all the time.
+		own.DisableKeepAlives, own.MaxIdleConnsPerHost, own.IdleConnTimeout = false, 32, 90*time.Second
 		transport = own
 	}
 	return &http.Client{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -301,5 +302,27 @@ func TestABoundTokenIsRefusedAsPlainBearer(t *testing.T) {
 	}
 	if got, err := i.VerifyToken(t.Context(), "opaque"); err != nil || got.Confirmation.KeyThumbprint == "" {
 		t.Errorf("%+v, %v", got.Confirmation, err)
+	}
+}
+
+// An answer costs a question and not a connection.
+func TestQuestionsShareConnections(t *testing.T) {
+	var connections atomic.Int64
+	server := httptest.NewUnstartedServer(answer(good))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	i := newIntrospector(t, introspectionConfig(server.URL, newClock()))
+	for n := range 20 {
+		if _, err := i.VerifyToken(t.Context(), fmt.Sprint("opaque-", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("20 questions in turn made %d connections", n)
 	}
 }

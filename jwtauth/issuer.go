@@ -100,6 +100,8 @@ func isIssuerURL(u *url.URL) bool {
 // issuer. TokenID may be set and is otherwise 128 random bits. Expires may end
 // the token before Lifetime does, never after. Every key of Extra becomes a
 // claim with a list of strings. Provenance, IssuedAt and Claims are ignored.
+// Attributes of a principal whose token was verified have TokenID, Expires and
+// AsOf of that token: clear them for a new one.
 //
 // The error names what cannot be said in an access token: a scope with a space
 // in it, an Extra key that is the name of another claim, a user whose subject

@@ -114,7 +114,7 @@ func (k *Key) Withdrawn() bool {
 // key. It is final, may be called again, and is safe for concurrent use.
 func (k *Key) Withdraw() {
 	k.withdraw(errKeyGone)
-	k.withdrawn.CompareAndSwap(errKeyLeft, errKeyGone) // which may come back
+	k.withdrawn.CompareAndSwap(errKeyLeft, errKeyGone) // errKeyLeft can be undone, errKeyGone cannot
 }
 
 // withdraw says why: errKeyGone where the issuer has other keys now,

@@ -164,10 +164,10 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses unless InsecureAllowHTTP is set", raw)
 }
 
-// isLoopback says what http is allowed for: a name that never leaves the
-// machine, or an address of it.
+// isLoopback says what http is allowed for: addresses of this machine, and
+// localhost spelled so. A proxy of the environment gets to see other spellings.
 func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	if host == "localhost" {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)

@@ -21,21 +21,22 @@ func TestRule1_RemoteKeysSayEverythingThatIsWrong(t *testing.T) {
 		cfg  jwtauth.RemoteKeysConfig
 		want []string
 	}{
-		"nothing":   {jwtauth.RemoteKeysConfig{}, []string{"one of Issuer and JWKSURL"}},
-		"both":      {jwtauth.RemoteKeysConfig{Issuer: "https://a.example", JWKSURL: jwksURL}, []string{"exclude"}},
-		"http":      {jwtauth.RemoteKeysConfig{JWKSURL: "http://a.example/jwks"}, []string{"JWKSURL", "not https"}},
-		"http, in":  {jwtauth.RemoteKeysConfig{Issuer: "http://10.0.0.1"}, []string{"Issuer", "not https", "InsecureAllowHTTP"}},
-		"file":      {jwtauth.RemoteKeysConfig{JWKSURL: "file:///etc/passwd"}, []string{"JWKSURL"}},
-		"relative":  {jwtauth.RemoteKeysConfig{JWKSURL: "/jwks"}, []string{"JWKSURL"}},
-		"garbage":   {jwtauth.RemoteKeysConfig{JWKSURL: "https://\x7f"}, []string{"JWKSURL", "not a URL"}},
-		"user":      {jwtauth.RemoteKeysConfig{JWKSURL: "https://u:secret@a.example/"}, []string{"user name"}},
-		"fragment":  {jwtauth.RemoteKeysConfig{JWKSURL: "https://a.example/#"}, []string{"fragment"}},
-		"query":     {jwtauth.RemoteKeysConfig{Issuer: "https://a.example?x"}, []string{"query"}},
-		"lone":      {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MetadataIssuer: "x"}, []string{"MetadataIssuer needs Issuer"}},
-		"durations": {jwtauth.RemoteKeysConfig{RefreshInterval: -1, CoolDown: -1, Timeout: -1, MaxStale: -1, MaxKeys: -1}, []string{"Issuer", "RefreshInterval", "CoolDown", "Timeout", "MaxStale", "MaxKeys"}},
-		"too often": {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, RefreshInterval: 1}, []string{"RefreshInterval"}},
-		"too much":  {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MaxBytes: math.MaxInt64}, []string{"MaxBytes"}},
-		"too stale": {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MaxStale: time.Minute}, []string{"MaxStale"}},
+		"nothing":                              {jwtauth.RemoteKeysConfig{}, []string{"one of Issuer and JWKSURL"}},
+		"both":                                 {jwtauth.RemoteKeysConfig{Issuer: "https://a.example", JWKSURL: jwksURL}, []string{"exclude"}},
+		"http":                                 {jwtauth.RemoteKeysConfig{JWKSURL: "http://a.example/jwks"}, []string{"JWKSURL", "not https"}},
+		"http, spelled so that proxies see it": {jwtauth.RemoteKeysConfig{JWKSURL: "http://LOCALHOST/jwks"}, []string{"JWKSURL", "not https"}},
+		"http, in":                             {jwtauth.RemoteKeysConfig{Issuer: "http://10.0.0.1"}, []string{"Issuer", "not https", "InsecureAllowHTTP"}},
+		"file":                                 {jwtauth.RemoteKeysConfig{JWKSURL: "file:///etc/passwd"}, []string{"JWKSURL"}},
+		"relative":                             {jwtauth.RemoteKeysConfig{JWKSURL: "/jwks"}, []string{"JWKSURL"}},
+		"garbage":                              {jwtauth.RemoteKeysConfig{JWKSURL: "https://\x7f"}, []string{"JWKSURL", "not a URL"}},
+		"user":                                 {jwtauth.RemoteKeysConfig{JWKSURL: "https://u:secret@a.example/"}, []string{"user name"}},
+		"fragment":                             {jwtauth.RemoteKeysConfig{JWKSURL: "https://a.example/#"}, []string{"fragment"}},
+		"query":                                {jwtauth.RemoteKeysConfig{Issuer: "https://a.example?x"}, []string{"query"}},
+		"lone":                                 {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MetadataIssuer: "x"}, []string{"MetadataIssuer needs Issuer"}},
+		"durations":                            {jwtauth.RemoteKeysConfig{RefreshInterval: -1, CoolDown: -1, Timeout: -1, MaxStale: -1, MaxKeys: -1}, []string{"Issuer", "RefreshInterval", "CoolDown", "Timeout", "MaxStale", "MaxKeys"}},
+		"too often":                            {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, RefreshInterval: 1}, []string{"RefreshInterval"}},
+		"too much":                             {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MaxBytes: math.MaxInt64}, []string{"MaxBytes"}},
+		"too stale":                            {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, MaxStale: time.Minute}, []string{"MaxStale"}},
 	} {
 		keys, err := jwtauth.NewRemoteKeys(c.cfg)
 		if err == nil {

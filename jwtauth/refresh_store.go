@@ -4,8 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io"
 	"sync"
 	"time"
+
+	"github.com/authctx/authctx"
 )
 
 // RefreshStore keeps grants for [RefreshTokens]. Implementations are safe for
@@ -22,6 +26,25 @@ type RefreshStore interface {
 	// Delete removes the grant of that ID, if there is one.
 	Delete(ctx context.Context, id string) error
 }
+
+// RefreshGrant is a login that can be refreshed. It holds no token.
+//
+// A [authctx.Principal] does not marshal. A store that writes grants down keeps
+// the Attributes of the principal, without their Claims, and makes it again with
+// [authctx.New].
+type RefreshGrant struct {
+	ID        string
+	Principal authctx.Principal
+	Hash      [sha256.Size]byte // SHA-256 of the secret in the one token that is good
+	IdleEnds  time.Time         // when it ends unless it is refreshed
+	Ends      time.Time         // when it ends in any case
+}
+
+// String names the grant without its hash.
+func (g RefreshGrant) String() string { return fmt.Sprintf("refresh grant of %v", g.Principal) }
+
+// Format keeps every verb as quiet as String.
+func (g RefreshGrant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, g.String()) }
 
 // MemoryRefreshStore is a [RefreshStore] in memory: logins end with the process.
 // The zero value is empty and ready; it must not be copied. It is safe for

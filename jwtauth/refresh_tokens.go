@@ -8,11 +8,11 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // RefreshTokensConfig configures [NewRefreshTokens]. Store and Lifetime are
@@ -50,7 +50,7 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("jwtauth: refresh tokens: "+text)) }
 	cfg.IdleLifetime = cmp.Or(cfg.IdleLifetime, cfg.Lifetime)
-	if cfg.Store == nil {
+	if absent.Nil(cfg.Store) {
 		bad("Store is required")
 	}
 	if cfg.Lifetime < time.Second {
@@ -70,7 +70,8 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 }
 
 // Issue returns the first refresh token of a login. The caller's ClientID is
-// required: only that client may use the token (RFC 6749 section 6).
+// required: only that client may use the token (RFC 6749 section 6). The error
+// is [authctx.Unavailable] when the store fails.
 func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string, error) {
 	if p.IsZero() || p.ClientID() == "" {
 		return "", errors.New("jwtauth: refresh tokens: the caller needs a ClientID")
@@ -122,8 +123,11 @@ func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authct
 	return g.Principal, next, nil
 }
 
-// Revoke ends the login that a token belongs to, for a logout (RFC 7009). A
-// token that is not known any more is none to complain about.
+// Revoke ends the login that a token belongs to (RFC 7009). Any token of the
+// login will do, a used one included, and one that is not known is no error
+// (section 2.2). That the client is the one that the token was issued to is for
+// the caller to see to (section 2.1). The error is [authctx.Unavailable] when
+// the store fails.
 func (r *RefreshTokens) Revoke(ctx context.Context, token string) error {
 	g, _, err := r.find(ctx, token)
 	switch {
@@ -176,18 +180,3 @@ var (
 	errRefreshExpired = refusal(authctx.TokenExpired, "the login has lasted its time")
 	errRefreshReused  = refusal(authctx.TokenRevoked, "refresh token was used before; the login has been ended")
 )
-
-// RefreshGrant is a login that can be refreshed. It holds no token.
-type RefreshGrant struct {
-	ID        string
-	Principal authctx.Principal
-	Hash      [sha256.Size]byte // SHA-256 of the secret in the one token that is good
-	IdleEnds  time.Time         // when it ends unless it is refreshed
-	Ends      time.Time         // when it ends in any case
-}
-
-// String names the grant without its hash.
-func (g RefreshGrant) String() string { return fmt.Sprintf("refresh grant of %v", g.Principal) }
-
-// GoString keeps %#v as quiet as %v.
-func (g RefreshGrant) GoString() string { return g.String() }

@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -185,5 +186,22 @@ func TestRule1_RefreshConfigNamesEveryMissingSetting(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not name %s: %v", want, err)
 		}
+	}
+}
+
+// A store that writes down what it cannot read back would lose every login.
+func TestAGrantFailsToMarshalAndIsQuietInPrint(t *testing.T) {
+	g := jwtauth.RefreshGrant{ID: "1", Principal: jwtauthtest.User(t), Hash: [32]byte{1, 2, 3}}
+	if text, err := json.Marshal(g); err == nil {
+		t.Errorf("it became %s", text)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%d", "%x"} {
+		if got := fmt.Sprintf(verb, g); got != g.String() {
+			t.Errorf("%s prints %s", verb, got)
+		}
+	}
+	var store *jwtauth.MemoryRefreshStore
+	if _, err := jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: store, Lifetime: time.Hour}); err == nil {
+		t.Error("a nil pointer passed for a store")
 	}
 }

@@ -14,8 +14,9 @@ import (
 )
 
 // signToken returns the compact serialization (RFC 7515 section 7.1) of claims,
-// which are a JSON object, under a header with this "typ". Claims that were
-// encoded before, as encoded, follow those whose length three divides.
+// which are a JSON object, under a header with this "typ". What encoded holds is
+// the rest of the object, in base64url already; three must then divide the length
+// of claims, so that the two join.
 func (k *SigningKey) signToken(typ string, claims []byte, encoded string) (string, error) {
 	buffer := tokenBuffers.Get().(*[]byte)
 	defer releaseTokenBuffer(buffer)

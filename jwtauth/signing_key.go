@@ -90,8 +90,11 @@ func NewSigningKey(cfg SigningKeyConfig) (*SigningKey, error) {
 // within the process; a key that replicas share or that outlives a restart
 // comes from elsewhere, see [SigningKeyConfig].
 func GenerateSigningKey(alg Algorithm) (*SigningKey, error) {
+	alg, err := ParseAlgorithm(string(alg))
+	if err != nil {
+		return nil, fmt.Errorf("jwtauth: signing key: %w", err)
+	}
 	cfg := SigningKeyConfig{Algorithm: alg}
-	var err error
 	switch alg {
 	case EdDSA:
 		_, cfg.Signer, err = ed25519.GenerateKey(nil)

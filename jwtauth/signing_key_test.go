@@ -187,3 +187,12 @@ func TestASignerThatMisbehavesSignsNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestGeneratedKeysGoByBothNamesOfEdDSA(t *testing.T) {
+	if key, err := jwtauth.GenerateSigningKey("Ed25519"); err != nil || key.Algorithm() != jwtauth.EdDSA {
+		t.Errorf("%v, %v", key, err)
+	}
+	if _, err := jwtauth.GenerateSigningKey("none"); err == nil || !strings.Contains(err.Error(), `"none"`) {
+		t.Errorf("the error does not name the algorithm: %v", err)
+	}
+}

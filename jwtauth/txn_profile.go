@@ -108,8 +108,8 @@ func newTxnCaller(a *authctx.Attributes, subject string) *txnCaller {
 
 func (c *txnClaims) marshal() ([]byte, error) { return json.Marshal(c) }
 
-// encode returns the beginning of a token's claims, of a length after which
-// base64url can go on with what was encoded apart.
+// encode returns the first part of a token's claims, filled up with spaces to
+// where base64url begins anew, so that an encoded txnCaller can follow.
 func (c *txnCall) encode() ([]byte, error) {
 	head, err := json.Marshal(c)
 	if err != nil {

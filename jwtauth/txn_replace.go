@@ -15,8 +15,8 @@ import (
 const maxTxnReplacements = 4
 
 // Replace returns a copy of ctx whose caller goes on with a Transaction Token
-// that has only these scopes, for a part of the system that needs and should
-// have less. The caller of ctx must have come with a token of this trust domain
+// that has only these scopes, none perhaps, for a part of the system that needs
+// and should have less. The caller of ctx must have come with a token of this trust domain
 // and issuer.
 //
 // The new token narrows and never widens: it is the same transaction, caller,
@@ -43,10 +43,17 @@ func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none auth
 	if err != nil {
 		return none, err
 	}
-	var c txnClaims
 	switch {
-	case old == "" || !readTxnAddress(old).is(t.minter.issuer, t.minter.audience) || c.decode(p) != nil:
+	case old == "":
 		return none, errNothingToReplace
+	case !readTxnAddress(old).is(t.minter.issuer, t.minter.audience):
+		return none, errForeignTxn
+	}
+	var c txnClaims
+	if err := c.decode(p); err != nil { // no reason of it: the caller did nothing wrong
+		return none, fmt.Errorf("jwtauth: the transaction token cannot be replaced here: %v", err)
+	}
+	switch {
 	case now.Unix() >= c.Expires:
 		return none, errExpired
 	case !subset(scopes, strings.Fields(c.Scope)):
@@ -77,6 +84,6 @@ func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none auth
 }
 
 var (
-	errNothingToReplace = errors.New("jwtauth: the caller did not come with a transaction token that can be replaced here")
+	errNothingToReplace = errors.New("jwtauth: the caller did not come with a transaction token")
 	errReplacedTooOften = errors.New("jwtauth: a transaction token can be replaced four times in a row")
 )

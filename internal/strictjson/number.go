@@ -80,3 +80,59 @@ func floatDate(raw string) (time.Time, bool) {
 	whole, fraction := math.Modf(f)
 	return time.Unix(int64(whole), int64(fraction*1e9)), true
 }
+
+// plainNumber is the length up to which a number without exponent is in the
+// range of float64.
+const plainNumber = 308
+
+// number reads a number (RFC 8259 section 6). One that is too large for float64
+// is refused, because other readers would make it infinite or fail (RFC 7493
+// section 2.2).
+func (s *scanner) number() Problem {
+	i, problem := s.open(Number)
+	if problem != 0 {
+		return problem
+	}
+	if s.peek() == '-' {
+		s.at++
+	}
+	if s.peek() == '0' {
+		s.at++
+	} else if !s.digits() {
+		return BadNumber
+	}
+	if s.peek() == '.' {
+		s.at++
+		if !s.digits() {
+			return BadNumber
+		}
+	}
+	exponent := s.peek() == 'e' || s.peek() == 'E'
+	if exponent {
+		s.at++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.at++
+		}
+		if !s.digits() {
+			return BadNumber
+		}
+	}
+	s.nodes[i].end = uint32(s.at)
+	if start := int(s.nodes[i].start); exponent || s.at-start > plainNumber {
+		if _, err := strconv.ParseFloat(s.src[start:s.at], 64); err != nil {
+			return HugeNumber
+		}
+	}
+	return 0
+}
+
+// digits skips digits and reports whether there was one.
+func (s *scanner) digits() bool {
+	start := s.at
+	for s.at < len(s.src) && isDigit(s.src[s.at]) {
+		s.at++
+	}
+	return s.at > start
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
