@@ -2,6 +2,7 @@ package grpcctx
 
 import (
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/hints"
 	"github.com/authctx/authctx/internal/uncarried"
 )
 
@@ -42,15 +44,12 @@ func Status(err error) *status.Status {
 		return status.New(codes.Internal, uncarried.Detail)
 	}
 	reason := authctx.ReasonOf(err).Public()
-	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(reason.String()), Domain: ErrorDomain}
-	if e, ok := errors.AsType[*authctx.Error](err); ok {
-		info.Metadata = hints(e)
-	}
+	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(reason.String()), Domain: ErrorDomain, Metadata: hintMetadata(err)}
 	st := status.New(code(reason), reason.Description())
 	if detailed, err := st.WithDetails(info); err == nil {
 		return detailed
 	}
-	return st // a rule's hint is not valid UTF-8
+	return st // not reached: the code is not OK, and all text is ASCII
 }
 
 func code(r authctx.Reason) codes.Code {
@@ -63,17 +62,11 @@ func code(r authctx.Reason) codes.Code {
 	return codes.Unauthenticated
 }
 
-func hints(e *authctx.Error) map[string]string {
-	m := map[string]string{}
-	if len(e.Scopes) > 0 {
-		m[keyScope] = strings.Join(e.Scopes, " ")
-	}
-	if len(e.ACRValues) > 0 {
-		m[keyACRValues] = strings.Join(e.ACRValues, " ")
-	}
-	if e.MaxAge != nil {
-		m[keyMaxAge] = strconv.FormatInt(int64(*e.MaxAge/time.Second), 10)
-	}
+// hintMetadata returns what tells a client how to do better.
+func hintMetadata(err error) map[string]string {
+	h := hints.Of(err)
+	m := map[string]string{keyScope: h.Scopes, keyACRValues: h.ACRValues, keyMaxAge: h.MaxAge}
+	maps.DeleteFunc(m, func(_, value string) bool { return value == "" })
 	return m
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/hints"
 )
 
 // defaultRetryAfter is what a client waits when nobody knows better.
@@ -156,7 +157,7 @@ func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Rea
 	for i, c := range a.challenges {
 		line := c.line
 		if code := errorCode(reason); code != "" && i == tried {
-			line += `, error="` + code + `", error_description="` + reason.Description() + `"` + hints(err)
+			line += `, error="` + code + `", error_description="` + reason.Description() + `"` + hintParameters(err)
 		}
 		h.Add("WWW-Authenticate", line)
 	}
@@ -189,43 +190,14 @@ func scheme(r *http.Request) string {
 	return scheme
 }
 
-// hints returns the parameters that tell a client how to do better.
-func hints(err error) string {
-	e, ok := errors.AsType[*authctx.Error](err)
-	if !ok {
-		return ""
-	}
+// hintParameters returns the parameters that tell a client how to do better.
+func hintParameters(err error) string {
+	h := hints.Of(err)
 	var b strings.Builder
-	list := func(name string, tokens []string) {
-		if joined := joinTokens(tokens); joined != "" {
-			b.WriteString(", " + name + `="` + joined + `"`)
+	for _, p := range [...][2]string{{"acr_values", h.ACRValues}, {"scope", h.Scopes}, {"max_age", h.MaxAge}} {
+		if name, value := p[0], p[1]; value != "" {
+			b.WriteString(", " + name + `="` + value + `"`)
 		}
-	}
-	switch e.Reason {
-	case authctx.InsufficientScope:
-		list("scope", e.Scopes)
-	case authctx.InsufficientAuthentication:
-		list("acr_values", e.ACRValues)
-		list("scope", e.Scopes)
-		if e.MaxAge != nil {
-			b.WriteString(`, max_age="` + strconv.FormatInt(max(0, int64(*e.MaxAge/time.Second)), 10) + `"`)
-		}
-	}
-	return b.String()
-}
-
-// joinTokens joins what may stand in a scope parameter (RFC 6750 section 3) and
-// leaves out what may not.
-func joinTokens(tokens []string) string {
-	var b strings.Builder
-	for _, token := range tokens {
-		if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' }) {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(token)
 	}
 	return b.String()
 }
