@@ -1,6 +1,7 @@
 package authctx
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ import (
 // used concurrently, and nothing that holds one can change it. The zero
 // Principal is nobody: [Principal.IsZero] reports it and no [Rule] allows it.
 //
-// It does not marshal, or it would come back as nobody: encode
-// [Principal.Attributes], and make a principal of them with [New] only where
+// What it marshals to is for logs and cannot be read back: a store keeps
+// [Principal.Attributes], and makes a principal of them with [New] only if
 // nobody but this program can have written them.
 //
 // Issuer and subject together name the caller; a subject alone is not an
@@ -237,9 +238,22 @@ func (p Principal) String() string {
 	return a.Kind.String() + " " + a.Subject + " of " + a.Issuer + " (" + a.Provenance.String() + ")"
 }
 
-// MarshalJSON fails always, see [Principal].
+// MarshalJSON names the caller as [Principal.LogValue] does, for logs.
 func (p Principal) MarshalJSON() ([]byte, error) {
-	return nil, errors.New("authctx: a Principal does not marshal; encode its Attributes")
+	if p.IsZero() {
+		return []byte(`"nobody"`), nil
+	}
+	return json.Marshal(struct {
+		Issuer     string `json:"issuer"`
+		Subject    string `json:"subject"`
+		Kind       string `json:"kind"`
+		Provenance string `json:"provenance"`
+	}{p.a.Issuer, p.a.Subject, p.a.Kind.String(), p.a.Provenance.String()})
+}
+
+// UnmarshalJSON fails always: a name in a document is no caller.
+func (p *Principal) UnmarshalJSON([]byte) error {
+	return errors.New("authctx: a Principal cannot be read from JSON; make one of Attributes with New")
 }
 
 // Format implements [fmt.Formatter], so that no verb shows more than String.

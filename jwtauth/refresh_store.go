@@ -29,8 +29,8 @@ type RefreshStore interface {
 
 // RefreshGrant is a login that can be refreshed. It holds no token.
 //
-// A [authctx.Principal] does not marshal. A store that writes grants down keeps
-// the Attributes of the principal, without their Claims, and makes it again with
+// A [authctx.Principal] cannot be read back from JSON. A store that writes grants
+// down keeps its Attributes, without their Claims, and makes it again with
 // [authctx.New].
 type RefreshGrant struct {
 	ID        string
