@@ -124,6 +124,12 @@ func (cfg *ServerConfig) validate() error {
 // options before these, and any set with [grpc.UnaryInterceptor] or
 // [grpc.StreamInterceptor], run earlier: they see no caller and metadata that
 // nobody has cleaned, and must not believe a word of it.
+//
+// A call of a method that the server does not have is answered Unimplemented by
+// grpc itself, before any interceptor: nobody is authenticated, and the observer
+// is not told. Anybody can thus find out which methods there are. A
+// [grpc.UnknownServiceHandler] that returns Unimplemented changes that: it is
+// run behind these interceptors, for unknown methods of known services too.
 func (s *Server) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.unary),

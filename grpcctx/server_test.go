@@ -178,3 +178,33 @@ func TestRule10_CheckListsWhatWasForgotten(t *testing.T) {
 		t.Errorf("a policy for the whole service: %v", err)
 	}
 }
+
+// ServerOptions says so.
+func TestUnknownMethodsAreDecidedWhereTheyHaveAHandler(t *testing.T) {
+	for _, method := range []string{"/" + echoService + "/Nope", "/authctx.test.v1.Other/Nope"} {
+		seen := new(events)
+		opts := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()
+		ask := func(ctx context.Context, opts ...grpc.ServerOption) codes.Code {
+			return status.Code(dial(t, serve(t, new(echo), opts...)).Invoke(ctx, method, nothing(), nothing()))
+		}
+		if code := ask(t.Context(), opts...); code != codes.Unimplemented || len(seen.list()) > 0 {
+			t.Errorf("%s: %v, %d events", method, code, len(seen.list()))
+		}
+		opts = append(opts, grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			return status.Error(codes.Unimplemented, "unknown method")
+		}))
+		if code := ask(t.Context(), opts...); code != codes.Unauthenticated {
+			t.Errorf("%s, with a handler: %v", method, code)
+		}
+		if code := ask(withToken(t.Context(), "alice"), opts...); code != codes.Unimplemented {
+			t.Errorf("%s, with a handler, for alice: %v", method, code)
+		}
+		var told []string
+		for _, e := range seen.list() {
+			told = append(told, e.Target)
+		}
+		if !slices.Equal(told, []string{method, method}) {
+			t.Errorf("the observer is told of %q", told)
+		}
+	}
+}
