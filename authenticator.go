@@ -18,7 +18,7 @@ type Authenticator interface {
 	//     as this.
 	//
 	// Only a nil error makes Result.Principal count, and it must not be zero
-	// then. Result.Response counts in both cases.
+	// then. Result.Response and Result.Read count in both cases.
 	Authenticate(ctx context.Context, r *Request) (Result, error)
 
 	// Fields returns what the authenticator reads. It is constant. Transports
@@ -44,8 +44,9 @@ type Result struct {
 	// Forward holds fields that outgoing calls made for this caller must carry
 	// as they came, such as a Transaction Token.
 	Forward []Field
-	// Read says where the answer was read from; zero means all of the
-	// authenticator's Fields.
+	// Read says where the answer was read from, good or bad; zero means all of
+	// the authenticator's Fields, or nothing where the answer is
+	// [NoCredentials].
 	Read FieldSet
 	// Recheck, when it is not nil, asks again whether the credential still
 	// stands, for streams that outlive a request. It returns what Authenticate
@@ -124,8 +125,8 @@ func (o *oneOf) Presents(r *Request) bool {
 }
 
 func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
-	if o.ambiguous(r) {
-		return Result{}, &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
+	if presented, ok := o.presented(r); !ok {
+		return Result{Read: presented}, &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
 	}
 	var none error
 	for _, m := range o.members {
@@ -140,17 +141,16 @@ func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 	return Result{}, none
 }
 
-// ambiguous reports whether the request has credentials that no single member
-// reads.
-func (o *oneOf) ambiguous(r *Request) bool {
-	var presented FieldSet
+// presented returns the fields with which r presents credentials, and whether
+// they are those of a single member.
+func (o *oneOf) presented(r *Request) (presented FieldSet, ok bool) {
 	for _, m := range o.members {
 		if p, ok := m.(Presenter); !ok || p.Presents(r) {
 			presented = presented.Union(fieldsIn(m, r))
 		}
 	}
-	return !presented.empty() &&
-		!slices.ContainsFunc(o.members, func(m Authenticator) bool { return m.Fields().covers(presented) })
+	return presented, presented.empty() ||
+		slices.ContainsFunc(o.members, func(m Authenticator) bool { return m.Fields().covers(presented) })
 }
 
 // fieldsIn returns the fields with which r presents credentials to m. A
@@ -173,7 +173,8 @@ func presents(m Authenticator, r *Request) bool {
 
 // Authenticate asks a and holds it to its contract: a nil authenticator and a
 // success without a principal are [Unavailable], a failure loses its principal,
-// and Result.Read is filled in. Transports call this instead of the method.
+// and Result.Read is filled in, but with [NoCredentials] nothing was read.
+// Transports call this instead of the method.
 func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, error) {
 	if isNil(a) {
 		return Result{}, &Error{Reason: Unavailable, Cause: errors.New("no authenticator")}
@@ -183,12 +184,17 @@ func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, err
 		err = &Error{Reason: Unavailable, Cause: errors.New("authenticator named no principal")}
 	}
 	if err != nil {
-		return Result{Response: res.Response}, withReason(err, Unavailable)
+		res = Result{Response: res.Response, Read: res.Read}
+		err = withReason(err, Unavailable)
+		if errors.Is(err, NoCredentials) {
+			res.Read = FieldSet{}
+			return res, err
+		}
 	}
 	if res.Read.empty() {
 		res.Read = a.Fields()
 	}
-	return res, nil
+	return res, err
 }
 
 // withReason returns err as it is when it names a reason, and as a refusal for

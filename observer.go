@@ -49,9 +49,10 @@ type Event struct {
 	Principal Principal
 	// Peer is the other end of the connection.
 	Peer netip.AddrPort
-	// Ignored names identity fields that came in and were not believed, as the
+	// Ignored names identity fields that came in and that nobody read, as the
 	// peer spelled them, though no more than a few and the beginning of a long
-	// name. On an edge that is somebody trying, or misconfigured.
+	// name. On an edge that is somebody trying, or misconfigured. Fields that
+	// were read and refused are not among them.
 	Ignored []string
 	// Cached reports that a cache answered.
 	Cached bool

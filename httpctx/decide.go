@@ -98,7 +98,7 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 		d.ctx = withoutCaller(r.Context())
 	}
 	var kept authctx.FieldSet
-	if s.keepCredentials {
+	if s.keepCredentials && !d.result.Principal.IsZero() {
 		kept = d.result.Read
 	}
 	if s.observer == nil {

@@ -112,7 +112,7 @@ func newVouchedVerifier(cfg Config, what string, mapping txnMapping) (*Verifier,
 }
 
 // Fields returns txn-token.
-func (t *TxnAuthenticator) Fields() authctx.FieldSet { return txnFields() }
+func (t *TxnAuthenticator) Fields() authctx.FieldSet { return txnFields }
 
 // Authenticate verifies the one token of the request. Two of them are
 // [authctx.InvalidRequest] (section 12.1), and so is a token beside plain

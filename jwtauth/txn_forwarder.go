@@ -19,7 +19,7 @@ type TxnForwarder struct {
 }
 
 // Fields returns txn-token.
-func (f TxnForwarder) Fields() authctx.FieldSet { return txnFields() }
+func (f TxnForwarder) Fields() authctx.FieldSet { return txnFields }
 
 // Inject writes the token that came in with p, the caller of ctx. There is no
 // other way: it fails for a caller who came without one, and for one whom

@@ -159,11 +159,9 @@ func (cfg *TxnPropagatorConfig) subject() func(authctx.Principal) (string, error
 }
 
 // Fields returns txn-token.
-func (t *TxnPropagator) Fields() authctx.FieldSet { return txnFields() }
+func (t *TxnPropagator) Fields() authctx.FieldSet { return txnFields }
 
-func txnFields() authctx.FieldSet {
-	return authctx.FieldSet{Names: []string{authctx.TxnTokenField}}
-}
+var txnFields = authctx.FieldSet{Names: []string{authctx.TxnTokenField}}
 
 // Inject writes the token that names p: the one that came in with p, if p is the
 // caller of ctx and was known by one, and otherwise a new one.
