@@ -51,9 +51,8 @@ type ProxyConfig struct {
 // begun, or by a reset of the stream without such a status. A message that is
 // under way then is lost, and its client is told of that instead. A proxy cannot
 // tell a unary call from a stream. Whatever a service may take for gRPC counts,
-// gRPC-Web included: a request of any version of HTTP with a content type that
-// begins with application/grpc, among others perhaps. Other answers are not cut
-// short.
+// gRPC-Web included: a request of any version of HTTP of which a content type
+// begins with application/grpc. Other answers are not cut short.
 type Proxy struct {
 	server    *Server
 	writer    writer

@@ -19,7 +19,8 @@ import (
 // another scheme with [authctx.NoCredentials]. A field that does not begin with a
 // scheme (RFC 9110 section 11.4), such as "ApiKey: x", is malformed even if
 // another authenticator could read it, unless it is a single token68, which may
-// be somebody's key. So is another scheme with this one behind a comma.
+// be somebody's key. Credentials of two schemes joined by a comma, this one
+// behind, are malformed too.
 //
 // A token that is bound to a client certificate (RFC 8705 section 3) counts only
 // on a connection on which the client has shown it. The certificate may be

@@ -16,8 +16,8 @@ type issuerPolicy struct {
 	parser *strictjson.Parser
 	holder keyHolder // of Keys; nil when they cannot tell
 	until  time.Time // when a cache must forget what was verified; zero sets no end
-	// resolver knows the policy that is in force now by the issuer resolvedAs;
-	// nil when it is this one.
+	// resolver and resolvedAs find the policy that has taken the place of this
+	// one; nil for a Verifier of its own.
 	resolver   *resolver
 	resolvedAs string
 

@@ -28,13 +28,15 @@ type RemoteKeysConfig struct {
 	// JWKSURL is the address of the JWK Set itself.
 	JWKSURL string
 
-	// RefreshInterval is the longest time between the beginnings of two loads
-	// while the provider answers, and so the longest that a key verifies after
-	// the provider has removed it, what the second load takes aside; 15 minutes
-	// by default, at least 100 ms. A max-age of the provider shortens it, to a
-	// minute at the least, and chance by up to a tenth, so that many servers do
-	// not load at once. Such a load that fails is tried again after a second,
-	// then after ever longer, up to 30 seconds.
+	// RefreshInterval is the longest time between the starts of two loads while
+	// the provider answers; 15 minutes by default, at least 100 ms. A key that
+	// the provider has removed verifies no longer than this and the time that
+	// one load takes.
+	//
+	// The provider's max-age shortens it, to one minute at least, and chance by
+	// up to a tenth, so that many servers do not load at once. A load that
+	// fails is tried again after 1 s, then after longer and longer waits, up to
+	// 30 s.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with
 	// unknown keys cause; 10 seconds by default.

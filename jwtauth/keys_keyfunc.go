@@ -99,8 +99,9 @@ func (s *keyfuncKeys) refusal(err error) error {
 }
 
 // handOut returns the Key that was handed out for the same key before, or k,
-// unless k was read before a rotation. The storage is asked without the lock, or
-// everybody would wait for it.
+// unless k was read before a rotation: what handedOut has of an ID is the newest
+// key that the storage was seen with, and leaves only withdrawn. The storage is
+// asked without the lock, or everybody would wait for it.
 func (s *keyfuncKeys) handOut(k *Key) *Key {
 	k.gone = func() bool {
 		all, err := s.readAll()

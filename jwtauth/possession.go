@@ -58,8 +58,8 @@ func (p possession) certificate(r *authctx.Request) ([]byte, error) {
 	return nil, nil
 }
 
-// fields returns what is read besides the token. The chain is not looked at,
-// but a server behind us might take it for the proxy's word.
+// fields returns what is read besides the token. The chain is not read but has to
+// be stripped: an upstream might believe it.
 func (p possession) fields() authctx.FieldSet {
 	if p.proxies == nil {
 		return authctx.FieldSet{}

@@ -77,7 +77,8 @@ func unavailable(what string, err error, own ...authctx.Reason) error {
 		reason = authctx.Unavailable
 	}
 	named, ok := errors.AsType[*authctx.Error](err)
-	if err == error(reason) || ok && err == error(named) && named.Reason == reason {
+	bare := err == error(reason) || ok && err == error(named) && named.Reason == reason
+	if bare { // it says just this already
 		return err
 	}
 	refused := &authctx.Error{Reason: reason, Cause: &sourceError{what, err}}

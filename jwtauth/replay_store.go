@@ -27,8 +27,8 @@ type ReplayStore interface {
 // When it is full of keys that still count, it fails, and requests are refused
 // with 503 until some have ended. Forgetting one of them instead would let the
 // proof of another client pass again, and clients can make as many proofs as
-// they like. One lock guards it: it is held for about a hundredth of the time
-// that the signature before it takes to verify.
+// they like. One lock guards it, held for about 1% of the time that verifying a
+// proof takes.
 type ReplayMemory struct {
 	// MaxEntries bounds the number of keys, about 120 bytes each; 1,048,576
 	// when zero or less. As many proofs can be used within their lifetime.

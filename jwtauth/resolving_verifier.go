@@ -16,12 +16,14 @@ type ResolverConfig struct {
 	// Resolve returns the verifier of an issuer. It is asked for whatever tokens
 	// that nobody has verified name as "iss", so it must only look the name up,
 	// never derive an address from it. [authctx.WrongIssuer] means that there is
-	// no such issuer; any other error that nobody could tell. Requests for the
-	// same issuer wait for one call, which runs on no request's context and
-	// must end with its own. Requests do not wait for one that does not, but
-	// until it returns its issuer is [authctx.Unavailable], and as many as 64 of
-	// them keep issuers that are new from being looked up: letting strangers
-	// begin more would have no bound. Two issuers must not share a key source:
+	// no such issuer; any other error that nobody could tell.
+	//
+	// Requests for the same issuer wait for one call, which runs on no request's
+	// context and must end with its own. One that does not is given up: its
+	// issuer is [authctx.Unavailable] until it returns, and 64 of them stop the
+	// lookup of new issuers, because strangers could begin any number.
+	//
+	// Two issuers must not share a key source:
 	// while the answer about the first is believed, the second is answered with
 	// [authctx.Unavailable], and not released.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)

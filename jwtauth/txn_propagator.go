@@ -70,7 +70,8 @@ type TxnPropagatorConfig struct {
 // of the context towards every service behind it.
 //
 // A caller who came with a Transaction Token of this trust domain and issuer is
-// carried on by that token, unmodified. The caller's own credential is never part of a token.
+// carried on by that token, unmodified. The caller's own credential is never part
+// of a token.
 //
 // What tokens say of a caller is encoded once and kept with the caller, for up to
 // 4,096 callers, until others take their places. Each token is signed.

@@ -59,8 +59,9 @@ func (v *verified) recheck(ctx context.Context) error {
 	return v.policy.revoked(ctx, v.token.Principal)
 }
 
-// confirm asks the key source that is in force now about a key whose own source
-// was closed, or is that of an answer that is over.
+// confirm asks the issuer's present verifier whether it still has v's key,
+// because the source that v came from was closed, or the answer about the issuer
+// is over.
 func (v *verified) confirm(ctx context.Context) error {
 	policy, err := v.policy.resolver.find(ctx, v.policy.resolvedAs)
 	if err != nil {

@@ -56,7 +56,7 @@ func (v *Vigil) Start(ctx context.Context, end, tell func(error)) {
 	var timer *time.Timer
 	timer = time.AfterFunc(math.MaxInt64, func() { // not before timer is set
 		if ctx.Err() != nil {
-			return // which came as the timer was about to be set again
+			return // ctx ended while this was setting the timer again
 		}
 		if err := v.stillStands(ctx); err != nil {
 			end(err)
