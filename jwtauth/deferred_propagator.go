@@ -115,7 +115,7 @@ func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, se
 		return authctx.NoCredentials
 	}
 	if p.ExpiredAt(now) {
-		return errCallerExpired
+		return errExpired
 	}
 	scopes, err := d.minter.grantedScopes(ctx, p)
 	if err != nil {

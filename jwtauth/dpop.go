@@ -29,6 +29,7 @@ import (
 type DPoP struct {
 	verifier   TokenVerifier
 	cfg        DPoPConfig
+	accepted   accepted // of cfg.Algorithms
 	url        externalURL
 	nonces     *nonces // nil when none are asked for
 	possession possession
@@ -54,7 +55,7 @@ func NewDPoP(v TokenVerifier, cfg DPoPConfig) (*DPoP, error) {
 	}
 	cfg = cfg.withDefaults()
 	url, _ := parseExternalURL(cfg.ExternalURL) // validated
-	d := &DPoP{verifier: v, cfg: cfg, url: url, possession: possession{cfg.CertificateProxies}}
+	d := &DPoP{verifier: v, cfg: cfg, accepted: newAccepted(cfg.Algorithms), url: url, possession: possession{cfg.CertificateProxies}}
 	if cfg.RequireNonce {
 		d.nonces = newNonces(cfg.NonceSecret, cfg.NonceLife)
 		d.cfg.NonceSecret = nil
@@ -103,7 +104,7 @@ func (d *DPoP) prove(ctx context.Context, r *authctx.Request, token string, c Co
 	if len(values) != 1 {
 		return nil, errProofCount
 	}
-	p, err := parseProof(values[0], d.cfg.Algorithms)
+	p, err := parseProof(values[0], &d.accepted)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ type proofClaims struct {
 
 // parseProof reads the header of a proof and its key, which must be as strong as
 // any other.
-func parseProof(text string, allowed []Algorithm) (proof, error) {
+func parseProof(text string, allowed *accepted) (proof, error) {
 	c, err := cut(text, maxProofBytes)
 	if err != nil {
 		return proof{}, badProof(err)

@@ -13,7 +13,7 @@ func SameURL(external, target, htu string) bool {
 // ProofThumbprint reads a DPoP proof as far as can be done without a request,
 // and returns the thumbprint of its key.
 func ProofThumbprint(text string, algorithms ...Algorithm) (string, error) {
-	p, err := parseProof(text, algorithms)
+	p, err := parseProof(text, &accepted{algorithms: algorithms})
 	if err != nil {
 		return "", err
 	}

@@ -29,7 +29,7 @@ func CheckSignature(token string, keys KeySource, algorithms []Algorithm) error 
 	if err != nil {
 		return err
 	}
-	h, err := parseHeader(c.header(), algorithms)
+	h, err := parseHeader(c.header(), &accepted{algorithms: algorithms})
 	if err != nil {
 		return err
 	}

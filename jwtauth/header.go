@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -26,8 +27,25 @@ var headerParser = strictjson.NewParser(strictjson.Config{
 	MaxValues: 256,
 })
 
+// accepted are the algorithms that are taken, and how others are refused.
+type accepted struct {
+	algorithms []Algorithm
+	refusal    authctx.Error
+}
+
+func newAccepted(algorithms []Algorithm) accepted {
+	return accepted{algorithms, expected(authctx.InvalidToken, "alg is none of %v", algorithms)}
+}
+
+func (a *accepted) check(alg Algorithm) error {
+	if !slices.Contains(a.algorithms, alg) {
+		return &a.refusal
+	}
+	return nil
+}
+
 // parseHeader decodes and judges a header segment.
-func parseHeader(segment string, allowed []Algorithm) (*header, error) {
+func parseHeader(segment string, allowed *accepted) (*header, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	if err := s.parseHeader(segment); err != nil {
@@ -63,7 +81,7 @@ func (s *scratch) parseHeader(segment string) (err error) {
 	return nil
 }
 
-func readHeader(doc *strictjson.Doc, allowed []Algorithm) (h header, err error) {
+func readHeader(doc *strictjson.Doc, allowed *accepted) (h header, err error) {
 	alg, ok1 := optionalText(doc, "alg")
 	typ, ok2 := optionalText(doc, "typ")
 	cty, ok3 := optionalText(doc, "cty")
@@ -79,8 +97,8 @@ func readHeader(doc *strictjson.Doc, allowed []Algorithm) (h header, err error) 
 	if alg == "Ed25519" {
 		alg = string(EdDSA)
 	}
-	if !slices.Contains(allowed, Algorithm(alg)) {
-		return header{}, errAlgorithm
+	if err := allowed.check(Algorithm(alg)); err != nil {
+		return header{}, err
 	}
 	return header{Algorithm(alg), mediaType(typ), kid}, nil
 }
@@ -114,7 +132,7 @@ func validKeyID(s string) bool {
 // headerCache knows the headers of tokens that were verified. One issuer writes
 // few different ones, so that most tokens need no header parser.
 type headerCache struct {
-	allowed []Algorithm
+	allowed accepted
 	known   atomic.Pointer[headerSet]
 	mu      sync.Mutex // held to replace known
 }

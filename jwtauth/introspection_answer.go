@@ -155,11 +155,11 @@ func (i *Introspector) lifetime(doc *strictjson.Doc, now time.Time) (lifetime, e
 	}
 	notBefore, ok1 := optionalDate(doc.Get("nbf"))
 	issued, ok2 := optionalDate(doc.Get("iat"))
-	switch latest := now.Add(i.policy.Leeway); {
-	case !ok1 || !ok2:
+	if !ok1 || !ok2 {
 		return lifetime{}, errDate
-	case notBefore.After(latest) || issued.After(latest):
-		return lifetime{}, errNotYet
+	}
+	if err := i.policy.checkBegin(notBefore, issued, now); err != nil {
+		return lifetime{}, err
 	}
 	// Rounded up, so that the answer is forgotten before the principal ends.
 	end := now.Add(i.policy.Cache.MaxAge + time.Second).Truncate(time.Second)

@@ -22,7 +22,8 @@ type issuerPolicy struct {
 	resolvedAs string
 
 	// Refusals that say what was expected, for operators.
-	wrongIssuer, wrongAudience, wrongClient authctx.Error
+	accepted                                           accepted
+	wrongType, wrongIssuer, wrongAudience, wrongClient authctx.Error
 
 	// read makes attributes of claims that were verified.
 	read func(s *scratch, iss string, life lifetime) (authctx.Attributes, error)
@@ -47,6 +48,8 @@ func completePolicy(cfg Config, names ...string) *issuerPolicy {
 		issuer:        newIssuerName(cfg.Issuer, cfg.Tenants),
 		parser:        claimsParser(append(names, cfg.Claims.names()...)),
 		holder:        holder,
+		accepted:      newAccepted(cfg.Algorithms),
+		wrongType:     expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types),
 		wrongIssuer:   expected(authctx.WrongIssuer, "iss is not %q", cfg.Issuer),
 		wrongAudience: expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
 		wrongClient:   expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
@@ -68,10 +71,13 @@ func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal)
 
 // checkHeader judges what a header says before its key is looked for.
 func (p *issuerPolicy) checkHeader(h *header) error {
-	if !slices.Contains(p.Algorithms, h.algorithm) {
-		return errAlgorithm
+	if err := p.accepted.check(h.algorithm); err != nil {
+		return err
 	}
-	return p.Types.checkHeader(h.mediaType)
+	if !p.Types.fits(h.mediaType) {
+		return &p.wrongType
+	}
+	return nil
 }
 
 // keyHolder is a [KeySource] that can tell whether it would answer from what it

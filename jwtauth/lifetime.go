@@ -1,8 +1,10 @@
 package jwtauth
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -27,16 +29,56 @@ func (p *issuerPolicy) checkLifetime(doc *strictjson.Doc, now time.Time) (l life
 	}
 	end := min(exp.Unix()+int64(p.Leeway/time.Second), strictjson.MaxDate)
 	l = lifetime{issued, time.Unix(end, 0)}
-	latest := now.Add(p.Leeway)
-	switch {
-	case !now.Before(l.end):
-		return l, errExpired
-	case notBefore.After(latest) || issued.After(latest):
-		return l, errNotYet
-	case p.MaxLifetime > 0 && (issued.IsZero() || exp.Sub(issued) > p.MaxLifetime):
+	if !now.Before(l.end) {
+		return l, p.offClock(authctx.TokenExpired, "exp", exp, now)
+	}
+	if err := p.checkBegin(notBefore, issued, now); err != nil {
+		return l, err
+	}
+	if p.MaxLifetime > 0 && (issued.IsZero() || exp.Sub(issued) > p.MaxLifetime) {
 		return l, errLifetime
 	}
 	return l, nil
+}
+
+// checkBegin refuses what is dated ahead; zero dates are absent ones.
+func (p *issuerPolicy) checkBegin(notBefore, issued, now time.Time) error {
+	latest := now.Add(p.Leeway)
+	switch {
+	case notBefore.After(latest):
+		return p.offClock(authctx.TokenNotYetValid, "nbf", notBefore, now)
+	case issued.After(latest):
+		return p.offClock(authctx.TokenNotYetValid, "iat", issued, now)
+	}
+	return nil
+}
+
+// offClock refuses a token for one of its dates.
+func (p *issuerPolicy) offClock(reason authctx.Reason, claim string, date, now time.Time) error {
+	r := &clockRefusal{cause: clockError{claim, date.Sub(now), p.Leeway}}
+	r.refusal = authctx.Error{Reason: reason, Cause: &r.cause}
+	return &r.refusal
+}
+
+// clockRefusal is one piece of memory, since clients go on sending tokens that
+// have expired.
+type clockRefusal struct {
+	refusal authctx.Error
+	cause   clockError
+}
+
+// clockError says how far a date is off, by which operators tell a clock that is
+// wrong from a token that is old. It is put into words when somebody reads it.
+type clockError struct {
+	claim         string
+	ahead, leeway time.Duration
+}
+
+func (e *clockError) Error() string {
+	if e.ahead > 0 {
+		return fmt.Sprintf("jwtauth: %s is %v ahead of this clock, leeway %v", e.claim, e.ahead.Round(time.Second), e.leeway)
+	}
+	return fmt.Sprintf("jwtauth: %s was %v ago, leeway %v", e.claim, (-e.ahead).Round(time.Second), e.leeway)
 }
 
 // optionalDate returns the zero time for what is absent; false for what is no

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,49 @@ func TestASourceKeepsOnlyTheReasonsThatAreItsOwn(t *testing.T) {
 			if got := authctx.ReasonOf(try()); got != want {
 				t.Errorf("%s that says %q: %q", name, reason.Error(), got.Error())
 			}
+		}
+	}
+}
+
+// An operator sees from a refusal which setting or clock is wrong. The client
+// learns the reason alone.
+func TestRefusalsSayWhatWasExpectedAndHowFarATimeIsOff(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	at := testNow.Unix()
+	for name, test := range map[string]struct {
+		change func(*jwtauth.Config)
+		header string
+		claims map[string]any
+		reason authctx.Reason
+		want   string
+	}{
+		"alg": {
+			func(c *jwtauth.Config) { c.Algorithms = []jwtauth.Algorithm{jwtauth.RS256, jwtauth.ES256} },
+			"", nil, authctx.InvalidToken, "alg is none of [RS256 ES256]",
+		},
+		"typ": {nil, `"typ":"acme+jwt",`, nil, authctx.WrongType, "typ is none of the types taken here: access tokens"},
+		"typ of RFC 9068": {
+			func(c *jwtauth.Config) { c.Types = jwtauth.RFC9068Types() },
+			"", nil, authctx.WrongType, "typ is none of the types taken here: RFC 9068 access tokens",
+		},
+		"typ by name": {
+			func(c *jwtauth.Config) { c.Types = jwtauth.NamedTypes("a+jwt", "b+jwt") },
+			"", nil, authctx.WrongType, "typ is none of the types taken here: a+jwt, b+jwt",
+		},
+		"exp": {nil, "", map[string]any{"exp": at - 75}, authctx.TokenExpired, "exp was 1m15s ago, leeway 30s"},
+		"iat": {nil, "", map[string]any{"iat": at + 40}, authctx.TokenNotYetValid, "iat is 40s ahead of this clock, leeway 30s"},
+		"nbf": {
+			func(c *jwtauth.Config) { c.Leeway = jwtauth.NoLeeway },
+			"", map[string]any{"nbf": at + 5}, authctx.TokenNotYetValid, "nbf is 5s ahead of this clock, leeway 0s",
+		},
+		"the farthest past":   {nil, "", map[string]any{"exp": 1}, authctx.TokenExpired, "ago, leeway 30s"},
+		"the farthest future": {nil, "", map[string]any{"nbf": 253402300799}, authctx.TokenNotYetValid, "ahead of this clock, leeway 30s"},
+	} {
+		v := newVerifier(t, s, test.change)
+		token := s.compact(t, `{"alg":"EdDSA",`+test.header+`"kid":"k1"}`, asJSON(t, goodClaims(test.claims)))
+		_, err := v.Verify(t.Context(), token)
+		if authctx.ReasonOf(err) != test.reason || !strings.HasSuffix(fmt.Sprint(err), test.want) || len(err.Error()) > 200 {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func forwardedTxn(ctx context.Context, p authctx.Principal, now time.Time) (stri
 		return "", authctx.NoCredentials
 	}
 	if p.ExpiredAt(now) {
-		return "", errCallerExpired
+		return "", errExpired
 	}
 	for _, field := range authctx.Forwarded(ctx) {
 		if field.Name != authctx.TxnTokenField {
@@ -104,7 +104,6 @@ func readTxnAddress(token string) (a txnAddress) {
 }
 
 var (
-	errCallerExpired    = &authctx.Error{Reason: authctx.TokenExpired, Cause: errors.New("jwtauth: the caller's effective end has come")}
 	errNothingToForward = errors.New("jwtauth: no transaction token came in with this caller, so there is none to forward")
 	errForeignTxn       = errors.New("jwtauth: the transaction token that came in with this caller is of another trust domain or issuer, which is not forwarded")
 )

@@ -92,25 +92,21 @@ func (p TypePolicy) clone() TypePolicy {
 	return p
 }
 
-// checkHeader judges what can be known before the signature.
-func (p TypePolicy) checkHeader(mediaType string) error {
-	ok := false
+// fits judges what can be known before the signature.
+func (p TypePolicy) fits(mediaType string) bool {
 	switch p.kind {
 	case accessTokens:
-		ok = mediaType == "at+jwt" || generic(mediaType)
+		return mediaType == "at+jwt" || generic(mediaType)
 	case strictAccessTokens:
-		ok = mediaType == "at+jwt"
+		return mediaType == "at+jwt"
 	case namedTypes, moduleTypes:
-		ok = slices.Contains(p.names, mediaType)
+		return slices.Contains(p.names, mediaType)
 	case idTokens:
-		ok = generic(mediaType)
+		return generic(mediaType)
 	case jwtSVIDs:
-		ok = generic(mediaType) || mediaType == "jose"
+		return generic(mediaType) || mediaType == "jose"
 	}
-	if !ok {
-		return errType
-	}
-	return nil
+	return false
 }
 
 // checkClaims refuses events, whatever the header calls them: an object of that

@@ -72,7 +72,7 @@ type front struct {
 
 func (f *front) init(maxBytes int, algorithms []Algorithm, cache CacheConfig) {
 	f.maxBytes, f.cache = maxBytes, newTokenCache(cache)
-	f.headers.allowed = algorithms
+	f.headers.allowed = newAccepted(algorithms)
 }
 
 // verify returns the verified token and whether it had been verified before.
@@ -84,7 +84,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	h := f.headers.get(c.header())
 	known := h != nil
 	if !known {
-		if h, err = parseHeader(c.header(), f.headers.allowed); err != nil {
+		if h, err = parseHeader(c.header(), &f.headers.allowed); err != nil {
 			return nil, false, err
 		}
 	}
