@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 )
 
 // Field is one field of a request or response: an HTTP header, a gRPC metadata
@@ -154,7 +153,7 @@ func (s FieldSet) in(r *Request) FieldSet {
 func appendNew(list, more []string) []string {
 	for _, s := range more {
 		if !slices.Contains(list, s) {
-			list = append(list, strings.Clone(s))
+			list = append(list, s)
 		}
 	}
 	return list

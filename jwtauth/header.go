@@ -19,9 +19,6 @@ type header struct {
 	keyID     string // empty when absent
 }
 
-// maxKeyID bounds what a stranger can make key sources look up.
-const maxKeyID = 256
-
 var headerParser = strictjson.NewParser(strictjson.Config{
 	Known:     []string{"alg", "typ", "kid", "crit", "b64", "zip", "enc", "cty", "jwk"},
 	MaxValues: 256,
@@ -126,7 +123,7 @@ func validKeyID(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxKeyID
+	return s != "" && len(s) <= maxKeyIDLength
 }
 
 // headerCache knows the headers of tokens that were verified. One issuer writes

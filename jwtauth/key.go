@@ -54,7 +54,7 @@ type KeySource interface {
 const (
 	minRSABits     = 2048
 	maxRSABits     = 8192
-	maxKeyIDLength = 256
+	maxKeyIDLength = 256 // also of what strangers can make sources look up
 )
 
 // NewPublicKey returns a key for tokens signed with the private half of pub,
