@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// maxDecodings is within how many decodings a path stops to change.
-	maxDecodings = 4
-	// maxOddPath bounds the work that a path can make which needs more than one
-	// reading. It is what servers take at least (RFC 9112 section 3).
-	maxOddPath = 8000
+	// maxReadings is how many times a path is read and then decoded, until that
+	// does not change it.
+	maxReadings = 3
+	// maxOddPath bounds the work that a path makes which has several readings.
+	maxOddPath = 2048
 )
 
 // readings returns the path of r, clean and escaped, in the ways in which servers
@@ -36,10 +36,10 @@ func readings(r *http.Request) ([]string, error) {
 	case !strings.ContainsAny(raw, `%\;#`) && !strings.HasSuffix(raw, "/"):
 		return []string{escapePath(raw)}, nil
 	case len(raw) > maxOddPath:
-		return nil, unclear("the path is too long")
+		return nil, unclear("the path is too long for one with encoded or special characters")
 	}
 	var paths []string
-	for range maxDecodings {
+	for range maxReadings {
 		for _, lax := range laxReadings(raw) {
 			if misleading(decode(lax)) {
 				return nil, unclear("the path has dot segments or control characters")
@@ -80,7 +80,6 @@ func laxReadings(p string) []string {
 var (
 	parameters = regexp.MustCompile(`;[^/]*`) // RFC 3986 section 3.3
 	suffix     = regexp.MustCompile(`(?s)[?#].*`)
-	escape     = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 )
 
 // misleading reports whether a decoded path climbs, or has characters at which
@@ -96,10 +95,21 @@ func misleading(p string) bool {
 
 // decode decodes what is encoded and leaves what merely looks like it.
 func decode(p string) string {
-	return escape.ReplaceAllStringFunc(p, func(escaped string) string {
-		c, _ := hex.DecodeString(escaped[1:])
-		return string(c)
-	})
+	if !strings.Contains(p, "%") {
+		return p
+	}
+	decoded := make([]byte, 0, len(p))
+	for len(p) > 0 {
+		var c [1]byte
+		if p[0] == '%' && len(p) >= 3 {
+			if _, err := hex.Decode(c[:], []byte(p[1:3])); err == nil {
+				decoded, p = append(decoded, c[0]), p[3:]
+				continue
+			}
+		}
+		decoded, p = append(decoded, p[0]), p[1:]
+	}
+	return string(decoded)
 }
 
 // cleanPath cleans p as a mux does.

@@ -127,14 +127,15 @@ func (cfg *ServerConfig) validate() error {
 // policy lists, [http.Request.Pattern], that entry must allow it too, and so must
 // that of a whole RPC service.
 //
-// Such a next may read a path in another way than a mux does. So a request needs
-// to be allowed by each entry under which it falls when letters and slashes are
-// decoded, also twice, a backslash is a slash, what follows ";", "?" or "#" or a
-// slash at the end is left out, or the host is put in lower case. What is
-// [authctx.InvalidRequest] instead: what a mux would redirect, that is, empty and
-// dot segments and a path that is listed with a slash at its end only; encoded dot
-// segments; a method that is not in upper case. A policy of nothing but a default
-// rule takes any path.
+// Such a next may read a path in another way than a mux does. So each entry must
+// allow the request under which it falls when letters and slashes are decoded, up
+// to twice, when a backslash is a slash, when what follows ";", "?" or "#" or a
+// slash at the end is left out, or when the host is put in lower case. The case
+// of letters in a path counts. What a mux would redirect is
+// [authctx.InvalidRequest]: empty and dot segments, and a path that is listed with
+// a slash at its end only. So are encoded dot segments, control characters, a
+// method that is not in upper case, and more than 2,048 bytes of a path that has
+// several readings. A policy of nothing but a default rule takes any path.
 //
 // Entries that the policy calls public are not authenticated, and neither is a
 // CORS preflight. The handler then sees no caller and no credential. Of its
