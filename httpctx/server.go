@@ -125,7 +125,8 @@ func (cfg *ServerConfig) validate() error {
 // and no others: "/" is everything else, and what none matches is left to the
 // default rule. If an outer mux has routed the request by a pattern that the
 // policy lists, [http.Request.Pattern], that entry must allow it too, and so must
-// that of a whole RPC service.
+// that of a whole RPC service. The path is the one that comes in, with what next
+// may strip from it.
 //
 // Such a next may read a path in another way than a mux does. So each entry must
 // allow the request under which it falls when letters and slashes are decoded, up
