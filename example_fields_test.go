@@ -96,21 +96,30 @@ func ExampleExtractHeaders() {
 		fmt.Println(err)
 		return
 	}
-	for _, headers := range []map[string][]byte{ // as Kafka has them
-		{"x-user-id": []byte("alice"), "x-user-issuer": []byte("https://idp.example")},
-		{"content-type": []byte("application/json")},
-	} {
-		ctx, err := authctx.ExtractHeaders(context.Background(), authenticator, "orders", headers)
-		if err != nil {
-			fmt.Println(err)
-			continue
+	take := func(a authctx.Authenticator, headers map[string][]byte) { // as Kafka has them
+		ctx, err := authctx.ExtractHeaders(context.Background(), a, "orders", headers)
+		switch {
+		case errors.Is(err, authctx.Unavailable):
+			fmt.Println("given back: nobody could tell")
+		case err != nil:
+			fmt.Println("set aside:", err)
+		default:
+			p, _ := authctx.FromContext(ctx)
+			fmt.Println("done for", p)
 		}
-		p, _ := authctx.FromContext(ctx)
-		fmt.Println(p)
 	}
+	alices := map[string][]byte{"x-user-id": []byte("alice"), "x-user-issuer": []byte("https://idp.example")}
+	take(authenticator, alices)
+	take(authenticator, map[string][]byte{"content-type": []byte("application/json")})
+
+	outage := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{}, authctx.Unavailable // as when keys are out of reach
+	})
+	take(outage, alices)
 	// Output:
-	// user alice of https://idp.example (asserted)
-	// authctx: no credentials
+	// done for user alice of https://idp.example (asserted)
+	// set aside: authctx: no credentials
+	// given back: nobody could tell
 }
 
 func ExampleTrustPeerCIDR() {

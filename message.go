@@ -65,8 +65,10 @@ func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, he
 // ExtractHeaders authenticates a message that was taken from topic, and returns
 // a copy of ctx that carries its caller. The error is what a says of the
 // headers, [NoCredentials] among them: a message without a caller is not
-// anonymous, its consumer decides what that means. The context that comes with
-// an error has no caller. The headers are not changed.
+// anonymous, its consumer decides what that means. [Unavailable] says nothing of
+// the message, only that nobody could tell: give it back to the queue, to be
+// taken again later, and do not set it aside as a bad one. The context that
+// comes with an error has no caller. The headers are not changed.
 func ExtractHeaders[V ~string | ~[]byte](ctx context.Context, a Authenticator, topic string, headers map[string]V) (context.Context, error) {
 	fields := make(map[string][]string, len(headers))
 	for name, value := range headers {

@@ -57,7 +57,8 @@ type BearerOptions struct {
 	// From everybody else the field counts for nothing. Nil believes nobody.
 	CertificateProxies authctx.Trust
 	// Shape says which tokens are this authenticator's; others get
-	// [authctx.NoCredentials], for whoever stands beside it.
+	// [authctx.NoCredentials], for whoever stands beside it. It is needed beside
+	// another Bearer that reads the same field, see [NewBearer].
 	Shape TokenShape
 }
 
@@ -76,6 +77,11 @@ const (
 
 // NewBearer returns an authenticator that asks v. Nil options read the
 // authorization field and take every token.
+//
+// Beside another Bearer that reads the same field, set Shape in both: without it
+// the first one in [authctx.OneOf] takes the tokens of the other too, so that it
+// refuses them or, if it asks an [Introspector], sends them to a stranger. Two
+// issuers of JWTs are for one Bearer with a [MultiVerifier].
 func NewBearer(v TokenVerifier, options *BearerOptions) (*Bearer, error) {
 	b := &Bearer{verifier: v}
 	if options != nil {

@@ -41,7 +41,8 @@ type DeferredAuthenticatorConfig struct {
 // The principal has [authctx.Signed] provenance, ends with the token, and says
 // in AsOf when its attributes were known to be true. It takes messages only:
 // over HTTP and gRPC such a token is [authctx.WrongType], and on another topic
-// than its own [authctx.WrongAudience].
+// than its own [authctx.WrongAudience]. While its keys are out of reach it answers
+// [authctx.Unavailable]: the message is then given back and not set aside.
 type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
 
 // NewDeferredAuthenticator returns an authenticator for cfg, or an error that

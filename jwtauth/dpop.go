@@ -24,7 +24,9 @@ import (
 // certificate besides needs that too, as with [Bearer].
 //
 // A service that also takes plain tokens joins a DPoP and a Bearer by
-// [authctx.OneOf]; tokens bound to a key are then still good for DPoP alone. A
+// [authctx.OneOf]; tokens bound to a key are then still good for DPoP alone, but
+// a rule cannot tell how a caller was known: routes that are for DPoP alone have
+// a server of their own, whose authenticator is the DPoP and nothing else. A
 // browser reads the nonce only if CORS exposes DPoP-Nonce and WWW-Authenticate.
 type DPoP struct {
 	verifier   TokenVerifier

@@ -54,6 +54,53 @@ func ExampleNewDPoP() {
 	// 401
 }
 
+// Some routes take no plain tokens. They have a server of their own: a rule comes
+// after authentication and cannot tell one scheme from the other.
+func ExampleDPoP_routes() {
+	someone, _ := authctx.New(authctx.Attributes{Issuer: "https://server.example.com", Subject: "someone@example.com"})
+	verifier := verifierFunc(func(token string) (jwtauth.VerifiedToken, error) { // a jwtauth.Verifier in earnest
+		found := jwtauth.VerifiedToken{Principal: someone}
+		if token == rfc9449Token {
+			found.Confirmation.KeyThumbprint = rfc9449Thumbprint
+		}
+		return found, nil
+	})
+	dpop, err := jwtauth.NewDPoP(verifier, jwtauth.DPoPConfig{
+		ExternalURL: "https://resource.example.org",
+		Now:         func() time.Time { return time.Unix(1562262620, 0) }, // when the RFC's proof was made
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bearer, _ := jwtauth.NewBearer(verifier, nil)
+	strict, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: dpop})
+	usual, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.OneOf(dpop, bearer)})
+
+	work := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	mux := http.NewServeMux()
+	mux.Handle("/protectedresource", strict.Handler(work))
+	mux.Handle("/", usual.Handler(work))
+
+	ask := func(path, authorization, proof string) {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Authorization", authorization)
+		if proof != "" {
+			r.Header.Set("DPoP", proof)
+		}
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Println(path, w.Code)
+	}
+	ask("/elsewhere", "Bearer plain", "")
+	ask("/protectedresource", "Bearer plain", "")
+	ask("/protectedresource", "DPoP "+rfc9449Token, rfc9449Proof)
+	// Output:
+	// /elsewhere 200
+	// /protectedresource 401
+	// /protectedresource 200
+}
+
 // Behind a proxy that ends TLS, the proxy says which certificate the client has
 // shown, and is believed because of where it connects from.
 func ExampleBearerOptions_certificateProxies() {

@@ -16,6 +16,10 @@ import (
 // Introspector asks an authorization server about tokens that cannot be
 // verified here (RFC 7662). It is a [TokenVerifier] and safe for concurrent use.
 //
+// It sends every token that it is asked about to its endpoint. Beside another
+// Bearer, its own has [OpaqueShape], or the endpoint gets to see the tokens of
+// other issuers; for several issuers of JWTs use a [MultiVerifier].
+//
 // Requests with the same token wait for one question, which runs on no caller's
 // context. Answers are remembered by a keyed hash of the token, see
 // [IntrospectionConfig]. An endpoint that fails, is slow, redirects, or answers

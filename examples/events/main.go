@@ -151,6 +151,9 @@ func newConsumer(keys jwtauth.KeySource) (func(context.Context, event) string, e
 		if err == nil {
 			err = authctx.Authorize(ctx, rule)
 		}
+		if errors.Is(err, authctx.Unavailable) {
+			return "given back to the queue" // keys that are out of reach make no event a bad one
+		}
 		if err != nil {
 			return authctx.ReasonOf(err).Public().String()
 		}
