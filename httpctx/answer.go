@@ -166,8 +166,8 @@ func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Rea
 // tried returns the index of the scheme that the error belongs to.
 func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
 	want := scheme(r)
-	if inner, ok := r.Context().Value(triedKey{}).(string); ok && want == "" {
-		want = inner
+	if want == "" { // a refusal behind the Server
+		want = admission(r.Context()).scheme
 	}
 	if reason == authctx.InvalidProof || reason == authctx.NonceRequired {
 		want = "DPoP"
@@ -179,10 +179,6 @@ func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
 	}
 	return 0
 }
-
-// triedKey is the context key of the scheme that a client used, for refusals
-// behind the Server, where the field is gone.
-type triedKey struct{}
 
 // scheme returns the authentication scheme that r uses, empty for none.
 func scheme(r *http.Request) string {

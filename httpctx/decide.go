@@ -1,13 +1,13 @@
 package httpctx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/authctx/authctx"
-	"github.com/authctx/authctx/internal/grpchttp"
 	"github.com/authctx/authctx/internal/inbound"
 )
 
@@ -157,20 +157,9 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 
 // admit returns the request that the handler sees.
 func (s *Server) admit(r *http.Request, d *decision) *http.Request {
-	ctx := d.ctx
-	if !d.result.Principal.IsZero() {
-		if s.keepCredentials {
-			ctx = inbound.NewContext(ctx, r.Header, d.result.Read)
-		}
-		if len(s.answers.challenges) > 1 {
-			ctx = context.WithValue(ctx, triedKey{}, scheme(r))
-		}
-		if s.mayOutlive(r, &d.result) {
-			ctx = context.WithValue(ctx, watchedKey{}, true)
-		}
-		if d.result.Recheck != nil && grpchttp.MayBe(r.Header) {
-			ctx = context.WithValue(ctx, recheckKey{}, d.result.Recheck)
-		}
+	ctx := s.withAdmission(r, d)
+	if s.keepCredentials && !d.result.Principal.IsZero() {
+		ctx = inbound.NewContext(ctx, r.Header, d.result.Read)
 	}
 	admitted := r.WithContext(ctx)
 	admitted.Header = d.header
@@ -198,7 +187,7 @@ func (s *Server) observe(r *http.Request, d *decision, ignored []string, start t
 // observeRefusal tells the observer of a refusal after the request was let in.
 func (s *Server) observeRefusal(r *http.Request, err error) {
 	p, _ := authctx.FromContext(r.Context())
-	s.observeAfter(r, r.Pattern, authctx.OutcomeOf(err), p, err)
+	s.observeAfter(r, cmp.Or(admission(r.Context()).entry, r.Pattern), authctx.OutcomeOf(err), p, err)
 }
 
 // observeAfter tells the observer what became of a request that was let in.

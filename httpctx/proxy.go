@@ -219,7 +219,7 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) 
 	}
 	// The Server watches a connection that was handed over, and a service may take
 	// the request for a gRPC call and answer that instead.
-	watched := upgrade && pr.In.Context().Value(watchedKey{}) != nil
+	watched := upgrade && admission(pr.In.Context()).watched
 	if upgrade && !watched || grpchttp.MayBe(pr.Out.Header) {
 		pr.Out = pr.Out.WithContext(p.watchedContext(pr.Out.Context(), pr.In, caller))
 	}

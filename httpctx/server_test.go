@@ -184,3 +184,22 @@ func TestAnAuthenticatorSeesTheConnectionAndNotWhatHeadersSayOfIt(t *testing.T) 
 		})
 	}
 }
+
+// What is told of a request twice is told of one entry.
+func TestLaterEventsNameTheEntryThatLetTheRequestIn(t *testing.T) {
+	var j journal
+	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/a/": authctx.Authenticated()}, Default: authctx.Authenticated()})
+	s := newServer(t, httpctx.ServerConfig{Policy: policy, Observer: &j})
+	h := s.Handler(s.Require(authctx.Role("admin"))(spy))
+	for path, want := range map[string]string{"/a/b": "/a/", "/else": "default"} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header = token("bob")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		events := j.all()
+		for _, e := range events[len(events)-2:] {
+			if e.Entry != want {
+				t.Errorf("%s: %v of entry %q, want %q", path, e.Outcome, e.Entry, want)
+			}
+		}
+	}
+}

@@ -46,10 +46,6 @@ func (s *Server) mayOutlive(r *http.Request, res *authctx.Result) bool {
 	return len(r.Header["Upgrade"]) > 0 && vigil.Needed(res, s.recheck)
 }
 
-// watchedKey is the context key that says that the connection is watched by the
-// Server already.
-type watchedKey struct{}
-
 // watched returns w, or for a request that mayOutlive its caller a writer whose
 // connection is closed at the caller's end.
 func (s *Server) watched(w http.ResponseWriter, r *http.Request, d *decision) http.ResponseWriter {
@@ -107,20 +103,17 @@ func (c *watchedConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// recheckKey is the context key of the recheck of a gRPC call's caller.
-type recheckKey struct{}
-
 // watchedContext returns a copy of ctx, the context of a WebSocket or a gRPC call
 // that goes to an upstream, which is cancelled at the caller's end. The watch
 // ends with ctx.
 func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
-	res := authctx.Result{Principal: caller}
-	res.Recheck, _ = in.Context().Value(recheckKey{}).(func(context.Context) error)
+	let := admission(in.Context())
+	res := authctx.Result{Principal: caller, Recheck: let.recheck}
 	if !vigil.Needed(&res, p.server.recheck) {
 		return ctx
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	p.server.watch(ctx, in, in.Pattern, res, func(err error) {
+	p.server.watch(ctx, in, let.entry, res, func(err error) {
 		if !hasReason(err) {
 			err = &authctx.Error{Reason: authctx.Unavailable, Cause: err}
 		}
