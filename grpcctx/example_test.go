@@ -211,3 +211,17 @@ func ExampleWriteError() {
 	// Output:
 	// 200 16 Authentication is required.
 }
+
+// A gateway's httpctx.ServerConfig has it as Refuse.
+func ExampleRefuse() {
+	for _, contentType := range []string{"application/grpc", "application/json"} {
+		r := httptest.NewRequest(http.MethodPost, "/orders.v1.Orders/Get", nil)
+		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		fmt.Println(grpcctx.Refuse(w, r, authctx.PermissionDenied), w.Header().Get("Grpc-Status"))
+	}
+	// Output:
+	// true 7
+	// false
+}

@@ -34,6 +34,17 @@ func WriteError(w http.ResponseWriter, err error) {
 	w.WriteHeader(http.StatusOK)
 }
 
+// Refuse answers a gRPC request that a net/http handler refuses, by [WriteError],
+// and reports whether r is one; others it leaves alone. It is for ServerConfig.Refuse
+// of httpctx.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) bool {
+	if !IsRequest(r) {
+		return false
+	}
+	WriteError(w, err)
+	return true
+}
+
 // percentEncode writes a status message: printable ASCII but "%" stands for
 // itself.
 func percentEncode(s string) string {

@@ -27,7 +27,7 @@ func (g *gateway) newProxy(auth authctx.Authenticator, forward authctx.Propagato
 	server, err := httpctx.NewServer(httpctx.ServerConfig{
 		Authenticator: auth,
 		Policy:        policy,
-		Refuse:        refuseGRPC,
+		Refuse:        grpcctx.Refuse,
 		Observer:      authctx.NewSlogObserver(log),
 	})
 	if err != nil {
@@ -52,15 +52,6 @@ func (g *gateway) newProxy(auth authctx.Authenticator, forward authctx.Propagato
 			toHTTP.ServeHTTP(w, r)
 		}
 	})), nil
-}
-
-// refuseGRPC answers a refused gRPC call in gRPC's own way.
-func refuseGRPC(w http.ResponseWriter, r *http.Request, err error) bool {
-	if !grpcctx.IsRequest(r) {
-		return false
-	}
-	grpcctx.WriteError(w, err)
-	return true
 }
 
 // newUpstream returns a handler that sends requests to an upstream. FlushInterval

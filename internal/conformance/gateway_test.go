@@ -69,14 +69,6 @@ func echoes(_ any, ss grpc.ServerStream) error {
 	}
 }
 
-func refuseGRPC(w http.ResponseWriter, r *http.Request, err error) bool {
-	if !grpcctx.IsRequest(r) {
-		return false
-	}
-	grpcctx.WriteError(w, err)
-	return true
-}
-
 // grpcGateway starts a gateway in front of upstream and connects to it.
 func grpcGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) *grpc.ClientConn {
 	t.Helper()
@@ -245,7 +237,7 @@ func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
 			})
 			end := time.Now().Add(2 * time.Second).Truncate(time.Second)
 			cc := grpcGateway(t, addr, httpctx.ServerConfig{
-				Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: refuseGRPC, Observer: &told,
+				Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: grpcctx.Refuse, Observer: &told,
 			})
 			err := drain(t, cc)
 			<-released
@@ -284,7 +276,7 @@ func TestAStreamThroughAGatewayEndsWhenItsCallerDoesNotPassARecheck(t *testing.T
 						Principal: callerUntil(t, time.Time{}),
 						Recheck:   func(context.Context) error { return test.refusal },
 					}),
-					RecheckInterval: 50 * time.Millisecond, Refuse: refuseGRPC, Observer: &told,
+					RecheckInterval: 50 * time.Millisecond, Refuse: grpcctx.Refuse, Observer: &told,
 				})
 				err := drain(t, cc)
 				if e, ok := grpcctx.FromError(err); !ok || e.Reason != test.reason || status.Code(err) != test.code {
@@ -371,7 +363,7 @@ func TestAStreamThatCannotBeAnsweredIsReset(t *testing.T) {
 // end is far away.
 func TestAGatewayKeepsNothingOfACall(t *testing.T) {
 	cc := grpcGateway(t, runGRPC(t, echoes), httpctx.ServerConfig{
-		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Now().Add(time.Hour))}), Refuse: refuseGRPC,
+		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Now().Add(time.Hour))}), Refuse: grpcctx.Refuse,
 	})
 	many := func() {
 		for range 50 {
@@ -398,7 +390,7 @@ func TestAnAnswerOfTrailersOnlyKeepsItsStatus(t *testing.T) {
 		return status.Error(codes.NotFound, "no such thing")
 	})
 	cc := grpcGateway(t, upstream, httpctx.ServerConfig{
-		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Time{})}), Refuse: refuseGRPC,
+		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Time{})}), Refuse: grpcctx.Refuse,
 	})
 	for range 20 {
 		if err := drain(t, cc); status.Code(err) != codes.NotFound {
