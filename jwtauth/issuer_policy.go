@@ -92,8 +92,8 @@ func (p *issuerPolicy) checkNamed(h *header, s *scratch) error {
 	if p.holder != nil && p.holder.holds(h.keyID) {
 		return nil
 	}
-	if err := s.parseClaims(p.parser); err != nil {
-		return err
+	if s.parseClaims(p.parser) != nil {
+		return errClaimsUnsigned
 	}
 	iss, ok := p.Claims.issuer(&s.doc)
 	if !ok {

@@ -24,6 +24,7 @@ var (
 	errWrongKey           = refusal(authctx.UnknownKey, "key source answered with another key")
 	errNoKey              = refusal(authctx.Unavailable, "key source answered with no key")
 	errClaimsJSON         = refusal(authctx.InvalidToken, "token claims are not strict JSON")
+	errClaimsUnsigned     = refusal(authctx.InvalidToken, "token claims are not strict JSON, and its key was not looked for")
 	errIssuer             = refusal(authctx.WrongIssuer, "")
 	errIssuerType         = refusal(authctx.InvalidToken, "iss is missing or not text")
 	errNoSPIFFEID         = refusal(authctx.InvalidToken, "sub is no SPIFFE ID")
