@@ -38,7 +38,7 @@ func startGateway(t *testing.T, p *provider, args ...string) *system {
 func startSystem(t *testing.T, args ...string) *system {
 	t.Helper()
 	_, httpURL, grpcAddress := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	s := startGateway(t, newProvider(t).run(t), append([]string{
+	s := startGateway(t, startProvider(t), append([]string{
 		"-upstream", httpURL, "-grpc-upstream", grpcAddress, "-forward", "fields"}, args...)...)
 	s.waitReady(t)
 	return s
@@ -163,7 +163,7 @@ func TestGatewayRefusesOverHTTP(t *testing.T) {
 
 func TestGatewayWithoutAnUpstreamOfThatKind(t *testing.T) {
 	t.Parallel()
-	s := startGateway(t, newProvider(t).run(t), "-upstream", "http://127.0.0.1:1")
+	s := startGateway(t, startProvider(t), "-upstream", "http://127.0.0.1:1")
 	s.waitReady(t)
 	_, err := pb.NewWhoAmIClient(dial(t, s.address)).Get(as(t, s.token(t, nil)), &pb.GetRequest{})
 	if status.Code(err) != codes.Unimplemented {
@@ -173,7 +173,7 @@ func TestGatewayWithoutAnUpstreamOfThatKind(t *testing.T) {
 
 func TestGatewaySaysWhenAnUpstreamIsAway(t *testing.T) {
 	t.Parallel()
-	s := startGateway(t, newProvider(t).run(t), "-upstream", "http://127.0.0.1:1", "-grpc-upstream", "127.0.0.1:1")
+	s := startGateway(t, startProvider(t), "-upstream", "http://127.0.0.1:1", "-grpc-upstream", "127.0.0.1:1")
 	s.waitReady(t)
 	if r := send(t, "GET", s.url+"/", "", "Authorization: Bearer "+s.token(t, nil)); r.status != http.StatusBadGateway {
 		t.Errorf("HTTP: status %d, want 502", r.status)

@@ -47,7 +47,7 @@ func TestGatewayStartsWithoutItsProvider(t *testing.T) {
 func TestGatewayTakesKeysFromJWKS(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p := newProvider(t).run(t)
+	p := startProvider(t)
 	s := startGateway(t, p, "-jwks", p.issuer+"/keys", "-algorithms", "EdDSA", "-upstream", httpURL)
 	s.waitReady(t)
 	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
@@ -58,7 +58,7 @@ func TestGatewayTakesKeysFromJWKS(t *testing.T) {
 func TestGatewayFollowsAKeyRotation(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	s := startGateway(t, newProvider(t).run(t), "-upstream", httpURL, "-keys-refresh", "2s", "-keys-cooldown", "1s")
+	s := startGateway(t, startProvider(t), "-upstream", httpURL, "-keys-refresh", "2s", "-keys-cooldown", "1s")
 	s.waitReady(t)
 	get := func(token string) int {
 		return send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token).status
@@ -77,7 +77,7 @@ func TestGatewayFollowsAKeyRotation(t *testing.T) {
 func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	one, other := newProvider(t).run(t), newProvider(t).run(t)
+	one, other := startProvider(t), startProvider(t)
 	s := startGateway(t, one, "-issuer", other.issuer, "-upstream", httpURL)
 	s.waitReady(t)
 	for _, p := range []*provider{one, other} {
@@ -95,7 +95,7 @@ func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
 func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p := newProvider(t).run(t)
+	p := startProvider(t)
 	justExpired := jwt.MapClaims{"exp": time.Now().Add(-5 * time.Second).Unix()}
 	for _, test := range []struct {
 		name   string
@@ -124,7 +124,7 @@ func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
 func TestGatewayReadsClaimsByPreset(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p := newProvider(t).run(t)
+	p := startProvider(t)
 	for _, test := range []struct {
 		preset string
 		claims jwt.MapClaims
@@ -152,7 +152,7 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 func TestGatewayKnowsWorkloadsBySPIFFEID(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p := newProvider(t).run(t)
+	p := startProvider(t)
 	// The bundle of a trust domain is found by its address, not by its name.
 	domain := &provider{issuer: "spiffe://example.org"}
 	s := startGateway(t, domain, "-claims", "spiffe", "-jwks", p.issuer+"/keys", "-upstream", httpURL)
@@ -177,7 +177,7 @@ func TestGatewayKnowsWorkloadsBySPIFFEID(t *testing.T) {
 func TestGatewayAsksAboutOpaqueTokens(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p := newProvider(t).run(t)
+	p := startProvider(t)
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, secret, _ := r.BasicAuth(); id != "gateway" || secret != "s3cret" {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -213,7 +213,7 @@ func TestGatewayAsksAboutOpaqueTokens(t *testing.T) {
 func TestGatewayIsReadyWhenAnyIssuerIs(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p, down := newProvider(t).run(t), newProvider(t)
+	p, down := startProvider(t), newProvider(t)
 	s := startGateway(t, p, "-issuer", down.issuer, "-upstream", httpURL)
 	s.waitReady(t)
 	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {

@@ -85,7 +85,7 @@ func TestNodeServicesReadTheCaller(t *testing.T) {
 			if forward == "txn" {
 				args = append(args, "-internal-listen", internal)
 			}
-			s := startGateway(t, newProvider(t).run(t), args...)
+			s := startGateway(t, startProvider(t), args...)
 			s.waitReady(t)
 			token := s.token(t, map[string]any{"name": "Zoë, 100%", "groups": []string{"on call", "a,b"}})
 

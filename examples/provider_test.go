@@ -46,23 +46,46 @@ func (p *provider) current() (ed25519.PrivateKey, string) {
 // newProvider returns a provider that is not running yet, and its address.
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t, "127.0.0.1:0")
 	defer l.Close()
+	return providerAt(t, l)
+}
+
+func providerAt(t *testing.T, l net.Listener) *provider {
+	t.Helper()
 	p := &provider{issuer: "http://" + l.Addr().String()}
 	p.rotate(t, "k1")
 	return p
 }
 
-// run starts serving discovery and keys; it stops with the test.
-func (p *provider) run(t *testing.T) *provider {
+// startProvider returns one that is running. Its address was never free for
+// another test to take.
+func startProvider(t *testing.T) *provider {
 	t.Helper()
-	l, err := net.Listen("tcp", p.issuer[len("http://"):])
+	l := listen(t, "127.0.0.1:0")
+	p := providerAt(t, l)
+	p.serve(t, l)
+	return p
+}
+
+// run starts a new provider.
+func (p *provider) run(t *testing.T) {
+	t.Helper()
+	p.serve(t, listen(t, p.issuer[len("http://"):]))
+}
+
+func listen(t *testing.T, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// serve serves discovery and keys; it stops with the test.
+func (p *provider) serve(t *testing.T, l net.Listener) {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]any{"issuer": p.issuer, "jwks_uri": p.issuer + "/keys"})
@@ -77,7 +100,6 @@ func (p *provider) run(t *testing.T) *provider {
 	server := &http.Server{Handler: mux}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	return p
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

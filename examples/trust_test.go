@@ -33,7 +33,7 @@ func startTxnSystem(t *testing.T, args ...string) (s *system, whoamiURL, whoamiG
 	t.Helper()
 	internal := freeAddress(t)
 	_, whoamiURL, whoamiGRPC = startWhoami(t, "-trust", "txn:http://"+internal+"/.well-known/jwks.json")
-	s = startGateway(t, newProvider(t).run(t), append([]string{"-upstream", whoamiURL, "-grpc-upstream", whoamiGRPC,
+	s = startGateway(t, startProvider(t), append([]string{"-upstream", whoamiURL, "-grpc-upstream", whoamiGRPC,
 		"-forward", "txn", "-internal-listen", internal}, args...)...)
 	if got := s.gateway.address("internal listening on"); got != internal {
 		t.Fatalf("internal address %s, want %s", got, internal)
@@ -131,7 +131,7 @@ func TestTransactionTokensOfAnotherTrustDomainAreRefused(t *testing.T) {
 	t.Parallel()
 	internal := freeAddress(t)
 	_, url, _ := startWhoami(t, "-trust", "txn:http://"+internal+"/.well-known/jwks.json", "-trust-domain", "elsewhere.local")
-	s := startGateway(t, newProvider(t).run(t), "-upstream", url, "-forward", "txn", "-internal-listen", internal)
+	s := startGateway(t, startProvider(t), "-upstream", url, "-forward", "txn", "-internal-listen", internal)
 	s.waitReady(t)
 	eventually(t, "the service to refuse the token", func() bool {
 		return send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+s.token(t, nil)).status == 401
@@ -145,7 +145,7 @@ func TestTransactionTokensHaveTheFormOfTheDraft(t *testing.T) {
 		seen <- r.Header.Get("Txn-Token")
 	}))
 	defer upstream.Close()
-	s := startGateway(t, newProvider(t).run(t), "-upstream", upstream.URL, "-forward", "txn",
+	s := startGateway(t, startProvider(t), "-upstream", upstream.URL, "-forward", "txn",
 		"-trust-domain", "prod.example", "-txn-life", "90s")
 	s.waitReady(t)
 	send(t, "GET", s.url+"/", "", "Authorization: Bearer "+s.token(t, nil))
