@@ -121,7 +121,8 @@ func TestAMuxWhoseRoutesAreAllRuledServes(t *testing.T) {
 
 func TestRule1_APolicyHasOnlyPatternsThatNetHTTPTakes(t *testing.T) {
 	rules := map[string]authctx.Rule{"GET /orders/{id}": authctx.Authenticated(), "/orders.v1.Orders/*": authctx.Authenticated()}
-	bad := []string{"GET /x/{", "GET /{a}/{a}", "GET /x/{a...}/y", "GET,POST /x", "shop.v1.Orders/{List"}
+	bad := []string{"GET /x/{", "GET /{a}/{a}", "GET /x/{a...}/y", "GET,POST /x", "shop.v1.Orders/{List",
+		"API.example/x", "GET api.example:8443/", "api.example./"}
 	for _, pattern := range bad {
 		rules[pattern] = authctx.Authenticated()
 	}

@@ -14,8 +14,10 @@ const (
 	// maxReadings is how many times a path is read and then decoded, until that
 	// does not change it.
 	maxReadings = 3
-	// maxOddPath bounds the work that a path makes which has several readings.
-	maxOddPath = 2048
+	// maxOddPath and maxLaxReadings bound the work that a path makes which has
+	// several readings.
+	maxOddPath     = 2048
+	maxLaxReadings = 64
 )
 
 // readings returns the path of r, clean and escaped, in the ways in which servers
@@ -39,48 +41,56 @@ func readings(r *http.Request) ([]string, error) {
 		return nil, unclear("the path is too long for one with encoded or special characters")
 	}
 	var paths []string
+	decoded := []string{raw}
 	for range maxReadings {
-		for _, lax := range laxReadings(raw) {
-			if misleading(decode(lax)) {
+		lax := laxReadings(decoded)
+		if len(lax) > maxLaxReadings {
+			return nil, unclear("the path can be read in too many ways")
+		}
+		decoded = nil
+		for _, p := range lax {
+			d := decode(p)
+			if misleading(d) {
 				return nil, unclear("the path has dot segments or control characters")
 			}
-			if p := escapePath(cleanPath(lax)); !slices.Contains(paths, p) {
-				paths = append(paths, p)
+			paths = appendNew(paths, escapePath(cleanPath(p)))
+			if d != p {
+				decoded = appendNew(decoded, d)
 			}
 		}
-		decoded := decode(raw)
-		if decoded == raw {
+		if len(decoded) == 0 {
 			return paths, nil
 		}
-		raw = decoded
 	}
 	return nil, unclear("the path is encoded several times")
 }
 
-// laxReadings returns a path and, after it, how servers read it that tell less
-// apart: a backslash from a slash, what stands behind ";", "?" or "#" from
-// nothing, a slash at the end from none, and any of these together.
-func laxReadings(p string) []string {
-	all := []string{p}
-	for _, lax := range []func(string) string{
-		func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
-		func(p string) string { return parameters.ReplaceAllString(p, "") },
-		func(p string) string { return suffix.ReplaceAllString(p, "") },
-		func(p string) string { return strings.TrimRight(p, "/") },
-	} {
-		for _, p := range all {
-			if q := lax(p); !slices.Contains(all, q) {
-				all = append(all, q)
-			}
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// laxReadings returns paths and, after them, how servers read these that tell
+// less apart: a backslash from a slash, what stands behind ";", "?" or "#" from
+// nothing, a slash at the end from none, and any of these together, in any
+// order. It gives up soon after maxLaxReadings.
+func laxReadings(all []string) []string {
+	for i := 0; i < len(all) && len(all) <= maxLaxReadings; i++ {
+		p := all[i]
+		all = appendNew(all, strings.ReplaceAll(p, `\`, "/"))
+		all = appendNew(all, parameters.ReplaceAllString(p, ""))
+		for _, end := range []string{";", "?", "#"} {
+			before, _, _ := strings.Cut(p, end)
+			all = appendNew(all, before)
 		}
+		all = appendNew(all, strings.TrimRight(p, "/"))
 	}
 	return all
 }
 
-var (
-	parameters = regexp.MustCompile(`;[^/]*`) // RFC 3986 section 3.3
-	suffix     = regexp.MustCompile(`(?s)[?#].*`)
-)
+var parameters = regexp.MustCompile(`;[^/]*`) // RFC 3986 section 3.3
 
 // misleading reports whether a decoded path climbs, or has characters at which
 // servers cut it off.
@@ -121,11 +131,16 @@ func cleanPath(p string) string {
 	return clean
 }
 
-// escapePath decodes the segments of p, and escapes them all alike.
+// escapePath decodes the segments of p, and escapes them all alike. A segment
+// that is nothing but an encoded slash stays encoded: a mux takes it for a slash
+// at the end, and others take it for an ID.
 func escapePath(p string) string {
 	segments := strings.Split(p, "/")
 	for i, s := range segments {
-		segments[i] = url.PathEscape(decode(s))
+		if d := decode(s); d != "/" {
+			s = d
+		}
+		segments[i] = url.PathEscape(s)
 	}
 	return strings.Join(segments, "/")
 }

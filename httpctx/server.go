@@ -14,8 +14,8 @@ type ServerConfig struct {
 	// Authenticator says who is calling. It is required.
 	Authenticator authctx.Authenticator
 	// Policy is the table of rules, keyed by pattern: see [Server.Handler]. No
-	// two patterns may conflict as in a mux. When it is nil, every authenticated caller passes and
-	// rules are a matter of [Server.Require] and of handlers.
+	// two patterns may conflict as in a mux. When it is nil, every authenticated
+	// caller passes and rules are a matter of [Server.Require] and of handlers.
 	Policy *authctx.Policy
 	// AllowAnonymous lets requests without credentials reach the handler, which
 	// sees no caller. Bad credentials are still refused. It contradicts Policy,
@@ -131,12 +131,16 @@ func (cfg *ServerConfig) validate() error {
 // Such a next may read a path in another way than a mux does. So each entry must
 // allow the request under which it falls when letters and slashes are decoded, up
 // to twice, when a backslash is a slash, when what follows ";", "?" or "#" or a
-// slash at the end is left out, or when the host is put in lower case. The case
-// of letters in a path counts. What a mux would redirect is
-// [authctx.InvalidRequest]: empty and dot segments, and a path that is listed with
-// a slash at its end only. So are encoded dot segments, control characters, a
-// method that is not in upper case, and more than 2,048 bytes of a path that has
-// several readings. A policy of nothing but a default rule takes any path.
+// slash at the end is left out, or when letters are put in lower case. An ID with
+// an encoded slash needs an entry for what it looks like too, or one with
+// "{name...}". Other liberties of a server, such as taking "/a.json" for "/a", are
+// not known here: rule what is behind one by a strict Default.
+//
+// What a mux would redirect is [authctx.InvalidRequest]: empty and dot segments,
+// and a path that is listed with a slash at its end only. So are encoded dot
+// segments, control characters, a method that is not in upper case, and a path
+// with many readings or with several and more than 2,048 bytes. A policy of
+// nothing but a default rule takes any path.
 //
 // Entries that the policy calls public are not authenticated, and neither is a
 // CORS preflight. The handler then sees no caller and no credential. Of its

@@ -17,6 +17,7 @@ import (
 type table struct {
 	policy *authctx.Policy
 	mux    *http.ServeMux
+	folded *http.ServeMux // the patterns in lower case, but for those that this makes one
 }
 
 // listed is an entry as a table's mux knows it. It serves nothing.
@@ -32,17 +33,51 @@ func newTable(policy *authctx.Policy) (*table, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	t := &table{policy: policy, mux: http.NewServeMux()}
+	t := &table{policy: policy, mux: http.NewServeMux(), folded: http.NewServeMux()}
+	folds := map[string]int{}
+	for _, name := range names {
+		folds[foldPattern(name)]++
+	}
 	var errs []error
 	for i, name := range names {
-		if problem := register(t.mux, name, listed{policy.Route(name)}); problem != "" {
+		problem := register(t.mux, name, listed{policy.Route(name)})
+		switch {
+		case problem != "":
 			if other := conflicting(name, names[:i]); other != "" {
 				problem = fmt.Sprintf("%q and %q match the same requests, and neither is more specific", other, name)
 			}
+		case oddHost(name):
+			problem = fmt.Sprintf("the host of %q has a capital, a port or a dot at its end, and is no request's", name)
+		}
+		if problem != "" {
 			errs = append(errs, errors.New("httpctx: server: Policy: "+problem))
+		}
+		if lower := foldPattern(name); folds[lower] == 1 {
+			_ = register(t.folded, lower, listed{policy.Route(name)}) // a problem has been told
 		}
 	}
 	return t, errors.Join(errs...)
+}
+
+// foldPattern returns a pattern with the letters of its path in lower case, not
+// those of its wildcards.
+func foldPattern(pattern string) string {
+	before, path, _ := strings.Cut(pattern, "/")
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if !strings.HasPrefix(s, "{") {
+			segments[i] = strings.ToLower(s)
+		}
+	}
+	return before + "/" + strings.Join(segments, "/")
+}
+
+// oddHost reports whether the host of a pattern is written as no mux reads that
+// of a request, or as only some clients write theirs.
+func oddHost(pattern string) bool {
+	host, _, _ := strings.Cut(pattern, "/")
+	host = host[strings.LastIndexAny(host, " \t")+1:]
+	return host != strings.ToLower(host) || strings.Contains(host, ":") && !strings.HasSuffix(host, "]") || strings.HasSuffix(host, ".")
 }
 
 // conflicting returns the pattern with which no mux takes name, empty when name
@@ -106,26 +141,48 @@ func (t *table) route(r *http.Request, method string) route {
 }
 
 // match returns the entries for a path, which is escaped and clean: of the
-// pattern, and of the RPC service. With slash, what is listed is the path with a
-// slash at its end.
+// pattern, of the pattern that it has for servers that do not look at case, and
+// of the RPC service. With slash, what is listed is the path with a slash at its
+// end.
 func (t *table) match(method, host, path string) (found []authctx.Entry, slash bool) {
-	h, pattern := t.handler(method, host, path)
-	_, ok := h.(listed)
-	if slash = !ok && pattern != ""; slash { // a mux would redirect
-		h, _ = t.handler(method, host, path+"/")
+	e, ok, slash := lookup(t.mux, method, host, path)
+	if ok {
+		found = append(found, e)
 	}
-	if l, ok := h.(listed); ok {
-		found = append(found, l.Entry)
+	if e, ok, _ := lookup(t.folded, method, host, strings.ToLower(path)); ok {
+		found = append(found, e)
 	}
-	if e := t.policy.RPC(decode(path)); strings.HasSuffix(e.Name, "/*") {
+	if e, ok := t.service(decode(path)); ok {
 		found = append(found, e)
 	}
 	return found, slash
 }
 
-func (t *table) handler(method, host, path string) (h http.Handler, pattern string) {
-	u := &url.URL{Path: decode(path), RawPath: path}
-	return t.mux.Handler(&http.Request{Method: method, Host: host, URL: u})
+// lookup returns the entry by whose pattern mux routes a request, and whether
+// that is of the path with a slash at its end, to which mux would redirect.
+func lookup(mux *http.ServeMux, method, host, path string) (e authctx.Entry, ok, slash bool) {
+	handler := func(path string) (http.Handler, string) {
+		u := &url.URL{Path: decode(path), RawPath: path}
+		return mux.Handler(&http.Request{Method: method, Host: host, URL: u})
+	}
+	h, pattern := handler(path)
+	l, ok := h.(listed)
+	if slash = !ok && pattern != ""; slash {
+		h, _ = handler(path + "/")
+		l, ok = h.(listed)
+	}
+	return l.Entry, ok, slash
+}
+
+// service returns the entry of the RPC service that a path is of or below, if
+// that is listed as a whole and the very method is not.
+func (t *table) service(path string) (authctx.Entry, bool) {
+	e := t.policy.RPC(path)
+	if e.Name != path && !strings.HasSuffix(e.Name, "/*") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		e = t.policy.RPC("/" + name + "/*")
+	}
+	return e, strings.HasSuffix(e.Name, "/*")
 }
 
 // and makes rt ask for what e asks for too. A public entry asks for nothing, and
