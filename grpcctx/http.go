@@ -35,8 +35,8 @@ func WriteError(w http.ResponseWriter, err error) {
 }
 
 // Refuse answers a gRPC request that a net/http handler refuses, by [WriteError],
-// and reports whether r is one; others it leaves alone. It is for ServerConfig.Refuse
-// of httpctx.
+// and reports whether r is one; others it leaves alone. It is for
+// ServerConfig.Refuse of httpctx.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) bool {
 	if !IsRequest(r) {
 		return false

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/authctx/authctx/internal/loopback"
 )
 
 // destination is a parsed host pattern.
@@ -90,18 +91,6 @@ func portOf(u *url.URL) string {
 	return ""
 }
 
-// isLoopback reports whether u names this machine. Other spellings of localhost
-// do not: a proxy of the environment gets to see them, and names below localhost
-// are looked up like any other.
-func isLoopback(u *url.URL) bool {
-	host := u.Hostname()
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
-
 // checkPlaintext returns why the caller is not to be sent on r, which base is to
 // send.
 func checkPlaintext(r *http.Request, base http.RoundTripper, allowed bool) error {
@@ -113,7 +102,7 @@ func checkPlaintext(r *http.Request, base http.RoundTripper, allowed bool) error
 
 // staysHere reports whether r does not leave this machine.
 func staysHere(r *http.Request, base http.RoundTripper) bool {
-	if !isLoopback(r.URL) {
+	if !loopback.Is(r.URL.Hostname()) {
 		return false
 	}
 	t, ok := base.(*http.Transport)

@@ -195,7 +195,8 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 	}
 }
 
-// refusal is why a request was not sent.
+// refusal is why a request was not sent, or the cause of a context that was
+// cancelled because its caller came to an end.
 type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }

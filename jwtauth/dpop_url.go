@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+
+	"github.com/authctx/authctx/internal/loopback"
 )
 
 // externalURL is where clients reach this service, in normal form.
@@ -20,7 +22,7 @@ func parseExternalURL(s string) (externalURL, error) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(s, "?#"):
 		return externalURL{}, errors.New("ExternalURL must have a scheme, a host, perhaps a path, and nothing else")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())):
 		return externalURL{}, errors.New("ExternalURL must be https; http is for loopback addresses")
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x80 }):
 		return externalURL{}, errors.New("ExternalURL must have its host in ASCII, as clients send it (xn--…)")

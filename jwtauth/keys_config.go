@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/authctx/authctx/internal/loopback"
 )
 
 // RemoteKeysConfig says where the keys of one issuer are and how they are kept
@@ -160,20 +162,10 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= utf8.RuneSelf }):
 		// net/http makes another name of it, such as localhost of wide letters.
 		return nil, fmt.Errorf("%.200q has a host that is not in ASCII (xn--…)", raw)
-	case u.Scheme == "https" || u.Scheme == "http" && (allowHTTP || isLoopback(u.Hostname())):
+	case u.Scheme == "https" || u.Scheme == "http" && (allowHTTP || loopback.Is(u.Hostname())):
 		return u, nil
 	}
 	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses unless InsecureAllowHTTP is set", raw)
-}
-
-// isLoopback says what http is allowed for: addresses of this machine, and
-// localhost spelled so. A proxy of the environment gets to see other spellings.
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // isInward reports whether a host is an address that only this machine or its

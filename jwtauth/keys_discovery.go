@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/authctx/authctx/internal/loopback"
 )
 
 // locate asks the metadata, if there is an issuer that has some, where the keys
@@ -86,7 +88,7 @@ func (f *fetcher) readMetadata(body []byte) (string, error) {
 	}
 	// http is for an issuer that is itself on loopback; nobody else may send us
 	// to it, or to anything else that only we can reach.
-	inside := isLoopback(from.Hostname())
+	inside := loopback.Is(from.Hostname())
 	to, err := parseKeyURL(address, f.cfg.InsecureAllowHTTP)
 	switch {
 	case err != nil:

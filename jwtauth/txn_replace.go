@@ -16,8 +16,8 @@ const maxTxnReplacements = 4
 
 // Replace returns a copy of ctx whose caller goes on with a Transaction Token
 // that has only these scopes, none perhaps, for a part of the system that needs
-// and should have less. The caller of ctx must have come with a token of this trust domain
-// and issuer.
+// and should have less. The caller of ctx must have come with a token of this
+// trust domain and issuer.
 //
 // The new token narrows and never widens: it is the same transaction, caller,
 // audience, end and request context, its scopes are among those of the old one,
