@@ -17,7 +17,7 @@
 function limit(name, group) {
 	group = name
 	sub(/\/[^\/]*$/, "", group)
-	if (name ~ /^BenchmarkVerify\/.*\/repeat$/) return group "/hash"
+	if (name ~ /^BenchmarkVerify\/.*\/(ours|repeat)$/) return group "/hash"
 	if (name ~ /^BenchmarkVerify\/.*\/hash$/) return ""
 	if (name ~ /\/first$/) return group "/limit"
 	if (group "/bare" in best) return group "/bare"

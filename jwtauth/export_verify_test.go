@@ -56,9 +56,9 @@ func KeyVerifies(k *Key, a Algorithm, input, signature []byte) bool {
 // FillCache makes v remember n more tokens, as if each were the given one.
 func FillCache(v *Verifier, token string, n int) {
 	c := v.front.cache
-	found, _ := c.get(c.digest(token))
+	found, _ := c.get(c.hash.sum(token))
 	for i := range n {
-		d := c.digest(strconv.Itoa(i))
+		d := c.hash.sum(strconv.Itoa(i))
 		s := c.shard(d)
 		s.mu.Lock()
 		s.put(d, found)
@@ -72,4 +72,10 @@ func HeaderLen(v *Verifier) int {
 		return len(set.all)
 	}
 	return 0
+}
+
+// NewTokenHash returns the hash of a new cache.
+func NewTokenHash() func(token string) [32]byte {
+	h := newTokenHash()
+	return func(token string) [32]byte { return h.sum(token) }
 }

@@ -138,7 +138,7 @@ func (i *Introspector) verify(ctx context.Context, token string) (_ *verified, c
 	case !opaque(token):
 		return nil, false, errNotOpaque
 	}
-	d := i.cache.digest(token)
+	d := i.cache.hash.sum(token)
 	v, now := i.cache.get(d)
 	if cached = v != nil; !cached {
 		if v, err = i.ask(ctx, d, token); err != nil {

@@ -3,8 +3,6 @@ package jwtauth
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"slices"
 	"sync"
@@ -45,13 +43,10 @@ func (c CacheConfig) withDefaults() CacheConfig {
 	return c
 }
 
-// digest stands for a token.
-type digest [sha256.Size]byte
-
 // tokenCache remembers verified tokens. It takes next to no memory before it is
 // first used, because verifiers that are joined do not use theirs.
 type tokenCache struct {
-	secret [sha256.Size]byte
+	hash   *tokenHash
 	bounds CacheConfig
 	start  sync.Once
 	shards []cacheShard // a power of two, at most 256
@@ -74,9 +69,7 @@ func newTokenCache(bounds CacheConfig) *tokenCache {
 	if bounds.Disabled {
 		return nil
 	}
-	c := &tokenCache{bounds: bounds}
-	_, _ = rand.Read(c.secret[:]) // never fails
-	return c
+	return &tokenCache{hash: newTokenHash(), bounds: bounds}
 }
 
 func (c *tokenCache) makeShards() {
@@ -90,29 +83,6 @@ func (c *tokenCache) makeShards() {
 		s.maxEntries, s.maxBytes = max(1, c.bounds.MaxEntries/n/2), c.bounds.MaxBytes/n/2
 		s.young, s.old = map[digest]*verified{}, map[digest]*verified{}
 	}
-}
-
-// tokenBuffers hold tokens while they are made or hashed.
-var tokenBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
-
-// releaseTokenBuffer forgets what a buffer held, and the buffer if it had to be
-// a large one.
-func releaseTokenBuffer(b *[]byte) {
-	clear(*b)
-	if cap(*b) <= 2*defaultMaxTokenBytes {
-		tokenBuffers.Put(b)
-	}
-}
-
-// digest hashes a token under the secret of this cache, so that nobody outside
-// can tell where a token lands, and a copy of the memory does not show what was
-// cached. SHA-256 keeps two tokens from being taken for one.
-func (c *tokenCache) digest(token string) digest {
-	b := tokenBuffers.Get().(*[]byte)
-	*b = append(append((*b)[:0], c.secret[:]...), token...)
-	d := sha256.Sum256(*b)
-	releaseTokenBuffer(b)
-	return d
 }
 
 func (c *tokenCache) shard(d digest) *cacheShard {

@@ -45,7 +45,7 @@ func TestNoTokenStaysInABuffer(t *testing.T) {
 	}
 	cache := newTokenCache(CacheConfig{}.withDefaults())
 	for name, use := range map[string]func(){
-		"digest": func() { cache.digest("header.payload.signature") },
+		"digest": func() { cache.hash.sum("header.payload.signature") },
 		"check":  func() { key.verifies(HS256, "header.payload", make([]byte, 32)) },
 		"sign":   func() { _, _ = signer.signToken("JWT", []byte(`{"sub":"alice"}`), "") },
 	} {

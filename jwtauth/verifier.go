@@ -90,7 +90,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	}
 	var d digest
 	if f.cache != nil {
-		d = f.cache.digest(token)
+		d = f.cache.hash.sum(token)
 		if v, _ := f.cache.get(d); v != nil {
 			if err := v.policy.revoked(ctx, v.token.Principal); err != nil {
 				return nil, false, err
