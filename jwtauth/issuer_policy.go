@@ -15,7 +15,7 @@ type issuerPolicy struct {
 	issuer issuerName
 	parser *strictjson.Parser
 	holder keyHolder // of Keys; nil when they cannot tell
-	until  time.Time // when a cache must forget what was verified; zero sets no end
+	until  time.Time // when a cache must forget what was verified, by either clock; zero sets no end
 	// resolver and resolvedAs find the policy that has taken the place of this
 	// one; nil for a Verifier of its own.
 	resolver   *resolver

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -95,12 +96,12 @@ func (r *resolver) lookup(iss string) (*issuerPolicy, *resolving, error) {
 	}
 	e := r.known[iss]
 	if e != nil {
-		if known := e.Value.(*resolved); now.Before(known.policy.until) {
+		if known := e.Value.(*resolved); !moment.Reached(known.policy.until, now) {
 			r.recent.MoveToFront(e)
 			return known.policy, nil, nil
 		}
 	}
-	if until, ok := r.unknown[iss]; ok && now.Before(until) {
+	if until, ok := r.unknown[iss]; ok && !moment.Reached(until, now) {
 		return nil, nil, errIssuer
 	}
 	if call := r.asking[iss]; call != nil {
@@ -211,7 +212,7 @@ func (r *resolver) ownKeys(iss string, p *issuerPolicy, origins []any, now time.
 		e = e.Next()
 		switch {
 		case other.issuer == iss || other.policy.Issuer == p.Issuer || !slices.ContainsFunc(other.origins, shared):
-		case now.Before(other.policy.until):
+		case !moment.Reached(other.policy.until, now):
 			return gone, &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
 				"jwtauth: Resolve: the issuer %q shares its Keys with %q", p.Issuer, other.policy.Issuer)}
 		default:
@@ -223,7 +224,7 @@ func (r *resolver) ownKeys(iss string, p *issuerPolicy, origins []any, now time.
 
 // over reports whether an answer is not to be believed any more.
 func (r *resolver) over(p *issuerPolicy, now time.Time) bool {
-	return r.closed.Load() || !now.Before(p.until)
+	return r.closed.Load() || moment.Reached(p.until, now)
 }
 
 // keeps reports whether an answer that is kept is v. Issuers may share one whose

@@ -79,6 +79,7 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 	if r.issuer == "" || r.id == "" {
 		return errors.New("jwtauth: RevocationList: the issuer, or the token, session or subject to revoke, is empty")
 	}
+	e.until = e.until.Round(0) // by the wall clock, as tokens end
 	if e.until.IsZero() {
 		e.until = time.Unix(strictjson.MaxDate, 0)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/authctx/authctx/internal/moment"
 )
 
 // CacheConfig bounds a verifier's memory of tokens that were verified. The zero
@@ -104,7 +106,7 @@ func (c *tokenCache) get(d digest) (_ *verified, now time.Time) {
 		return nil, now
 	}
 	now = v.policy.Now()
-	if !now.Before(v.until) || v.key.Withdrawn() {
+	if moment.Reached(v.until, now) || v.key.Withdrawn() {
 		s.forget(d, v)
 		return nil, now
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment"
 )
 
 const (
@@ -50,7 +51,7 @@ type txnEntry struct {
 
 // reusable reports whether there is a token that may still be sent.
 func (e *txnEntry) reusable(now time.Time) bool {
-	return e != nil && e.token != "" && now.Before(e.until) && !e.key.Withdrawn()
+	return e != nil && e.token != "" && !moment.Reached(e.until, now) && !e.key.Withdrawn()
 }
 
 // reuse returns a copy of e with a token.

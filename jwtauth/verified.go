@@ -14,15 +14,17 @@ type verified struct {
 	policy *issuerPolicy
 	key    *Key
 	size   int       // in bytes, roughly
-	until  time.Time // when a cache must forget it
+	until  time.Time // when a cache must forget it, by either clock
 
 	refused error // why the token does not count; only introspection remembers that
 }
 
 // endBy makes a cache forget v at that time at the latest; zero sets no end.
+// until is moved and not replaced: a date in a token has no reading of the
+// monotonic clock, and MaxAge counts by that one too.
 func (v *verified) endBy(end time.Time) {
 	if !end.IsZero() && end.Before(v.until) {
-		v.until = end
+		v.until = v.until.Add(end.Sub(v.until))
 	}
 }
 

@@ -1,0 +1,41 @@
+// Package momenttest has a clock like that of a machine that can be suspended.
+package momenttest
+
+import (
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// Clock reads like [time.Now], with a wall clock and a monotonic one, and goes
+// on by itself. The zero Clock is ready, must not be copied, and is safe for
+// concurrent use.
+type Clock struct{ both, wall atomic.Int64 }
+
+// Now returns the time, with a monotonic reading.
+func (c *Clock) Now() time.Time {
+	return SetWall(time.Now().Add(time.Duration(c.both.Load())), time.Duration(c.wall.Load()))
+}
+
+// Advance moves both clocks, as time does.
+func (c *Clock) Advance(d time.Duration) { c.both.Add(int64(d)) }
+
+// SetWall moves the wall clock alone, by whole seconds: forward as when the
+// machine was suspended, either way as when somebody set it.
+func (c *Clock) SetWall(d time.Duration) { c.wall.Add(int64(d)) }
+
+// SetWall returns t as it is after its wall clock was moved, by whole seconds,
+// and its monotonic one was not. No method of t does that, so this changes t as
+// it lies in memory, and panics should Go lay it out differently one day.
+func SetWall(t time.Time, d time.Duration) time.Time {
+	moved := t
+	(*struct {
+		wall uint64 // one bit, seconds, 30 bits of nanoseconds
+		_    int64
+		_    *time.Location
+	})(unsafe.Pointer(&moved)).wall += uint64(d/time.Second) << 30
+	if moved.Sub(t) != 0 || moved.Round(0).Sub(t.Round(0)) != d {
+		panic("momenttest: a time.Time is not what it was")
+	}
+	return moved
+}

@@ -1,0 +1,125 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment/momenttest"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+// The tests of this file are about machines that were suspended, or whose wall
+// clock was set: their monotonic clock knows nothing of it, and time.Time
+// compares by that one where it can.
+
+// livesFor returns the claims of a token that is good for that long, leeway
+// included.
+func livesFor(c *momenttest.Clock, d time.Duration) map[string]any {
+	const leeway = 30 * time.Second
+	now := c.Now()
+	return goodClaims(map[string]any{"iat": now.Unix(), "exp": now.Add(d - leeway).Unix()})
+}
+
+func TestRule5_ACachedTokenEndsWhileTheMachineIsSuspended(t *testing.T) {
+	for name, life := range map[string]time.Duration{"within MaxAge": 5 * time.Minute, "after MaxAge": time.Hour} {
+		s, clock := signerFor(t, jwtauth.EdDSA), new(momenttest.Clock)
+		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Now = clock.Now })
+		token := s.token(t, livesFor(clock, life))
+		cached(t, v, token, false)
+		cached(t, v, token, true)
+		clock.SetWall(life)
+		if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.TokenExpired) {
+			t.Errorf("a token that ends %s: %v", name, err)
+		}
+	}
+}
+
+func TestRule5_NothingIsRememberedLongerThanMaxAgeByEitherClock(t *testing.T) {
+	for name, life := range map[string]time.Duration{"within MaxAge": 5 * time.Minute, "after MaxAge": 24 * time.Hour} {
+		for what, elapse := range map[string]func(*momenttest.Clock){
+			"suspended": func(c *momenttest.Clock) { c.SetWall(10 * time.Minute) },
+			"set back":  func(c *momenttest.Clock) { c.SetWall(-10 * time.Minute); c.Advance(10 * time.Minute) },
+		} {
+			s, clock := signerFor(t, jwtauth.EdDSA), new(momenttest.Clock)
+			v := newVerifier(t, s, func(c *jwtauth.Config) { c.Now = clock.Now })
+			token := s.token(t, livesFor(clock, life))
+			cached(t, v, token, false)
+			elapse(clock)
+			found, err := v.VerifyToken(t.Context(), token)
+			if found.Cached || err != nil && !errors.Is(err, authctx.TokenExpired) {
+				t.Errorf("%s, a token that ends %s: cached %v, %v", what, name, found.Cached, err)
+			}
+		}
+	}
+}
+
+func TestRule5_AResolvedIssuerEndsWhileTheMachineIsSuspended(t *testing.T) {
+	s, clock := signerFor(t, jwtauth.EdDSA), new(momenttest.Clock)
+	known := true
+	v := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Now: clock.Now,
+		Resolve: func(context.Context, string) (*jwtauth.Verifier, error) {
+			if !known {
+				return nil, authctx.WrongIssuer
+			}
+			return newVerifier(t, s, nil), nil
+		},
+	}))
+	defer v.Close()
+	claims := livesFor(clock, time.Hour)
+	cached(t, v, s.token(t, claims), false)
+	found := must(v.VerifyToken(t.Context(), s.token(t, claims)))
+	known = false
+	clock.SetWall(10 * time.Minute)
+	if err := found.Recheck(t.Context()); !errors.Is(err, authctx.WrongIssuer) {
+		t.Errorf("recheck: %v", err)
+	}
+	claims["jti"] = "t2"
+	for _, token := range []string{s.token(t, goodClaims(claims)), s.token(t, claims)} {
+		if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.WrongIssuer) {
+			t.Errorf("verify: %v", err)
+		}
+	}
+}
+
+func TestARevocationLastsAsLongAsTheTokenByTheWallClock(t *testing.T) {
+	clock := new(momenttest.Clock)
+	list := &jwtauth.RevocationList{Now: clock.Now}
+	must(0, list.RevokeToken("iss", "t1", clock.Now().Add(time.Hour)))
+	p := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "a", TokenID: "t1"})
+	clock.SetWall(-time.Hour) // which gives the token another hour
+	clock.Advance(90 * time.Minute)
+	if !must(list.Revoked(t.Context(), p)) {
+		t.Error("a clock that was set back brought a revoked token back")
+	}
+	clock.Advance(30 * time.Minute)
+	if must(list.Revoked(t.Context(), p)) {
+		t.Error("an entry outlives its time")
+	}
+}
+
+func TestReuseEndsWhileTheMachineIsSuspended(t *testing.T) {
+	clock := new(momenttest.Clock)
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse, e.Now = time.Minute, clock.Now
+	})
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Expires = clock.Now().Add(100 * time.Hour) })
+	first := must(inject(t.Context(), w.edge, p))
+	if got := must(inject(t.Context(), w.edge, p)); got != first {
+		t.Error("not reused")
+	}
+	clock.SetWall(time.Minute)
+	second := must(inject(t.Context(), w.edge, p))
+	if second == first {
+		t.Error("reused after the window by the wall clock")
+	}
+	clock.SetWall(-time.Hour)
+	clock.Advance(time.Minute)
+	if got := must(inject(t.Context(), w.edge, p)); got == second {
+		t.Error("reused after the window by the monotonic clock")
+	}
+}
