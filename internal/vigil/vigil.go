@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment"
 )
 
 // maxWait bounds how long nobody looks at the clock, because timers do not
@@ -26,7 +27,7 @@ type Vigil struct {
 	result   authctx.Result
 	interval time.Duration
 	now      func() time.Time
-	next     time.Time // of the next recheck
+	next     time.Time // when the next recheck is due, by either clock
 }
 
 // Needed reports whether there is anything to watch for: an effective end, or a
@@ -97,7 +98,7 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 	if v.result.Principal.ExpiredAt(now) {
 		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
 	}
-	if !rechecks(&v.result, v.interval) || now.Before(v.next) {
+	if !rechecks(&v.result, v.interval) || !moment.Reached(v.next, now) {
 		return nil
 	}
 	v.next = now.Add(v.interval)

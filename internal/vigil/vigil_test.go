@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment/momenttest"
 	"github.com/authctx/authctx/internal/vigil"
 )
 
@@ -237,4 +238,16 @@ func TestNothingToWatchFor(t *testing.T) {
 			t.Errorf("%s: is watched", name)
 		}
 	}
+}
+
+func TestARecheckIsDueWithinAMinuteOfASuspend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock, start := new(momenttest.Clock), time.Now()
+		res := authctx.Result{Principal: caller(t, 0), Recheck: func(context.Context) error { return authctx.TokenRevoked }}
+		v := vigil.New(res, time.Hour, clock.Now)
+		time.AfterFunc(10*time.Minute+time.Second, func() { clock.SetWall(8 * time.Hour) })
+		if err := watch(t.Context(), v); authctx.ReasonOf(err) != authctx.TokenRevoked || time.Since(start) > 11*time.Minute+time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
 }

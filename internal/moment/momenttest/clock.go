@@ -7,14 +7,18 @@ import (
 	"unsafe"
 )
 
-// Clock reads like [time.Now], with a wall clock and a monotonic one, and goes
-// on by itself. The zero Clock is ready, must not be copied, and is safe for
-// concurrent use.
+// Clock reads like [time.Now], and goes on by itself. The zero Clock is ready,
+// must not be copied, and is safe for concurrent use.
 type Clock struct{ both, wall atomic.Int64 }
 
-// Now returns the time, with a monotonic reading.
+// start has a reading of the monotonic clock, which testing/synctest does not
+// give.
+var start = time.Now()
+
+// Now returns the time by both clocks.
 func (c *Clock) Now() time.Time {
-	return SetWall(time.Now().Add(time.Duration(c.both.Load())), time.Duration(c.wall.Load()))
+	now := start.Add(time.Since(start) + time.Duration(c.both.Load()))
+	return SetWall(now, time.Duration(c.wall.Load()))
 }
 
 // Advance moves both clocks, as time does.
