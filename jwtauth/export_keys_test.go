@@ -1,6 +1,9 @@
 package jwtauth
 
-import "crypto"
+import (
+	"crypto"
+	"time"
+)
 
 // ErrClaimsJSON refuses a token whose signature counted.
 var ErrClaimsJSON = errClaimsJSON
@@ -13,6 +16,17 @@ func (r *RemoteKeys) WhileLocked(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
+}
+
+// Suspend makes it later for r by the wall clock alone, of which timers take no
+// notice.
+func (r *RemoteKeys) Suspend(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.nextAt = r.nextAt.Add(-d)
+	set := *r.set.Load()
+	set.loadedAt = set.loadedAt.Add(-d)
+	r.set.Store(&set)
 }
 
 // Sightings returns how many unknown keys are remembered.

@@ -33,7 +33,8 @@ type RemoteKeysConfig struct {
 	// RefreshInterval is the longest time between the starts of two loads while
 	// the provider answers; 15 minutes by default, at least 100 ms. A key that
 	// the provider has removed verifies no longer than this and the time that
-	// one load takes.
+	// one load takes. If that is over when a suspended machine goes on, the load
+	// begins within a minute.
 	//
 	// The provider's max-age shortens it, to one minute at least, and chance by
 	// up to a tenth, so that many servers do not load at once. A load that

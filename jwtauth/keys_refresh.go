@@ -3,6 +3,8 @@ package jwtauth
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/authctx/authctx/internal/moment"
 )
 
 const (
@@ -19,7 +21,7 @@ func (r *RemoteKeys) refresh(first *keyLoad) {
 	next := time.NewTimer(time.Hour)
 	defer next.Stop()
 	failures := 0
-	for load, own := first, true; ; load, own = r.nextLoad(next.C) {
+	for load, own := first, true; ; load, own = r.nextLoad(next) {
 		if load == nil {
 			return
 		}
@@ -37,14 +39,14 @@ func (r *RemoteKeys) refresh(first *keyLoad) {
 
 // nextLoad waits for the next load, nil when the source was closed, and
 // reports whether it comes by itself.
-func (r *RemoteKeys) nextLoad(tick <-chan time.Time) (load *keyLoad, own bool) {
+func (r *RemoteKeys) nextLoad(next *time.Timer) (load *keyLoad, own bool) {
 	for {
 		select {
 		case <-r.ctx.Done():
 			return nil, false
 		case <-r.asked:
-		case <-tick:
-			own = true
+		case <-next.C:
+			own = r.due(next)
 		}
 		r.mu.Lock()
 		load = r.pending
@@ -58,9 +60,22 @@ func (r *RemoteKeys) nextLoad(tick <-chan time.Time) (load *keyLoad, own bool) {
 	}
 }
 
-// schedule returns how long to wait for the load after one that began then.
-// Jitter only shortens it, and what the load took is part of it, since the
-// refresh interval is a promise. A failure is given time to pass.
+// due reports whether it is time for the load that comes by itself. If not, next
+// ticks again.
+func (r *RemoteKeys) due(next *time.Timer) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wait := moment.Wait(r.nextAt, time.Now())
+	if wait > 0 {
+		next.Reset(wait)
+	}
+	return wait == 0
+}
+
+// schedule sets when the load after one that began then comes by itself, and
+// returns how long to wait before a look at the clock. Jitter only makes it
+// earlier, and what the load took is part of the interval, since that is a
+// promise. A failure is given time to pass.
 func (r *RemoteKeys) schedule(began time.Time, maxAge time.Duration, failures int) time.Duration {
 	wait := r.cfg.RefreshInterval
 	if maxAge > 0 {
@@ -73,10 +88,11 @@ func (r *RemoteKeys) schedule(began time.Time, maxAge time.Duration, failures in
 	if failures == 0 {
 		wait = max(wait-time.Since(began), minRefresh)
 	}
+	now := time.Now()
 	r.mu.Lock()
-	r.nextAt = time.Now().Add(wait)
-	r.mu.Unlock()
-	return wait
+	defer r.mu.Unlock()
+	r.nextAt = now.Add(wait)
+	return moment.Wait(r.nextAt, now)
 }
 
 // carryOut does a load and takes over what it brings.
@@ -150,19 +166,21 @@ func (r *RemoteKeys) replace(keys []*Key) {
 // expire withdraws keys that have not been confirmed for too long.
 func (r *RemoteKeys) expire() {
 	for {
-		wait := r.cfg.MaxStale
+		now := time.Now()
+		end := now.Add(r.cfg.MaxStale)
 		r.mu.Lock()
 		if set := r.set.Load(); set != nil {
-			if wait = time.Until(set.loadedAt.Add(r.cfg.MaxStale)); wait <= 0 {
+			if loaded := set.loadedAt.Add(r.cfg.MaxStale); moment.Reached(loaded, now) {
 				r.replace(nil)
-				wait = r.cfg.MaxStale
+			} else {
+				end = loaded
 			}
 		}
 		r.mu.Unlock()
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-time.After(wait):
+		case <-time.After(moment.Wait(end, now)):
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -84,6 +85,41 @@ func TestRule5_AResolvedIssuerEndsWhileTheMachineIsSuspended(t *testing.T) {
 			t.Errorf("verify: %v", err)
 		}
 	}
+}
+
+func TestRule4_ARemovedKeyStopsVerifyingWithinAMinuteOfASuspend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1, 2))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 8 * time.Hour })
+		removed := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		s.serve(edSet(2))
+		time.Sleep(time.Hour)
+		if removed.Withdrawn() || s.fetches() != 1 {
+			t.Fatal("loaded before it was time")
+		}
+		keys.Suspend(7 * time.Hour)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !removed.Withdrawn() || s.fetches() != 2 {
+			t.Errorf("withdrawn %v after %d fetches", removed.Withdrawn(), s.fetches())
+		}
+	})
+}
+
+func TestMaxStaleEndsWhileTheMachineIsSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour })
+		key := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+		s.change(func(s *keyServer) { s.down = true })
+		keys.Suspend(time.Hour)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !key.Withdrawn() {
+			t.Error("not withdrawn")
+		}
+		wantFind(t, keys, "k1", "unavailable")
+	})
 }
 
 func TestARevocationLastsAsLongAsTheTokenByTheWallClock(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package moment compares times by both clocks of a machine.
+// Package moment knows when a time has come by either clock of a machine.
 package moment
 
 import "time"
@@ -12,4 +12,17 @@ import "time"
 // hold whatever happens, whichever clock is first counts.
 func Reached(end, now time.Time) bool {
 	return !now.Before(end) || !now.Round(0).Before(end)
+}
+
+// MaxWait bounds how long nobody looks at the clock who waits for a moment,
+// because timers follow the monotonic one.
+const MaxWait = time.Minute
+
+// Wait returns how long to sleep before looking at the clock again, zero when
+// end has been reached.
+func Wait(end, now time.Time) time.Duration {
+	if Reached(end, now) {
+		return 0
+	}
+	return min(end.Sub(now), end.Round(0).Sub(now.Round(0)), MaxWait)
 }

@@ -29,5 +29,26 @@ func TestAnEndIsReachedByWhicheverClockIsFirst(t *testing.T) {
 		if got := moment.Reached(test.end, test.now); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
+		if wait := moment.Wait(test.end, test.now); (wait == 0) != test.want || wait < 0 {
+			t.Errorf("%s: waits %v", name, wait)
+		}
+	}
+}
+
+func TestWaitingLooksAtTheClockEachMinute(t *testing.T) {
+	now := time.Now()
+	for name, test := range map[string]struct {
+		end, now time.Time
+		want     time.Duration
+	}{
+		"far off":         {now.Add(time.Hour), now, time.Minute},
+		"near":            {now.Add(time.Second), now, time.Second},
+		"after a suspend": {now.Add(2 * time.Minute), momenttest.SetWall(now, 100*time.Second), 20 * time.Second},
+		"set back":        {now.Add(time.Second), momenttest.SetWall(now, -time.Hour), time.Second},
+		"passed":          {now, now.Add(time.Hour), 0},
+	} {
+		if got := moment.Wait(test.end, test.now); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -15,10 +15,6 @@ import (
 	"github.com/authctx/authctx/internal/moment"
 )
 
-// maxWait bounds how long nobody looks at the clock, because timers do not
-// follow when a wall clock is set or a machine was suspended.
-const maxWait = time.Minute
-
 // errPastEnd is the cause when the caller's effective end has come.
 var errPastEnd = errors.New("the caller's effective end came during a stream or an open connection")
 
@@ -78,16 +74,17 @@ func logPanic() {
 	}
 }
 
-// wait returns how long to sleep until the caller's end or the next recheck.
+// wait returns how long to sleep until the caller's end or the next recheck, or
+// until it is time to look at the clock.
 func (v *Vigil) wait() time.Duration {
-	d, now := maxWait, v.now()
+	d, now := moment.MaxWait, v.now()
 	if end := v.result.Principal.Expires(); !end.IsZero() {
-		d = min(d, end.Sub(now))
+		d = min(d, moment.Wait(end, now))
 	}
 	if rechecks(&v.result, v.interval) {
-		d = min(d, v.next.Sub(now))
+		d = min(d, moment.Wait(v.next, now))
 	}
-	return max(d, 0)
+	return d
 }
 
 // stillStands returns why the caller does not stand any more. A recheck that
