@@ -148,7 +148,9 @@ func (cfg *ServerConfig) validate() error {
 // dropped; status and headers are what a browser reads.
 //
 // The request that next sees is a copy with the caller in its context. If it
-// becomes a WebSocket, the connection is closed at the caller's effective end.
+// becomes a WebSocket, the connection is closed at the caller's effective end,
+// or, if that comes while the machine is suspended, within a minute of when the
+// machine goes on.
 //
 // Handler panics when next is nil.
 func (s *Server) Handler(next http.Handler) http.Handler {
