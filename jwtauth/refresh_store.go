@@ -27,13 +27,14 @@ type RefreshStore interface {
 	Delete(ctx context.Context, id string) error
 }
 
-// RefreshGrant is a login that can be refreshed. It holds no token.
+// RefreshGrant is a login that can be refreshed. It holds no token, and nothing
+// that a token could be made of.
 //
 // A [authctx.Principal] cannot be read back from JSON. A store that writes grants
 // down keeps its Attributes, without their Claims, and makes it again with
 // [authctx.New].
 type RefreshGrant struct {
-	ID        string
+	ID        string // 43 characters of base64url: a hash of what the login's tokens share
 	Principal authctx.Principal
 	Hash      [sha256.Size]byte // SHA-256 of the secret in the one token that is good
 	IdleEnds  time.Time         // when it ends unless it is refreshed

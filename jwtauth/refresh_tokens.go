@@ -8,7 +8,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -76,9 +75,9 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 	if p.IsZero() || p.ClientID() == "" {
 		return "", errors.New("jwtauth: refresh tokens: the caller needs a ClientID")
 	}
-	now := r.now()
-	g := RefreshGrant{ID: randomID(), Principal: p, Ends: now.Add(r.lifetime)}
-	token := r.next(&g, now)
+	now, login := r.now(), randomID()
+	g := RefreshGrant{ID: refreshID(login), Principal: p, Ends: now.Add(r.lifetime)}
+	token := r.next(&g, login, now)
 	if err := r.store.Create(ctx, g); err != nil {
 		return "", unavailable("refresh tokens", err)
 	}
@@ -109,7 +108,7 @@ func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authct
 	replaced := subtle.ConstantTimeCompare(used[:], g.Hash[:]) == 1
 	var next string
 	if replaced {
-		next = r.next(&g, now)
+		next = r.next(&g, token[:refreshLoginLength], now)
 		if replaced, err = r.store.Replace(ctx, used, g); err != nil {
 			return authctx.Principal{}, "", unavailable("refresh tokens", err)
 		}
@@ -145,12 +144,11 @@ func (r *RefreshTokens) Revoke(ctx context.Context, token string) error {
 // find returns the grant of a token and the token's secret, which was not
 // compared yet.
 func (r *RefreshTokens) find(ctx context.Context, token string) (RefreshGrant, []byte, error) {
-	id, text, ok := strings.Cut(token, ".")
-	secret, err := strictBase64.DecodeString(text)
-	if !ok || err != nil || len(secret) != refreshSecretBytes || len(id) > maxRefreshID {
+	login, secret, ok := cutRefreshToken(token)
+	if !ok {
 		return RefreshGrant{}, nil, errNoRefreshToken
 	}
-	g, found, err := r.store.Load(ctx, id)
+	g, found, err := r.store.Load(ctx, refreshID(login))
 	switch {
 	case err != nil:
 		return RefreshGrant{}, nil, unavailable("refresh tokens", err)
@@ -160,18 +158,41 @@ func (r *RefreshTokens) find(ctx context.Context, token string) (RefreshGrant, [
 	return g, secret, nil
 }
 
+// A token is LOGIN.SECRET, both random and in base64url. LOGIN is the same in
+// all tokens of a login, and stores know it by its hash: nobody who has not held
+// a token of the login can name it (RFC 9700 section 4.14.2 wants a grant that
+// tokens name to be protected), so a SECRET that is not the last one is taken for
+// one that was used.
 const (
+	refreshLoginLength = 22 // of 16 bytes
 	refreshSecretBytes = 32
-	maxRefreshID       = 64
+	refreshTokenLength = refreshLoginLength + 1 + 43
 )
 
+// cutRefreshToken returns the parts of what next could have written, and false
+// for anything else.
+func cutRefreshToken(token string) (login string, secret []byte, ok bool) {
+	if len(token) != refreshTokenLength || token[refreshLoginLength] != '.' {
+		return "", nil, false
+	}
+	login = token[:refreshLoginLength]
+	_, badLogin := decodeSegment(nil, login)
+	secret, badSecret := decodeSegment(nil, token[refreshLoginLength+1:])
+	return login, secret, badLogin == nil && badSecret == nil
+}
+
+func refreshID(login string) string {
+	sum := sha256.Sum256([]byte(login))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 // next gives g a new token and returns it. The grant has only its hash.
-func (r *RefreshTokens) next(g *RefreshGrant, now time.Time) string {
+func (r *RefreshTokens) next(g *RefreshGrant, login string, now time.Time) string {
 	var secret [refreshSecretBytes]byte
 	rand.Read(secret[:])
 	g.Hash = sha256.Sum256(secret[:])
 	g.IdleEnds = now.Add(r.idle)
-	return g.ID + "." + base64.RawURLEncoding.EncodeToString(secret[:])
+	return login + "." + base64.RawURLEncoding.EncodeToString(secret[:])
 }
 
 var (

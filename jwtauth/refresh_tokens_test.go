@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,16 +73,11 @@ func TestRefreshTokensEnd(t *testing.T) {
 func TestRefreshTokensRefuse(t *testing.T) {
 	r, _ := newRefreshTokens(t)
 	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
-	id, secret, _ := strings.Cut(token, ".")
+	_, secret, _ := strings.Cut(token, ".")
 	for name, tt := range map[string]struct{ client, token string }{
-		"nothing":              {"web", ""},
-		"an access token":      {"web", "eyJhbGciOiJub25lIn0.e30."},
-		"another client":       {"app", token},
-		"no client":            {"", token},
-		"an unknown login":     {"web", strings.Repeat("A", len(id)) + "." + secret},
-		"a secret cut short":   {"web", token[:len(token)-4]},
-		"a secret with a tail": {"web", token + "AAAA"},
-		"no secret":            {"web", id + "."},
+		"another client":   {"app", token},
+		"no client":        {"", token},
+		"an unknown login": {"web", strings.Repeat("A", 22) + "." + secret},
 	} {
 		if _, _, err := r.Use(t.Context(), tt.client, tt.token); !errors.Is(err, authctx.InvalidToken) || errors.Is(err, authctx.TokenRevoked) {
 			t.Errorf("%s: %v", name, err)
@@ -144,13 +140,90 @@ func TestRule8_AStoreThatFailsSaysNothingOfTheToken(t *testing.T) {
 	}
 }
 
-func TestRule11_StoresSeeNoRefreshToken(t *testing.T) {
-	store := &jwtauth.MemoryRefreshStore{}
+// spyStore notes what a store is asked for and what it is to keep.
+type spyStore struct {
+	jwtauth.MemoryRefreshStore
+	asked   []string
+	created jwtauth.RefreshGrant
+}
+
+func (s *spyStore) Create(ctx context.Context, g jwtauth.RefreshGrant) error {
+	s.created = g
+	return s.MemoryRefreshStore.Create(ctx, g)
+}
+
+func (s *spyStore) Load(ctx context.Context, id string) (jwtauth.RefreshGrant, bool, error) {
+	s.asked = append(s.asked, id)
+	return s.MemoryRefreshStore.Load(ctx, id)
+}
+
+func TestStoresAreAskedForNothingThatStrangersWrote(t *testing.T) {
+	store := &spyStore{}
 	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: store, Lifetime: time.Hour}))
-	id, secret, _ := strings.Cut(must(r.Issue(t.Context(), jwtauthtest.User(t))), ".")
-	g, ok, err := store.Load(t.Context(), id)
-	if err != nil || !ok {
-		t.Fatalf("%v, %v", ok, err)
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	login, secret, _ := strings.Cut(token, ".")
+	for name, tt := range map[string]string{
+		"nothing":                       "",
+		"no login":                      "." + secret,
+		"no secret":                     login + ".",
+		"a NUL":                         "\x00" + login[1:] + "." + secret,
+		"what is not UTF-8":             "\xff" + login[1:] + "." + secret,
+		"SQL":                           "AAAAAAAAAAA' OR 1=1 --." + secret,
+		"a path":                        "../../../../etc/passwd." + secret,
+		"the other base64":              "+" + login[1:] + "." + secret,
+		"a secret cut short":            token[:len(token)-4],
+		"a secret with a tail":          token + "AAAA",
+		"padding":                       token + "=",
+		"a line break in the login":     token[:9] + "\n" + token[9:],
+		"a line break for a character":  token[:9] + "\n" + token[10:],
+		"line breaks in the secret":     token[:30] + "\r\n" + token[30:],
+		"line breaks behind":            token + strings.Repeat("\n", 1<<20),
+		"bits behind the login":         strings.Repeat("A", 21) + "B." + secret,
+		"bits behind the secret":        login + "." + strings.Repeat("A", 42) + "B",
+		"an access token":               "eyJhbGciOiJub25lIn0.e30.",
+		"another separator":             login + "~" + secret,
+		"a separator at another place":  login[1:] + "." + secret + "A",
+		"a token with a space in front": " " + token,
+	} {
+		if _, _, err := r.Use(t.Context(), "web", tt); !errors.Is(err, authctx.InvalidToken) || errors.Is(err, authctx.TokenRevoked) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(store.asked) > 0 {
+			t.Fatalf("%s: the store was asked for %q", name, store.asked)
+		}
+	}
+	if _, _, err := r.Use(t.Context(), "web", token); err != nil || len(store.asked) != 1 || store.asked[0] != store.created.ID {
+		t.Errorf("the token itself: %v, and the store was asked for %q", err, store.asked)
+	}
+}
+
+// A grant that tokens name must be protected from forgery.
+func TestRFC9700_4_14_2_WhoReadsTheStoreEndsNoLogin(t *testing.T) {
+	store := &spyStore{}
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: store, Lifetime: time.Hour}))
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	id := store.created.ID
+	secret := base64.RawURLEncoding.EncodeToString(store.created.Hash[:])
+	for _, madeUp := range []string{id + "." + secret, id[:22] + "." + secret, id[:21] + "A." + secret} {
+		if _, _, err := r.Use(t.Context(), "web", madeUp); !errors.Is(err, authctx.InvalidToken) || errors.Is(err, authctx.TokenRevoked) {
+			t.Errorf("used %q: %v", madeUp, err)
+		}
+		if err := r.Revoke(t.Context(), madeUp); err != nil {
+			t.Errorf("revoked %q: %v", madeUp, err)
+		}
+	}
+	if _, _, err := r.Use(t.Context(), "web", token); err != nil {
+		t.Errorf("what was made up ended the login: %v", err)
+	}
+}
+
+func TestRule11_StoresSeeNoRefreshToken(t *testing.T) {
+	store := &spyStore{}
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: store, Lifetime: time.Hour}))
+	login, secret, _ := strings.Cut(must(r.Issue(t.Context(), jwtauthtest.User(t))), ".")
+	g := store.created
+	if strings.Contains(g.ID, login) {
+		t.Errorf("the ID %q has a part of the token in it", g.ID)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		if text := fmt.Sprintf(verb, g); strings.Contains(text, secret) || text != "refresh grant of user alice of https://idp.test (verified)" {
