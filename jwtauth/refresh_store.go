@@ -12,8 +12,13 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// RefreshStore keeps grants for [RefreshTokens]. Implementations are safe for
-// concurrent use, and may forget a grant after its Ends or IdleEnds.
+// RefreshStore keeps grants for [RefreshTokens], in a database where replicas
+// share them. Implementations are safe for concurrent use, and may forget a grant
+// after its Ends or IdleEnds, not sooner. jwtauthtest.TestRefreshStore tests one.
+//
+// A call sees what earlier calls of any replica wrote: it does not read from a
+// copy that lags. An error means that nobody can tell, and the client is told to
+// try again ([authctx.Unavailable]).
 type RefreshStore interface {
 	// Create stores a new grant.
 	Create(ctx context.Context, g RefreshGrant) error
@@ -21,9 +26,15 @@ type RefreshStore interface {
 	Load(ctx context.Context, id string) (RefreshGrant, bool, error)
 	// Replace stores g in place of the grant of the same ID if that still has
 	// the old hash, in one step, and reports whether it did. Of several at the
-	// same time one succeeds.
+	// same time one succeeds. Only Hash and IdleEnds of g are new. In SQL:
+	//
+	//	UPDATE grants SET hash = $1, idle_ends = $2 WHERE id = $3 AND hash = $4
+	//
+	// and whether that changed a row. What it stores it has stored when it
+	// returns. False or an error may mean that the answer to a write was lost:
+	// the grant is then loaded to find out.
 	Replace(ctx context.Context, old [sha256.Size]byte, g RefreshGrant) (bool, error)
-	// Delete removes the grant of that ID, if there is one.
+	// Delete removes the grant of that ID, and does nothing when there is none.
 	Delete(ctx context.Context, id string) error
 }
 
@@ -32,7 +43,7 @@ type RefreshStore interface {
 //
 // A [authctx.Principal] cannot be read back from JSON. A store that writes grants
 // down keeps its Attributes, without their Claims, and makes it again with
-// [authctx.New].
+// [authctx.New]. It may cut times to whole seconds.
 type RefreshGrant struct {
 	ID        string // 43 characters of base64url: a hash of what the login's tokens share
 	Principal authctx.Principal

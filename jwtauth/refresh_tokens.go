@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -33,8 +33,9 @@ type RefreshTokensConfig struct {
 // endpoint, and [Issuer.Issue] for the access token that goes with it.
 //
 // Using a token gives the next one. A token that is used twice has been copied,
-// and nobody can tell by whom, so that ends the login for both. A client that
-// loses the answer to a refresh has to log in again.
+// and nobody can tell by whom, so that ends the login for both, even if whoever
+// used it does not wait for the answer. A client that loses the answer to a
+// refresh has to log in again.
 //
 // It is safe for concurrent use.
 type RefreshTokens struct {
@@ -75,7 +76,7 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 	if p.IsZero() || p.ClientID() == "" {
 		return "", errors.New("jwtauth: refresh tokens: the caller needs a ClientID")
 	}
-	now, login := r.now(), randomID()
+	now, login := r.wallClock(), randomID()
 	g := RefreshGrant{ID: refreshID(login), Principal: p, Ends: now.Add(r.lifetime)}
 	token := r.next(&g, login, now)
 	if err := r.store.Create(ctx, g); err != nil {
@@ -93,34 +94,70 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 // [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used
 // before, which ends the login, and [authctx.Unavailable] when the store fails.
 func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authctx.Principal, string, error) {
-	g, secret, err := r.find(ctx, token)
+	g, used, err := r.find(ctx, token)
 	if err != nil {
 		return authctx.Principal{}, "", err
 	}
-	now := r.now()
+	now := r.wallClock()
 	switch {
 	case clientID == "" || g.Principal.ClientID() != clientID:
 		return authctx.Principal{}, "", errRefreshClient
 	case !now.Before(g.Ends) || !now.Before(g.IdleEnds):
 		return authctx.Principal{}, "", errRefreshExpired
 	}
-	used := sha256.Sum256(secret)
-	replaced := subtle.ConstantTimeCompare(used[:], g.Hash[:]) == 1
-	var next string
-	if replaced {
-		next = r.next(&g, token[:refreshLoginLength], now)
-		if replaced, err = r.store.Replace(ctx, used, g); err != nil {
-			return authctx.Principal{}, "", unavailable("refresh tokens", err)
-		}
-	}
-	if !replaced {
-		if err := r.store.Delete(ctx, g.ID); err != nil {
-			return authctx.Principal{}, "", unavailable("refresh tokens", err)
-		}
-		return authctx.Principal{}, "", errRefreshReused
+	next := r.next(&g, token[:refreshLoginLength], now)
+	if err := r.replace(ctx, used, g); err != nil {
+		return authctx.Principal{}, "", err
 	}
 	return g.Principal, next, nil
 }
+
+// replace puts g in the place of the grant whose last token has the hash used.
+// If that token is not the last one, it ends the login.
+//
+// The store's condition decides that, and not what was loaded, which may be old
+// by now.
+func (r *RefreshTokens) replace(ctx context.Context, used [sha256.Size]byte, g RefreshGrant) error {
+	replaced, failed := r.store.Replace(ctx, used, g)
+	if replaced && failed == nil {
+		return nil
+	}
+	// The answer to the write may have been lost, or a driver may have sent it
+	// again. Nobody else knows a secret with the hash of g: if that is there, this
+	// call wrote it.
+	settling, cancel := outlasting(ctx)
+	defer cancel()
+	stored, found, err := r.store.Load(settling, g.ID)
+	switch {
+	case err == nil && stored.Hash == g.Hash:
+		return nil
+	case failed != nil && (err != nil || stored.Hash == used):
+		return unavailable("refresh tokens", failed)
+	case err == nil && !found:
+		return errNoRefreshToken
+	}
+	if err := r.end(ctx, g.ID); err != nil {
+		return unavailable("refresh tokens", fmt.Errorf("a token was used before, and its login could not be ended: %w", err))
+	}
+	return errRefreshReused
+}
+
+// end ends a login.
+func (r *RefreshTokens) end(ctx context.Context, id string) error {
+	ctx, cancel := outlasting(ctx)
+	defer cancel()
+	return r.store.Delete(ctx, id)
+}
+
+// outlasting returns a context for what a request has set going and must not be
+// able to stop by going away.
+func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+}
+
+// wallClock returns the time without a monotonic reading, because that stands
+// still while a machine sleeps and means nothing on another one.
+func (r *RefreshTokens) wallClock() time.Time { return r.now().Round(0) }
 
 // Revoke ends the login that a token belongs to (RFC 7009). Any token of the
 // login will do, a used one included, and one that is not known is no error
@@ -135,27 +172,30 @@ func (r *RefreshTokens) Revoke(ctx context.Context, token string) error {
 	case err != nil:
 		return err
 	}
-	if err := r.store.Delete(ctx, g.ID); err != nil {
+	if err := r.end(ctx, g.ID); err != nil {
 		return unavailable("refresh tokens", err)
 	}
 	return nil
 }
 
-// find returns the grant of a token and the token's secret, which was not
-// compared yet.
-func (r *RefreshTokens) find(ctx context.Context, token string) (RefreshGrant, []byte, error) {
-	login, secret, ok := cutRefreshToken(token)
+// find returns the grant of a token and the hash of its secret, which need not be
+// that of the grant.
+func (r *RefreshTokens) find(ctx context.Context, token string) (g RefreshGrant, hash [sha256.Size]byte, err error) {
+	login, hash, ok := cutRefreshToken(token)
 	if !ok {
-		return RefreshGrant{}, nil, errNoRefreshToken
+		return g, hash, errNoRefreshToken
 	}
-	g, found, err := r.store.Load(ctx, refreshID(login))
+	id := refreshID(login)
+	g, found, err := r.store.Load(ctx, id)
 	switch {
 	case err != nil:
-		return RefreshGrant{}, nil, unavailable("refresh tokens", err)
+		err = unavailable("refresh tokens", err)
 	case !found:
-		return RefreshGrant{}, nil, errNoRefreshToken
+		err = errNoRefreshToken
+	case g.ID != id || g.Principal.IsZero() || g.Ends.IsZero() || g.IdleEnds.IsZero():
+		err = errRefreshGrant
 	}
-	return g, secret, nil
+	return g, hash, err
 }
 
 // A token is LOGIN.SECRET, both random and in base64url. LOGIN is the same in
@@ -169,16 +209,16 @@ const (
 	refreshTokenLength = refreshLoginLength + 1 + 43
 )
 
-// cutRefreshToken returns the parts of what next could have written, and false
-// for anything else.
-func cutRefreshToken(token string) (login string, secret []byte, ok bool) {
+// cutRefreshToken returns the login and the hash of the secret of what next could
+// have written, and false for anything else.
+func cutRefreshToken(token string) (login string, hash [sha256.Size]byte, ok bool) {
 	if len(token) != refreshTokenLength || token[refreshLoginLength] != '.' {
-		return "", nil, false
+		return "", hash, false
 	}
 	login = token[:refreshLoginLength]
 	_, badLogin := decodeSegment(nil, login)
 	secret, badSecret := decodeSegment(nil, token[refreshLoginLength+1:])
-	return login, secret, badLogin == nil && badSecret == nil
+	return login, sha256.Sum256(secret), badLogin == nil && badSecret == nil
 }
 
 func refreshID(login string) string {
@@ -199,5 +239,6 @@ var (
 	errNoRefreshToken = refusal(authctx.InvalidToken, "no refresh token, or not known any more")
 	errRefreshClient  = refusal(authctx.InvalidToken, "refresh token of another client")
 	errRefreshExpired = refusal(authctx.TokenExpired, "the login has lasted its time")
+	errRefreshGrant   = refusal(authctx.Unavailable, "refresh tokens: the store answered with a grant without its ID, Principal, Ends or IdleEnds")
 	errRefreshReused  = refusal(authctx.TokenRevoked, "refresh token was used before; the login has been ended")
 )
