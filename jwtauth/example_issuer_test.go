@@ -2,6 +2,8 @@ package jwtauth_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -101,21 +103,56 @@ func ExampleRefreshTokens() {
 		fmt.Println(err)
 		return
 	}
+	// Who the client is was authenticated; here it is always "web".
+	endpoint := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		caller, next, err := logins.Use(r.Context(), "web", r.PostFormValue("refresh_token"))
+		switch {
+		case errors.Is(err, authctx.Unavailable):
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case err != nil: // RFC 6749 section 5.2; the error itself is for operators
+			w.WriteHeader(http.StatusBadRequest)
+			json.NewEncoder(w).Encode(map[string]string{"error": "invalid_grant"})
+		default:
+			// issuer.Issue signs the access token, if alice is as she was after her
+			// login, and not as a token of hers said.
+			json.NewEncoder(w).Encode(map[string]string{"access_token": "for " + caller.Subject(), "refresh_token": next})
+		}
+	}
+
 	alice, _ := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", ClientID: "web"})
 	refresh, err := logins.Issue(context.Background(), alice)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	for range 2 { // the second time ends the login
+		r := httptest.NewRequest("POST", "/token", strings.NewReader("grant_type=refresh_token&refresh_token="+refresh))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		rec := httptest.NewRecorder()
+		endpoint(rec, r)
+		fmt.Println(rec.Code, strings.Contains(rec.Body.String(), "invalid_grant"))
+	}
+	// Output:
+	// 200 false
+	// 400 true
+}
 
-	caller, next, err := logins.Use(context.Background(), "web", refresh)
-	fmt.Println(caller.Subject(), next != refresh, err)
-	// issuer.Issue(ctx, caller.Attributes()) signs the access token, if alice is as
-	// she was after her login, and not as a token of hers said.
+// Logging out takes any token of the login and ends it for good.
+func ExampleRefreshTokens_Revoke() {
+	logins, _ := jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
+		Store:    &jwtauth.MemoryRefreshStore{},
+		Lifetime: 30 * 24 * time.Hour,
+	})
+	alice, _ := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", ClientID: "web"})
+	refresh, _ := logins.Issue(context.Background(), alice)
 
-	_, _, err = logins.Use(context.Background(), "web", refresh)
+	fmt.Println(logins.Revoke(context.Background(), "mail", refresh))
+	fmt.Println(logins.Revoke(context.Background(), "web", refresh))
+	_, _, err := logins.Use(context.Background(), "web", refresh)
 	fmt.Println(err)
 	// Output:
-	// alice true <nil>
-	// authctx: token revoked: jwtauth: refresh token was used before; the login has been ended
+	// authctx: invalid token: jwtauth: refresh token of another client
+	// <nil>
+	// authctx: invalid token: jwtauth: no refresh token, or not known any more
 }

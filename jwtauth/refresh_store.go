@@ -30,9 +30,9 @@ type RefreshStore interface {
 	//
 	//	UPDATE grants SET hash = $1, idle_ends = $2 WHERE id = $3 AND hash = $4
 	//
-	// and whether that changed a row. What it stores it has stored when it
-	// returns. False or an error may mean that the answer to a write was lost:
-	// the grant is then loaded to find out.
+	// and whether that changed a row. Nothing is written after it returned. False
+	// or an error may mean that the answer to a write was lost: the grant is then
+	// loaded to find out.
 	Replace(ctx context.Context, old [sha256.Size]byte, g RefreshGrant) (bool, error)
 	// Delete removes the grant of that ID, and does nothing when there is none.
 	Delete(ctx context.Context, id string) error

@@ -93,16 +93,16 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 // The error is [authctx.InvalidToken] for what is no token or another client's,
 // [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used
 // before, which ends the login, and [authctx.Unavailable] when the store fails.
+// A token endpoint answers the last with 503 and all others with 400 and
+// "invalid_grant" (RFC 6749 section 5.2). The answers of httpctx are those of a
+// resource server that refuses an access token: 401 and "invalid_token".
 func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authctx.Principal, string, error) {
-	g, used, err := r.find(ctx, token)
+	g, used, err := r.find(ctx, clientID, token)
 	if err != nil {
 		return authctx.Principal{}, "", err
 	}
 	now := r.wallClock()
-	switch {
-	case clientID == "" || g.Principal.ClientID() != clientID:
-		return authctx.Principal{}, "", errRefreshClient
-	case !now.Before(g.Ends) || !now.Before(g.IdleEnds):
+	if !now.Before(g.Ends) || !now.Before(g.IdleEnds) {
 		return authctx.Principal{}, "", errRefreshExpired
 	}
 	next := r.next(&g, token[:refreshLoginLength], now)
@@ -161,13 +161,14 @@ func (r *RefreshTokens) wallClock() time.Time { return r.now().Round(0) }
 
 // Revoke ends the login that a token belongs to (RFC 7009). Any token of the
 // login will do, a used one included, and one that is not known is no error
-// (section 2.2). That the client is the one that the token was issued to is for
-// the caller to see to (section 2.1). The error is [authctx.Unavailable] when
-// the store fails.
-func (r *RefreshTokens) Revoke(ctx context.Context, token string) error {
-	g, _, err := r.find(ctx, token)
+// (section 2.2). The authenticated client must be the one that the token was
+// issued to (section 2.1): the error is [authctx.InvalidToken] if it is another,
+// for which the answer is as with [RefreshTokens.Use], and [authctx.Unavailable]
+// when the store fails.
+func (r *RefreshTokens) Revoke(ctx context.Context, clientID, token string) error {
+	g, _, err := r.find(ctx, clientID, token)
 	switch {
-	case errors.Is(err, authctx.InvalidToken):
+	case err == errNoRefreshToken:
 		return nil
 	case err != nil:
 		return err
@@ -178,9 +179,9 @@ func (r *RefreshTokens) Revoke(ctx context.Context, token string) error {
 	return nil
 }
 
-// find returns the grant of a token and the hash of its secret, which need not be
-// that of the grant.
-func (r *RefreshTokens) find(ctx context.Context, token string) (g RefreshGrant, hash [sha256.Size]byte, err error) {
+// find returns the grant of a client's token and the hash of its secret, which
+// need not be that of the grant.
+func (r *RefreshTokens) find(ctx context.Context, clientID, token string) (g RefreshGrant, hash [sha256.Size]byte, err error) {
 	login, hash, ok := cutRefreshToken(token)
 	if !ok {
 		return g, hash, errNoRefreshToken
@@ -194,6 +195,8 @@ func (r *RefreshTokens) find(ctx context.Context, token string) (g RefreshGrant,
 		err = errNoRefreshToken
 	case g.ID != id || g.Principal.IsZero() || g.Ends.IsZero() || g.IdleEnds.IsZero():
 		err = errRefreshGrant
+	case clientID == "" || g.Principal.ClientID() != clientID:
+		err = errRefreshClient
 	}
 	return g, hash, err
 }

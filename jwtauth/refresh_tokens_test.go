@@ -113,12 +113,32 @@ func TestLogoutEndsTheLogin(t *testing.T) {
 	r, _ := newRefreshTokens(t)
 	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
 	for range 2 { // the second time there is nothing left
-		if err := r.Revoke(t.Context(), token); err != nil {
+		if err := r.Revoke(t.Context(), "web", token); err != nil {
 			t.Error(err)
 		}
 	}
 	if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.InvalidToken) {
 		t.Errorf("after logout: %v", err)
+	}
+}
+
+func TestRFC7009_2_1_OnlyTheClientOfATokenRevokesIt(t *testing.T) {
+	r, _ := newRefreshTokens(t)
+	first := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	second := used(t, r, first)
+	for _, client := range []string{"app", ""} {
+		for _, token := range []string{first, second} {
+			if err := r.Revoke(t.Context(), client, token); !errors.Is(err, authctx.InvalidToken) {
+				t.Errorf("by %q: %v", client, err)
+			}
+		}
+		if err := r.Revoke(t.Context(), client, strings.Repeat("A", 22)+second[22:]); err != nil {
+			t.Errorf("an unknown token, by %q: %v", client, err)
+		}
+	}
+	used(t, r, second)
+	if err := r.Revoke(t.Context(), "web", first); err != nil {
+		t.Errorf("a used token of the login: %v", err)
 	}
 }
 
@@ -135,7 +155,7 @@ func TestRule8_AStoreThatFailsSaysNothingOfTheToken(t *testing.T) {
 	if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) {
 		t.Errorf("use: %v", err)
 	}
-	if err := r.Revoke(t.Context(), token); !errors.Is(err, authctx.Unavailable) {
+	if err := r.Revoke(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) {
 		t.Errorf("revoke: %v", err)
 	}
 }
@@ -208,7 +228,7 @@ func TestRFC9700_4_14_2_WhoReadsTheStoreEndsNoLogin(t *testing.T) {
 		if _, _, err := r.Use(t.Context(), "web", madeUp); !errors.Is(err, authctx.InvalidToken) || errors.Is(err, authctx.TokenRevoked) {
 			t.Errorf("used %q: %v", madeUp, err)
 		}
-		if err := r.Revoke(t.Context(), madeUp); err != nil {
+		if err := r.Revoke(t.Context(), "web", madeUp); err != nil {
 			t.Errorf("revoked %q: %v", madeUp, err)
 		}
 	}
