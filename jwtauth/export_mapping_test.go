@@ -17,3 +17,6 @@ func ReadClaims(m *ClaimMapping, claims string) (authctx.Attributes, error) {
 	}
 	return m.attributes(&doc, issuer, new([]string))
 }
+
+// ClaimNames returns the claims that m reads.
+func ClaimNames(m *ClaimMapping) []string { return m.names() }

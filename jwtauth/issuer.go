@@ -104,8 +104,10 @@ func isIssuerURL(u *url.URL) bool {
 // AsOf of that token: clear them for a new one.
 //
 // The error names what cannot be said in an access token: a scope with a space
-// in it, an Extra key that is the name of another claim, a user whose subject
-// is the client ID, an incomplete group list, or AsOf.
+// in it, an Extra key that is the name of another claim or differs from another
+// key in case only, a user whose subject is the client ID, an incomplete group
+// list, AsOf, more than 31 actors, or more than a token of 16 KiB holds, which is
+// what a [Verifier] takes.
 func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("jwtauth: issue: %w", err)
@@ -137,7 +139,12 @@ func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error
 			return "", err
 		}
 	}
-	return i.keys.signing().signToken(accessTokenType, claims, "")
+	token, err := i.keys.signing().signToken(accessTokenType, claims, "")
+	if err == nil && len(token) > defaultMaxTokenBytes {
+		return "", fmt.Errorf("jwtauth: issue: the token would take %d bytes, and verifiers take %d unless told otherwise; "+
+			"leave something out", len(token), defaultMaxTokenBytes)
+	}
+	return token, err
 }
 
 func (i *Issuer) check(a *authctx.Attributes, now time.Time) error {
@@ -157,8 +164,11 @@ func (i *Issuer) check(a *authctx.Attributes, now time.Time) error {
 		// RFC 9068 section 5: nobody could tell such a user from the client.
 		bad("the Subject of a user must not be the ClientID")
 	}
-	if !a.Expires.After(now) {
-		bad("Expires has passed")
+	if a.Expires.Unix() <= now.Unix() { // of which a token has only whole seconds
+		bad("Expires has passed, or does so within the second")
+	}
+	if len(a.Actors) > maxActors {
+		bad("Actors has %d, and a token can name %d", len(a.Actors), maxActors)
 	}
 	if a.GroupsIncomplete {
 		bad("an access token cannot say that Groups is incomplete")

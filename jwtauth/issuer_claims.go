@@ -3,11 +3,14 @@ package jwtauth
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/strictjson"
 )
 
 // accessClaims are the claims of RFC 9068 section 2.2 and those registered
@@ -63,6 +66,9 @@ type actor struct {
 	Actor   *actor `json:"act,omitempty"`
 }
 
+// maxActors is how many actors verifiers read, each an object in the one before.
+const maxActors = strictjson.MaxDepth - 1
+
 func newActor(chain []authctx.Actor) *actor {
 	if len(chain) == 0 {
 		return nil
@@ -85,22 +91,27 @@ func (d *numericDate) UnmarshalJSON(text []byte) error {
 }
 
 // reservedClaims are names that Extra must not take: claims that Issue writes,
-// and claims that change what a token means.
+// claims that change what a token means, and all that verifiers read unless they
+// are told otherwise.
 var reservedClaims = [...]string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "scope", "scp",
-	"roles", "groups", "entitlements", "permissions", "tenant", "name", "email", "email_verified",
-	"sid", "acr", "amr", "auth_time", "act", "may_act", "cnf", "at_hash", "c_hash", "nonce",
-	"events", "txn", "req_wl", "tctx", "rctx", "token_use", "typ",
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "cid", "scope", "scp",
+	"roles", "groups", "entitlements", "permissions", "tenant", "tid", "name", "preferred_username", "username",
+	"email", "email_verified", "sid", "acr", "amr", "auth_time", "act", "may_act", "cnf", "at_hash", "c_hash",
+	"nonce", "events", "txn", "req_wl", "tctx", "rctx", "token_use", "typ", "fea",
 }
 
 // addClaims adds lists to an object. No added name may differ from a reserved
-// one in case only, because some reader will take the two for the same.
+// one, or from another, in case only, because some reader will take the two for
+// the same.
 func addClaims(claims []byte, extra map[string][]string) ([]byte, error) {
-	for name := range extra {
-		for _, reserved := range reservedClaims {
-			if strings.EqualFold(name, reserved) {
-				return nil, fmt.Errorf("jwtauth: issue: Extra has the key %q, which is a claim of its own", reserved)
-			}
+	names := slices.Sorted(maps.Keys(extra))
+	for i, name := range names {
+		same := func(other string) bool { return strings.EqualFold(name, other) }
+		if n := slices.IndexFunc(reservedClaims[:], same); n >= 0 {
+			return nil, fmt.Errorf("jwtauth: issue: Extra has the key %q, which is a claim of its own", reservedClaims[n])
+		}
+		if n := slices.IndexFunc(names[:i], same); n >= 0 {
+			return nil, fmt.Errorf("jwtauth: issue: Extra has the keys %q and %q, which differ in case only", names[n], name)
 		}
 	}
 	more, err := json.Marshal(extra)

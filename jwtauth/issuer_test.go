@@ -242,6 +242,16 @@ func TestIssueRefuses(t *testing.T) {
 		"an extra claim named SUB":        func(a *authctx.Attributes) { a.Extra = map[string][]string{"SUB": {"admin"}} },
 		"an extra claim that folds to it": func(a *authctx.Attributes) { a.Extra = map[string][]string{"ſub": {"admin"}} },
 		"an extra claim of an ID token":   func(a *authctx.Attributes) { a.Extra = map[string][]string{"at_hash": {"x"}} },
+		"extra claims that differ in case": func(a *authctx.Attributes) {
+			a.Extra = map[string][]string{"dept": {"x"}, "other": {"y"}, "Dept": {"z"}}
+		},
+		"an end within this second": func(a *authctx.Attributes) { a.Expires = clock.Now().Add(time.Second - 1) },
+		"more actors than verifiers read": func(a *authctx.Attributes) {
+			for n := range 32 {
+				a.Actors = append(a.Actors, authctx.Actor{Issuer: "i", Subject: fmt.Sprint(n)})
+			}
+		},
+		"more than verifiers read": func(a *authctx.Attributes) { a.Name = strings.Repeat("x", 12<<10) },
 	} {
 		a := authctx.Attributes{Subject: "u", ClientID: "c"}
 		change(&a)
@@ -253,6 +263,48 @@ func TestIssueRefuses(t *testing.T) {
 	cancel()
 	if _, err := issuer.Issue(ctx, authctx.Attributes{Subject: "u", ClientID: "c"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled context: %v", err)
+	}
+}
+
+// Whatever is issued, a verifier that was told nothing else takes it.
+func TestIssuedTokensAreNotRefused(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: time.Minute,
+	}))
+	verifier := must(jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys,
+	}))
+	issued := 0
+	try := func(name string, change func(*authctx.Attributes)) {
+		a := authctx.Attributes{Subject: "u", ClientID: "c"}
+		change(&a)
+		token, err := issuer.Issue(t.Context(), a)
+		if err != nil {
+			return
+		}
+		issued++
+		p, err := verifier.Verify(t.Context(), token)
+		if err != nil || p.Name() != a.Name || len(p.Actors()) != len(a.Actors) || p.Subject() != "u" || p.ClientID() != "c" || p.Tenant() != "" {
+			t.Errorf("%s: issued, and then %v, %v", name, p, err)
+		}
+	}
+	names := append(jwtauth.ClaimNames(jwtauth.RFC9068Claims()), "exp", "nbf", "cnf", "tid", "at_hash", "c_hash", "events", "dept")
+	for _, name := range names {
+		for _, spelled := range []string{name, strings.ToUpper(name), strings.ReplaceAll(name, "s", "ſ")} {
+			try("extra "+spelled, func(a *authctx.Attributes) { a.Extra = map[string][]string{spelled: {"x"}} })
+		}
+	}
+	for n := range 40 {
+		try(fmt.Sprint(n, " actors"), func(a *authctx.Attributes) {
+			for n := range n {
+				a.Actors = append(a.Actors, authctx.Actor{Issuer: "i", Subject: fmt.Sprint(n)})
+			}
+		})
+		try(fmt.Sprint(n, " KiB"), func(a *authctx.Attributes) { a.Name = strings.Repeat("x", n<<10) })
+	}
+	if issued < 40 {
+		t.Errorf("only %d tokens were issued", issued)
 	}
 }
 

@@ -106,8 +106,8 @@ func subset(list, of []string) bool {
 // caller says who p is, whom the trust domain calls subject.
 func (m *txnMinter) caller(p authctx.Principal, subject string) (*txnCaller, error) {
 	a := p.Attributes()
-	if len(a.Actors) > maxTxnActors {
-		return nil, fmt.Errorf("jwtauth: the caller has %d actors and a token can name %d", len(a.Actors), maxTxnActors)
+	if len(a.Actors) > maxActors {
+		return nil, fmt.Errorf("jwtauth: the caller has %d actors and a token can name %d", len(a.Actors), maxActors)
 	}
 	return newTxnCaller(&a, subject), nil
 }

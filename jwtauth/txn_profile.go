@@ -23,10 +23,6 @@ const (
 	deferredType = "authctx-deferred+jwt"
 )
 
-// maxTxnActors is how many actors verifiers read, each an object in the one
-// before.
-const maxTxnActors = strictjson.MaxDepth - 1
-
 // txnClaims are the claims of a Transaction Token (section 9.2).
 type txnClaims struct {
 	txnCall
