@@ -20,13 +20,25 @@ type ServiceLister interface {
 // be refused, and entries that name a method which a registered service does
 // not have. Call it once all services are registered, before serving.
 //
+// It fails too when nobody has asked for [Server.ServerOptions], for srv then
+// lets everybody in. Whether srv was given them is not for it to see.
+//
 // It has nothing to say about entries for services that are not registered, as
 // one policy may be shared by several programs.
 func (s *Server) Check(srv ServiceLister) error {
-	if s.policy == nil {
-		return nil // AllowAnonymous: every handler decides
-	}
 	var errs []error
+	if !s.handedOut.Load() {
+		errs = append(errs, errors.New("grpcctx: the server has no interceptors: pass ServerOptions to grpc.NewServer"))
+	}
+	return errors.Join(append(errs, s.checkPolicy(srv)...)...)
+}
+
+// checkPolicy lists what does not fit. With AllowAnonymous every handler
+// decides.
+func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
+	if s.policy == nil {
+		return nil
+	}
 	services := srv.GetServiceInfo()
 	for _, service := range slices.Sorted(maps.Keys(services)) {
 		for _, method := range services[service].Methods {
@@ -42,5 +54,5 @@ func (s *Server) Check(srv ServiceLister) error {
 			errs = append(errs, fmt.Errorf("grpcctx: the policy names %s, but %s has no such method", name, service))
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }

@@ -3,6 +3,7 @@ package grpcctx
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -73,6 +74,8 @@ type Server struct {
 	md       mdReader
 	strip    stripper
 	reported authctx.FieldSet // what an operator hears of when it was not believed
+
+	handedOut atomic.Bool // ServerOptions was asked for
 }
 
 // NewServer returns a server for cfg, or an error that names every setting that
@@ -132,6 +135,7 @@ func (cfg *ServerConfig) validate() error {
 // [grpc.UnknownServiceHandler] that returns Unimplemented changes that: it is
 // run behind these interceptors, for unknown methods of known services too.
 func (s *Server) ServerOptions() []grpc.ServerOption {
+	s.handedOut.Store(true)
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.unary),
 		grpc.ChainStreamInterceptor(s.stream),

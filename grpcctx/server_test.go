@@ -159,9 +159,13 @@ func TestRule10_CheckListsWhatWasForgotten(t *testing.T) {
 		},
 		Public: []string{bidiStream},
 	})
-	srv := grpc.NewServer()
-	srv.RegisterService(new(echo).desc(), nil)
-	err := newServer(t, func(c *grpcctx.ServerConfig) { c.Policy = policy }).Check(srv)
+	check := func(policy *authctx.Policy) error {
+		auth := newServer(t, func(c *grpcctx.ServerConfig) { c.Policy = policy })
+		srv := grpc.NewServer(auth.ServerOptions()...)
+		srv.RegisterService(new(echo).desc(), nil)
+		return auth.Check(srv)
+	}
+	err := check(policy)
 	if err == nil {
 		t.Fatal("nothing was reported")
 	}
@@ -174,8 +178,27 @@ func TestRule10_CheckListsWhatWasForgotten(t *testing.T) {
 		t.Errorf("reported:\n%v\nwant:\n%v", err, strings.Join(want, "\n"))
 	}
 	whole := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/" + echoService + "/*": authctx.Authenticated()}})
-	if err := newServer(t, func(c *grpcctx.ServerConfig) { c.Policy = whole }).Check(srv); err != nil {
+	if err := check(whole); err != nil {
 		t.Errorf("a policy for the whole service: %v", err)
+	}
+}
+
+// Without its interceptors a server lets everybody in, whatever the policy says.
+func TestRule10_CheckFindsAServerWithoutInterceptors(t *testing.T) {
+	for name, change := range map[string]func(*grpcctx.ServerConfig){
+		"by a policy":    func(*grpcctx.ServerConfig) {},
+		"AllowAnonymous": func(c *grpcctx.ServerConfig) { c.Policy, c.AllowAnonymous = nil, true },
+	} {
+		auth := newServer(t, change)
+		srv := grpc.NewServer()
+		srv.RegisterService(new(echo).desc(), nil)
+		if err := auth.Check(srv); err == nil || !strings.Contains(err.Error(), "pass ServerOptions to grpc.NewServer") {
+			t.Errorf("%s: %v", name, err)
+		}
+		auth.ServerOptions()
+		if err := auth.Check(srv); err != nil {
+			t.Errorf("%s, with options: %v", name, err)
+		}
 	}
 }
 
