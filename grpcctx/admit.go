@@ -25,10 +25,34 @@ type admission struct {
 	event  authctx.Event
 }
 
-// admit decides about one call: the only decision there is, for unary calls and
-// streams. It returns the context for the handler, with the caller and without
-// anything that the peer wrote about one.
+// Decide decides about the call of method, a full method, to which ctx belongs,
+// as the interceptors do, and tells the observer. A nil error with a zero
+// principal is a call that needs none: of a public method, or with
+// AllowAnonymous any without credentials. A caller whom a rule refuses is in
+// Result.Principal all the same.
+//
+// Decide changes nothing: ctx carries no caller, its metadata still has forged
+// identity and the client's credential, and the fields of Result.Response, with
+// or without an error, are not sent. It is for trying a policy out, on servers
+// that go on deciding as they did before; what protects one are the interceptors
+// of [Server.ServerOptions].
+func (s *Server) Decide(ctx context.Context, method string) (authctx.Result, error) {
+	a, err := s.decide(ctx, method)
+	return a.result, err
+}
+
+// admit decides about one call, and answers with what the authenticator wants to
+// say.
 func (s *Server) admit(ctx context.Context, method string) (admission, error) {
+	a, err := s.decide(ctx, method)
+	setResponse(ctx, a.result.Response)
+	return a, err
+}
+
+// decide is the only decision there is, for unary calls and streams. Of a call
+// that may go on it returns the context for the handler, with the caller and
+// without anything that the peer wrote about one.
+func (s *Server) decide(ctx context.Context, method string) (admission, error) {
 	var start time.Time
 	if s.observer != nil {
 		start = s.now()
@@ -41,7 +65,6 @@ func (s *Server) admit(ctx context.Context, method string) (admission, error) {
 	var err error
 	if !entry.Public {
 		res, err = authctx.Authenticate(ctx, s.authenticator, req)
-		setResponse(ctx, res.Response)
 	}
 	a := admission{result: res, ctx: ctx}
 	if s.keepCredentials && !res.Principal.IsZero() {

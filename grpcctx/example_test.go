@@ -139,6 +139,37 @@ func ExampleNewClient() {
 	// without a caller: <nil>
 }
 
+// A policy is tried out on a server that still decides in its own way.
+func ExampleServer_Decide() {
+	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
+	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: reader,
+		Policy: must(authctx.NewPolicy(authctx.PolicyConfig{
+			Rules: map[string]authctx.Rule{"/grpc.health.v1.Health/*": authctx.Role("probe")},
+		})),
+		Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
+			fmt.Println("would be", e.Outcome, "by", e.Entry)
+		}),
+	}))
+	srv := grpc.NewServer(grpc.ChainUnaryInterceptor(
+		func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			_, _ = auth.Decide(ctx, info.FullMethod) // the observer is told
+			return next(ctx, req)
+		}))
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	lis := must(net.Listen("tcp", "127.0.0.1:0"))
+	go func() { _ = srv.Serve(lis) }()
+	defer srv.Stop()
+
+	conn := must(grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())))
+	defer conn.Close()
+	res, err := healthpb.NewHealthClient(conn).Check(context.Background(), new(healthpb.HealthCheckRequest))
+	fmt.Println(res.GetStatus(), err)
+	// Output:
+	// would be denied by /grpc.health.v1.Health/*
+	// SERVING <nil>
+}
+
 func ExampleServer_Check() {
 	policy := must(authctx.NewPolicy(authctx.PolicyConfig{
 		Rules:  map[string]authctx.Rule{"/grpc.health.v1.Health/Wotch": authctx.Authenticated()},

@@ -2,6 +2,7 @@ package grpcctx_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -229,5 +230,81 @@ func TestUnknownMethodsAreDecidedWhereTheyHaveAHandler(t *testing.T) {
 		if !slices.Equal(told, []string{method, method}) {
 			t.Errorf("the observer is told of %q", told)
 		}
+	}
+}
+
+// What Decide says of a call is what the interceptors would do, and that is all.
+func TestDecideDecidesAndChangesNothing(t *testing.T) {
+	seen := new(events)
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Observer = seen
+		c.Policy = newPolicy(t, authctx.PolicyConfig{
+			Rules:  map[string]authctx.Rule{unary: authctx.Role("editor"), serverStream: authctx.Role("admin")},
+			Public: []string{bidiStream},
+		})
+	})
+	nonce := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = wantsNonce })
+	for _, test := range []struct {
+		name, method string
+		send         metadata.MD
+		who          string
+		reason       authctx.Reason
+	}{
+		{"allowed", unary, metadata.Pairs("authorization", "Bearer alice", "x-user-id", "root"), "alice", 0},
+		{"refused by a rule", serverStream, metadata.Pairs("authorization", "Bearer alice"), "alice", authctx.PermissionDenied},
+		{"not listed", clientStream, metadata.Pairs("authorization", "Bearer alice"), "alice", authctx.PermissionDenied},
+		{"without credentials", unary, metadata.Pairs("x-user-id", "root"), "", authctx.NoCredentials},
+		{"with bad ones", unary, metadata.Pairs("authorization", "Bearer mallory"), "", authctx.InvalidToken},
+		{"public", bidiStream, metadata.Pairs("authorization", "Bearer alice"), "", 0},
+	} {
+		e := new(echo)
+		var got authctx.Result
+		var decided error
+		tryOut := func(ctx context.Context, method string) {
+			got, decided = s.Decide(ctx, method)
+			if res, err := nonce.Decide(ctx, method); !errors.Is(err, authctx.NonceRequired) || len(res.Response) != 1 {
+				t.Errorf("%s: %v, %v", test.name, res.Response, err)
+			}
+		}
+		cc := dial(t, serve(t, e, observing(tryOut)...))
+		var answered metadata.MD
+		if err := call(metadata.NewOutgoingContext(t.Context(), test.send), cc, test.method, grpc.Header(&answered)); err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		if got.Principal.Subject() != test.who || authctx.ReasonOf(decided).Public() != test.reason.Public() {
+			t.Errorf("%s: %v, %v", test.name, got.Principal, decided)
+		}
+		told := seen.list()
+		if last := told[len(told)-1]; last.Outcome != authctx.OutcomeOf(decided) || last.Target != test.method {
+			t.Errorf("%s: the observer is told %+v", test.name, last)
+		}
+		md, _ := metadata.FromIncomingContext(e.one(t))
+		for name, values := range test.send {
+			if !slices.Equal(md[name], values) {
+				t.Errorf("%s: the handler sees %s: %q", test.name, name, md[name])
+			}
+		}
+		if p, ok := authctx.FromContext(e.one(t)); ok || len(answered["dpop-nonce"]) > 0 {
+			t.Errorf("%s: the handler sees %v, the client %v", test.name, p, answered)
+		}
+	}
+}
+
+// wantsNonce refuses every call, with a field for the answer.
+var wantsNonce = authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+	return authctx.Result{Response: []authctx.Field{{Name: "dpop-nonce", Value: "n1"}}}, authctx.NonceRequired
+})
+
+// observing is a server that goes on as it did, and calls f for each call.
+func observing(f func(ctx context.Context, method string)) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			f(ctx, info.FullMethod)
+			return next(ctx, req)
+		}),
+		grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			f(ss.Context(), info.FullMethod)
+			return next(srv, ss)
+		}),
 	}
 }
