@@ -3,6 +3,7 @@ package authctx
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -72,6 +73,16 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
+// MarshalText returns String, for JSON.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, and fails for other kinds than
+// those of this package.
+func (k *Kind) UnmarshalText(text []byte) error { return unmarshal(k, text, User, Service) }
+
+// LogValue implements [slog.LogValuer] with String.
+func (k Kind) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
 // Provenance says how a principal is known, weakest first, so that they compare
 // with <.
 type Provenance uint8
@@ -97,6 +108,29 @@ func (p Provenance) String() string {
 		return "verified"
 	}
 	return fmt.Sprintf("provenance(%d)", uint8(p))
+}
+
+// MarshalText returns String, for JSON.
+func (p Provenance) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, and fails for other provenances
+// than those of this package.
+func (p *Provenance) UnmarshalText(text []byte) error {
+	return unmarshal(p, text, Asserted, Signed, Verified)
+}
+
+// LogValue implements [slog.LogValuer] with String.
+func (p Provenance) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+// unmarshal sets v to the one of values that is written so.
+func unmarshal[V fmt.Stringer](v *V, text []byte, values ...V) error {
+	for _, value := range values {
+		if string(text) == value.String() {
+			*v = value
+			return nil
+		}
+	}
+	return fmt.Errorf("authctx: %.32q is not one of %v", text, values)
 }
 
 // maxTime is the last second of the year 9999, the end of what JSON, HTTP and

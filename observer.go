@@ -2,6 +2,7 @@ package authctx
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -88,6 +89,12 @@ func (o Outcome) String() string {
 	}
 	return "unknown"
 }
+
+// MarshalText returns String, for JSON.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// LogValue implements [slog.LogValuer] with String.
+func (o Outcome) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
 // OutcomeOf returns what an error means for a decision that is being made:
 // Allowed for nil, Failed for [Unavailable], otherwise Denied.

@@ -73,3 +73,37 @@ func TestSlogObserverWithoutALoggerUsesTheDefault(t *testing.T) {
 		t.Errorf("logged %q", out.String())
 	}
 }
+
+// An observer of one's own logs what an event says, and the reason of an allowed
+// call is none.
+func TestWhatAnEventSaysIsTextInLogsAndJSON(t *testing.T) {
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{authctx.Allowed, "allowed"}, {authctx.Ended, "ended"}, {authctx.Outcome(0), "unknown"},
+		{authctx.TokenExpired, "token_expired"}, {authctx.Reason(0), ""},
+		{authctx.User, "user"}, {authctx.Service, "service"}, {authctx.Kind(9), "kind(9)"},
+		{authctx.Asserted, "asserted"}, {authctx.Verified, "verified"}, {authctx.Provenance(9), "provenance(9)"},
+	} {
+		want := `"` + c.want + `"`
+		if text, err := json.Marshal(c.value); err != nil || string(text) != want {
+			t.Errorf("%#v in JSON: %s, %v, want %s", c.value, text, err, want)
+		}
+		var text, object strings.Builder
+		slog.New(slog.NewTextHandler(&text, nil)).Info("", "v", c.value)
+		slog.New(slog.NewJSONHandler(&object, nil)).Info("", "v", c.value)
+		if c.want != "" {
+			want = c.want
+		}
+		if !strings.HasSuffix(text.String(), " v="+want+"\n") || !strings.Contains(object.String(), `"v":"`+c.want+`"`) {
+			t.Errorf("%#v is logged as %s and %s", c.value, text.String(), object.String())
+		}
+	}
+	if text := authctx.Reason(0).Error(); text != "authctx: no reason" {
+		t.Errorf("no reason reads %q", text)
+	}
+	if text := (&authctx.Error{}).Error(); text != authctx.Unavailable.Error() {
+		t.Errorf("an Error that forgot its reason reads %q", text)
+	}
+}

@@ -299,3 +299,21 @@ func TestAPrincipalIsNotReadBackFromJSON(t *testing.T) {
 		t.Errorf("read back as %v", back)
 	}
 }
+
+// A store keeps the attributes of a principal, in JSON for example.
+func TestAttributesSurviveJSON(t *testing.T) {
+	p := mustNew(t, full())
+	text, err := json.Marshal(p.Attributes())
+	if err != nil || !strings.Contains(string(text), `"Kind":"service","Provenance":"verified"`) {
+		t.Fatalf("%s, %v", text, err)
+	}
+	var a authctx.Attributes
+	if err := json.Unmarshal(text, &a); err != nil || !p.Equal(mustNew(t, a)) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, bad := range []string{`{"Kind":"root"}`, `{"Kind":""}`, `{"Provenance":"Verified"}`, `{"Provenance":"provenance(2)"}`} {
+		if err := json.Unmarshal([]byte(bad), &a); err == nil {
+			t.Errorf("%s was read", bad)
+		}
+	}
+}

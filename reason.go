@@ -2,6 +2,7 @@ package authctx
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -96,7 +97,12 @@ func Reasons() []Reason {
 }
 
 // Error implements error.
-func (r Reason) Error() string { return "authctx: " + r.entry().text }
+func (r Reason) Error() string {
+	if r == 0 {
+		return "authctx: no reason"
+	}
+	return "authctx: " + r.entry().text
+}
 
 // String returns a stable label in snake case, fit for a metric; empty for the
 // zero Reason. The verbs of fmt print Error instead, since a Reason is an error.
@@ -106,6 +112,12 @@ func (r Reason) String() string {
 	}
 	return r.entry().label
 }
+
+// MarshalText returns String, for JSON.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// LogValue implements [slog.LogValuer] with String.
+func (r Reason) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // Is makes the finer reasons match [InvalidToken].
 func (r Reason) Is(target error) bool {
@@ -166,9 +178,9 @@ type Error struct {
 // Error returns reason and cause, for operators.
 func (e *Error) Error() string {
 	if e.Cause == nil {
-		return e.Reason.Error()
+		return e.Reason.known().Error()
 	}
-	return e.Reason.Error() + ": " + e.Cause.Error()
+	return e.Reason.known().Error() + ": " + e.Cause.Error()
 }
 
 // Is matches the reason (see [Reason.Is]) and the chain of the cause. A reason
