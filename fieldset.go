@@ -66,21 +66,33 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 
 // Owns reports whether a field of this name, as a peer might spell it, belongs
 // to the set: case is folded, "_", "." and all other punctuation equal "-", and
-// a "grpc-metadata-" prefix or a "-bin" suffix changes nothing, because some
-// server behind us will take all of those for the same name. It does not look
+// a "grpc-metadata-" prefix or a "-bin" suffix that the set does not name changes
+// nothing, because some server behind us will take all of those for the same
+// name. It does not look
 // at cookies and subprotocols, which are parts of a field, and does not
 // allocate.
 func (s FieldSet) Owns(name string) bool {
-	for hasFoldedPrefix(name, grpcGatewayPrefix) {
+	for !s.ownsBinary(name) {
+		if !hasFoldedPrefix(name, grpcGatewayPrefix) {
+			return false
+		}
 		name = name[len(grpcGatewayPrefix):]
 	}
+	return true
+}
+
+// ownsBinary is Owns for names without a "grpc-metadata-" prefix that counts.
+func (s FieldSet) ownsBinary(name string) bool {
 	if slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) }) {
 		return true
 	}
-	for len(name) > len(binarySuffix) && equalFolded(name[len(name)-len(binarySuffix):], binarySuffix) {
+	for !slices.ContainsFunc(s.Names, func(n string) bool { return equalFolded(name, n) }) {
+		if len(name) <= len(binarySuffix) || !equalFolded(name[len(name)-len(binarySuffix):], binarySuffix) {
+			return false
+		}
 		name = name[:len(name)-len(binarySuffix)]
 	}
-	return slices.ContainsFunc(s.Names, func(n string) bool { return equalFolded(name, n) })
+	return true
 }
 
 const (

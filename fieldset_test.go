@@ -28,6 +28,22 @@ func TestRule6_EverySpellingOfAnIdentityFieldIsOwned(t *testing.T) {
 	}
 }
 
+// Whoever names a field with such a prefix or suffix means that field.
+func TestRule6_AFieldIsOwnedAsItIsNamed(t *testing.T) {
+	set := authctx.FieldSet{Names: []string{"x-token-bin", "grpc-metadata-x-role"}, Prefixes: []string{"grpc-metadata-acme-"}}
+	for _, name := range []string{"x-token-bin", "X-Token-Bin", "x-token-bin-bin", "grpc-metadata-x-token-bin",
+		"grpc-metadata-x-role", "Grpc-Metadata-Grpc-Metadata-X-Role", "grpc-metadata-x-role-bin", "Grpc-Metadata-Acme-Id"} {
+		if !set.Owns(name) {
+			t.Errorf("%q passes", name)
+		}
+	}
+	for _, name := range []string{"x-token", "x-role", "acme-id", "grpc-metadata-"} {
+		if set.Owns(name) {
+			t.Errorf("%q is taken for another", name)
+		}
+	}
+}
+
 func TestOwnsAllocatesNothing(t *testing.T) {
 	set := authctx.IdentityFields()
 	if n := testing.AllocsPerRun(100, func() { set.Owns("Grpc-Metadata-X-User-Id-Bin"); set.Owns("Accept-Encoding") }); n > 0 {
