@@ -162,12 +162,13 @@ func (l *FieldLayout) validate() error {
 	if l.Extra != "" && l.ExtraPrefix != "" {
 		bad("Extra and ExtraPrefix exclude each other")
 	}
+	taken := slices.Concat(neededFields[:], takenFields[:])
 	seen := map[string]bool{}
 	for _, name := range slices.Concat(l.names(), l.Also) {
 		if !validFieldName(name) {
 			bad("%q is not a lower-case field name", name)
 		}
-		if slices.Contains(takenFields[:], name) {
+		if slices.Contains(taken, name) {
 			bad("%q has a meaning of its own", name)
 		}
 		if seen[name] {
@@ -182,7 +183,7 @@ func (l *FieldLayout) validate() error {
 		if prefix != "" && !validFieldName(prefix) {
 			bad("prefix %q is not the beginning of a lower-case field name", prefix)
 		}
-		for _, name := range takenFields {
+		for _, name := range taken {
 			if prefix != "" && hasFoldedPrefix(name, prefix) {
 				bad("prefix %q takes %q, which has a meaning of its own", prefix, name)
 			}
@@ -191,13 +192,11 @@ func (l *FieldLayout) validate() error {
 	return errors.Join(errs...)
 }
 
-// takenFields would break the connection, the message or another credential if
-// they carried attributes and were stripped. Pseudo-headers are no valid names
-// anyway.
+// takenFields carry another credential, or what a server says of one, and would
+// be stripped if they carried attributes.
 var takenFields = [...]string{
-	"authorization", "connection", "content-encoding", "content-length", "content-type", "cookie", "host",
-	"keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "sec-websocket-protocol",
-	"set-cookie", "te", "trailer", "transfer-encoding", TxnTokenField, "upgrade", "www-authenticate",
+	"authorization", "cookie", "proxy-authenticate", "proxy-authorization", "sec-websocket-protocol", "set-cookie",
+	TxnTokenField, "www-authenticate",
 }
 
 // validFieldName reports whether s is a name that HTTP and gRPC both carry

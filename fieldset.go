@@ -1,9 +1,11 @@
 package authctx
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // Field is one field of a request or response: an HTTP header, a gRPC metadata
@@ -51,6 +53,49 @@ const TxnTokenField = "txn-token"
 // deferredField carries, in messages, what jwtauth signs for work that waits.
 const deferredField = plainFieldPrefix + "deferred"
 
+// Validate returns an error that names every part of s that no field can have, or
+// nearly every: what is empty or has other characters than letters, digits, "-",
+// "_" and ".", and what owns a field that the connection or the message needs,
+// such as content-type. Servers refuse such a set.
+func (s FieldSet) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("authctx: field set: "+format, args...))
+	}
+	judge := func(what, name string, only FieldSet) {
+		if name == "" || strings.ContainsFunc(name, notInNames) {
+			bad("%s %q is not one that a field has", what, name)
+		} else if i := slices.IndexFunc(neededFields[:], only.Owns); i >= 0 {
+			bad("%s %q is that of %s, which the connection or the message needs", what, name, neededFields[i])
+		}
+	}
+	for _, name := range s.Names {
+		judge("the name", name, FieldSet{Names: []string{name}})
+	}
+	for _, prefix := range s.Prefixes {
+		judge("the prefix", prefix, FieldSet{Prefixes: []string{prefix}})
+	}
+	if slices.Contains(s.Cookies, "") {
+		bad("a cookie has no name")
+	}
+	if slices.Contains(s.Subprotocols, "") {
+		bad(`the subprotocol prefix "" is that of every subprotocol`)
+	}
+	return errors.Join(errs...)
+}
+
+// neededFields would break the connection or the message if they were removed.
+// Pseudo-headers are no valid names anyway.
+var neededFields = [...]string{
+	"connection", "content-encoding", "content-length", "content-type", "grpc-encoding", "host", "keep-alive",
+	"proxy-connection", "sec-websocket-key", "te", "trailer", "transfer-encoding", "upgrade",
+}
+
+// notInNames reports whether nobody has c in the name of a field.
+func notInNames(c rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", c)
+}
+
 // Union returns what s or any of the others owns, each once, in order.
 func (s FieldSet) Union(others ...FieldSet) FieldSet {
 	var u FieldSet
@@ -68,9 +113,8 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 // to the set: case is folded, "_", "." and all other punctuation equal "-", and
 // a "grpc-metadata-" prefix or a "-bin" suffix that the set does not name changes
 // nothing, because some server behind us will take all of those for the same
-// name. It does not look
-// at cookies and subprotocols, which are parts of a field, and does not
-// allocate.
+// name. It does not look at cookies and subprotocols, which are parts of a field,
+// and does not allocate.
 func (s FieldSet) Owns(name string) bool {
 	for !s.ownsBinary(name) {
 		if !hasFoldedPrefix(name, grpcGatewayPrefix) {

@@ -44,6 +44,39 @@ func TestRule6_AFieldIsOwnedAsItIsNamed(t *testing.T) {
 	}
 }
 
+func TestRule1_ASetThatTakesWhatARequestNeedsIsAnError(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  authctx.FieldSet
+		says string // empty for a good one
+	}{
+		"nothing":                           {authctx.FieldSet{}, ""},
+		"our own":                           {authctx.IdentityFields(), ""},
+		"of another system":                 {authctx.FieldSet{Names: []string{"X-Forwarded-User", "x_team"}, Prefixes: []string{"x-remote-", "x-"}}, ""},
+		"a credential":                      {authctx.FieldSet{Names: []string{"authorization", "cookie"}, Cookies: []string{"session"}, Subprotocols: []string{"bearer."}}, ""},
+		"twins of gRPC":                     {authctx.FieldSet{Names: []string{"x-token-bin"}, Prefixes: []string{"grpc-metadata-"}}, ""},
+		"every field":                       {authctx.FieldSet{Prefixes: []string{""}}, `the prefix "" `},
+		"a field without a name":            {authctx.FieldSet{Names: []string{""}}, `the name "" `},
+		"a name that is needed":             {authctx.FieldSet{Names: []string{"x-a", "Content-Type"}}, `the name "Content-Type" is that of content-type, `},
+		"its other spelling":                {authctx.FieldSet{Names: []string{"content_type"}}, `"content_type"`},
+		"a prefix of one":                   {authctx.FieldSet{Prefixes: []string{"content-"}}, `the prefix "content-" `},
+		"a prefix of most of gRPC":          {authctx.FieldSet{Prefixes: []string{"grpc-"}}, `"grpc-"`},
+		"a prefix of WebSockets":            {authctx.FieldSet{Prefixes: []string{"sec-"}}, `"sec-"`},
+		"a list that was cut at the commas": {authctx.FieldSet{Names: []string{"x-a", " x-b"}}, `" x-b"`},
+		"a pattern":                         {authctx.FieldSet{Prefixes: []string{"x-team-*"}}, `"x-team-*"`},
+		"a cookie without a name":           {authctx.FieldSet{Cookies: []string{""}}, "a cookie"},
+		"every subprotocol":                 {authctx.FieldSet{Subprotocols: []string{""}}, "every subprotocol"},
+	} {
+		err := c.set.Validate()
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+	err := authctx.FieldSet{Names: []string{"te"}, Prefixes: []string{""}}.Validate()
+	if err == nil || strings.Count(err.Error(), "authctx: field set: ") != 2 {
+		t.Errorf("not everything is named: %v", err)
+	}
+}
+
 func TestOwnsAllocatesNothing(t *testing.T) {
 	set := authctx.IdentityFields()
 	if n := testing.AllocsPerRun(100, func() { set.Owns("Grpc-Metadata-X-User-Id-Bin"); set.Owns("Accept-Encoding") }); n > 0 {

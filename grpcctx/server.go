@@ -33,7 +33,8 @@ type ServerConfig struct {
 	KeepCredentials bool
 	// Strip names further fields to remove from metadata, such as the identity
 	// fields of another system. Identity fields of this module and whatever
-	// Authenticator reads are removed in any case.
+	// Authenticator reads are removed in any case. What no call can do without is
+	// refused, see [authctx.FieldSet.Validate].
 	Strip authctx.FieldSet
 	// RecheckInterval is how often the caller of a running stream is checked
 	// again, where the authenticator offers that in [authctx.Result], so that a
@@ -108,12 +109,17 @@ func (cfg *ServerConfig) validate() error {
 	bad := func(text string) { errs = append(errs, errors.New("grpcctx: server: "+text)) }
 	if absent.Nil(cfg.Authenticator) {
 		bad("Authenticator is required")
+	} else if err := cfg.Authenticator.Fields().Validate(); err != nil {
+		bad("Authenticator: " + err.Error())
 	}
 	switch {
 	case cfg.Policy == nil && !cfg.AllowAnonymous:
 		bad("Policy is required")
 	case cfg.Policy != nil && cfg.AllowAnonymous:
 		bad("AllowAnonymous contradicts Policy; list public methods in the policy")
+	}
+	if err := cfg.Strip.Validate(); err != nil {
+		bad("Strip: " + err.Error())
 	}
 	if cfg.RecheckInterval < 0 {
 		bad("RecheckInterval is negative")

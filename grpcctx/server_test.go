@@ -17,8 +17,8 @@ import (
 )
 
 func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
-	_, err := grpcctx.NewServer(grpcctx.ServerConfig{RecheckInterval: -1})
-	for _, want := range []string{"Authenticator is required", "Policy is required", "RecheckInterval is negative"} {
+	_, err := grpcctx.NewServer(grpcctx.ServerConfig{RecheckInterval: -1, Strip: authctx.FieldSet{Prefixes: strings.Split("", ",")}})
+	for _, want := range []string{"Authenticator is required", "Policy is required", "RecheckInterval is negative", `Strip: authctx: field set: the prefix "" `} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
@@ -28,6 +28,12 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "AllowAnonymous contradicts Policy") {
 		t.Errorf("a policy and anonymity at once: %v", err)
+	}
+	_, err = grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"content-type"}}, nil), AllowAnonymous: true,
+	})
+	if err == nil || !strings.Contains(err.Error(), `Authenticator: authctx: field set: the name "content-type" `) {
+		t.Errorf("an authenticator that takes what a call needs: %v", err)
 	}
 	if _, err := grpcctx.NewClient(grpcctx.ClientConfig{}); err == nil || !strings.Contains(err.Error(), "Propagator is required") {
 		t.Errorf("a client without a propagator: %v", err)
