@@ -220,6 +220,10 @@ func TestProvidersWithoutAudienceNeedAClientRule(t *testing.T) {
 		{"app", nil, nil, authctx.WrongAudience},
 		{"other", nil, authctx.WrongAudience, authctx.WrongAudience},
 		{nil, nil, authctx.WrongAudience, authctx.WrongAudience},
+		{"web", []string{}, nil, authctx.WrongAudience}, // Ory Hydra
+		{"other", []string{}, authctx.WrongAudience, authctx.WrongAudience},
+		{"web", []string{""}, authctx.WrongAudience, authctx.WrongAudience},
+		{"web", "", authctx.WrongAudience, authctx.WrongAudience},
 		{"web", testAudience, authctx.WrongAudience, nil},
 		{"web", "other", authctx.WrongAudience, authctx.WrongAudience},
 		{"app", testAudience, authctx.WrongAudience, authctx.WrongAudience},

@@ -23,8 +23,9 @@ type Config struct {
 	// one of them (RFC 7519 section 4.1.3).
 	Audiences []string
 	// ClientIDs are clients whose tokens are taken, for providers that put no
-	// "aud" into access tokens, such as AWS Cognito. Without Audiences, a token
-	// that has an "aud" nevertheless is refused; with them, both must hold.
+	// "aud" into access tokens, such as AWS Cognito, or an empty one. Without
+	// Audiences, a token that names an audience nevertheless is refused; with
+	// them, both must hold.
 	ClientIDs []string
 	// Algorithms are those that tokens may be signed with. A key whose source
 	// names no algorithm is bound to the first one that fits its type.

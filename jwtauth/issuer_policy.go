@@ -232,7 +232,7 @@ func (p *issuerPolicy) checkAudience(aud strictjson.Value, clientID string) erro
 	if len(p.ClientIDs) > 0 && (clientID == "" || !slices.Contains(p.ClientIDs, clientID)) {
 		return &p.wrongClient
 	}
-	switch missing := aud.Kind() == strictjson.Missing; {
+	switch missing := namesNobody(aud); {
 	case len(p.Audiences) == 0 && missing:
 		return nil // the client ID stands in for it
 	case len(p.Audiences) == 0:
@@ -261,4 +261,13 @@ func (p *issuerPolicy) checkAudience(aud strictjson.Value, clientID string) erro
 		return &p.wrongAudience
 	}
 	return nil
+}
+
+// namesNobody reports whether aud is not there, null or an empty list, as Ory
+// Hydra writes it for clients that ask for no audience.
+func namesNobody(aud strictjson.Value) bool {
+	for range aud.Elements() {
+		return false
+	}
+	return !aud.Exists() || aud.Kind() == strictjson.Array
 }

@@ -63,7 +63,7 @@ func TestAVerifierReadsEveryProvidersToken(t *testing.T) {
 	}
 }
 
-// audiences reads an aud claim, nil when there is none.
+// audiences reads an aud claim, nil when it names nobody.
 func audiences(t *testing.T, raw json.RawMessage) []string {
 	t.Helper()
 	var one string
@@ -73,6 +73,9 @@ func audiences(t *testing.T, raw json.RawMessage) []string {
 	}
 	if one != "" {
 		several = []string{one}
+	}
+	if len(several) == 0 {
+		return nil
 	}
 	return several[:1]
 }

@@ -167,7 +167,9 @@ func ZitadelClaims(projects ...string) *ClaimMapping {
 }
 
 // HydraClaims reads JWT access tokens of Ory Hydra. Claims that the login
-// application added are looked for at the top level and then under "ext".
+// application added are looked for at the top level and then under "ext". Where
+// clients ask for no audience, "aud" is an empty list: [Config.ClientIDs] says
+// whose tokens are taken then.
 func HydraClaims() *ClaimMapping {
 	cfg := rfc9068Config()
 	for name, sources := range cfg.sources {

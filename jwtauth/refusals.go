@@ -29,7 +29,7 @@ var (
 	errIssuerType         = refusal(authctx.InvalidToken, "iss is missing or not text")
 	errNoSPIFFEID         = refusal(authctx.InvalidToken, "sub is no SPIFFE ID")
 	errTenant             = refusal(authctx.WrongIssuer, "tid is missing, not the tenant in iss, or not accepted here")
-	errNoAudience         = refusal(authctx.WrongAudience, "aud is missing")
+	errNoAudience         = refusal(authctx.WrongAudience, "aud is missing or empty")
 	errAudienceSet        = refusal(authctx.WrongAudience, "token names an audience but only ClientIDs are configured")
 	errAudJSON            = refusal(authctx.InvalidToken, "aud is not text or a list of texts")
 	errIDToken            = refusal(authctx.WrongType, "claims are those of an ID token")
