@@ -43,6 +43,7 @@ func (i *Introspector) introspect(token string) (*verified, error) {
 	default:
 		return nil, errAnswerJSON
 	}
+	v.endBy(v.token.Principal.Expires()) // the endpoint may have moved it by then
 	if v.refused != nil {
 		v.size, v.until = verifiedOverhead, asked.Add(min(refusedAge, i.policy.Cache.MaxAge))
 	}
@@ -59,6 +60,10 @@ func (i *Introspector) post(ctx context.Context, token string) ([]byte, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
+	// A question may be asked twice, so net/http may repeat it on another
+	// connection when the endpoint has just closed an idle one. The key without
+	// values says so and is not sent, see [http.Transport].
+	req.Header["Idempotency-Key"] = nil
 	i.sign(req)
 	resp, err := i.client.Do(req)
 	if err != nil {
@@ -102,9 +107,9 @@ func answerError(resp *http.Response) error {
 // maxRetryAfter is how many seconds an endpoint may send our callers away for.
 const maxRetryAfter = 60
 
-// judge makes a principal of an answer about an active token, or says why the
-// token does not count here.
-func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
+// judge makes a principal of an answer about an active token that was asked for
+// then, or says why the token does not count here.
+func (i *Introspector) judge(s *scratch, asked time.Time) (VerifiedToken, error) {
 	p, doc := i.policy, &s.doc
 	if iss := doc.Get("iss"); iss.Exists() {
 		switch name, ok := iss.Text(); {
@@ -114,7 +119,7 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 			return VerifiedToken{}, &p.wrongIssuer
 		}
 	}
-	confirmation, err := readConfirmation(doc)
+	confirmation, err := readConfirmation(given(doc, "cnf"))
 	if err != nil {
 		return VerifiedToken{}, err
 	}
@@ -124,7 +129,7 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 	if err := p.Types.checkClaims("", doc); err != nil {
 		return VerifiedToken{}, err
 	}
-	life, err := i.lifetime(doc, now)
+	life, err := i.lifetime(doc, asked)
 	if err != nil {
 		return VerifiedToken{}, err
 	}
@@ -147,22 +152,34 @@ func (i *Introspector) judge(s *scratch, now time.Time) (VerifiedToken, error) {
 	return VerifiedToken{Principal: principal, Confirmation: confirmation}, nil
 }
 
+// given returns a member of an answer, Missing when it is null: what a server has
+// no value for binds, begins and ends nothing.
+func given(doc *strictjson.Doc, name string) strictjson.Value {
+	if v := doc.Get(name); v.Exists() {
+		return v
+	}
+	return strictjson.Value{}
+}
+
 // lifetime is checkLifetime for answers, in which exp is optional: without it
 // the answer itself ends.
-func (i *Introspector) lifetime(doc *strictjson.Doc, now time.Time) (lifetime, error) {
-	if doc.Get("exp").Exists() {
-		return i.policy.checkLifetime(doc, now)
+func (i *Introspector) lifetime(doc *strictjson.Doc, asked time.Time) (lifetime, error) {
+	p, exp, nbf, iat := i.policy, given(doc, "exp"), given(doc, "nbf"), given(doc, "iat")
+	if exp.Exists() {
+		return p.checkLifetime(exp, nbf, iat, asked)
 	}
-	notBefore, ok1 := optionalDate(doc.Get("nbf"))
-	issued, ok2 := optionalDate(doc.Get("iat"))
+	notBefore, ok1 := optionalDate(nbf)
+	issued, ok2 := optionalDate(iat)
 	if !ok1 || !ok2 {
 		return lifetime{}, errDate
 	}
-	if err := i.policy.checkBegin(notBefore, issued, now); err != nil {
+	if err := p.checkBegin(notBefore, issued, asked); err != nil {
 		return lifetime{}, err
 	}
-	// Rounded up, so that the answer is forgotten before the principal ends.
-	end := now.Add(i.policy.Cache.MaxAge + time.Second).Truncate(time.Second)
+	// Counted from now, however long the answer took, with the leeway that every
+	// end has and rounded up: the answer is forgotten before the principal ends,
+	// here and wherever the clock differs by less.
+	end := p.Now().Add(p.Cache.MaxAge + p.Leeway + time.Second).Truncate(time.Second)
 	return lifetime{issued, end}, nil
 }
 

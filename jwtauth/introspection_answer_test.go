@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
 )
 
 func TestAnswersThatLetNobodyIn(t *testing.T) {
@@ -38,12 +39,16 @@ func TestAnswersThatLetNobodyIn(t *testing.T) {
 		"a list of issuers":               {member(`{"iss":["https://as.example.com"]}`), authctx.InvalidToken},
 		"another audience":                {member(`{"aud":"billing"}`), authctx.WrongAudience},
 		"no audience":                     {member(`{"aud":"-"}`), authctx.WrongAudience},
+		"an audience that is null":        {member(`{"aud":null}`), authctx.WrongAudience},
+		"an empty list of audiences":      {member(`{"aud":[]}`), authctx.WrongAudience},
 		"an audience that is a number":    {member(`{"aud":7}`), authctx.InvalidToken},
 		"ended":                           {member(`{"exp":1767225500}`), authctx.TokenExpired},
 		"an end that is text":             {member(`{"exp":"1767226200"}`), authctx.InvalidToken},
 		"an end beyond all calendars":     {member(`{"exp":1e19}`), authctx.InvalidToken},
 		"not yet valid":                   {member(`{"nbf":1767225700}`), authctx.TokenNotYetValid},
 		"not yet valid, without an end":   {member(`{"nbf":1767225700,"exp":"-"}`), authctx.TokenNotYetValid},
+		"a beginning that is text":        {member(`{"nbf":"1767225600"}`), authctx.InvalidToken},
+		"not yet valid, its end null":     {member(`{"nbf":1767225700,"exp":null}`), authctx.TokenNotYetValid},
 		"no subject":                      {member(`{"sub":"-"}`), authctx.InvalidToken},
 		"a subject that is a list":        {member(`{"sub":["alice"]}`), authctx.InvalidToken},
 		"a refresh token by token_use":    {member(`{"token_use":"refresh_token"}`), authctx.WrongType},
@@ -55,6 +60,9 @@ func TestAnswersThatLetNobodyIn(t *testing.T) {
 		"an ID token by typ":              {member(`{"typ":"ID"}`), authctx.WrongType},
 		"a DPoP token without its key":    {member(`{"token_type":"DPoP"}`), authctx.WrongType},
 		"a token_type that is a number":   {member(`{"token_type":1}`), authctx.WrongType},
+		"a DPoP token, its key null":      {member(`{"token_type":"DPoP","cnf":null}`), authctx.WrongType},
+		"a confirmation that is empty":    {member(`{"cnf":{}}`), authctx.InvalidToken},
+		"a key of null":                   {member(`{"cnf":{"jkt":null}}`), authctx.InvalidToken},
 		"a confirmation nobody knows":     {member(`{"cnf":{"kid":"x"}}`), authctx.InvalidToken},
 		"active as text":                  {member(`{"active":"true"}`), authctx.Unavailable},
 		"active as a number":              {member(`{"active":1}`), authctx.Unavailable},
@@ -81,6 +89,30 @@ func TestAnswersThatLetNobodyIn(t *testing.T) {
 			}
 			if err != nil && (strings.Contains(err.Error(), "opaque-secret") || strings.Contains(err.Error(), "alice")) {
 				t.Errorf("%v shows the token or the answer", err)
+			}
+		})
+	}
+}
+
+// Servers that print every field of a structure write null where they have no
+// value. That a token is bound to nothing is for the server to say, and null
+// says it no less than silence does.
+func TestNullInAnAnswerIsNoMember(t *testing.T) {
+	const nulls = `"nbf":null,"iat":null,"exp":null,"iss":null,"cnf":null,"token_type":null,"token_use":null,"typ":null,` +
+		`"username":null,"scope":null,"roles":null,"act":null,"jti":null,`
+	for name, c := range map[string]struct {
+		answer string
+		change func(*jwtauth.IntrospectionConfig)
+	}{
+		"beside an audience": {`{"active":true,` + nulls + `"sub":"alice","aud":"orders"}`, func(*jwtauth.IntrospectionConfig) {}},
+		"the audience too": {`{"active":true,` + nulls + `"sub":"alice","client_id":"web","aud":null}`,
+			func(c *jwtauth.IntrospectionConfig) { c.Audiences, c.ClientIDs = nil, []string{"web"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := introspectionConfig(newEndpoint(t, answer(c.answer)).URL, newClock())
+			c.change(&cfg)
+			if p, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); err != nil || p.Subject() != "alice" {
+				t.Errorf("%v, %v", p, err)
 			}
 		})
 	}

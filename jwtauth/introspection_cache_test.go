@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,8 @@ func TestCVE_2021_41230_AnswersAreRememberedNoLongerThanTheyMay(t *testing.T) {
 }
 
 func TestCVE_2026_107719_ACachedAnswerEndsWithItsToken(t *testing.T) {
-	e, c := newEndpoint(t, answer(strings.Replace(good, "1767226200", "1767225610", 1))), newClock()
+	ends := func(at string) http.HandlerFunc { return answer(strings.Replace(good, "1767226200", at, 1)) }
+	e, c := newEndpoint(t, ends("1767225610")), newClock()
 	cfg := introspectionConfig(e.URL, c)
 	cfg.Cache.MaxAge, cfg.Leeway = time.Hour, jwtauth.NoLeeway
 	i := newIntrospector(t, cfg)
@@ -45,31 +47,59 @@ func TestCVE_2026_107719_ACachedAnswerEndsWithItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.advance(10 * time.Second)
-	if _, err := i.Verify(t.Context(), "opaque"); !errors.Is(err, authctx.TokenExpired) {
-		t.Errorf("got %v, want expired", err)
+	for range 3 {
+		if _, err := i.Verify(t.Context(), "opaque"); !errors.Is(err, authctx.TokenExpired) {
+			t.Errorf("got %v, want expired", err)
+		}
 	}
-	if n := e.asked.Load(); n != 1 {
+	if n := e.asked.Load(); n != 2 { // once more, because tokens may be prolonged
 		t.Errorf("asked %d times", n)
+	}
+	e.answers(ends("1767225700"))
+	c.advance(5 * time.Second)
+	if _, err := i.Verify(t.Context(), "opaque"); err != nil {
+		t.Errorf("after the endpoint has prolonged the token: %v", err)
 	}
 }
 
 func TestATokenWithoutAnEndCountsAsLongAsTheAnswer(t *testing.T) {
-	e, c := newEndpoint(t, answer(strings.Replace(good, `"exp":1767226200,`, "", 1))), newClock()
-	c.advance(700 * time.Millisecond)
-	i := newIntrospector(t, introspectionConfig(e.URL, c))
-	start := c.now()
-	for step := range 400 { // four times 30 s
-		p, err := i.Verify(t.Context(), "opaque")
-		if err != nil {
-			t.Fatalf("step %d: %v", step, err)
+	for leeway, most := range map[time.Duration]time.Duration{0: 61 * time.Second, jwtauth.NoLeeway: 31 * time.Second} {
+		e, c := newEndpoint(t, answer(strings.Replace(good, `"exp":1767226200,`, "", 1))), newClock()
+		c.advance(700 * time.Millisecond)
+		cfg := introspectionConfig(e.URL, c)
+		cfg.Leeway = leeway
+		i := newIntrospector(t, cfg)
+		start := c.now()
+		for step := range 400 { // four times 30 s
+			p, err := i.Verify(t.Context(), "opaque")
+			if err != nil {
+				t.Fatalf("step %d: %v", step, err)
+			}
+			// The leeway is for whom the principal is passed on to.
+			if left := p.Expires().Sub(c.now()); left <= most-31*time.Second || left > most {
+				t.Fatalf("step %d: %v left", step, left)
+			}
+			c.advance(300 * time.Millisecond)
 		}
-		if left := p.Expires().Sub(c.now()); left <= 0 || left > 31*time.Second {
-			t.Fatalf("step %d: %v left", step, left)
+		if n, want := e.asked.Load(), int64(c.now().Sub(start)/(30*time.Second)); n != want {
+			t.Errorf("asked %d times, want %d", n, want)
 		}
-		c.advance(300 * time.Millisecond)
 	}
-	if n, want := e.asked.Load(), int64(c.now().Sub(start)/(30*time.Second)); n != want {
-		t.Errorf("asked %d times, want %d", n, want)
+}
+
+// However short answers are remembered, one that has just come counts.
+func TestATokenWithoutAnEndOutlivesItsQuestion(t *testing.T) {
+	c := newClock()
+	e := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) {
+		c.advance(2500 * time.Millisecond)
+		answer(strings.Replace(good, `"exp":1767226200,`, "", 1))(w, r)
+	})
+	cfg := introspectionConfig(e.URL, c)
+	cfg.Leeway = jwtauth.NoLeeway
+	for _, cfg.Cache.MaxAge = range []time.Duration{time.Millisecond, time.Second, 2 * time.Second} {
+		if p, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); err != nil || !p.Expires().After(c.now()) {
+			t.Errorf("MaxAge %v: until %v, %v", cfg.Cache.MaxAge, p.Expires(), err)
+		}
 	}
 }
 

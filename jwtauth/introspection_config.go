@@ -28,7 +28,7 @@ type IntrospectionConfig struct {
 	// is refused, one that names none is of this one.
 	Issuer string
 	// Audiences and ClientIDs are as in [Config]: an answer must name an
-	// audience of ours, or, for endpoints that leave "aud" out, a client.
+	// audience of ours, or, for endpoints that leave "aud" out or empty, a client.
 	Audiences, ClientIDs []string
 	// InsecureAnyAudience takes tokens that were issued for any other service
 	// of the same issuer, as far as the endpoint tells us about them. Whoever
@@ -50,7 +50,9 @@ type IntrospectionConfig struct {
 	MaxPending int
 	// Cache bounds the memory of answers. Cache.MaxAge is the longest that a
 	// token counts after the endpoint has stopped vouching for it; here it is
-	// 30 s when zero. That a token is not good is remembered for at most 5 s.
+	// 30 s when zero. No answer is remembered beyond the token's "exp", because
+	// some servers move that. That a token is not good is remembered for at most
+	// 5 s.
 	Cache CacheConfig
 	// Revocations is as in [Config]. Tokens without an ID are taken.
 	Revocations Revocations

@@ -23,15 +23,19 @@ import (
 // Requests with the same token wait for one question, which runs on no caller's
 // context. Answers are remembered by a keyed hash of the token, see
 // [IntrospectionConfig]. An endpoint that fails, is slow, redirects, or answers
-// anything but what RFC 7662 section 2.2 asks for makes the answer
-// [authctx.Unavailable] and is asked again by the next request; so does one that
-// refuses our own credentials.
+// anything but a JSON object with a boolean "active" (RFC 7662 section 2.2) makes
+// the answer [authctx.Unavailable] and is asked again by the next request; so
+// does one that refuses our own credentials.
 //
 // "active" alone lets nobody in: the audience must be ours, and so must the
 // issuer if there is one; dates are judged as those of a JWT; and what the
 // endpoint says is no access token, such as a refresh token, is refused, and so
-// is what has the claims of an ID token or of an event. Where there is no "exp",
-// the principal ends when the answer may be remembered no longer.
+// is what has the claims of an ID token or of an event. A member of another type
+// than it should have makes the token [authctx.InvalidToken], as in a JWT; null,
+// which some servers write where they have no value, is no member.
+//
+// Where there is no "exp", the principal ends Leeway after the answer may be
+// remembered no longer, for the services that it is passed on to.
 type Introspector struct {
 	policy   *issuerPolicy
 	anyAud   bool
@@ -194,11 +198,12 @@ func (i *Introspector) start(d digest, shared *flight, token string) {
 	i.pending++
 	i.owned.Go(func() {
 		defer func() {
-			i.cache.finish(shared)
 			i.mu.Lock()
-			i.pending--
+			i.pending-- // before anybody wakes who may ask the next question
 			i.mu.Unlock()
+			i.cache.finish(shared)
 		}()
+		defer rescue(&shared.err, "introspection")
 		shared.found, shared.err = i.introspect(token)
 	})
 }

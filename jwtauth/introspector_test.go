@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -121,6 +122,9 @@ func TestTheQuestionIsThatOfRFC7662(t *testing.T) {
 		got.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || got.Header.Get("Accept") != "application/json" {
 		t.Errorf("%s %s %v", got.Method, got.URL, got.Header)
 	}
+	if _, sent := got.Header["Idempotency-Key"]; sent {
+		t.Error("what is for net/http alone was sent")
+	}
 	if want := "token=a%2Bb%2Fc%3D%26d&token_type_hint=access_token"; form != want {
 		t.Errorf("body %s, want %s", form, want)
 	}
@@ -203,6 +207,51 @@ func TestAFloodOfTokensIsBounded(t *testing.T) {
 		if err := <-results; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Whoever is woken by an answer may ask the next question at once.
+func TestAnAnswerGivesItsPlaceBackBeforeAnybodyKnowsIt(t *testing.T) {
+	cfg := introspectionConfig("https://as.example.com/introspect", newClock())
+	cfg.MaxPending = 1
+	cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(good)), Request: r}, nil
+	})
+	i := newIntrospector(t, cfg)
+	for n := range 2000 {
+		if _, err := i.Verify(t.Context(), fmt.Sprint("token-", n)); err != nil {
+			t.Fatalf("question %d: %v", n, err)
+		}
+	}
+}
+
+// What panics on a goroutine of ours would end the program, at a time that a
+// stranger chooses.
+func TestRule11_APanicInTheTransportIsUnavailableAndShowsNoToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		panics func(*http.Request)
+		cause  string
+	}{
+		"of the runtime": {func(*http.Request) { _ = *(*int)(nil) }, "introspection: panic: runtime error: invalid memory address"},
+		"of its own": {func(r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			panic(string(body))
+		}, "introspection: panic with a string"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := introspectionConfig("https://as.example.com/introspect", newClock())
+			cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				c.panics(r)
+				return nil, nil
+			})
+			i := newIntrospector(t, cfg)
+			for range 2 {
+				_, err := i.Verify(t.Context(), "opaque-secret")
+				if authctx.ReasonOf(err) != authctx.Unavailable || !strings.Contains(err.Error(), c.cause) || strings.Contains(err.Error(), "secret") {
+					t.Errorf("got %v, want Unavailable with %q", err, c.cause)
+				}
+			}
+		})
 	}
 }
 
@@ -325,4 +374,42 @@ func TestQuestionsShareConnections(t *testing.T) {
 	if n := connections.Load(); n != 1 {
 		t.Errorf("20 questions in turn made %d connections", n)
 	}
+}
+
+// net/http repeats a POST on another connection only if it is told that it may.
+func TestAnIdleConnectionThatTheEndpointClosesIsNoFailure(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go answerOnce(conn)
+		}
+	}()
+	i := newIntrospector(t, introspectionConfig("http://"+listener.Addr().String(), newClock()))
+	for n := range 10 {
+		if _, err := i.Verify(t.Context(), fmt.Sprint("opaque-", n)); err != nil {
+			t.Errorf("question %d: %v", n, err)
+		}
+	}
+}
+
+// answerOnce answers one question and hangs up when the next one arrives, as a
+// server does whose idle timeout ends just then.
+func answerOnce(conn net.Conn) {
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	r, err := http.ReadRequest(reader)
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(good), good)
+	_, _ = reader.Peek(1)
 }

@@ -153,11 +153,11 @@ func (p *issuerPolicy) verify(c compact, h *header, key *Key, s *scratch, now ti
 	if err := p.Types.checkClaims(h.mediaType, &s.doc); err != nil {
 		return nil, err
 	}
-	life, err := p.checkLifetime(&s.doc, now)
+	life, err := p.checkLifetime(s.doc.Get("exp"), s.doc.Get("nbf"), s.doc.Get("iat"), now)
 	if err != nil {
 		return nil, err
 	}
-	confirmation, err := readConfirmation(&s.doc)
+	confirmation, err := readConfirmation(s.doc.Get("cnf"))
 	if err != nil {
 		return nil, err
 	}

@@ -17,25 +17,25 @@ type lifetime struct {
 // checkLifetime judges exp, which is required, nbf and iat (RFC 7519 sections
 // 4.1.4 to 4.1.6). Dates outside 1970 to 9999 are no dates, so that no sum of
 // them overflows.
-func (p *issuerPolicy) checkLifetime(doc *strictjson.Doc, now time.Time) (l lifetime, err error) {
-	exp, ok := doc.Get("exp").Date()
+func (p *issuerPolicy) checkLifetime(exp, nbf, iat strictjson.Value, now time.Time) (l lifetime, err error) {
+	expires, ok := exp.Date()
 	if !ok {
 		return l, errExpMissing
 	}
-	notBefore, ok1 := optionalDate(doc.Get("nbf"))
-	issued, ok2 := optionalDate(doc.Get("iat"))
+	notBefore, ok1 := optionalDate(nbf)
+	issued, ok2 := optionalDate(iat)
 	if !ok1 || !ok2 {
 		return l, errDate
 	}
-	end := min(exp.Unix()+int64(p.Leeway/time.Second), strictjson.MaxDate)
+	end := min(expires.Unix()+int64(p.Leeway/time.Second), strictjson.MaxDate)
 	l = lifetime{issued, time.Unix(end, 0)}
 	if !now.Before(l.end) {
-		return l, p.offClock(authctx.TokenExpired, "exp", exp, now)
+		return l, p.offClock(authctx.TokenExpired, "exp", expires, now)
 	}
 	if err := p.checkBegin(notBefore, issued, now); err != nil {
 		return l, err
 	}
-	if p.MaxLifetime > 0 && (issued.IsZero() || exp.Sub(issued) > p.MaxLifetime) {
+	if p.MaxLifetime > 0 && (issued.IsZero() || expires.Sub(issued) > p.MaxLifetime) {
 		return l, errLifetime
 	}
 	return l, nil

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/authctx/authctx"
@@ -84,6 +85,23 @@ func unavailable(what string, err error, own ...authctx.Reason) error {
 		refused.RetryAfter = named.RetryAfter
 	}
 	return refused
+}
+
+// rescue, deferred, makes an error of a panic in what a user gave us, such as a
+// transport: on a goroutine of ours nobody else would recover it, and strangers
+// choose when it runs. Only the runtime's own words are passed on, because others
+// may hold a token.
+func rescue(err *error, what string) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	cause, ok := p.(runtime.Error)
+	if !ok {
+		*err = unavailable(what, fmt.Errorf("panic with a %T", p))
+		return
+	}
+	*err = unavailable(what, fmt.Errorf("panic: %w", cause))
 }
 
 type sourceError struct {

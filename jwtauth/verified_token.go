@@ -60,8 +60,7 @@ func (c Confirmation) IsZero() bool { return c == Confirmation{} }
 
 // readConfirmation reads cnf. A kind of confirmation that is not known here
 // cannot be checked here, so the token is refused.
-func readConfirmation(doc *strictjson.Doc) (Confirmation, error) {
-	cnf := doc.Get("cnf")
+func readConfirmation(cnf strictjson.Value) (Confirmation, error) {
 	if cnf.Kind() == strictjson.Missing {
 		return Confirmation{}, nil
 	}
