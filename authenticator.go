@@ -108,7 +108,7 @@ func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 
 // isNil knows an interface that holds a nil pointer, such as a constructor
 // leaves behind whose error was dropped.
-func isNil(a Authenticator) bool {
+func isNil(a any) bool {
 	v := reflect.ValueOf(a)
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }

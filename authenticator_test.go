@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -149,4 +150,25 @@ func TestNilAuthenticatorsAndObservers(t *testing.T) {
 		}
 	}
 	authctx.ObserverFunc(nil).Observe(t.Context(), authctx.Event{})
+}
+
+// hollow fails when it is nil, as most types do.
+type hollow struct{ err error }
+
+func (h *hollow) Trusts(*authctx.Request) error                  { return h.err }
+func (h *hollow) Check(context.Context, authctx.Principal) error { return h.err }
+
+func TestRule1_NilPointersAreNoSettings(t *testing.T) {
+	var nothing *hollow
+	_, trust := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: nothing})
+	_, rule := authctx.NewPolicy(authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/a": nothing}})
+	_, fallback := authctx.NewPolicy(authctx.PolicyConfig{Default: nothing})
+	prop := authctx.InjectHeaders(t.Context(), (*authctx.FieldsPropagator)(nil), map[string]string{})
+	for want, err := range map[string]error{
+		"Trust is required": trust, `"/a" has a nil rule`: rule, "Default is a nil rule": fallback, "propagator is nil": prop,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say that %s", err, want)
+		}
+	}
 }

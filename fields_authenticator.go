@@ -40,7 +40,7 @@ type FieldsAuthenticator struct {
 // names every setting that is missing or wrong.
 func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator, error) {
 	layout, err := layoutOrPlain(cfg.Layout)
-	if cfg.Trust == nil {
+	if isNil(cfg.Trust) {
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Trust is required"))
 	}
 	if layout.Issuer == "" && cfg.Issuer == "" {

@@ -26,7 +26,7 @@ const MessageTransport = "message"
 // consumer's AsOf is the publisher's, zero for a caller of the request at hand.
 // For work that may wait, use a propagator made for that.
 func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, headers map[string]V) error {
-	if prop == nil {
+	if isNil(prop) {
 		return errors.New("authctx: propagator is nil")
 	}
 	if headers == nil {

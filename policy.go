@@ -67,7 +67,7 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 		if err := validEntryName(name); err != nil {
 			bad("Rules: %w", err)
 		}
-		if cfg.Rules[name] == nil {
+		if isNil(cfg.Rules[name]) {
 			bad("Rules: %q has a nil rule", name)
 		}
 		p.entries[name] = Entry{Name: name, rule: cfg.Rules[name]}
@@ -82,6 +82,9 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 		p.entries[name] = Entry{Name: name, Public: true}
 	}
 	if cfg.Default != nil {
+		if isNil(cfg.Default) {
+			bad("Default is a nil rule")
+		}
 		p.fallback = Entry{Name: "default", rule: cfg.Default}
 	} else if len(p.entries) == 0 {
 		bad("it lists nothing and has no Default")

@@ -124,6 +124,9 @@ func (cfg *ServerConfig) validate() error {
 	if cfg.RecheckInterval < 0 {
 		bad("RecheckInterval is negative")
 	}
+	if absent.Hollow(cfg.Observer) {
+		bad("Observer holds a nil pointer")
+	}
 	return errors.Join(errs...)
 }
 

@@ -17,8 +17,11 @@ import (
 )
 
 func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
-	_, err := grpcctx.NewServer(grpcctx.ServerConfig{RecheckInterval: -1, Strip: authctx.FieldSet{Prefixes: strings.Split("", ",")}})
-	for _, want := range []string{"Authenticator is required", "Policy is required", "RecheckInterval is negative", `Strip: authctx: field set: the prefix "" `} {
+	_, err := grpcctx.NewServer(grpcctx.ServerConfig{
+		RecheckInterval: -1, Strip: authctx.FieldSet{Prefixes: strings.Split("", ",")}, Observer: (*hollowObserver)(nil),
+	})
+	for _, want := range []string{"Authenticator is required", "Policy is required", "RecheckInterval is negative",
+		`Strip: authctx: field set: the prefix "" `, "Observer holds a nil pointer"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
@@ -39,6 +42,11 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 		t.Errorf("a client without a propagator: %v", err)
 	}
 }
+
+// hollowObserver fails when it is nil, as most types do.
+type hollowObserver struct{ seen int }
+
+func (o *hollowObserver) Observe(context.Context, authctx.Event) { o.seen++ }
 
 // attacks are calls as clients make them, and what must become of them, for
 // every kind of call.

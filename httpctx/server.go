@@ -107,6 +107,9 @@ func (cfg *ServerConfig) validate() error {
 	if cfg.RecheckInterval < 0 {
 		bad("RecheckInterval is negative")
 	}
+	if absent.Hollow(cfg.Observer) {
+		bad("Observer holds a nil pointer")
+	}
 	if !quotable(cfg.Realm) {
 		bad("Realm is not printable ASCII")
 	}

@@ -42,6 +42,29 @@ func TestRule1_TheZeroConfigIsRefused(t *testing.T) {
 	}
 }
 
+// watcher and wire fail when they are nil, as most types do.
+type (
+	watcher struct{ seen int }
+	wire    struct{ sent int }
+)
+
+func (w *watcher) Observe(context.Context, authctx.Event) { w.seen++ }
+
+func (w *wire) RoundTrip(*http.Request) (*http.Response, error) {
+	w.sent++
+	return nil, http.ErrServerClosed
+}
+
+func TestRule1_NilPointersAreNoSettings(t *testing.T) {
+	_, observer := httpctx.NewServer(httpctx.ServerConfig{Observer: (*watcher)(nil)})
+	_, base := httpctx.NewTransport(httpctx.TransportConfig{Base: (*wire)(nil)})
+	for want, err := range map[string]error{"Observer holds a nil pointer": observer, "Base holds a nil pointer": base} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say that %s", err, want)
+		}
+	}
+}
+
 func TestTheHandlerSeesTheCallerAndNotTheCredential(t *testing.T) {
 	s := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(spy))
 	for name, header := range map[string]http.Header{

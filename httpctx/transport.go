@@ -59,6 +59,9 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 	if absent.Nil(cfg.Propagator) {
 		errs = append(errs, errors.New("httpctx: transport: Propagator is required"))
 	}
+	if absent.Hollow(cfg.Base) {
+		errs = append(errs, errors.New("httpctx: transport: Base holds a nil pointer"))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

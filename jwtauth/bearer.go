@@ -115,7 +115,7 @@ const (
 func (o *BearerOptions) validate(v TokenVerifier) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: bearer: "+format, args...)) }
-	if absent.Nil(v) {
+	if unmade(v) {
 		bad("a TokenVerifier is required")
 	}
 	if o.Cookie != "" && o.Header != "" || o.Cookie+o.Header != "" && o.Subprotocol != "" {
@@ -135,6 +135,9 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	}
 	if o.HeaderScheme && o.Header == "" {
 		bad("HeaderScheme means nothing without Header")
+	}
+	if absent.Hollow(o.CertificateProxies) {
+		bad("CertificateProxies holds a nil pointer")
 	}
 	if o.Shape > OpaqueShape {
 		bad("Shape is unknown")

@@ -79,11 +79,14 @@ const (
 func (c *Config) validate() error {
 	errs := c.validateNames()
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: "+format, args...)) }
-	if absent.Nil(c.Keys) {
+	if unmade(c.Keys) {
 		bad("Keys is required")
 	} else if other := c.keysOfAnother(); other != "" {
 		bad("Keys are those of the issuer %.200q, and Issuer is %.200q: the two must be the same to the byte. "+
 			"Where this issuer's keys are published elsewhere, RemoteKeysConfig has a JWKSURL for them", other, c.Issuer)
+	}
+	if c.Claims.unmade() {
+		bad(unmadeClaims)
 	}
 	if !validLeeway(c.Leeway) {
 		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)

@@ -71,7 +71,7 @@ func (c DPoPConfig) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "DPoP at %q", c
 func (c *DPoPConfig) validate(v TokenVerifier) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: DPoP: "+format, args...)) }
-	if absent.Nil(v) {
+	if unmade(v) {
 		bad("a TokenVerifier is required")
 	}
 	if _, err := parseExternalURL(c.ExternalURL); err != nil {
@@ -87,6 +87,12 @@ func (c *DPoPConfig) validate(v TokenVerifier) error {
 	}
 	if c.Leeway != NoLeeway && (c.Leeway < 0 || c.Leeway > MaxLeeway) {
 		bad("Leeway must be between 0 and %v, or NoLeeway", MaxLeeway)
+	}
+	if absent.Hollow(c.Replays) {
+		bad("Replays holds a nil pointer; leave it out to remember in this process")
+	}
+	if absent.Hollow(c.CertificateProxies) {
+		bad("CertificateProxies holds a nil pointer")
 	}
 	if c.Shape > OpaqueShape {
 		bad("Shape is unknown")
@@ -137,7 +143,7 @@ func (c DPoPConfig) withDefaults() DPoPConfig {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if absent.Nil(c.Replays) {
+	if c.Replays == nil {
 		c.Replays = &ReplayMemory{Now: c.Now}
 	}
 	return c

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // IntrospectionConfig says whom to ask about opaque tokens and what the answer
@@ -116,6 +118,15 @@ func (c *IntrospectionConfig) validate() error {
 	}
 	if !validLeeway(c.Leeway) {
 		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
+	}
+	if c.Claims.unmade() {
+		bad(unmadeClaims)
+	}
+	if absent.Hollow(c.Revocations) {
+		bad("Revocations holds a nil pointer")
+	}
+	if absent.Hollow(c.Transport) {
+		bad("Transport holds a nil pointer; leave it out for one of our own")
 	}
 	if c.Timeout < 0 {
 		bad("Timeout must not be negative")

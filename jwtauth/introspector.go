@@ -198,12 +198,14 @@ func (i *Introspector) start(d digest, shared *flight, token string) {
 	i.pending++
 	i.owned.Go(func() {
 		defer func() {
+			if p := recover(); p != nil {
+				shared.err = unavailable("introspection", panicked(p))
+			}
 			i.mu.Lock()
 			i.pending-- // before anybody wakes who may ask the next question
 			i.mu.Unlock()
 			i.cache.finish(shared)
 		}()
-		defer rescue(&shared.err, "introspection")
 		shared.found, shared.err = i.introspect(token)
 	})
 }

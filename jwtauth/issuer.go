@@ -70,7 +70,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, maxIssuedLifetime)
 	}
-	if cfg.Keys == nil {
+	if unmade(cfg.Keys) {
 		bad("Keys is required")
 	} else if problem := cfg.Keys.tooShortFor(cfg.Lifetime); problem != "" {
 		bad("%s", problem)

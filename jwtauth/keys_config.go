@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/loopback"
 )
 
@@ -100,6 +101,9 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 	}
 	if cfg.MaxKeys < 0 {
 		bad("MaxKeys must not be negative")
+	}
+	if absent.Hollow(cfg.Transport) {
+		bad("Transport holds a nil pointer; leave it out for one of our own")
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 1 << 20

@@ -54,6 +54,10 @@ func TestKeySet_JunkNeverReplacesGoodKeys(t *testing.T) {
 	})
 }
 
+func TestKeySet_Transport_APanicIsAFailureLikeOthers(t *testing.T) {
+	goodThenBad(t, func(s *keyServer) { s.bodies[""] = "panic" })
+}
+
 func TestKeySet_Status_OnlyOKCounts(t *testing.T) {
 	for _, status := range []int{201, 204, 206, 301, 302, 304, 307, 400, 401, 404, 429, 500, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {

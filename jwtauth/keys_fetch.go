@@ -38,6 +38,11 @@ func newFetcher(cfg RemoteKeysConfig) fetcher {
 // does that only if the keys are no longer where they were. A load that a
 // request asked for must be fresh, whoever begins it.
 func (f *fetcher) load(ctx context.Context, own, fresh bool) (set jwkSet, maxAge time.Duration, doubt, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
 	asked := own || f.jwksURL == ""
 	if asked {
 		if _, doubt = f.locate(ctx); f.jwksURL == "" {

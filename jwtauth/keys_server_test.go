@@ -103,6 +103,9 @@ func (s *keyServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if down {
 		return nil, errors.New("connection refused")
 	}
+	if body == "panic" {
+		panic(body)
+	}
 	if hang != nil {
 		select {
 		case <-hang:

@@ -20,8 +20,8 @@ func NewStaticKeys(first *Key, rest ...*Key) (KeySource, error) {
 	var errs []error
 	for i, k := range append([]*Key{first}, rest...) {
 		switch {
-		case k == nil:
-			errs = append(errs, fmt.Errorf("jwtauth: static keys: key %d is nil", i))
+		case unmade(k):
+			errs = append(errs, fmt.Errorf("jwtauth: static keys: key %d is nil or was made by no constructor", i))
 			continue
 		case k.id == "" && len(rest) > 0:
 			errs = append(errs, fmt.Errorf("jwtauth: static keys: key %d has no ID, and there are several", i))

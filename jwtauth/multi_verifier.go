@@ -44,8 +44,8 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 	var names []string
 	maxBytes, cache := 0, CacheConfig{Disabled: true}
 	for i, v := range append([]*Verifier{first}, rest...) {
-		if v == nil {
-			errs = append(errs, fmt.Errorf("jwtauth: verifier %d is nil", i))
+		if unmade(v) {
+			errs = append(errs, fmt.Errorf("jwtauth: verifier %d is nil or was made by no constructor", i))
 			continue
 		}
 		if err := m.issuers.add(v.policy); err != nil {

@@ -87,21 +87,15 @@ func unavailable(what string, err error, own ...authctx.Reason) error {
 	return refused
 }
 
-// rescue, deferred, makes an error of a panic in what a user gave us, such as a
-// transport: on a goroutine of ours nobody else would recover it, and strangers
-// choose when it runs. Only the runtime's own words are passed on, because others
-// may hold a token.
-func rescue(err *error, what string) {
-	p := recover()
-	if p == nil {
-		return
+// panicked makes an error of a panic in what a user gave us, such as a transport:
+// on a goroutine of ours it would end the program, at a time that strangers
+// choose. Only the runtime's own words are passed on, since others may hold a
+// token.
+func panicked(p any) error {
+	if err, ok := p.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w", err)
 	}
-	cause, ok := p.(runtime.Error)
-	if !ok {
-		*err = unavailable(what, fmt.Errorf("panic with a %T", p))
-		return
-	}
-	*err = unavailable(what, fmt.Errorf("panic: %w", cause))
+	return fmt.Errorf("panic with a %T", p)
 }
 
 type sourceError struct {

@@ -37,7 +37,7 @@ type txnMinter struct {
 // life for verifiers that were not told otherwise. If there is nothing, s refuses
 // rotations that would change that.
 func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool) (problems []string) {
-	if s == nil {
+	if unmade(s) {
 		return []string{"Keys is required"}
 	}
 	if problem := s.tooShortFor(lifetime); problem != "" {

@@ -21,6 +21,14 @@ func TestWhatLooksGivenAndIsNot(t *testing.T) {
 			t.Errorf("%s counts as given", name)
 		}
 	}
+	if !absent.Hollow((*pointer)(nil)) {
+		t.Error("a nil pointer is not hollow")
+	}
+	for name, v := range map[string]any{"nothing": nil, "a pointer": &pointer{}, "a nil function": function(nil), "a nil slice": list(nil), "a struct": pointer{}} {
+		if absent.Hollow(v) {
+			t.Errorf("%s is hollow", name)
+		}
+	}
 	for name, v := range map[string]any{
 		"a pointer": &pointer{}, "a struct": pointer{}, "an empty slice": list{}, "an empty map": table{}, "a nil slice": list(nil), "a nil map": table(nil), "zero": 0, "a function": function(func() {}),
 	} {
