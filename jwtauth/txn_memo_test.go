@@ -71,6 +71,35 @@ func TestARememberedCallerIsComparedInFull(t *testing.T) {
 	}))
 }
 
+// Each request has a slice of its own, which it changes when it is done with it.
+func TestRule12_WhatScopesReturnsStaysItsOwn(t *testing.T) {
+	for name, reuse := range map[string]time.Duration{"each call": 0, "reuse": time.Minute} {
+		type key struct{}
+		w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+			e.Reuse = reuse
+			e.Scopes = func(ctx context.Context, _ authctx.Principal) ([]string, error) { return ctx.Value(key{}).([]string), nil }
+		})
+		alice := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })
+		scope := func(scopes ...string) any {
+			return tokenClaims(t, must(inject(context.WithValue(t.Context(), key{}, scopes), w.edge, alice)))["scope"]
+		}
+		var all sync.WaitGroup // for the race detector
+		for range 4 {
+			all.Go(func() {
+				own := []string{"read", "write"}
+				if got := scope(own...); got != "read write" {
+					t.Errorf("%s: %v", name, got)
+				}
+				own[1] = "read" // now narrower
+				if got := scope(own...); got != "read read" {
+					t.Errorf("%s: a token says %q after that was narrowed", name, got)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
 // A caller whose own end is near gets a shorter token each time.
 func TestARememberedCallerStillEnds(t *testing.T) {
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))

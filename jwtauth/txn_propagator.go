@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -234,7 +235,7 @@ func (t *TxnPropagator) encoded(known *txnEntry, p authctx.Principal, scopes []s
 	if err != nil {
 		return nil, err
 	}
-	return &txnEntry{principal: p, scopes: scopes, subject: subject, claims: claims}, nil
+	return &txnEntry{principal: p, scopes: slices.Clone(scopes), subject: subject, claims: claims}, nil
 }
 
 // mint signs a token that is good for its lifetime and no longer than p is;
