@@ -77,7 +77,9 @@ func TestRule12_WhatScopesReturnsStaysItsOwn(t *testing.T) {
 		type key struct{}
 		w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
 			e.Reuse = reuse
-			e.Scopes = func(ctx context.Context, _ authctx.Principal) ([]string, error) { return ctx.Value(key{}).([]string), nil }
+			e.Scopes = func(ctx context.Context, _ authctx.Principal) ([]string, error) {
+				return ctx.Value(key{}).([]string), nil
+			}
 		})
 		alice := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })
 		scope := func(scopes ...string) any {

@@ -58,9 +58,10 @@ type TxnPropagatorConfig struct {
 	// Reuse lets calls for one caller within that time share a token, so that
 	// signing, and verifying behind a cache, cost little. At most half of
 	// Lifetime. "txn" then names what one caller did during that time, and no
-	// longer a single request, so it excludes RequestContext. Up to 32,768 tokens
-	// are kept in memory as they are, each with its caller, until others take
-	// their places. Zero mints a token for each call.
+	// longer a single request, so it excludes RequestContext; Subject and Scopes
+	// are still asked for every call. Up to 32,768 tokens are kept in memory as
+	// they are, each with its caller, until others take their places. Zero mints
+	// a token for each call.
 	Reuse time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -80,6 +81,7 @@ type TxnPropagatorConfig struct {
 // A TxnPropagator is safe for concurrent use.
 type TxnPropagator struct {
 	minter  txnMinter
+	renames bool                                                             // Subject is asked for every call
 	request func(context.Context, authctx.Principal) (map[string]any, error) // nil says nothing
 	reuse   time.Duration                                                    // zero mints each time
 	memo    *txnMemo
@@ -98,6 +100,7 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 			typ: txnType, issuer: cfg.Issuer, audience: cfg.TrustDomain, workload: cfg.Workload,
 			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
 		},
+		renames: cfg.Subject != nil,
 		request: cfg.RequestContext,
 		reuse:   cfg.Reuse,
 		memo:    newTxnMemo(cfg.Reuse),
@@ -201,13 +204,14 @@ func (t *TxnPropagator) token(ctx context.Context, p authctx.Principal, now time
 	if err != nil {
 		return "", err
 	}
-	known := t.memo.get(p, scopes)
-	if known.reusable(now) {
-		return known.token, nil
+	caller := t.memo.get(p, scopes)
+	if t.renames || !caller.reusable(now) {
+		if caller, err = t.encoded(caller, p, scopes); err != nil {
+			return "", err
+		}
 	}
-	caller, err := t.encoded(known, p, scopes)
-	if err != nil {
-		return "", err
+	if caller.reusable(now) {
+		return caller.token, nil
 	}
 	m, err := t.mint(ctx, p, caller.claims, now)
 	if err != nil {

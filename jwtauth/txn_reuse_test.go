@@ -70,6 +70,31 @@ func TestReuseEndsWithTheKeyAndTheScopes(t *testing.T) {
 	}
 }
 
+func TestReuseEndsWithTheSubject(t *testing.T) {
+	subject, refusal := "alice", error(nil)
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse = time.Minute
+		e.Subject = func(authctx.Principal) (string, error) { return subject, refusal }
+	})
+	p := jwtauthtest.User(t)
+	first := must(inject(t.Context(), w.edge, p))
+	if got := must(inject(t.Context(), w.edge, p)); got != first {
+		t.Error("not reused for the same subject")
+	}
+	subject = "alice of sales"
+	second := must(inject(t.Context(), w.edge, p))
+	if got := tokenClaims(t, second)["sub"]; got != subject {
+		t.Errorf("the token of another subject, %v, was reused", got)
+	}
+	if got := must(inject(t.Context(), w.edge, p)); got != second {
+		t.Error("not reused for the new subject")
+	}
+	refusal = authctx.PermissionDenied
+	if _, err := inject(t.Context(), w.edge, p); !errors.Is(err, authctx.PermissionDenied) {
+		t.Errorf("a refusal of Subject was overridden by reuse: %v", err)
+	}
+}
+
 func TestReuseForgetsCallers(t *testing.T) {
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
 		e.Reuse = time.Minute
