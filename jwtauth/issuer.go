@@ -139,7 +139,11 @@ func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error
 			return "", err
 		}
 	}
-	token, err := i.keys.signing().signToken(accessTokenType, claims, "")
+	key, err := i.keys.signing()
+	if err != nil {
+		return "", err
+	}
+	token, err := key.signToken(accessTokenType, claims, "")
 	if err == nil && len(token) > defaultMaxTokenBytes {
 		return "", fmt.Errorf("jwtauth: issue: the token would take %d bytes, and verifiers take %d unless told otherwise; "+
 			"leave something out", len(token), defaultMaxTokenBytes)

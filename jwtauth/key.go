@@ -148,9 +148,10 @@ func (k *Key) Format(s fmt.State, _ rune) {
 
 // same reports whether nothing but the pointers tells k and other apart.
 func (k *Key) same(other *Key) bool {
-	if k.id != other.id || k.algorithm != other.algorithm || k.issuer != other.issuer {
-		return false
-	}
+	return k.id == other.id && k.algorithm == other.algorithm && k.issuer == other.issuer && k.sameMaterial(other)
+}
+
+func (k *Key) sameMaterial(other *Key) bool {
 	switch m := k.material.(type) {
 	case []byte:
 		o, ok := other.material.([]byte)

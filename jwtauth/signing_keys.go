@@ -48,10 +48,16 @@ type SigningKeysConfig struct {
 //
 // Replicas that share keys are given the same ones and publish the same set,
 // since key IDs are thumbprints. [SigningKeys.Rotate] may reach them at
-// different moments, as long as it reaches all of them within Ahead. Replicas
-// with keys of their own publish each other's public keys: before one of them
-// rotates, or within Ahead of that, the others [SigningKeys.Publish] its new
-// key, and they withdraw the old one Ahead and Retain after it signed last.
+// different moments, as long as it reaches all of them within half of Ahead, and
+// one rotation after the other in the same order. The other half is what
+// verifiers are told to cache the set for. A replica that missed a rotation, or
+// was told of two in another order, publishes another set for good: start it
+// anew.
+//
+// Replicas with keys of their own publish each other's public keys: before one of
+// them rotates, or within half of Ahead of that, the others
+// [SigningKeys.Publish] its new key, and they withdraw the old one Ahead and
+// Retain after it signed last.
 //
 // SigningKeys is safe for concurrent use. It runs no goroutine: a rotation takes
 // its course with the clock. It is a [KeySource] too, for programs that verify
@@ -62,6 +68,7 @@ type SigningKeys struct {
 
 	ring       atomic.Pointer[keyRing]
 	change     sync.Mutex  // held by whoever replaces the ring
+	withdrawn  []*Key      // by Withdraw; with change
 	algorithms []Algorithm // that may sign, see reserveForMinting; nil is all; with change
 }
 
@@ -91,7 +98,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	case cfg.Current.public.Withdrawn():
 		bad("Current is a key that was withdrawn")
 	default:
-		ring.keys = []ringKey{{SigningKey: cfg.Current}}
+		ring.keys = []ringKey{{SigningKey: cfg.Current, verifies: cfg.Current.public}}
 	}
 	for i, key := range cfg.Published {
 		if err := ring.publish(key); err != nil {
@@ -118,7 +125,7 @@ func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
 // Rotate publishes next at once and lets it sign once Ahead has passed. The key
 // that signs until then stays published for Ahead and Retain after that, so that
 // neither a verifier with an old copy of the key set nor a token signed a moment
-// before fails, even if a replica is told Ahead later.
+// before fails, even if a replica is told later.
 //
 // It refuses a key without an ID, one that was withdrawn, one with which a
 // propagator that signs with this set could not have been configured, one beyond
@@ -138,7 +145,7 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 		return errors.New("jwtauth: rotate: keys that follow one another need IDs")
 	case known != nil && !(slices.Contains(ring.published, known) && known.same(next.public)):
 		return fmt.Errorf("jwtauth: rotate: key %q is in the set already", next.ID())
-	case next.public.Withdrawn():
+	case s.wasWithdrawn(next.public) || known != nil && known.Withdrawn():
 		return fmt.Errorf("jwtauth: rotate: key %q was withdrawn", next.ID())
 	case known == nil && ring.full():
 		return fmt.Errorf("jwtauth: rotate: the key %w", errFullSet)
@@ -150,7 +157,7 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 		from = last
 	}
 	ring.published = without(ring.published, known)
-	ring.keys = append(ring.keys, ringKey{SigningKey: next, from: from})
+	ring.keys = append(ring.keys, ringKey{SigningKey: next, verifies: cmp.Or(known, next.public), from: from})
 	s.succeed(ring, len(ring.keys)-2)
 	s.ring.Store(ring)
 	return nil
@@ -167,7 +174,11 @@ func (s *SigningKeys) Publish(key *Key) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	ring := s.ring.Load().live(s.now())
-	if err := ring.publish(key); err != nil {
+	err := ring.publish(key)
+	if err == nil && s.wasWithdrawn(key) {
+		err = errWithdrawn
+	}
+	if err != nil {
 		return fmt.Errorf("jwtauth: publish: the key %w", err)
 	}
 	s.ring.Store(ring)
@@ -177,7 +188,9 @@ func (s *SigningKeys) Publish(key *Key) error {
 // Withdraw takes a key out of the set at once, for one whose secret has leaked:
 // it is not published any more, does not sign, and what it signed counts no
 // longer where this set is the [KeySource]. Elsewhere tokens fail as soon as
-// the verifier fetches the key set again.
+// the verifier fetches the key set again. The set takes the key never again, as
+// another [Key] or under another ID either, but a set that is made anew knows
+// nothing of it.
 //
 // When it is the key that signs, the key of the rotation under way takes over
 // immediately; without one, Withdraw refuses: rotate first.
@@ -190,8 +203,10 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	if key == nil {
 		return fmt.Errorf("jwtauth: withdraw: no key %q in the set", keyID)
 	}
+	gone := []*Key{key}
 	ring.published = without(ring.published, key)
-	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.public == key }); i >= 0 {
+	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.verifies == key }); i >= 0 {
+		gone = append(gone, ring.keys[i].public)
 		current := ring.current(now)
 		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
@@ -205,8 +220,17 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 		}
 	}
 	s.ring.Store(ring)
-	key.withdraw(errKeyGone)
+	s.withdrawn = append(s.withdrawn, key)
+	for _, k := range gone {
+		k.Withdraw()
+	}
 	return nil
+}
+
+// wasWithdrawn reports whether somebody withdrew the key, or this set the same
+// key as another Key, under whatever ID. It needs the lock.
+func (s *SigningKeys) wasWithdrawn(key *Key) bool {
+	return key.Withdrawn() || slices.ContainsFunc(s.withdrawn, key.sameMaterial)
 }
 
 // succeed sets the end of the i-th key of a ring by who comes after it.
@@ -230,10 +254,14 @@ func (s *SigningKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, e
 // holds implements keyHolder: what is not here is nowhere.
 func (s *SigningKeys) holds(string) bool { return true }
 
-// signing returns the key that signs now.
-func (s *SigningKeys) signing() *SigningKey {
+// signing returns the key that signs now, unless somebody else withdrew it.
+func (s *SigningKeys) signing() (*SigningKey, error) {
 	ring := s.ring.Load()
-	return ring.keys[ring.current(s.now())].SigningKey
+	key := &ring.keys[ring.current(s.now())]
+	if key.withdrawn() {
+		return nil, fmt.Errorf("jwtauth: key %q signs and was withdrawn elsewhere; call Rotate, and then Withdraw on this set too", key.ID())
+	}
+	return key.SigningKey, nil
 }
 
 // verificationKeys returns every key with which a token of this set may have
@@ -244,7 +272,7 @@ func (s *SigningKeys) verificationKeys() []*Key {
 	keys := make([]*Key, 0, len(ring.keys)+len(ring.published))
 	for _, key := range ring.keys {
 		if !key.endedAt(now) {
-			keys = append(keys, key.public)
+			keys = append(keys, key.verifies)
 		}
 	}
 	return append(keys, ring.published...)

@@ -14,11 +14,17 @@ type keyRing struct {
 }
 
 // ringKey is a key, when it begins to sign and when nobody needs it any more,
-// which is not known before its successor is: then it is zero.
+// which is not known before its successor is: then it is zero. Where Now has a
+// monotonic clock, that is the one that counts: it tells how long verifiers have
+// had for a new key, and a machine that was suspended only lets old keys stay.
 type ringKey struct {
 	*SigningKey
+	verifies    *Key // what verifies: the Key of Published, where it was there before
 	from, until time.Time
 }
+
+// withdrawn reports whether somebody withdrew the key.
+func (k *ringKey) withdrawn() bool { return k.verifies.Withdrawn() || k.public.Withdrawn() }
 
 // current returns the index of the key that signs now.
 func (r *keyRing) current(now time.Time) int {
@@ -51,7 +57,7 @@ func (r *keyRing) publish(key *Key) error {
 	case r.find(key.ID()) != nil:
 		return errors.New("has the ID of another key")
 	case key.Withdrawn():
-		return errors.New("was withdrawn")
+		return errWithdrawn
 	case r.full():
 		return errFullSet
 	}
@@ -63,14 +69,16 @@ func (r *keyRing) publish(key *Key) error {
 // refuse, all of it.
 func (r *keyRing) full() bool { return len(r.keys)+len(r.published) >= maxSetKeys }
 
+var errWithdrawn = errors.New("was withdrawn")
+
 var errFullSet = fmt.Errorf("would be one of more than %d in the set, which verifiers refuse; "+
 	"withdraw old ones or lower Retain", maxSetKeys)
 
 // find returns the key of that ID, nil when there is none.
 func (r *keyRing) find(keyID string) *Key {
 	for _, key := range r.keys {
-		if key.public.id == keyID {
-			return key.public
+		if key.verifies.id == keyID {
+			return key.verifies
 		}
 	}
 	for _, key := range r.published {

@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
 )
 
 func TestReplicasPublishOneKeySet(t *testing.T) {
@@ -55,6 +57,101 @@ func TestWithdrawTakesALeakedKeyOutAtOnce(t *testing.T) {
 	if got, err := keys.Key(context.Background(), next.ID(), jwtauth.EdDSA); err != nil || got != next.VerificationKey() {
 		t.Errorf("key source answers %v, %v for the key that signs", got, err)
 	}
+}
+
+// parsedAgain returns the same key as other programs have it, under this ID.
+func parsedAgain(t testing.TB, key *jwtauth.SigningKey, id string) *jwtauth.Key {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})).JWKSHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	keys, _, err := jwtauth.ParseJWKSet(bytes.ReplaceAll(rec.Body.Bytes(), []byte(key.ID()), []byte(id)))
+	if err != nil || len(keys) != 1 {
+		t.Fatal(len(keys), err)
+	}
+	return keys[0]
+}
+
+// The key that a replica published and the private key of the same ID come from
+// different places, and so do not share a Key.
+func TestRule5_WithdrawReachesWhatAPublishedKeyVerifiedBeforeItSigned(t *testing.T) {
+	clock := newTestClock()
+	first, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: first, Published: []*jwtauth.Key{parsedAgain(t, next, next.ID())}, Now: clock.Now,
+	}))
+	v := must(jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys, Now: clock.Now,
+	}))
+	replica := issuerWith(t, next, clock.Now)
+	token := must(replica.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
+	found, err := v.VerifyToken(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(0, keys.Rotate(next))
+	if found, err := v.VerifyToken(t.Context(), token); err != nil || !found.Cached {
+		t.Errorf("its turn to sign made it another key: cached %v, %v", found.Cached, err)
+	}
+	must(0, keys.Withdraw(next.ID()))
+	if err := found.Recheck(t.Context()); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("recheck: %v", err)
+	}
+	if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("verify: %v", err)
+	}
+	if !next.VerificationKey().Withdrawn() {
+		t.Error("the private key may sign elsewhere")
+	}
+}
+
+func TestRule5_AKeyThatWasWithdrawnDoesNotComeBack(t *testing.T) {
+	leaked, stays := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	_, private, _ := ed25519.GenerateKey(nil)
+	signingKey := func() *jwtauth.SigningKey {
+		return must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, Signer: private}))
+	}
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: signingKey(), Published: []*jwtauth.Key{leaked.VerificationKey()}}))
+	again, renamed := parsedAgain(t, leaked, leaked.ID()), parsedAgain(t, leaked, "another")
+	must(0, keys.Rotate(stays))
+	must(0, errors.Join(keys.Withdraw(leaked.ID()), keys.Withdraw(signingKey().ID())))
+	for name, err := range map[string]error{
+		"published by a replica":             keys.Publish(again),
+		"published by a replica, another ID": keys.Publish(renamed),
+		"loaded from the secret store":       keys.Rotate(signingKey()),
+		"published, after it signed":         keys.Publish(signingKey().VerificationKey()),
+		"rotated to, after it was published": keys.Rotate(leaked),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "was withdrawn") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got, _ := fetchKeyIDs(t, keys.JWKSHandler()); !slices.Equal(got, []string{stays.ID()}) {
+		t.Errorf("published %q", got)
+	}
+}
+
+// Two sets share a key, and only one of them was told that it has leaked.
+func TestAKeyThatWasWithdrawnElsewhereSignsNothing(t *testing.T) {
+	leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	w := newTxnWorld(t, leaked)
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: w.keys, Lifetime: time.Minute, Now: w.Now,
+	}))
+	sign := func() error {
+		_, err1 := issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"})
+		_, err2 := inject(t.Context(), w.edge, jwtauthtest.User(t))
+		if (err1 == nil) != (err2 == nil) {
+			t.Errorf("Issuer says %v, TxnPropagator %v", err1, err2)
+		}
+		return err1
+	}
+	must(0, sign())
+	leaked.VerificationKey().Withdraw()
+	if err := sign(); err == nil || !strings.Contains(err.Error(), leaked.ID()) {
+		t.Errorf("signed: %v", err)
+	}
+	must(0, errors.Join(w.keys.Rotate(next), w.keys.Withdraw(leaked.ID()))) // as the error says
+	must(0, sign())
 }
 
 // A key ends when its own time has come: what becomes of the keys after it does
@@ -131,6 +228,41 @@ func TestReplicasWithKeysOfTheirOwnRotate(t *testing.T) {
 	must(0, two.Withdraw(a.ID()))
 	if got, _ := fetchKeyIDs(t, two.JWKSHandler()); !slices.Equal(got, []string{b.ID(), next.ID()}) {
 		t.Errorf("published %q after the old key was withdrawn", got)
+	}
+}
+
+// Verifiers know the set of the replica that is told last, and load it again no
+// earlier than they are told to.
+func TestAReplicaThatIsToldWithinHalfOfAheadPublishesInTime(t *testing.T) {
+	const ahead = 20 * time.Second
+	for phase := range ahead / 2 / time.Second {
+		clock := newTestClock()
+		old, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+		replica := func() *jwtauth.SigningKeys {
+			return must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: old, Ahead: ahead, Retain: ahead, Now: clock.Now}))
+		}
+		first, last := replica(), replica()
+		issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+			Issuer: "https://auth.example", Audience: []string{"api"}, Keys: first, Lifetime: time.Second, Now: clock.Now,
+		}))
+		known, _ := fetchKeyIDs(t, last.JWKSHandler())
+		loadAt := clock.Now().Add(phase * time.Second)
+		must(0, first.Rotate(next))
+		for second := range 3 * ahead / time.Second {
+			if clock.Now().Equal(loadAt) {
+				ids, resp := fetchKeyIDs(t, last.JWKSHandler())
+				maxAge := strings.TrimPrefix(resp.Header.Get("Cache-Control"), "public, max-age=")
+				known, loadAt = ids, loadAt.Add(must(time.ParseDuration(maxAge+"s")))
+			}
+			if second == ahead/2/time.Second {
+				must(0, last.Rotate(next))
+			}
+			token := must(issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
+			if kid := tokenHeader(t, token)["kid"].(string); !slices.Contains(known, kid) {
+				t.Errorf("loads at %v: after %v the key is not known", phase*time.Second, second*time.Second)
+			}
+			clock.Advance(time.Second)
+		}
 	}
 }
 

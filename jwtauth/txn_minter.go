@@ -135,7 +135,10 @@ func (m *txnMinter) sign(c *txnCall, caller string, now time.Time) (minted, erro
 	if err != nil {
 		return minted{}, fmt.Errorf("jwtauth: mint: %w", err)
 	}
-	key := m.keys.signing()
+	key, err := m.keys.signing()
+	if err != nil {
+		return minted{}, err
+	}
 	token, err := key.signToken(m.typ, call, caller)
 	if err != nil {
 		return minted{}, err
