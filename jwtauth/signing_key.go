@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // SigningKeyConfig configures [NewSigningKey]. Algorithm is required, and
@@ -71,6 +73,11 @@ func NewSigningKey(cfg SigningKeyConfig) (*SigningKey, error) {
 	}
 	if given != 1 {
 		bad("exactly one of Signer, PEM and Secret is required, not %d", given)
+	}
+	if ed, is := cfg.Signer.(ed25519.PrivateKey); is && len(ed) != ed25519.PrivateKeySize {
+		bad("Signer must be an Ed25519 private key of %d bytes, not %d", ed25519.PrivateKeySize, len(ed))
+	} else if cfg.Signer != nil && absent.Nil(cfg.Signer) {
+		bad("Signer is a nil %T", cfg.Signer)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
