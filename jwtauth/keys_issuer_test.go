@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
@@ -87,6 +90,45 @@ func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpElsewhereEither(t *testin
 	}
 	if asked != 0 {
 		t.Errorf("asked %d times", asked)
+	}
+}
+
+// countingStorage counts how often it is asked for a key.
+type countingStorage struct {
+	jwkset.Storage
+	reads int
+}
+
+func (s *countingStorage) KeyRead(ctx context.Context, id string) (jwkset.JWK, error) {
+	s.reads++
+	return s.Storage.KeyRead(ctx, id)
+}
+
+// That a key was there once is no reason to go on looking for it.
+func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpForAKeyThatLeft(t *testing.T) {
+	signer := signerFor(t, jwtauth.EdDSA)
+	_, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
+	storage := &countingStorage{Storage: store}
+	v := newVerifier(t, signer, func(c *jwtauth.Config) {
+		c.Keys = must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	})
+	if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 0)); err != nil {
+		t.Fatal(err)
+	}
+	must(0, store.KeyReplaceAll(t.Context(), nil))
+	storage.reads = 0
+	foreign := signer.token(t, goodClaims(map[string]any{"iss": "https://staging.example"}))
+	for range 5 {
+		if _, err := v.Verify(t.Context(), foreign); err == nil {
+			t.Error("accepted")
+		}
+	}
+	if storage.reads > 1 { // the first finds out
+		t.Errorf("looked for %d times", storage.reads)
+	}
+	must(0, store.KeyWrite(t.Context(), theirs("k1", testEdKey().Public(), nil)))
+	if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 1)); err != nil {
+		t.Errorf("after it came back: %v", err)
 	}
 }
 

@@ -61,6 +61,9 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 	defer cancel()
 	jwk, err := s.storage.KeyRead(ctx, keyID)
 	if err != nil {
+		if known := s.known(keyID); known != nil && errors.Is(err, jwkset.ErrKeyNotFound) {
+			known.Withdrawn() // which notices that it left
+		}
 		return nil, s.refusal(err)
 	}
 	key, err := keyOf(jwk)
@@ -75,9 +78,15 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 
 // holds implements keyHolder as far as it can tell without the storage.
 func (s *keyfuncKeys) holds(keyID string) bool {
+	known := s.known(keyID)
+	return known != nil && known.withdrawn.Load() == nil
+}
+
+// known returns the key that was handed out for an ID, which may have left.
+func (s *keyfuncKeys) known(keyID string) *Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.handedOut[keyID] != nil
+	return s.handedOut[keyID]
 }
 
 // origins is what keyOrigins asks for.
