@@ -74,7 +74,7 @@ func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until t
 	return l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
 }
 
-// add never shortens what is there.
+// add never shortens what still counts.
 func (l *RevocationList) add(r revocation, e revoked) error {
 	if r.issuer == "" || r.id == "" {
 		return errors.New("jwtauth: RevocationList: the issuer, or the token, session or subject to revoke, is empty")
@@ -88,12 +88,13 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 	if l.entries == nil {
 		l.entries = map[revocation]revoked{}
 	}
-	old := l.entries[r]
-	if old.until.After(e.until) {
-		e.until = old.until
-	}
-	if old.issuedBefore.After(e.issuedBefore) {
-		e.issuedBefore = old.issuedBefore
+	if old, lasts := l.entry(r, l.now()); lasts {
+		if old.until.After(e.until) {
+			e.until = old.until
+		}
+		if old.issuedBefore.After(e.issuedBefore) {
+			e.issuedBefore = old.issuedBefore
+		}
 	}
 	l.entries[r] = e
 	if len(l.entries) > max(l.purgeAt, 1024) {

@@ -62,6 +62,18 @@ func TestARevocationIsNeverShortened(t *testing.T) {
 	}
 }
 
+func TestARevocationThatHasEndedAddsNothingToANewOne(t *testing.T) {
+	c := newHandClock()
+	list := &jwtauth.RevocationList{Now: c.now}
+	must(0, list.RevokeSubject("iss", "bob", testNow, testNow.Add(time.Minute)))
+	c.add(time.Minute)
+	must(0, list.RevokeSubject("iss", "bob", testNow.Add(-time.Hour), testNow.Add(time.Hour)))
+	bob := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "bob", IssuedAt: testNow.Add(-time.Minute)})
+	if must(list.Revoked(t.Context(), bob)) {
+		t.Error("revoked by an entry that had ended and was not purged yet")
+	}
+}
+
 func TestRevocationsThatHaveEndedAreForgotten(t *testing.T) {
 	c := newHandClock()
 	list := &jwtauth.RevocationList{Now: c.now}
