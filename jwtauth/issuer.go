@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -59,10 +60,9 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("jwtauth: issuer: "+format, args...))
 	}
-	u, err := url.Parse(cfg.Issuer)
-	if err != nil || !isIssuerURL(u) {
+	u, ok := parseIssuerURL(cfg.Issuer)
+	if !ok {
 		bad("Issuer is required and must be an http or https URL without user, query and fragment")
-		u = &url.URL{}
 	}
 	if len(cfg.Audience) == 0 || slices.Contains(cfg.Audience, "") {
 		bad("Audience is required and must not hold empty names")
@@ -88,9 +88,13 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	return i, nil
 }
 
-func isIssuerURL(u *url.URL) bool {
-	return (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil &&
-		u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
+func parseIssuerURL(raw string) (u *url.URL, ok bool) {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil ||
+		strings.ContainsAny(raw, "?#") { // an empty query or fragment too
+		return &url.URL{}, false
+	}
+	return u, true
 }
 
 // Issue returns a signed access token for the caller that a describes.

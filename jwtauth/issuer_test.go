@@ -75,6 +75,10 @@ func TestIssuerRefusesContradictions(t *testing.T) {
 	for name, change := range map[string]func(*jwtauth.IssuerConfig){
 		"an issuer that is no URL":           func(c *jwtauth.IssuerConfig) { c.Issuer = "auth" },
 		"an issuer with a query":             func(c *jwtauth.IssuerConfig) { c.Issuer += "?x=1" },
+		"an issuer without a host":           func(c *jwtauth.IssuerConfig) { c.Issuer = "https://:443" },
+		"an issuer with an empty query":      func(c *jwtauth.IssuerConfig) { c.Issuer += "?" },
+		"an issuer with a fragment":          func(c *jwtauth.IssuerConfig) { c.Issuer += "#x" },
+		"an issuer with an empty fragment":   func(c *jwtauth.IssuerConfig) { c.Issuer += "/#" },
 		"an issuer with a user":              func(c *jwtauth.IssuerConfig) { c.Issuer = "https://u:p@a.example" },
 		"an empty audience":                  func(c *jwtauth.IssuerConfig) { c.Audience = []string{"api", ""} },
 		"no lifetime":                        func(c *jwtauth.IssuerConfig) { c.Lifetime = 0 },
