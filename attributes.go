@@ -41,7 +41,8 @@ type Attributes struct {
 	Actors []Actor
 	// Extra holds further attributes; a key without values is absent.
 	Extra map[string][]string
-	// Claims are the verified claims as JSON; they never leave the process.
+	// Claims are the verified claims, a JSON object that was parsed before;
+	// [New] does not look at them. They never leave the process.
 	Claims string
 }
 

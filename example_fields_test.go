@@ -59,6 +59,40 @@ func ExampleAuthenticate() {
 	// Output: true
 }
 
+// A message whose headers are a list, as Kafka's are in Go, may have one of them
+// twice. All of them are shown to the authenticator, which refuses that.
+func ExampleAuthenticate_message() {
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	type header struct {
+		Key   string
+		Value []byte
+	}
+	take := func(topic string, headers []header) (context.Context, error) {
+		fields := map[string][]string{}
+		for _, h := range headers {
+			fields[h.Key] = append(fields[h.Key], string(h.Value))
+		}
+		result, err := authctx.Authenticate(context.Background(), authenticator, &authctx.Request{
+			Transport: authctx.MessageTransport, Target: topic, Fields: authctx.FieldMap(fields),
+		})
+		return result.NewContext(context.Background()), err // nobody, if there is an error
+	}
+	headers := []header{{"x-user-id", []byte("alice")}, {"x-user-issuer", []byte("https://idp.example")}}
+	ctx, err := take("orders", headers)
+	p, _ := authctx.FromContext(ctx)
+	fmt.Println(p, err)
+
+	_, err = take("orders", append(headers, header{"X-User-Id", []byte("root")}))
+	fmt.Println(errors.Is(err, authctx.InvalidRequest))
+	// Output:
+	// user alice of https://idp.example (asserted) <nil>
+	// true
+}
+
 func ExampleFieldMap() {
 	fields := authctx.FieldMap(map[string][]string{"X-Request-Id": {"42"}})
 	fmt.Println(fields.Values("x-request-id"), slices.Collect(fields.Names()))

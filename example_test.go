@@ -179,6 +179,44 @@ func ExampleNewAuthenticator() {
 	// Output: user alice of https://idp.example (asserted) <nil>
 }
 
+// withRoles adds to callers what the service itself knows of them. It embeds the
+// authenticator that it wraps and replaces one method, so that Fields and
+// Presents stay what they are.
+type withRoles struct {
+	*authctx.FieldsAuthenticator
+	roles map[string][]string // by subject; a database would be asked
+}
+
+func (a withRoles) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
+	result, err := a.FieldsAuthenticator.Authenticate(ctx, r)
+	if err != nil {
+		return result, err
+	}
+	attrs := result.Principal.Attributes()
+	attrs.Roles = a.roles[attrs.Subject]
+	result.Principal, err = authctx.New(attrs)
+	return result, err
+}
+
+// An authenticator around another one.
+func ExamplePresenter() {
+	fields, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		panic(err)
+	}
+	var authenticator authctx.Authenticator = withRoles{fields, map[string][]string{"alice": {"editor"}}}
+	request := &authctx.Request{Fields: authctx.FieldMap(map[string][]string{
+		"x-user-id": {"alice"}, "x-user-issuer": {"https://idp.example"}, "x-user-roles": {"admin"},
+	})}
+	result, err := authctx.Authenticate(context.Background(), authenticator, request)
+	fmt.Println(result.Principal.Roles(), err)
+	_, ok := authenticator.(authctx.Presenter)
+	fmt.Println(ok)
+	// Output:
+	// [editor] <nil>
+	// true
+}
+
 func ExampleOneOf() {
 	answer := func(name string) authctx.Authenticator {
 		return authctx.NewAuthenticator(authctx.FieldSet{Names: []string{name}},

@@ -16,6 +16,9 @@ const MessageTransport = "message"
 // had are removed first, however they were spelled; on an error nothing is
 // written.
 //
+// Where a client of the broker has headers as a list, fill an empty map and
+// append what is in it then; the list must not hold identity fields of its own.
+//
 // It fails with [NoCredentials] when ctx has no caller, and when prop repeats a
 // field, as a layout with Repeat may: a map has one header of a name. It fails
 // too when prop writes what is not among its Fields, and when headers is nil.

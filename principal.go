@@ -37,6 +37,8 @@ type Principal struct {
 // subject are required, text must be valid UTF-8, list elements must not be
 // empty, and times must lie between 1970 and 9999. Times are cut to whole
 // seconds, so that an end never moves into the future on its way over the wire.
+// Claims are taken as they are: [Principal.DecodeClaims] fails if they are not
+// JSON.
 func New(attrs Attributes) (Principal, error) {
 	rec := &record{body: attrs}
 	rec.body.own()

@@ -79,8 +79,8 @@ func TrustNetworkAlone() Trust {
 	return TrustFunc(func(*Request) error { return nil })
 }
 
-// TrustAnyOf trusts a peer that at least one of its members trusts. A nil
-// member trusts nobody.
+// TrustAnyOf trusts a peer that at least one of its members trusts. It asks them
+// in order and stops at the first that does. A nil member trusts nobody.
 func TrustAnyOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
 	return TrustFunc(func(r *Request) error {
@@ -96,7 +96,9 @@ func TrustAnyOf(first Trust, rest ...Trust) Trust {
 	})
 }
 
-// TrustAllOf trusts a peer that every one of its members trusts.
+// TrustAllOf trusts a peer that every one of its members trusts. It asks them in
+// order and stops at the first that does not, so a later one may rely on what an
+// earlier one has found, such as a certificate. A nil member trusts nobody.
 func TrustAllOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
 	return TrustFunc(func(r *Request) error {
