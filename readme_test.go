@@ -27,7 +27,7 @@ func TestCodeInTheREADMECompiles(t *testing.T) {
 	for i, block := range blocks {
 		fmt.Fprintf(&src, "func block%d(upstream *url.URL, listOrders, createOrder, health http.HandlerFunc) {\n%s\n%s}\n", i, block[1], "_ = 0\n")
 	}
-	source := regexp.MustCompile(`\b(propagator|caller|forward) := (must\(jwtauth|jwtauth)`).ReplaceAllString(src.String(), "_ = $2")
+	source := regexp.MustCompile(`\b(propagator|caller|forward|observe) := (must\(jwtauth|jwtauth|grpc)`).ReplaceAllString(src.String(), "_ = $2")
 
 	dir, here := t.TempDir(), must1(os.Getwd())
 	file := filepath.Join(dir, "main.go")
@@ -54,6 +54,7 @@ func must1[V any](v V, err error) V {
 const readmeHead = `package main
 
 import (
+	"context"
 	"log"
 	"net/http"
 	"net/http/httputil"
@@ -73,6 +74,12 @@ func must[V any](v V, err error) V {
 	}
 	return v
 }
+
+var ( // of a block further up
+	server   *httpctx.Server
+	guard    *grpcctx.Server
+	existing http.Handler
+)
 
 func main() {}
 
