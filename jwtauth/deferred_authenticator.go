@@ -27,8 +27,10 @@ type DeferredAuthenticatorConfig struct {
 	MaxLifetime time.Duration
 	// Leeway is as in [Config].
 	Leeway time.Duration
-	// Revocations is as in [Config]. It is asked when the work is done, which
-	// may be long after the caller asked for it.
+	// Revocations is as in [Config]. It is asked when the work is done, when the
+	// caller's credential may have ended long ago: what was revoked must be
+	// remembered for the publishers' Lifetime beyond that, as a [RevocationList]
+	// does.
 	Revocations Revocations
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time

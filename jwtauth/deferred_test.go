@@ -181,6 +181,37 @@ func TestDeferredWorkIsRevocable(t *testing.T) {
 	}
 }
 
+// The credential is what somebody revokes, and its end is what they know.
+func TestRule5_ARevocationOutlastsTheWorkThatWaits(t *testing.T) {
+	clock := newTestClock()
+	list := &jwtauth.RevocationList{Now: clock.Now}
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: newTestKey(t, jwtauth.EdDSA), Retain: 2 * jwtauth.MaxDeferredLifetime, Now: clock.Now,
+	}))
+	w := &deferredWorld{
+		publish: must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+			TrustDomain: testDomain, Topic: "orders", Workload: "shop", Keys: keys, Lifetime: jwtauth.MaxDeferredLifetime, Now: clock.Now,
+		})),
+		consumer: must(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
+			TrustDomain: testDomain, Topics: []string{"orders"}, Keys: keys, Revocations: list, Leeway: jwtauth.MaxLeeway, Now: clock.Now,
+		})),
+	}
+	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.TokenID, a.Expires = "t1", clock.Now().Add(10*time.Minute) })
+	must(0, list.RevokeToken(p.Issuer(), p.TokenID(), p.Expires()))
+	clock.Advance(9 * time.Minute) // the publisher has not heard of it
+	headers := w.message(t, w.publish, p)
+	for hour := range 7 * 24 {
+		clock.Advance(time.Hour)
+		if _, err := w.consume("orders", headers); !errors.Is(err, authctx.TokenRevoked) {
+			t.Fatalf("hour %d: %v", hour+1, err)
+		}
+	}
+	clock.Advance(jwtauth.MaxLeeway)
+	if _, err := w.consume("orders", headers); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("in the end: %v", err)
+	}
+}
+
 func TestRule1_DeferredConfigNamesEveryMissingSetting(t *testing.T) {
 	_, err := jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{})
 	for _, want := range []string{"TrustDomain", "Topic", "Workload", "Keys", "Lifetime"} {

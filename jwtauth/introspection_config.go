@@ -56,7 +56,10 @@ type IntrospectionConfig struct {
 	// some servers move that. That a token is not good is remembered for at most
 	// 5 s.
 	Cache CacheConfig
-	// Revocations is as in [Config]. Tokens without an ID are taken.
+	// Revocations is as in [Config]. Tokens without an ID are taken. Of a token
+	// for which the endpoint names no "exp", [authctx.Principal.Expires] is the
+	// end of its answer and says nothing of how long it must stay revoked, see
+	// [RevocationList].
 	Revocations Revocations
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time

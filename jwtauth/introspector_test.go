@@ -327,6 +327,22 @@ func TestRevocationsAreAskedAboutCachedAnswersToo(t *testing.T) {
 	}
 }
 
+// The natural call, though what ends then is the answer and not the token.
+func TestRule5_ARevocationOutlastsTheAnswerAboutATokenWithoutAnEnd(t *testing.T) {
+	e, c := newEndpoint(t, answer(`{"active":true,"sub":"alice","aud":"orders","jti":"t1"}`)), newClock()
+	cfg, list := introspectionConfig(e.URL, c), &jwtauth.RevocationList{Now: c.now}
+	cfg.Revocations = list
+	i := newIntrospector(t, cfg)
+	p := must(i.Verify(t.Context(), "opaque"))
+	must(0, list.RevokeToken(p.Issuer(), p.TokenID(), p.Expires()))
+	for day := range 8 {
+		if _, err := i.Verify(t.Context(), "opaque"); !errors.Is(err, authctx.TokenRevoked) {
+			t.Errorf("day %d: %v", day, err)
+		}
+		c.advance(24 * time.Hour)
+	}
+}
+
 func TestRecheckAsksAgainWhenTheAnswerIsOld(t *testing.T) {
 	e, c := newEndpoint(t, answer(good)), newClock()
 	found, err := newIntrospector(t, introspectionConfig(e.URL, c)).VerifyToken(t.Context(), "opaque")

@@ -17,19 +17,32 @@ type Revocations interface {
 	// issuer with token ID, session, or subject and issue time. A failure means
 	// that nobody could tell, and the request is answered with
 	// [authctx.Unavailable].
+	//
+	// What was revoked must be known for as long as anything counts that came of
+	// it: a consumer of deferred work is asked about a credential that may have
+	// ended [MaxDeferredLifetime] ago.
 	Revoked(ctx context.Context, p authctx.Principal) (bool, error)
 }
 
-// RevocationList is [Revocations] in memory, for one process. Each entry is kept
-// until a time that the caller chooses: the longest that a token it is about can
-// live, such as [authctx.Principal.Expires]. A zero time, which Expires is when
-// nothing ends the caller, keeps it as long as the process runs. The zero
+// RevocationList is [Revocations] in memory, for one process. The zero
 // RevocationList is empty and ready; it must not be copied. It is safe for
 // concurrent use.
+//
+// Each entry counts until a time that the caller chooses, when the last token
+// that it is about has ended, such as [authctx.Principal.Expires], and Keep
+// longer. A zero time, which Expires is when nothing ends the caller, makes it
+// count as long as the process runs. So must an entry about an opaque token for
+// which the endpoint names no "exp": Expires is when its answer ends, and the
+// endpoint may go on calling the token active for longer than Keep.
 //
 // Revoking fails when it could have no effect, because the issuer or the name of
 // what is revoked is empty: the token had none.
 type RevocationList struct {
+	// Keep is how much longer an entry counts than it was told to, for what
+	// outlives the credential: work that waits in a queue. When zero or less it
+	// is 8 days, more than [MaxDeferredLifetime]; an entry takes about 200 bytes.
+	// Set it before first use.
+	Keep time.Duration
 	// Now is the clock; time.Now when nil. Set it before first use.
 	Now func() time.Time
 
@@ -37,6 +50,8 @@ type RevocationList struct {
 	entries map[revocation]revoked
 	purgeAt int // purge when entries has grown to this size
 }
+
+const defaultRevocationKeep = MaxDeferredLifetime + 24*time.Hour
 
 // revocation is what an entry is about. Its parts are fields of their own, so
 // that no choice of names makes two of them equal.
@@ -54,22 +69,24 @@ const (
 )
 
 type revoked struct {
-	until        time.Time
+	until        time.Time // Keep included
 	issuedBefore time.Time // revokedSubject: the last second of issue that is revoked
 }
 
-// RevokeToken revokes the token with this ID ("jti") until a time.
+// RevokeToken revokes the token with this ID ("jti"), which ends at until.
 func (l *RevocationList) RevokeToken(issuer, tokenID string, until time.Time) error {
 	return l.add(revocation{revokedToken, issuer, tokenID}, revoked{until: until})
 }
 
-// RevokeSession revokes every token of a session ("sid") until a time.
+// RevokeSession revokes every token of a session ("sid"), the last of which ends
+// at until.
 func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time) error {
 	return l.add(revocation{revokedSession, issuer, sessionID}, revoked{until: until})
 }
 
-// RevokeSubject revokes, until a time, every token of a subject that was issued
-// in the second of issuedBy or earlier, or does not say when it was issued.
+// RevokeSubject revokes every token of a subject that was issued in the second
+// of issuedBy or earlier, or does not say when it was issued. The last of them
+// ends at until.
 func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until time.Time) error {
 	return l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
 }
@@ -79,10 +96,10 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 	if r.issuer == "" || r.id == "" {
 		return errors.New("jwtauth: RevocationList: the issuer, or the token, session or subject to revoke, is empty")
 	}
-	e.until = e.until.Round(0) // by the wall clock, as tokens end
 	if e.until.IsZero() {
 		e.until = time.Unix(strictjson.MaxDate, 0)
 	}
+	e.until = e.until.Round(0).Add(l.keep()) // by the wall clock, as tokens end
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.entries == nil {
@@ -111,6 +128,13 @@ func (l *RevocationList) purge() {
 			delete(l.entries, r)
 		}
 	}
+}
+
+func (l *RevocationList) keep() time.Duration {
+	if l.Keep <= 0 {
+		return defaultRevocationKeep
+	}
+	return l.Keep
 }
 
 func (l *RevocationList) now() time.Time {

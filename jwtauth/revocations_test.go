@@ -18,7 +18,7 @@ func principalOf(t testing.TB, a authctx.Attributes) authctx.Principal {
 
 func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now}
+	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Minute}
 	until := testNow.Add(time.Hour)
 	list.RevokeToken("iss", "t1", until)
 	list.RevokeSession("iss", "s1", until)
@@ -44,8 +44,13 @@ func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
 			t.Errorf("%s: %v, %v", test.name, got, err)
 		}
 	}
-	c.add(time.Hour)
-	if got, _ := list.Revoked(t.Context(), principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "a", TokenID: "t1"})); got {
+	token := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "a", TokenID: "t1"})
+	c.add(time.Hour + time.Minute - 1)
+	if !must(list.Revoked(t.Context(), token)) {
+		t.Error("an entry counts no longer than the token")
+	}
+	c.add(1)
+	if must(list.Revoked(t.Context(), token)) {
 		t.Error("an entry outlives its time")
 	}
 }
@@ -76,13 +81,13 @@ func TestARevocationThatHasEndedAddsNothingToANewOne(t *testing.T) {
 
 func TestRevocationsThatHaveEndedAreForgotten(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now}
+	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Second}
 	for i := range 20000 {
 		list.RevokeToken("iss", fmt.Sprint(i), c.now().Add(time.Second))
 		c.add(10 * time.Millisecond)
 	}
 	if n := list.Len(); n > 3000 {
-		t.Errorf("%d entries for 100 that count", n)
+		t.Errorf("%d entries for 200 that count", n)
 	}
 }
 
