@@ -116,7 +116,7 @@ func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("jwtauth: issue: %w", err)
 	}
-	now := i.now()
+	now := i.now().Round(0) // what Expires means, whatever clock it was read from
 	if a.Issuer == "" {
 		a.Issuer = i.issuer
 	}

@@ -138,6 +138,18 @@ func TestARevocationLastsAsLongAsTheTokenByTheWallClock(t *testing.T) {
 	}
 }
 
+// Attributes that are made anew each time, of a login that is kept in memory.
+func TestNoTokenIsIssuedForALoginThatEndedWhileTheMachineWasSuspended(t *testing.T) {
+	clock := new(momenttest.Clock)
+	issuer := issuerWith(t, newTestKey(t, jwtauth.EdDSA), clock.Now)
+	login := authctx.Attributes{Subject: "u", ClientID: "c", Expires: clock.Now().Add(time.Hour)}
+	must(issuer.Issue(t.Context(), login))
+	clock.SetWall(time.Hour)
+	if token, err := issuer.Issue(t.Context(), login); err == nil || token != "" {
+		t.Error("issued a token")
+	}
+}
+
 func TestReuseEndsWhileTheMachineIsSuspended(t *testing.T) {
 	clock := new(momenttest.Clock)
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
