@@ -69,9 +69,9 @@ func TestARevocationIsNeverShortened(t *testing.T) {
 
 func TestARevocationThatHasEndedAddsNothingToANewOne(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now}
+	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Second}
 	must(0, list.RevokeSubject("iss", "bob", testNow, testNow.Add(time.Minute)))
-	c.add(time.Minute)
+	c.add(time.Minute + time.Second)
 	must(0, list.RevokeSubject("iss", "bob", testNow.Add(-time.Hour), testNow.Add(time.Hour)))
 	bob := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "bob", IssuedAt: testNow.Add(-time.Minute)})
 	if must(list.Revoked(t.Context(), bob)) {
