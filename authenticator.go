@@ -196,15 +196,3 @@ func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, err
 	}
 	return res, err
 }
-
-// withReason returns err as it is when it names a reason, and as a refusal for
-// the given reason otherwise.
-func withReason(err error, r Reason) error {
-	if _, ok := errors.AsType[*Error](err); ok { // unlike the next, this allocates nothing
-		return err
-	}
-	if _, ok := errors.AsType[Reason](err); ok {
-		return err
-	}
-	return &Error{Reason: r, Cause: err}
-}

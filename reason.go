@@ -156,7 +156,8 @@ func (r Reason) entry() struct{ label, text, public string } { return reasonText
 // Error is a refusal: a [Reason] for the caller and a cause for the operator.
 // It is not changed after it was returned.
 type Error struct {
-	// Reason is what the caller learns. A zero Reason counts as Unavailable.
+	// Reason is what the caller learns. A zero Reason counts as Unavailable, and
+	// what a [Rule] returns so as PermissionDenied.
 	Reason Reason
 	// Cause is for operators and logs and is never sent to a caller. It may be
 	// nil. It must not contain a token or another secret.
@@ -209,9 +210,33 @@ func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0
 	}
+	return named(err).known()
+}
+
+// named returns the reason that err names, zero when it names none.
+func named(err error) Reason {
+	var r Reason
 	if e, ok := errors.AsType[*Error](err); ok { // unlike the next, this allocates nothing
-		return e.Reason.known()
+		r = e.Reason
+	} else {
+		r, _ = errors.AsType[Reason](err)
 	}
-	r, _ := errors.AsType[Reason](err)
-	return r.known()
+	if r >= reasonEnd {
+		return 0
+	}
+	return r
+}
+
+// withReason returns err as it is when it names a reason, and as a refusal for
+// the given reason otherwise.
+func withReason(err error, r Reason) error {
+	if named(err) != 0 {
+		return err
+	}
+	if e, ok := err.(*Error); ok {
+		copied := *e
+		copied.Reason = r
+		return &copied
+	}
+	return &Error{Reason: r, Cause: err}
 }

@@ -9,8 +9,9 @@ import (
 // Rule decides whether a caller may do something. Implementations are safe for
 // concurrent use.
 type Rule interface {
-	// Check returns nil to allow. An error that names no [Reason] counts as
-	// [PermissionDenied]; a rule that cannot decide returns [Unavailable].
+	// Check returns nil to allow. An error that names no [Reason], an [Error]
+	// without one included, counts as [PermissionDenied]; a rule that cannot
+	// decide says [Unavailable].
 	// It is never called with the zero Principal. In transports and in
 	// [Authorize], ctx carries p, so that a rule may call Authorize itself.
 	Check(ctx context.Context, p Principal) error

@@ -3,6 +3,8 @@ package authctx_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +24,9 @@ func TestAuthorize(t *testing.T) {
 	}))
 	yes, no := authctx.Authenticated(), fails(authctx.PermissionDenied)
 	unsure, scope := fails(authctx.Unavailable), fails(authctx.InsufficientScope)
+	says := func(err error) authctx.Rule {
+		return authctx.RuleFunc(func(context.Context, authctx.Principal) error { return err })
+	}
 	var nilRule authctx.Rule
 	for _, c := range []struct {
 		name string
@@ -63,7 +68,12 @@ func TestAuthorize(t *testing.T) {
 		{"Any returns the first refusal", authctx.Any(scope, no), authctx.InsufficientScope},
 		{"Any that could not be decided", authctx.Any(no, unsure, scope), authctx.Unavailable},
 		{"Any allows in spite of an undecided rule", authctx.Any(unsure, yes), 0},
-		{"an error without a reason denies", authctx.RuleFunc(func(context.Context, authctx.Principal) error { return errors.New("no") }), authctx.PermissionDenied},
+		{"an error without a reason denies", says(errors.New("no")), authctx.PermissionDenied},
+		{"so does an Error without one", says(&authctx.Error{Cause: errors.New("no")}), authctx.PermissionDenied},
+		{"and one that is wrapped", says(fmt.Errorf("x: %w", &authctx.Error{})), authctx.PermissionDenied},
+		{"and a reason that is none", says(authctx.Reason(0)), authctx.PermissionDenied},
+		{"and one out of range", says(&authctx.Error{Reason: 200}), authctx.PermissionDenied},
+		{"Any takes it for a refusal", authctx.Any(scope, says(&authctx.Error{})), authctx.InsufficientScope},
 	} {
 		if got := authctx.ReasonOf(authctx.Authorize(editor, c.rule)); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
@@ -71,6 +81,19 @@ func TestAuthorize(t *testing.T) {
 		if got := authctx.ReasonOf(authctx.Authorize(context.Background(), c.rule)); got != authctx.NoCredentials {
 			t.Errorf("%s: without a caller: %v, want no credentials", c.name, got)
 		}
+	}
+}
+
+func TestARefusalWithoutAReasonKeepsItsCause(t *testing.T) {
+	refusal := &authctx.Error{Cause: io.EOF, Scopes: []string{"x"}}
+	rule := authctx.RuleFunc(func(context.Context, authctx.Principal) error { return refusal })
+	err := authctx.Authorize(authctx.NewContext(t.Context(), alice(t)), rule)
+	e, ok := errors.AsType[*authctx.Error](err)
+	if !ok || e.Reason != authctx.PermissionDenied || len(e.Scopes) != 1 || !errors.Is(err, io.EOF) {
+		t.Errorf("%+v", err)
+	}
+	if refusal.Reason != 0 {
+		t.Error("the rule's own error was changed")
 	}
 }
 
