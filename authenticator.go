@@ -29,6 +29,10 @@ type Authenticator interface {
 // Presenter is an optional interface of an [Authenticator] whose fields may be
 // there without being credentials for it: another scheme in the authorization
 // field, or identity fields from a peer that is not trusted.
+//
+// An authenticator around one that has it needs it too, or [OneOf] takes such
+// fields for credentials of a second kind: it embeds what it wraps, as in the
+// example.
 type Presenter interface {
 	// Presents reports whether the request presents credentials of this
 	// authenticator's kind, good or bad. It is cheap and verifies nothing.
@@ -107,10 +111,10 @@ func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 }
 
 // isNil knows an interface that holds a nil pointer, such as a constructor
-// leaves behind whose error was dropped.
+// leaves behind whose error was dropped, or a nil function.
 func isNil(a any) bool {
 	v := reflect.ValueOf(a)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
 }
 
 type oneOf struct {

@@ -10,7 +10,8 @@ import (
 
 // FieldsAuthenticatorConfig configures [NewFieldsAuthenticator].
 type FieldsAuthenticatorConfig struct {
-	// Trust says whose fields are believed. It is required.
+	// Trust says whose fields are believed. It is required, and so is each member
+	// of one that is combined.
 	Trust Trust
 	// Issuer is what a subject without an issuer belongs to, for gateways that
 	// write only an ID. When it is empty, such a caller is refused.
@@ -41,7 +42,7 @@ type FieldsAuthenticator struct {
 func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator, error) {
 	layout, err := layoutOrPlain(cfg.Layout)
 	if isNil(cfg.Trust) {
-		err = errors.Join(err, errors.New("authctx: fields authenticator: Trust is required"))
+		err = errors.Join(err, errors.New("authctx: fields authenticator: Trust is required, and so is each of its members"))
 	}
 	if layout.Issuer == "" && cfg.Issuer == "" {
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Issuer is required, for the layout has no field for it"))

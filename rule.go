@@ -17,7 +17,8 @@ type Rule interface {
 	Check(ctx context.Context, p Principal) error
 }
 
-// RuleFunc makes a function a [Rule]. A nil RuleFunc denies.
+// RuleFunc makes a function a [Rule]. A nil RuleFunc denies, and [NewPolicy]
+// refuses it.
 type RuleFunc func(ctx context.Context, p Principal) error
 
 // Check calls f.

@@ -134,6 +134,9 @@ func TestPolicyConfigReportsEverythingThatIsWrong(t *testing.T) {
 			t.Errorf("error does not name %s:\n%v", part, err)
 		}
 	}
+	if _, err := authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.RuleFunc(nil)}); err == nil || !strings.Contains(err.Error(), "Default is a nil rule") {
+		t.Errorf("a nil function: %v", err)
+	}
 	if _, err := authctx.NewPolicy(authctx.PolicyConfig{}); err == nil {
 		t.Error("an empty policy was accepted")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Trust says whose word about a caller is believed. Implementations are safe
@@ -15,13 +16,14 @@ type Trust interface {
 	Trusts(r *Request) error
 }
 
-// TrustFunc makes a function a [Trust]. A nil TrustFunc trusts nobody.
+// TrustFunc makes a function a [Trust]. A nil TrustFunc trusts nobody, and
+// [NewFieldsAuthenticator] refuses it.
 type TrustFunc func(r *Request) error
 
 // Trusts calls f.
 func (f TrustFunc) Trusts(r *Request) error {
 	if f == nil {
-		return errors.New("trust function is nil")
+		return errors.New("trust is nil")
 	}
 	return f(r)
 }
@@ -80,13 +82,17 @@ func TrustNetworkAlone() Trust {
 }
 
 // TrustAnyOf trusts a peer that at least one of its members trusts. It asks them
-// in order and stops at the first that does. A nil member trusts nobody.
+// in order and stops at the first that does. With a nil member it trusts nobody,
+// and [NewFieldsAuthenticator] refuses it.
 func TrustAnyOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
+	if slices.ContainsFunc(members, nilTrust) {
+		return TrustFunc(nil)
+	}
 	return TrustFunc(func(r *Request) error {
 		var errs []error
 		for _, m := range members {
-			err := trusts(m, r)
+			err := m.Trusts(r)
 			if err == nil {
 				return nil
 			}
@@ -98,12 +104,16 @@ func TrustAnyOf(first Trust, rest ...Trust) Trust {
 
 // TrustAllOf trusts a peer that every one of its members trusts. It asks them in
 // order and stops at the first that does not, so a later one may rely on what an
-// earlier one has found, such as a certificate. A nil member trusts nobody.
+// earlier one has found, such as a certificate. With a nil member it trusts
+// nobody, and [NewFieldsAuthenticator] refuses it.
 func TrustAllOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
+	if slices.ContainsFunc(members, nilTrust) {
+		return TrustFunc(nil)
+	}
 	return TrustFunc(func(r *Request) error {
 		for _, m := range members {
-			if err := trusts(m, r); err != nil {
+			if err := m.Trusts(r); err != nil {
 				return err
 			}
 		}
@@ -111,9 +121,4 @@ func TrustAllOf(first Trust, rest ...Trust) Trust {
 	})
 }
 
-func trusts(t Trust, r *Request) error {
-	if t == nil {
-		return errors.New("trust is nil")
-	}
-	return t.Trusts(r)
-}
+func nilTrust(t Trust) bool { return isNil(t) }

@@ -213,6 +213,7 @@ func TestAnAddressIsToldHowToBeAPrefix(t *testing.T) {
 
 func TestTrustCombines(t *testing.T) {
 	yes := authctx.TrustNetworkAlone()
+	var dropped *hollow
 	no := authctx.TrustFunc(func(*authctx.Request) error { return errors.New("no") })
 	for _, c := range []struct {
 		name  string
@@ -222,10 +223,40 @@ func TestTrustCombines(t *testing.T) {
 		{"any of one", authctx.TrustAnyOf(yes), true}, {"any of two", authctx.TrustAnyOf(no, yes), true},
 		{"any of none that trusts", authctx.TrustAnyOf(no, nil), false}, {"any of nil", authctx.TrustAnyOf(nil), false},
 		{"all of two", authctx.TrustAllOf(yes, yes), true}, {"all but one", authctx.TrustAllOf(yes, no), false},
-		{"all with nil", authctx.TrustAllOf(yes, nil), false}, {"a nil function", authctx.TrustFunc(nil), false},
+		{"any with nil", authctx.TrustAnyOf(yes, nil), false}, {"any with a nil pointer", authctx.TrustAnyOf(yes, dropped), false},
+		{"all with nil", authctx.TrustAllOf(yes, nil), false}, {"all with a nil function", authctx.TrustAllOf(yes, authctx.TrustFunc(nil)), false},
+		{"a nil function", authctx.TrustFunc(nil), false}, {"any of one that is", authctx.TrustAnyOf(authctx.TrustAllOf(nil), yes), false},
 	} {
 		if got := c.trust.Trusts(from("127.0.0.1")) == nil; got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+func TestRule1_ATrustThatHoldsNothingIsNone(t *testing.T) {
+	var dropped *hollow
+	yes := authctx.TrustNetworkAlone()
+	for name, trust := range map[string]authctx.Trust{
+		"nil": nil, "a nil function": authctx.TrustFunc(nil), "a nil pointer": dropped,
+		"any of nil": authctx.TrustAnyOf(nil), "any with nil": authctx.TrustAnyOf(yes, nil), "any with a nil pointer": authctx.TrustAnyOf(dropped, yes),
+		"all with nil": authctx.TrustAllOf(yes, nil), "nil further inside": authctx.TrustAllOf(yes, authctx.TrustAnyOf(yes, authctx.TrustFunc(nil))),
+	} {
+		if _, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}); err == nil || !strings.Contains(err.Error(), "Trust is required") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What comes first is what a later member may rely on.
+func TestTrustAllOfStopsAtTheFirstRefusal(t *testing.T) {
+	certificate := must(t)(authctx.TrustDNSName("gateway.internal"))
+	fresh := authctx.TrustFunc(func(r *authctx.Request) error {
+		if r.PeerCertificates[0].NotAfter.Before(time.Now()) {
+			return errors.New("expired")
+		}
+		return nil
+	})
+	if err := authctx.TrustAllOf(certificate, fresh).Trusts(from("127.0.0.1")); err == nil {
+		t.Error("a peer without a certificate is trusted")
 	}
 }
