@@ -2,6 +2,8 @@ package examples_test
 
 import (
 	"bufio"
+	"encoding/json"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -62,6 +64,54 @@ func TestQuickstartServesWhatItPrints(t *testing.T) {
 	p.signal(syscall.SIGINT)
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit status %d", code)
+	}
+}
+
+// What a login answers, good or bad, is that of a token endpoint (RFC 6749
+// sections 5.1 and 5.2).
+func TestQuickstartLoginAnswersAsATokenEndpoint(t *testing.T) {
+	t.Parallel()
+	p := start(t, "quickstart", "-serve")
+	gateway := regexp.MustCompile(`The gateway is at (\S+),`)
+	var url string
+	for line := range p.lines {
+		if found := gateway.FindStringSubmatch(line); found != nil {
+			url = found[1] + "/auth/login"
+			break
+		}
+	}
+	for body, want := range map[string]struct {
+		status int
+		error  string
+	}{
+		`{"username":"testuser","password":"testpass"}`: {200, ""},
+		`{"username":"testuser","password":"guess"}`:    {400, "invalid_grant"},
+		`{"username":"nobody","password":"testpass"}`:   {400, "invalid_grant"},
+		`{"username":"","password":"testpass"}`:         {400, "invalid_grant"},
+		`{}`:                                            {400, "invalid_grant"},
+		``:                                              {400, "invalid_request"},
+		`username=testuser&password=testpass`:           {400, "invalid_request"},
+		`{"username":"testuser","password":"testpass"} and more`: {400, "invalid_request"},
+		`{"username":"testuser","password":"testpass"}{}`:        {400, "invalid_request"},
+		`{"username":"testuser"}` + strings.Repeat(" ", 4<<10):   {400, "invalid_request"},
+		`{"username":["testuser"],"password":"testpass"}`:        {400, "invalid_request"},
+	} {
+		res, err := http.Post(url, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer struct {
+			Error string `json:"error"`
+			Token string `json:"access_token"`
+		}
+		err = json.NewDecoder(res.Body).Decode(&answer)
+		res.Body.Close()
+		if err != nil || res.StatusCode != want.status || answer.Error != want.error || (answer.Token != "") != (want.status == 200) {
+			t.Errorf("%.60s: %s, error %q, %v", body, res.Status, answer.Error, err)
+		}
+		if got := res.Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%.60s: Cache-Control %q", body, got)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 
@@ -40,17 +41,20 @@ func newAuthService(url string, life time.Duration) (http.Handler, error) {
 	return mux, nil
 }
 
-// login answers a name and a password with an access token. A real service
-// would also slow down whoever keeps guessing.
+// login answers a name and a password with an access token, in the words of RFC
+// 6749 sections 5.1 and 5.2. A real service would also slow down whoever keeps
+// guessing.
 func (a *authService) login(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
 	var in struct{ Username, Password string }
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&in); err != nil {
-		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "username and password are expected as JSON"})
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
+	if err != nil || json.Unmarshal(body, &in) != nil { // which reads to the end, unlike a Decoder
+		refuseLogin(w, http.StatusBadRequest, "invalid_request", "username and password are expected as JSON")
 		return
 	}
 	user, ok := a.accounts.login(in.Username, in.Password)
-	if !ok {
-		writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "unknown user or wrong password"})
+	if !ok { // not 401, which comes with a challenge (RFC 9110 section 15.5.2)
+		refuseLogin(w, http.StatusBadRequest, "invalid_grant", "unknown user or wrong password")
 		return
 	}
 	token, err := a.issuer.Issue(r.Context(), authctx.Attributes{
@@ -58,13 +62,16 @@ func (a *authService) login(w http.ResponseWriter, r *http.Request) {
 		Roles: user.roles, Permissions: user.permissions, AuthTime: time.Now(),
 	})
 	if err != nil {
-		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "no token could be issued"})
+		refuseLogin(w, http.StatusInternalServerError, "server_error", "no token could be issued")
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, http.StatusOK, map[string]any{
 		"access_token": token, "token_type": "Bearer", "expires_in": int(a.life.Seconds()),
 	})
+}
+
+func refuseLogin(w http.ResponseWriter, status int, code, description string) {
+	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

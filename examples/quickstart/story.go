@@ -61,7 +61,8 @@ func (t *story) logIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.wantStatus(a, http.StatusUnauthorized)
+	t.wantStatus(a, http.StatusBadRequest)
+	t.want("the error", a.field("error"), "invalid_grant")
 	if a, err = t.call(ctx, t.login("testuser")); err != nil {
 		return err
 	}
