@@ -111,7 +111,7 @@ func TestRule8_AWriteThatFailedLeavesTheTokenGood(t *testing.T) {
 	for name, loaded := range map[string]error{"the rest works": nil, "all is down": errConnection} {
 		d.onReplace = func(func() (bool, error)) (bool, error) {
 			d.onLoad = func(*jwtauth.RefreshGrant) error { return loaded }
-			return false, errConnection
+			return loaded == nil, errConnection // an error is one, whatever comes with it
 		}
 		if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) {
 			t.Errorf("%s: %v", name, err)
@@ -135,6 +135,19 @@ func TestAnOldAnswerDecidesNothing(t *testing.T) {
 	}
 	if _, _, err := r.Use(t.Context(), "web", third); !errors.Is(err, authctx.InvalidToken) {
 		t.Errorf("the login goes on: %v", err)
+	}
+}
+
+func TestALogoutDuringARefreshIsNoTheft(t *testing.T) {
+	d, r, token := newLogin(t)
+	d.onReplace = func(write func() (bool, error)) (bool, error) {
+		if err := r.Revoke(t.Context(), "web", token); err != nil {
+			t.Error(err)
+		}
+		return write()
+	}
+	if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.InvalidToken) || errors.Is(err, authctx.TokenRevoked) {
+		t.Errorf("%v", err)
 	}
 }
 
