@@ -40,7 +40,7 @@ type Revocations interface {
 type RevocationList struct {
 	// Keep is how much longer an entry counts than it was told to, for what
 	// outlives the credential: work that waits in a queue. When zero or less it
-	// is 8 days, more than [MaxDeferredLifetime]; an entry takes about 200 bytes.
+	// is 8 days, more than [MaxDeferredLifetime]; an entry takes about 250 bytes.
 	// Set it before first use.
 	Keep time.Duration
 	// Now is the clock; time.Now when nil. Set it before first use.
