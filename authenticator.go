@@ -13,7 +13,9 @@ type Authenticator interface {
 	// Authenticate has three kinds of answer that never mix:
 	//
 	//   - no credentials of this authenticator's kind: [NoCredentials];
-	//   - credentials that are bad: another [Reason], never a Principal;
+	//   - credentials that are bad: another [Reason], never a Principal. What
+	//     only another authenticator could take is bad too, see
+	//     [Error.NotMine];
 	//   - could not check: [Unavailable]. An error that names no reason counts
 	//     as this.
 	//
@@ -89,12 +91,13 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 
 // OneOf returns an authenticator for callers that may identify themselves in
 // different ways. It asks its members in order until one answers anything but
-// [NoCredentials].
+// [NoCredentials] and what is [Error.NotMine].
 //
 // Before asking, it looks at the fields of all of them, and refuses with
 // [InvalidRequest] a request that presents credentials of two kinds, that is,
 // fields that no single member reads. Members that read the same field stand
-// side by side; each must answer NoCredentials to what is not its own.
+// side by side; each must say of what is not its own that it is NotMine, or
+// answer NoCredentials.
 //
 // A nil member, or one that holds a nil pointer, never lets anybody in: it
 // answers [Unavailable].
@@ -132,17 +135,32 @@ func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 	if presented, ok := o.presented(r); !ok {
 		return Result{Read: presented}, &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
 	}
-	var none error
+	var passed Result // with what a member has left to the others
+	var refusal, none error
 	for _, m := range o.members {
 		res, err := Authenticate(ctx, m, r)
-		if !errors.Is(err, NoCredentials) {
+		switch {
+		case err == nil:
+			return res, nil
+		case notMine(err):
+			if refusal == nil {
+				passed, refusal = res, err
+			}
+		case !errors.Is(err, NoCredentials):
 			return res, err
-		}
-		if none == nil || presents(m, r) {
+		case none == nil || presents(m, r):
 			none = err
 		}
 	}
+	if refusal != nil {
+		return passed, refusal // credentials were there, and nobody took them
+	}
 	return Result{}, none
+}
+
+func notMine(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.NotMine && e.Reason.blamesToken()
 }
 
 // presented returns the fields with which r presents credentials, and whether

@@ -66,6 +66,66 @@ func TestOneOf(t *testing.T) {
 	}
 }
 
+// What a member leaves to the others is bad if none of them takes it, however
+// members are nested and wrapped.
+func TestRule8_WhatNobodyTakesIsBadAndNotAbsent(t *testing.T) {
+	here := authctx.FieldSet{Names: []string{"authorization"}}
+	notMine := &authctx.Error{Reason: authctx.InvalidToken, NotMine: true}
+	// Each takes what begins with its name, and refuses what goes on with "bad".
+	member := func(name string, other error) authctx.Authenticator {
+		p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: name})
+		return authctx.NewAuthenticator(here, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+			values := r.Values("authorization")
+			switch {
+			case len(values) == 0:
+				return authctx.Result{}, authctx.NoCredentials
+			case !strings.HasPrefix(values[0], name):
+				return authctx.Result{}, other
+			case strings.HasSuffix(values[0], "bad"):
+				return authctx.Result{}, authctx.BadSignature
+			}
+			return authctx.Result{Principal: p}, nil
+		})
+	}
+	around := func(a authctx.Authenticator, ask func(context.Context, *authctx.Request) (authctx.Result, error)) authctx.Authenticator {
+		return authctx.NewAuthenticator(a.Fields(), ask)
+	}
+	jwt, opaque := member("jwt", notMine), member("opaque", notMine)
+	absent := member("own", authctx.NoCredentials)
+	cookie := authctx.NewAuthenticator(authctx.FieldSet{Cookies: []string{"sid"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{}, authctx.NoCredentials
+	})
+	for name, a := range map[string]authctx.Authenticator{
+		"side by side":     authctx.OneOf(jwt, opaque, absent),
+		"in another order": authctx.OneOf(absent, opaque, jwt),
+		"nested":           authctx.OneOf(authctx.OneOf(cookie, jwt), authctx.OneOf(opaque, absent)),
+		"nested deeply":    authctx.OneOf(authctx.OneOf(authctx.OneOf(jwt)), absent, authctx.OneOf(cookie, authctx.OneOf(opaque))),
+		"wrapped":          authctx.OneOf(around(jwt, jwt.Authenticate), around(opaque, opaque.Authenticate), absent),
+		"wrapped by Authenticate": authctx.OneOf(around(jwt, func(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
+			return authctx.Authenticate(ctx, jwt, r)
+		}), opaque, absent),
+		"beside what reads no more": authctx.OneOf(cookie, jwt, opaque, absent),
+	} {
+		for value, want := range map[string]authctx.Reason{
+			"jwt": 0, "opaque": 0, "own": 0, "jwt bad": authctx.BadSignature, "opaque bad": authctx.BadSignature, "own bad": authctx.BadSignature,
+			"": authctx.NoCredentials, "other": authctx.InvalidToken,
+		} {
+			res, err := authctx.Authenticate(t.Context(), a, request(map[string][]string{"authorization": {value}}))
+			if authctx.ReasonOf(err) != want || err == nil && res.Principal.Subject() != value {
+				t.Errorf("%s: %q: %v, %v; want %v", name, value, res.Principal, err, want)
+			}
+			if want == authctx.InvalidToken && (!res.Read.Owns("authorization") || len(res.Read.Cookies) > 0) {
+				t.Errorf("%s: %q was read from %+v", name, value, res.Read)
+			}
+		}
+	}
+	// Only what blames the token can be left to others.
+	down := member("down", &authctx.Error{Reason: authctx.Unavailable, NotMine: true})
+	if _, err := authctx.OneOf(down, jwt).Authenticate(t.Context(), request(map[string][]string{"authorization": {"jwt"}})); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("what could not be checked was left to others: %v", err)
+	}
+}
+
 func TestOneOfSaysWhereTheAnswerWasRead(t *testing.T) {
 	jwt := reads(t, "jwt", authctx.FieldSet{Names: []string{"authorization"}})
 	txn := reads(t, "txn", authctx.FieldSet{Names: []string{"txn-token"}})

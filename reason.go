@@ -159,6 +159,10 @@ type Error struct {
 	// Reason is what the caller learns. A zero Reason counts as Unavailable, and
 	// what a [Rule] returns so as PermissionDenied.
 	Reason Reason
+	// NotMine says of an InvalidToken that it may be another authenticator's,
+	// which reads the same place: [OneOf] asks the others, and this is the answer
+	// if none of them takes it.
+	NotMine bool
 	// Cause is for operators and logs and is never sent to a caller. It may be
 	// nil. It must not contain a token or another secret.
 	Cause error

@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"encoding/binary"
+	"errors"
 	"strings"
 
 	"github.com/authctx/authctx"
@@ -42,9 +43,19 @@ func oneToken(values []string, scheme string, shape TokenShape) (string, error) 
 		return "", errMalformedField
 	}
 	if shape != AnyShape && looksSigned(token) != (shape == JWTShape) {
-		return "", authctx.NoCredentials
+		return "", errOtherShape
 	}
 	return token, nil
+}
+
+// presents reports whether what oneToken said is about a token of the shape that
+// it was asked for, good or bad.
+func presents(err error) bool {
+	return err != errOtherShape && !errors.Is(err, authctx.NoCredentials)
+}
+
+var errOtherShape error = &authctx.Error{
+	Reason: authctx.InvalidToken, NotMine: true, Cause: errors.New("jwtauth: tokens of this shape are not taken here"),
 }
 
 // opensWebSocket reports whether r is a WebSocket handshake (RFC 6455 section

@@ -56,9 +56,10 @@ type BearerOptions struct {
 	// shown (RFC 9440). They must remove what clients send under that name.
 	// From everybody else the field counts for nothing. Nil believes nobody.
 	CertificateProxies authctx.Trust
-	// Shape says which tokens are this authenticator's; others get
-	// [authctx.NoCredentials], for whoever stands beside it. It is needed beside
-	// another Bearer that reads the same field, see [NewBearer].
+	// Shape says which tokens are this authenticator's. Others are left to who
+	// stands beside it in [authctx.OneOf], and refused as
+	// [authctx.InvalidToken] if nobody takes them. It is needed beside another
+	// Bearer that reads the same field, see [NewBearer].
 	Shape TokenShape
 }
 
@@ -157,7 +158,7 @@ func (b *Bearer) Fields() authctx.FieldSet { return b.fields }
 // Presents implements [authctx.Presenter].
 func (b *Bearer) Presents(r *authctx.Request) bool {
 	_, err := b.token(r)
-	return !errors.Is(err, authctx.NoCredentials)
+	return presents(err)
 }
 
 // Authenticate implements [authctx.Authenticator].

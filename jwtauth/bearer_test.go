@@ -3,11 +3,14 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -174,6 +177,60 @@ func TestTokensAreDividedByShape(t *testing.T) {
 		}
 		if _, err := members.Authenticate(t.Context(), fields()); !errors.Is(err, authctx.NoCredentials) {
 			t.Errorf("%s: nothing: %v", name, err)
+		}
+	}
+}
+
+// A token of a shape that nobody takes is there all the same.
+func TestRule8_ATokenOfAnotherShapeIsBadAndNotAbsent(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v, stranger := newVerifier(t, s, nil), verifierFunc(func(string) (jwtauth.VerifiedToken, error) {
+		return jwtauth.VerifiedToken{Principal: principalOf(t, authctx.Attributes{Issuer: "i", Subject: "bob"})}, nil
+	})
+	signed := newBearer(t, v, &jwtauth.BearerOptions{Shape: jwtauth.JWTShape})
+	opaque := newBearer(t, stranger, &jwtauth.BearerOptions{Shape: jwtauth.OpaqueShape})
+	cookie := newBearer(t, v, &jwtauth.BearerOptions{Cookie: "sid", Shape: jwtauth.JWTShape})
+	proofs := newDPoP(t, v, func(c *jwtauth.DPoPConfig) { c.Shape = jwtauth.JWTShape })
+	token := s.token(t, goodClaims(nil))
+	bearer, cut := []string{"Authorization", "Bearer " + token}, []string{"Authorization", "Bearer " + token[:strings.LastIndex(token, ".")]}
+	word := []string{"Authorization", "Bearer opaque"}
+	for name, c := range map[string]struct {
+		authenticator         authctx.Authenticator
+		known, unknown, wrong [][]string // requests with a caller, without one, and with a bad token
+	}{
+		"signed tokens alone": {signed, [][]string{bearer}, [][]string{{}, {"Authorization", "Basic dTpw"}}, [][]string{word, cut}},
+		"both":                {authctx.OneOf(signed, opaque), [][]string{bearer, word, cut}, [][]string{{}}, nil},
+		"a cookie alone":      {cookie, [][]string{{"Cookie", "sid=" + token}}, [][]string{{}, bearer, {"Cookie", "sid="}}, [][]string{{"Cookie", "sid=opaque"}}},
+		"a cookie beside":     {authctx.OneOf(cookie, signed), [][]string{bearer}, [][]string{{}}, [][]string{word, cut, {"Cookie", "sid=opaque"}}},
+		"JWT proofs beside":   {authctx.OneOf(opaque, proofs), [][]string{word}, [][]string{{}}, [][]string{bearer, {"Authorization", "DPoP opaque"}}},
+		"nested": {authctx.OneOf(authctx.OneOf(cookie, proofs), authctx.OneOf(signed)),
+			[][]string{bearer}, [][]string{{}}, [][]string{word, cut, {"Authorization", "DPoP opaque"}}},
+	} {
+		for _, anonymous := range []bool{false, true} {
+			answer := func(request []string) (code int, invalid bool) {
+				var seen http.Header
+				r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+				for i := 0; i < len(request); i += 2 {
+					r.Header.Set(request[i], request[i+1])
+				}
+				serve(t, httpctx.ServerConfig{Authenticator: c.authenticator, AllowAnonymous: anonymous}, &seen).ServeHTTP(w, r)
+				return w.Code, strings.Contains(strings.Join(w.Header()["Www-Authenticate"], "\n"), `error="invalid_token"`)
+			}
+			for _, request := range c.known {
+				if code, _ := answer(request); code != 200 {
+					t.Errorf("%s: %.30q: %d", name, request, code)
+				}
+			}
+			for _, request := range c.unknown {
+				if code, invalid := answer(request); (code == 200) != anonymous || invalid {
+					t.Errorf("%s: %.30q, anonymous callers %v: %d, invalid_token %v", name, request, anonymous, code, invalid)
+				}
+			}
+			for _, request := range c.wrong {
+				if code, invalid := answer(request); code != 401 || !invalid {
+					t.Errorf("%s: %.30q, anonymous callers %v: %d, invalid_token %v", name, request, anonymous, code, invalid)
+				}
+			}
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -73,7 +72,7 @@ func (d *DPoP) Fields() authctx.FieldSet { return d.fields }
 // Presents implements [authctx.Presenter]. A proof without a token is none.
 func (d *DPoP) Presents(r *authctx.Request) bool {
 	_, err := d.token(r)
-	return !errors.Is(err, authctx.NoCredentials)
+	return presents(err)
 }
 
 func (d *DPoP) token(r *authctx.Request) (string, error) {
