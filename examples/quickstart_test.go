@@ -67,9 +67,9 @@ func TestQuickstartServesWhatItPrints(t *testing.T) {
 	}
 }
 
-// What a login answers, good or bad, is that of a token endpoint (RFC 6749
-// sections 5.1 and 5.2).
-func TestQuickstartLoginAnswersAsATokenEndpoint(t *testing.T) {
+// What a login answers is worded as by a token endpoint (RFC 6749 sections 5.1
+// and 5.2), and a 401 has a challenge.
+func TestQuickstartLoginAnswersInTheWordsOfATokenEndpoint(t *testing.T) {
 	t.Parallel()
 	p := start(t, "quickstart", "-serve")
 	gateway := regexp.MustCompile(`The gateway is at (\S+),`)
@@ -85,10 +85,10 @@ func TestQuickstartLoginAnswersAsATokenEndpoint(t *testing.T) {
 		error  string
 	}{
 		`{"username":"testuser","password":"testpass"}`: {200, ""},
-		`{"username":"testuser","password":"guess"}`:    {400, "invalid_grant"},
-		`{"username":"nobody","password":"testpass"}`:   {400, "invalid_grant"},
-		`{"username":"","password":"testpass"}`:         {400, "invalid_grant"},
-		`{}`:                                            {400, "invalid_grant"},
+		`{"username":"testuser","password":"guess"}`:    {401, "invalid_grant"},
+		`{"username":"nobody","password":"testpass"}`:   {401, "invalid_grant"},
+		`{"username":"","password":"testpass"}`:         {401, "invalid_grant"},
+		`{}`:                                            {401, "invalid_grant"},
 		``:                                              {400, "invalid_request"},
 		`username=testuser&password=testpass`:           {400, "invalid_request"},
 		`{"username":"testuser","password":"testpass"} and more`: {400, "invalid_request"},
@@ -108,6 +108,9 @@ func TestQuickstartLoginAnswersAsATokenEndpoint(t *testing.T) {
 		res.Body.Close()
 		if err != nil || res.StatusCode != want.status || answer.Error != want.error || (answer.Token != "") != (want.status == 200) {
 			t.Errorf("%.60s: %s, error %q, %v", body, res.Status, answer.Error, err)
+		}
+		if got := res.Header.Get("WWW-Authenticate"); (got != "") != (res.StatusCode == 401) {
+			t.Errorf("%.60s: %s with challenge %q", body, res.Status, got)
 		}
 		if got := res.Header.Get("Cache-Control"); got != "no-store" {
 			t.Errorf("%.60s: Cache-Control %q", body, got)

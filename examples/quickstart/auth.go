@@ -42,7 +42,8 @@ func newAuthService(url string, life time.Duration) (http.Handler, error) {
 }
 
 // login answers a name and a password with an access token, in the words of RFC
-// 6749 sections 5.1 and 5.2. A real service would also slow down whoever keeps
+// 6749 sections 5.1 and 5.2; a wrong password is 401, as people expect of a
+// login. A real service would also slow down whoever keeps
 // guessing.
 func (a *authService) login(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
@@ -53,8 +54,9 @@ func (a *authService) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, ok := a.accounts.login(in.Username, in.Password)
-	if !ok { // not 401, which comes with a challenge (RFC 9110 section 15.5.2)
-		refuseLogin(w, http.StatusBadRequest, "invalid_grant", "unknown user or wrong password")
+	if !ok {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="quickstart"`) // every 401 has a challenge (RFC 9110 section 15.5.2)
+		refuseLogin(w, http.StatusUnauthorized, "invalid_grant", "unknown user or wrong password")
 		return
 	}
 	token, err := a.issuer.Issue(r.Context(), authctx.Attributes{

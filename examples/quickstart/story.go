@@ -61,7 +61,7 @@ func (t *story) logIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.wantStatus(a, http.StatusBadRequest)
+	t.wantStatus(a, http.StatusUnauthorized)
 	t.want("the error", a.field("error"), "invalid_grant")
 	if a, err = t.call(ctx, t.login("testuser")); err != nil {
 		return err
