@@ -30,7 +30,7 @@ type ReplayStore interface {
 // they like. One lock guards it, held for about 1% of the time that verifying a
 // proof takes.
 type ReplayMemory struct {
-	// MaxEntries bounds the number of keys, about 120 bytes each; 1,048,576
+	// MaxEntries bounds the number of keys, about 130 bytes each; 1,048,576
 	// when zero or less. As many proofs can be used within their lifetime.
 	// Set it before first use.
 	MaxEntries int
@@ -38,6 +38,7 @@ type ReplayMemory struct {
 	Now func() time.Time
 
 	mu    sync.Mutex
+	start time.Time // of the first call
 	used  map[[32]byte]struct{}
 	queue replayQueue // the same keys, the first to end in front
 }
@@ -50,21 +51,23 @@ var errReplayFull = errors.New("more proofs are in use than can be remembered")
 func (m *ReplayMemory) Use(_ context.Context, key [32]byte, until time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixNano()
-	for len(m.queue) > 0 && m.queue[0].until <= now {
+	now := m.now()
+	if m.used == nil {
+		m.used, m.start = map[[32]byte]struct{}{}, now
+	}
+	wall, elapsed := now.UnixNano(), now.Sub(m.start)
+	for len(m.queue) > 0 && m.queue[0].over(wall, elapsed) {
 		delete(m.used, heap.Pop(&m.queue).(replayEntry).key)
 	}
-	if _, used := m.used[key]; used || until.UnixNano() <= now {
+	left := until.UnixNano() - wall
+	if _, used := m.used[key]; used || left <= 0 {
 		return false, nil // what has ended may be forgotten already
 	}
 	if len(m.queue) >= m.maxEntries() {
 		return false, errReplayFull
 	}
-	if m.used == nil {
-		m.used = map[[32]byte]struct{}{}
-	}
 	m.used[key] = struct{}{}
-	heap.Push(&m.queue, replayEntry{until.UnixNano(), key})
+	heap.Push(&m.queue, replayEntry{until.UnixNano(), elapsed + time.Duration(left), key})
 	return true, nil
 }
 
@@ -89,9 +92,16 @@ func (m *ReplayMemory) now() time.Time {
 	return m.Now()
 }
 
+// replayEntry ends by both clocks: a proof that was forgotten because the wall
+// clock was wrong for a moment would be good again once that is set right.
 type replayEntry struct {
-	until int64 // Unix nanoseconds
+	until int64         // Unix nanoseconds
+	kept  time.Duration // since the start, by the monotonic clock
 	key   [32]byte
+}
+
+func (e *replayEntry) over(wall int64, elapsed time.Duration) bool {
+	return e.until <= wall && e.kept <= elapsed
 }
 
 // replayQueue is a [heap.Interface].

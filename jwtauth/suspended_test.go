@@ -150,6 +150,34 @@ func TestNoTokenIsIssuedForALoginThatEndedWhileTheMachineWasSuspended(t *testing
 	}
 }
 
+func TestAUsedProofIsNotFreshAgainWhenTheClockIsSetRight(t *testing.T) {
+	clock := new(momenttest.Clock)
+	m := &jwtauth.ReplayMemory{Now: clock.Now}
+	until := clock.Now().Add(100 * time.Second)
+	use := func(key int, until time.Time, want bool) {
+		t.Helper()
+		if fresh := must(m.Use(t.Context(), replayKey(key), until)); fresh != want {
+			t.Errorf("key %d: fresh %v", key, fresh)
+		}
+	}
+	use(1, until, true)
+	clock.SetWall(5 * time.Minute)
+	use(1, until, false)
+	use(2, clock.Now().Add(100*time.Second), true)
+	clock.SetWall(-5 * time.Minute)
+	use(1, until, false)
+	clock.Advance(100 * time.Second)
+	use(3, clock.Now().Add(time.Second), true)
+	if m.Len() != 2 { // 2 waits for the wall clock
+		t.Errorf("%d keys", m.Len())
+	}
+	clock.Advance(5 * time.Minute)
+	use(4, clock.Now().Add(time.Second), true)
+	if m.Len() != 1 {
+		t.Errorf("%d keys in the end", m.Len())
+	}
+}
+
 func TestReuseEndsWhileTheMachineIsSuspended(t *testing.T) {
 	clock := new(momenttest.Clock)
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
