@@ -153,21 +153,29 @@ func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Rea
 	case authctx.PermissionDenied:
 		return
 	}
-	tried := a.tried(r, reason)
+	code := errorCode(reason)
+	tried := a.tried(r, reason, code)
 	for i, c := range a.challenges {
 		line := c.line
-		if code := errorCode(reason); code != "" && i == tried {
+		if code != "" && i == tried {
 			line += `, error="` + code + `", error_description="` + reason.Description() + `"` + hintParameters(err)
 		}
 		h.Add("WWW-Authenticate", line)
 	}
 }
 
-// tried returns the index of the scheme that the error belongs to.
-func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
+// tried returns the index of the scheme that the error belongs to, -1 for none: a
+// token in a cookie or a field of its own was tried by no scheme but Bearer, and
+// what was wrong with it is no error of another. What the client needs besides, it
+// may bring by any.
+func (a *answers) tried(r *http.Request, reason authctx.Reason, code string) int {
 	want := scheme(r)
 	if want == "" { // a refusal behind the Server
 		want = admission(r.Context()).scheme
+	}
+	elsewhere := want == ""
+	if elsewhere {
+		want = "Bearer"
 	}
 	if reason == authctx.InvalidProof || reason == authctx.NonceRequired {
 		want = "DPoP"
@@ -176,6 +184,9 @@ func (a *answers) tried(r *http.Request, reason authctx.Reason) int {
 		if strings.EqualFold(c.scheme, want) {
 			return i
 		}
+	}
+	if elsewhere && (code == "invalid_token" || code == "invalid_request") {
+		return -1
 	}
 	return 0
 }

@@ -140,6 +140,47 @@ func TestTheTriedSchemeHasTheError(t *testing.T) {
 	}
 }
 
+// A cookie is no credential of a scheme, but for Bearer.
+func TestNoSchemeHasTheErrorOfACookie(t *testing.T) {
+	cookie := authctx.NewAuthenticator(authctx.FieldSet{Cookies: []string{"sid"}}, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+		if len(r.Cookies("sid")) == 0 {
+			return authctx.Result{}, authctx.NoCredentials
+		}
+		return authctx.Result{}, map[string]authctx.Reason{
+			"invalid_token": authctx.TokenExpired, "invalid_request": authctx.InvalidRequest,
+			"insufficient_user_authentication": authctx.InsufficientAuthentication,
+		}[r.Cookies("sid")[0]]
+	})
+	scheme := func(name string) authctx.Authenticator {
+		return authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}, Schemes: []string{name}},
+			func(context.Context, *authctx.Request) (authctx.Result, error) {
+				return authctx.Result{}, authctx.NoCredentials
+			})
+	}
+	for name, c := range map[string]struct {
+		authenticator authctx.Authenticator
+		want          map[string]string
+	}{
+		"alone":         {cookie, map[string]string{"invalid_token": "Bearer", "invalid_request": "Bearer", "insufficient_user_authentication": "Bearer"}},
+		"beside DPoP":   {authctx.OneOf(cookie, scheme("DPoP")), map[string]string{"invalid_token": "", "invalid_request": "", "insufficient_user_authentication": "DPoP"}},
+		"beside Bearer": {authctx.OneOf(cookie, scheme("DPoP"), scheme("Bearer")), map[string]string{"invalid_token": "Bearer"}},
+	} {
+		s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: c.authenticator}).Handler(spy))
+		for code, want := range c.want {
+			res, _ := do(t, "GET", s.URL, http.Header{"Cookie": {"sid=" + code}})
+			got := ""
+			for _, line := range res.Header["Www-Authenticate"] {
+				if strings.Contains(line, `error="`+code+`"`) {
+					got, _, _ = strings.Cut(line, " ")
+				}
+			}
+			if got != want {
+				t.Errorf("%s: the error is that of %q, want %q: %q", name, got, want, res.Header["Www-Authenticate"])
+			}
+		}
+	}
+}
+
 // Behind the Server the field is stripped, and the error is still told to the
 // scheme that was used.
 func TestTheTriedSchemeHasTheErrorOfARuleToo(t *testing.T) {
