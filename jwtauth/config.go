@@ -75,10 +75,29 @@ const (
 	mostMaxTokenBytes    = 1 << 20
 )
 
-// validate reports everything that is missing or contradictory.
-func (c *Config) validate() error {
+// label is what errors call a verifier of c.
+func (c *Config) label() string {
+	if c.Issuer == "" {
+		return "verifier"
+	}
+	return fmt.Sprintf("verifier for %.200q", c.Issuer)
+}
+
+// labelled says of every problem what could not be made: where there are two of
+// a kind, that is the operator's first question. It returns nil when there are
+// no problems.
+func labelled(label string, problems []error) error {
+	errs := make([]error, len(problems))
+	for i, problem := range problems {
+		errs[i] = fmt.Errorf("jwtauth: %s: %w", label, problem)
+	}
+	return errors.Join(errs...)
+}
+
+// validate returns everything that is missing or contradictory.
+func (c *Config) validate() []error {
 	errs := c.validateNames()
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: "+format, args...)) }
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if unmade(c.Keys) {
 		bad("Keys is required")
 	} else if other := c.keysOfAnother(); other != "" {
@@ -103,7 +122,10 @@ func (c *Config) validate() error {
 	if c.AllowMissingTokenID && c.Revocations == nil {
 		bad("AllowMissingTokenID means nothing without Revocations")
 	}
-	return errors.Join(append(errs, c.Types.validate(), c.Cache.validate())...)
+	if err := c.Cache.validate(); err != nil {
+		errs = append(errs, err)
+	}
+	return append(errs, c.Types.validate()...)
 }
 
 // keysOfAnother returns whose keys the Keys were discovered as, if that is
@@ -130,7 +152,7 @@ func validLeeway(d time.Duration) bool {
 
 // validateNames judges who may have issued a token, for whom and with what.
 func (c *Config) validateNames() (errs []error) {
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: "+format, args...)) }
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch templates := strings.Count(c.Issuer, TenantPlaceholder); {
 	case c.Issuer == "":
 		bad("Issuer is required")

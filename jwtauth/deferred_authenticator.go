@@ -50,20 +50,21 @@ type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
 // NewDeferredAuthenticator returns an authenticator for cfg, or an error that
 // names every setting that is missing or wrong.
 func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthenticator, error) {
-	var errs []error
+	var problems []error
 	topics := cfg.Topics
 	if len(topics) == 0 || slices.Contains(topics, "") {
-		errs = append(errs, errors.New("jwtauth: deferred work: Topics is required and must not hold empty names"))
+		problems = append(problems, errors.New("Topics is required and must not hold empty names"))
 		topics = []string{"-"} // said once; the rest is judged all the same
 	}
-	if cfg.TrustDomain == "" {
-		errs = append(errs, errors.New("jwtauth: deferred work: TrustDomain is required"))
+	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
+		problems = append(problems, err)
 		cfg.TrustDomain = "-"
 	}
 	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxDeferredLifetime)
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()
 	}
+	errs := []error{labelled(deferredLabel, problems)}
 	d := &DeferredAuthenticator{byTopic: map[string]*Verifier{}}
 	for _, topic := range topics {
 		verifier, err := newVouchedVerifier(Config{
@@ -72,7 +73,7 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 			Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil,
 			Cache: CacheConfig{Disabled: true}, // messages come once
 			Now:   cfg.Now,
-		}, "deferred work", txnMapping{deferred: true})
+		}, deferredLabel, txnMapping{deferred: true})
 		if err != nil {
 			errs = append(errs, err)
 			break // the same would be wrong for every topic

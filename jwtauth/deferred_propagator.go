@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -75,12 +74,10 @@ func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, e
 }
 
 func (cfg *DeferredPropagatorConfig) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("jwtauth: deferred work: "+format, args...))
-	}
-	if cfg.TrustDomain == "" {
-		bad("TrustDomain is required")
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
+		bad("%w", err)
 	}
 	if cfg.Topic == "" {
 		bad("Topic is required")
@@ -94,7 +91,7 @@ func (cfg *DeferredPropagatorConfig) validate() error {
 	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
-	return errors.Join(errs...)
+	return labelled(deferredLabel, problems)
 }
 
 // Fields returns the field of the token.

@@ -60,9 +60,9 @@ func ExampleNewVerifier() {
 	_, err := jwtauth.NewVerifier(jwtauth.Config{Issuer: "https://auth.example.com"})
 	fmt.Println(err)
 	// Output:
-	// jwtauth: Audiences is required; ClientIDs replaces it for providers without aud
-	// jwtauth: Algorithms is required
-	// jwtauth: Keys is required
+	// jwtauth: verifier for "https://auth.example.com": Audiences is required; ClientIDs replaces it for providers without aud
+	// jwtauth: verifier for "https://auth.example.com": Algorithms is required
+	// jwtauth: verifier for "https://auth.example.com": Keys is required
 }
 
 // Each issuer has rules and keys of its own.

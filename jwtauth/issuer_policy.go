@@ -29,8 +29,9 @@ type issuerPolicy struct {
 	read func(s *scratch, iss string, life lifetime) (authctx.Attributes, error)
 }
 
-func newIssuerPolicy(cfg Config) (*issuerPolicy, error) {
-	if err := cfg.validate(); err != nil {
+// newIssuerPolicy validates cfg; label is what its errors are about.
+func newIssuerPolicy(cfg Config, label string) (*issuerPolicy, error) {
+	if err := labelled(label, cfg.validate()); err != nil {
 		return nil, err
 	}
 	p := completePolicy(cfg)

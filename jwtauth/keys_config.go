@@ -77,8 +77,11 @@ const (
 
 // withDefaults checks everything at once.
 func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
-	errs := cfg.checkAddress()
-	bad := func(format string, args ...any) { errs = append(errs, configError(format, args...)) }
+	problems, label := cfg.checkAddress(), "RemoteKeysConfig"
+	if len(problems) == 0 {
+		label = cfg.owner() // which nothing is known of that must stay secret
+	}
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	positive := func(name string, value *time.Duration, standard time.Duration) {
 		if *value == 0 {
 			*value = standard
@@ -111,12 +114,12 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 	if cfg.MaxKeys == 0 {
 		cfg.MaxKeys = maxSetKeys
 	}
-	return cfg, errors.Join(errs...)
+	return cfg, labelled(label, problems)
 }
 
 // checkAddress checks where the keys are.
-func (cfg RemoteKeysConfig) checkAddress() (errs []error) {
-	bad := func(format string, args ...any) { errs = append(errs, configError(format, args...)) }
+func (cfg RemoteKeysConfig) checkAddress() (problems []error) {
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	switch {
 	case cfg.Issuer == "" && cfg.JWKSURL == "":
 		bad("one of Issuer and JWKSURL is required")
@@ -136,7 +139,7 @@ func (cfg RemoteKeysConfig) checkAddress() (errs []error) {
 	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
 		bad("MetadataIssuer needs Issuer")
 	}
-	return errs
+	return problems
 }
 
 // owner says whose keys these are, in a form that is fit for logs.
@@ -146,10 +149,6 @@ func (cfg RemoteKeysConfig) owner() string {
 		name, _, _ = strings.Cut(cfg.JWKSURL, "?") // a query may be a secret
 	}
 	return fmt.Sprintf("keys of %.200q", name)
-}
-
-func configError(format string, args ...any) error {
-	return fmt.Errorf("jwtauth: RemoteKeysConfig: "+format, args...)
 }
 
 // parseKeyURL checks the address of keys or of what leads to them.

@@ -214,19 +214,19 @@ func TestRule1_EveryUnusableFieldOfAMappingIsReported(t *testing.T) {
 		t.Fatal("no error")
 	}
 	want := []string{
-		"jwtauth: Subject needs a source",
-		"jwtauth: Name[0] needs a path without empty segments",
-		"jwtauth: Email[1] is a single text and has neither form nor member",
-		"jwtauth: AMR[0] has a form that looks at no member",
-		"jwtauth: Roles[0] needs a path without empty segments",
-		"jwtauth: Scopes[0] has a prefix that is not valid UTF-8",
-		"jwtauth: Groups[0] has an unknown form",
-		"jwtauth: Extra has a key that is empty or not valid UTF-8",
-		`jwtauth: Extra["k"][0] needs a path without empty segments`,
-		"jwtauth: Service[0] has an empty value",
-		"jwtauth: Service[1] needs either Values or Present",
-		"jwtauth: Require[0] needs either Values or Present",
-		"jwtauth: Require[1] needs a path without empty segments",
+		"jwtauth: claim mapping: Subject needs a source",
+		"jwtauth: claim mapping: Name[0] needs a path without empty segments",
+		"jwtauth: claim mapping: Email[1] is a single text and has neither form nor member",
+		"jwtauth: claim mapping: AMR[0] has a form that looks at no member",
+		"jwtauth: claim mapping: Roles[0] needs a path without empty segments",
+		"jwtauth: claim mapping: Scopes[0] has a prefix that is not valid UTF-8",
+		"jwtauth: claim mapping: Groups[0] has an unknown form",
+		"jwtauth: claim mapping: Extra has a key that is empty or not valid UTF-8",
+		`jwtauth: claim mapping: Extra["k"][0] needs a path without empty segments`,
+		"jwtauth: claim mapping: Service[0] has an empty value",
+		"jwtauth: claim mapping: Service[1] needs either Values or Present",
+		"jwtauth: claim mapping: Require[0] needs either Values or Present",
+		"jwtauth: claim mapping: Require[1] needs a path without empty segments",
 	}
 	if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", err, strings.Join(want, "\n"))

@@ -81,14 +81,14 @@ func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
 		Issuer: "-", Audiences: []string{"-"}, Keys: new(staticKeys), // each verifier has its own
 		Algorithms: cfg.Algorithms, MaxTokenBytes: cfg.MaxTokenBytes, Cache: cfg.Cache, Now: cfg.Now,
 	}
-	errs := []error{common.validate()}
+	errs := common.validate()
 	if cfg.Resolve == nil {
-		errs = append(errs, errors.New("jwtauth: Resolve is required"))
+		errs = append(errs, errors.New("Resolve is required"))
 	}
 	if cfg.MaxIssuers < 0 || cfg.MaxAge < 0 || cfg.UnknownFor < 0 || cfg.Timeout < 0 {
-		errs = append(errs, errors.New("jwtauth: MaxIssuers, MaxAge, UnknownFor and Timeout must not be negative"))
+		errs = append(errs, errors.New("MaxIssuers, MaxAge, UnknownFor and Timeout must not be negative"))
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := labelled("resolving verifier", errs); err != nil {
 		return nil, err
 	}
 	common = common.withDefaults()

@@ -31,10 +31,10 @@ type CacheConfig struct {
 
 func (c *CacheConfig) validate() error {
 	if c.MaxEntries < 0 || c.MaxBytes < 0 || c.MaxAge < 0 {
-		return errors.New("jwtauth: Cache has a negative bound")
+		return errors.New("Cache has a negative bound")
 	}
 	if c.Disabled && *c != (CacheConfig{Disabled: true}) {
-		return errors.New("jwtauth: Cache is disabled and has bounds")
+		return errors.New("Cache is disabled and has bounds")
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -62,9 +61,9 @@ type TxnAuthenticator struct{ verifier *Verifier }
 // NewTxnAuthenticator returns an authenticator for cfg, or an error that names
 // every setting that is missing or wrong.
 func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) {
-	var errs []error
-	if cfg.TrustDomain == "" {
-		errs = append(errs, errors.New("jwtauth: transaction token: TrustDomain is required"))
+	var problems []error
+	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
+		problems = append(problems, err)
 		cfg.TrustDomain = "-" // said once; the rest is judged all the same
 	}
 	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxTxnLifetime)
@@ -82,8 +81,8 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 		Issuer: cfg.Issuer, Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 		Types: types, Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
 		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
-	}, "transaction token", txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
-	if err := errors.Join(append(errs, err)...); err != nil {
+	}, txnLabel, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
+	if err := errors.Join(labelled(txnLabel, problems), err); err != nil {
 		return nil, err
 	}
 	return &TxnAuthenticator{verifier}, nil
@@ -94,15 +93,11 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 func txnAlgorithms() []Algorithm { return []Algorithm{EdDSA, ES256, RS256} }
 
 // newVouchedVerifier returns a verifier for tokens in which somebody else than
-// the caller's issuer says who the caller is. Errors say what the tokens are.
-func newVouchedVerifier(cfg Config, what string, mapping txnMapping) (*Verifier, error) {
-	v, err := NewVerifier(cfg)
+// the caller's issuer says who the caller is.
+func newVouchedVerifier(cfg Config, label string, mapping txnMapping) (*Verifier, error) {
+	v, err := newVerifier(cfg, label)
 	if err != nil {
-		var errs []error
-		for problem := range strings.SplitSeq(err.Error(), "\n") {
-			errs = append(errs, fmt.Errorf("jwtauth: %s: %s", what, strings.TrimPrefix(problem, "jwtauth: ")))
-		}
-		return nil, errors.Join(errs...)
+		return nil, err
 	}
 	v.policy.parser = claimsParser(mapping.names())
 	v.policy.read = func(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {

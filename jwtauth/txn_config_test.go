@@ -40,6 +40,39 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 	}
 }
 
+// A trust domain is a StringOrURI (RFC 7519 section 2). With a space in it, which
+// a file or a variable may end in, every service would refuse every token.
+func TestRule1_ATrustDomainHoldsNothingThatCannotBeSeen(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+	constructors := map[string]func(domain string) error{
+		"TxnPropagator": func(domain string) error {
+			return errorOf(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: domain, Workload: "w", Keys: keys}))
+		},
+		"TxnAuthenticator": func(domain string) error {
+			return errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: domain, Keys: keys}))
+		},
+		"DeferredPropagator": func(domain string) error {
+			return errorOf(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+				TrustDomain: domain, Topic: "t", Workload: "w", Keys: keys, Lifetime: time.Hour}))
+		},
+		"DeferredAuthenticator": func(domain string) error {
+			return errorOf(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{TrustDomain: domain, Topics: []string{"t"}, Keys: keys}))
+		},
+	}
+	for name, make := range constructors {
+		for _, good := range []string{"prod", "prod.example", "spiffe://prod.example", "https://prod.example/", "urn:example:prod", "d\u00f6main.example"} {
+			if err := make(good); err != nil {
+				t.Errorf("%s, %q: %v", name, good, err)
+			}
+		}
+		for _, bad := range []string{"", " ", "a b", "prod.example ", " prod.example", "prod.example\n", "prod\t", "prod\u00a0", "\ufeffprod", "prod\u200b", "prod\x00", "prod\xff"} {
+			if err := make(bad); err == nil || !strings.Contains(err.Error(), ": TrustDomain ") {
+				t.Errorf("%s, %q: %v", name, bad, err)
+			}
+		}
+	}
+}
+
 func TestTxnPropagatorRefusesContradictions(t *testing.T) {
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Retain: 3 * time.Minute}))
 	secret := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/authctx/authctx"
 )
@@ -20,6 +22,26 @@ const (
 
 	maxTxnBytes = 8 << 10 // what many servers take for all fields together
 )
+
+// What errors call the configurations of the two kinds of token.
+const (
+	txnLabel      = "transaction token"
+	deferredLabel = "deferred work"
+)
+
+// checkTrustDomain refuses what nobody can mean. A trust domain is a StringOrURI
+// (RFC 7519 section 2), and only equal to itself: a space that came along from a
+// file would make every service refuse every token.
+func checkTrustDomain(name string) error {
+	unseen := func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
+	switch {
+	case name == "":
+		return errors.New("TrustDomain is required")
+	case strings.ContainsFunc(name, unseen) || !utf8.ValidString(name):
+		return fmt.Errorf("TrustDomain is %.200q: it must not hold white space or characters that cannot be seen", name)
+	}
+	return nil
+}
 
 // txnMinter signs tokens that say who a principal is.
 type txnMinter struct {

@@ -17,7 +17,8 @@ import (
 // Keys are required.
 type TxnPropagatorConfig struct {
 	// TrustDomain is whom tokens are for ("aud"): all services together, such
-	// as "prod.example.com".
+	// as "prod.example.com". It is compared byte by byte: with "spiffe://" in
+	// front it is another.
 	TrustDomain string
 	// Issuer is "iss". Empty means TrustDomain, which has one logical issuer
 	// of Transaction Tokens.
@@ -116,12 +117,10 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 }
 
 func (cfg *TxnPropagatorConfig) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("jwtauth: transaction token: "+format, args...))
-	}
-	if cfg.TrustDomain == "" {
-		bad("TrustDomain is required")
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
+		bad("%w", err)
 	}
 	if cfg.Workload == "" {
 		bad("Workload is required")
@@ -141,7 +140,7 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
-	return errors.Join(errs...)
+	return labelled(txnLabel, problems)
 }
 
 func (cfg *TxnPropagatorConfig) subject() func(authctx.Principal) (string, error) {

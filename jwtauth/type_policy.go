@@ -71,20 +71,19 @@ var otherKinds = [...]string{
 	"token-introspection+jwt", // RFC 9701 section 5
 }
 
-func (p TypePolicy) validate() error {
+func (p TypePolicy) validate() (errs []error) {
 	if p.kind != namedTypes {
 		return nil
 	}
-	var errs []error
 	for _, name := range p.names {
 		switch {
 		case name == "":
-			errs = append(errs, errors.New("jwtauth: Types has an empty name"))
+			errs = append(errs, errors.New("Types has an empty name"))
 		case slices.Contains(otherKinds[:], name):
-			errs = append(errs, fmt.Errorf("jwtauth: Types has %q, which is another kind of token and no access token", name))
+			errs = append(errs, fmt.Errorf("Types has %q, which is another kind of token and no access token", name))
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 func (p TypePolicy) clone() TypePolicy {

@@ -25,8 +25,10 @@ type Verifier struct {
 
 // NewVerifier returns a verifier, or an error that names every field of cfg that
 // is missing or contradictory. It keeps nothing that the caller can change.
-func NewVerifier(cfg Config) (*Verifier, error) {
-	policy, err := newIssuerPolicy(cfg)
+func NewVerifier(cfg Config) (*Verifier, error) { return newVerifier(cfg, cfg.label()) }
+
+func newVerifier(cfg Config, label string) (*Verifier, error) {
+	policy, err := newIssuerPolicy(cfg, label)
 	if err != nil {
 		return nil, err
 	}

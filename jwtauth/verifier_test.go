@@ -113,8 +113,38 @@ func requireNames(t *testing.T, err error, names ...string) {
 		t.Fatal("accepted")
 	}
 	for _, name := range names {
-		if !strings.Contains(err.Error(), "jwtauth: "+name+" ") {
+		if !strings.Contains(err.Error(), ": "+name+" ") {
 			t.Errorf("%q does not name %s", err, name)
+		}
+	}
+}
+
+// With two of a kind, the operator's first question is which of them it was.
+func TestErrorsSayWhatCouldNotBeMade(t *testing.T) {
+	bad := jwtauth.CacheConfig{MaxAge: -1}
+	verifier := func(issuer string) error {
+		return errorOf(jwtauth.NewVerifier(jwtauth.Config{Issuer: issuer, Types: jwtauth.NamedTypes("", "dpop+jwt"), Cache: bad}))
+	}
+	for label, err := range map[string]error{
+		`verifier for "https://a.example"`: verifier("https://a.example"),
+		`verifier for "https://b.example"`: verifier("https://b.example"),
+		"verifier":                         verifier(""),
+		"resolving verifier":               errorOf(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{Cache: bad})),
+		"transaction token":                errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{Cache: bad})),
+		"deferred work":                    errorOf(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{})),
+		"claim mapping":                    errorOf(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Subject: []jwtauth.ClaimSource{}})),
+		`keys of "https://a.example"`:      errorOf(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: "https://a.example", MaxKeys: -1})),
+		`keys of "https://a.example/jwks"`: errorOf(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: "https://a.example/jwks?key=secret", MaxKeys: -1})),
+		"RemoteKeysConfig":                 errorOf(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: "https://u:secret@a.example", MaxKeys: -1})),
+	} {
+		if err == nil {
+			t.Errorf("%s: accepted", label)
+			continue
+		}
+		for line := range strings.Lines(err.Error()) {
+			if !strings.HasPrefix(line, "jwtauth: "+label+": ") || strings.Count(line, "jwtauth: ") > 1 || strings.Contains(line, "secret") {
+				t.Errorf("%s: %s", label, line)
+			}
 		}
 	}
 }
