@@ -212,17 +212,25 @@ func TestAFloodOfTokensIsBounded(t *testing.T) {
 
 // Whoever is woken by an answer may ask the next question at once.
 func TestAnAnswerGivesItsPlaceBackBeforeAnybodyKnowsIt(t *testing.T) {
+	const callers = 4
 	cfg := introspectionConfig("https://as.example.com/introspect", newClock())
-	cfg.MaxPending = 1
+	cfg.MaxPending = callers
 	cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(good)), Request: r}, nil
 	})
 	i := newIntrospector(t, cfg)
-	for n := range 2000 {
-		if _, err := i.Verify(t.Context(), fmt.Sprint("token-", n)); err != nil {
-			t.Fatalf("question %d: %v", n, err)
-		}
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			for n := range 2000 {
+				if _, err := i.Verify(t.Context(), fmt.Sprint("token-", caller, "-", n)); err != nil {
+					t.Errorf("question %d: %v", n, err)
+					return
+				}
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // What panics on a goroutine of ours would end the program, at a time that a
