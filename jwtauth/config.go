@@ -1,8 +1,6 @@
 package jwtauth
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -75,29 +73,10 @@ const (
 	mostMaxTokenBytes    = 1 << 20
 )
 
-// label is what errors call a verifier of c.
-func (c *Config) label() string {
-	if c.Issuer == "" {
-		return "verifier"
-	}
-	return fmt.Sprintf("verifier for %.200q", c.Issuer)
-}
-
-// labelled says of every problem what could not be made: where there are two of
-// a kind, that is the operator's first question. It returns nil when there are
-// no problems.
-func labelled(label string, problems []error) error {
-	errs := make([]error, len(problems))
-	for i, problem := range problems {
-		errs[i] = fmt.Errorf("jwtauth: %s: %w", label, problem)
-	}
-	return errors.Join(errs...)
-}
-
 // validate returns everything that is missing or contradictory.
-func (c *Config) validate() []error {
-	errs := c.validateNames()
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+func (c *Config) validate() (p problems) {
+	bad := p.add
+	c.validateNames(&p)
 	if unmade(c.Keys) {
 		bad("Keys is required")
 	} else if other := c.keysOfAnother(); other != "" {
@@ -122,10 +101,9 @@ func (c *Config) validate() []error {
 	if c.AllowMissingTokenID && c.Revocations == nil {
 		bad("AllowMissingTokenID means nothing without Revocations")
 	}
-	if err := c.Cache.validate(); err != nil {
-		errs = append(errs, err)
-	}
-	return append(errs, c.Types.validate()...)
+	c.Types.validate(&p)
+	c.Cache.validate(&p)
+	return p
 }
 
 // keysOfAnother returns whose keys the Keys were discovered as, if that is
@@ -151,8 +129,8 @@ func validLeeway(d time.Duration) bool {
 }
 
 // validateNames judges who may have issued a token, for whom and with what.
-func (c *Config) validateNames() (errs []error) {
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+func (c *Config) validateNames(p *problems) {
+	bad := p.add
 	switch templates := strings.Count(c.Issuer, TenantPlaceholder); {
 	case c.Issuer == "":
 		bad("Issuer is required")
@@ -183,7 +161,6 @@ func (c *Config) validateNames() (errs []error) {
 			bad("Algorithms has %q, which is not supported", a)
 		}
 	}
-	return errs
 }
 
 // withDefaults returns a copy that shares no slice with the caller and leaves

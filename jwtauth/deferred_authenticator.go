@@ -50,21 +50,20 @@ type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
 // NewDeferredAuthenticator returns an authenticator for cfg, or an error that
 // names every setting that is missing or wrong.
 func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthenticator, error) {
-	var problems []error
+	var problems problems
 	topics := cfg.Topics
 	if len(topics) == 0 || slices.Contains(topics, "") {
-		problems = append(problems, errors.New("Topics is required and must not hold empty names"))
+		problems.add("Topics is required and must not hold empty names")
 		topics = []string{"-"} // said once; the rest is judged all the same
 	}
-	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
-		problems = append(problems, err)
+	if !checkTrustDomain(cfg.TrustDomain, &problems) {
 		cfg.TrustDomain = "-"
 	}
 	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxDeferredLifetime)
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()
 	}
-	errs := []error{labelled(deferredLabel, problems)}
+	errs := []error{problems.of(deferredLabel)}
 	d := &DeferredAuthenticator{byTopic: map[string]*Verifier{}}
 	for _, topic := range topics {
 		verifier, err := newVouchedVerifier(Config{

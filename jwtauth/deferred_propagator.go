@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -74,11 +73,9 @@ func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, e
 }
 
 func (cfg *DeferredPropagatorConfig) validate() error {
-	var problems []error
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
-		bad("%w", err)
-	}
+	var problems problems
+	bad := problems.add
+	checkTrustDomain(cfg.TrustDomain, &problems)
 	if cfg.Topic == "" {
 		bad("Topic is required")
 	}
@@ -91,7 +88,7 @@ func (cfg *DeferredPropagatorConfig) validate() error {
 	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
-	return labelled(deferredLabel, problems)
+	return problems.of(deferredLabel)
 }
 
 // Fields returns the field of the token.

@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,10 +90,8 @@ func (c IntrospectionConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.S
 
 // validate reports everything that is missing or contradictory.
 func (c *IntrospectionConfig) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("jwtauth: IntrospectionConfig: "+format, args...))
-	}
+	var problems problems
+	bad := problems.add
 	required := func(name, value string) {
 		if value == "" {
 			bad("%s is required", name)
@@ -140,10 +137,8 @@ func (c *IntrospectionConfig) validate() error {
 	if c.MaxTokenBytes < 0 || c.MaxTokenBytes > mostMaxTokenBytes {
 		bad("MaxTokenBytes must be between 1 and %d, or 0 for the default", mostMaxTokenBytes)
 	}
-	if err := c.Cache.validate(); err != nil {
-		bad("%w", err)
-	}
-	return errors.Join(errs...)
+	c.Cache.validate(&problems)
+	return problems.of(labelFor("introspector", c.Issuer))
 }
 
 // policy returns what an answer must be. It shares no slice with the caller.

@@ -31,7 +31,7 @@ type issuerPolicy struct {
 
 // newIssuerPolicy validates cfg; label is what its errors are about.
 func newIssuerPolicy(cfg Config, label string) (*issuerPolicy, error) {
-	if err := labelled(label, cfg.validate()); err != nil {
+	if err := cfg.validate().of(label); err != nil {
 		return nil, err
 	}
 	p := completePolicy(cfg)

@@ -81,7 +81,7 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 	if len(problems) == 0 {
 		label = cfg.owner() // which nothing is known of that must stay secret
 	}
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	bad := problems.add
 	positive := func(name string, value *time.Duration, standard time.Duration) {
 		if *value == 0 {
 			*value = standard
@@ -114,12 +114,12 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 	if cfg.MaxKeys == 0 {
 		cfg.MaxKeys = maxSetKeys
 	}
-	return cfg, labelled(label, problems)
+	return cfg, problems.of(label)
 }
 
 // checkAddress checks where the keys are.
-func (cfg RemoteKeysConfig) checkAddress() (problems []error) {
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+func (cfg RemoteKeysConfig) checkAddress() (p problems) {
+	bad := p.add
 	switch {
 	case cfg.Issuer == "" && cfg.JWKSURL == "":
 		bad("one of Issuer and JWKSURL is required")
@@ -139,7 +139,7 @@ func (cfg RemoteKeysConfig) checkAddress() (problems []error) {
 	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
 		bad("MetadataIssuer needs Issuer")
 	}
-	return problems
+	return p
 }
 
 // owner says whose keys these are, in a form that is fit for logs.

@@ -123,7 +123,7 @@ type ClaimTest struct {
 // NewClaimMapping returns the mapping that cfg describes. It copies what cfg
 // holds. The error names every field that cannot be meant.
 func NewClaimMapping(cfg ClaimMappingConfig) (*ClaimMapping, error) {
-	if err := labelled("claim mapping", cfg.validate()); err != nil {
+	if err := cfg.validate().of("claim mapping"); err != nil {
 		return nil, err
 	}
 	return newClaimMapping(cfg), nil
@@ -225,10 +225,10 @@ func cloneSources(sources []ClaimSource) []ClaimSource {
 }
 
 // validate reports everything that is wrong, by field.
-func (c *ClaimMappingConfig) validate() (errs []error) {
+func (c *ClaimMappingConfig) validate() (p problems) {
 	note := func(field string, err error) {
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %w", field, err))
+			p.add("%s %w", field, err)
 		}
 	}
 	if c.Subject != nil && len(c.Subject) == 0 {
@@ -257,7 +257,7 @@ func (c *ClaimMappingConfig) validate() (errs []error) {
 			note(fmt.Sprintf("%s[%d]", name, i), t.validate())
 		}
 	}
-	return errs
+	return p
 }
 
 func (s *ClaimSource) validate(list bool) error {

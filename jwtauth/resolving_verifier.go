@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"container/list"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -81,14 +80,14 @@ func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
 		Issuer: "-", Audiences: []string{"-"}, Keys: new(staticKeys), // each verifier has its own
 		Algorithms: cfg.Algorithms, MaxTokenBytes: cfg.MaxTokenBytes, Cache: cfg.Cache, Now: cfg.Now,
 	}
-	errs := common.validate()
+	problems := common.validate()
 	if cfg.Resolve == nil {
-		errs = append(errs, errors.New("Resolve is required"))
+		problems.add("Resolve is required")
 	}
 	if cfg.MaxIssuers < 0 || cfg.MaxAge < 0 || cfg.UnknownFor < 0 || cfg.Timeout < 0 {
-		errs = append(errs, errors.New("MaxIssuers, MaxAge, UnknownFor and Timeout must not be negative"))
+		problems.add("MaxIssuers, MaxAge, UnknownFor and Timeout must not be negative")
 	}
-	if err := labelled("resolving verifier", errs); err != nil {
+	if err := problems.of("resolving verifier"); err != nil {
 		return nil, err
 	}
 	common = common.withDefaults()

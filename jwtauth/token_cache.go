@@ -3,7 +3,6 @@ package jwtauth
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -29,14 +28,13 @@ type CacheConfig struct {
 	MaxAge time.Duration
 }
 
-func (c *CacheConfig) validate() error {
-	if c.MaxEntries < 0 || c.MaxBytes < 0 || c.MaxAge < 0 {
-		return errors.New("Cache has a negative bound")
+func (c *CacheConfig) validate(p *problems) {
+	switch {
+	case c.MaxEntries < 0 || c.MaxBytes < 0 || c.MaxAge < 0:
+		p.add("Cache has a negative bound")
+	case c.Disabled && *c != (CacheConfig{Disabled: true}):
+		p.add("Cache is disabled and has bounds")
 	}
-	if c.Disabled && *c != (CacheConfig{Disabled: true}) {
-		return errors.New("Cache is disabled and has bounds")
-	}
-	return nil
 }
 
 func (c CacheConfig) withDefaults() CacheConfig {

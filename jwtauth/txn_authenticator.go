@@ -61,9 +61,8 @@ type TxnAuthenticator struct{ verifier *Verifier }
 // NewTxnAuthenticator returns an authenticator for cfg, or an error that names
 // every setting that is missing or wrong.
 func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) {
-	var problems []error
-	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
-		problems = append(problems, err)
+	var problems problems
+	if !checkTrustDomain(cfg.TrustDomain, &problems) {
 		cfg.TrustDomain = "-" // said once; the rest is judged all the same
 	}
 	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxTxnLifetime)
@@ -82,7 +81,7 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 		Types: types, Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
 		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
 	}, txnLabel, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
-	if err := errors.Join(labelled(txnLabel, problems), err); err != nil {
+	if err := errors.Join(problems.of(txnLabel), err); err != nil {
 		return nil, err
 	}
 	return &TxnAuthenticator{verifier}, nil

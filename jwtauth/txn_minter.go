@@ -29,18 +29,20 @@ const (
 	deferredLabel = "deferred work"
 )
 
-// checkTrustDomain refuses what nobody can mean. A trust domain is a StringOrURI
-// (RFC 7519 section 2), and only equal to itself: a space that came along from a
-// file would make every service refuse every token.
-func checkTrustDomain(name string) error {
+// checkTrustDomain refuses what nobody can mean: a space that came along from a
+// file would make every service refuse every token. Otherwise a trust domain is
+// any StringOrURI (RFC 7519 section 2).
+func checkTrustDomain(name string, p *problems) (ok bool) {
 	unseen := func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
 	switch {
 	case name == "":
-		return errors.New("TrustDomain is required")
+		p.add("TrustDomain is required")
 	case strings.ContainsFunc(name, unseen) || !utf8.ValidString(name):
-		return fmt.Errorf("TrustDomain is %.200q: it must not hold white space or characters that cannot be seen", name)
+		p.add("TrustDomain is %.200q: it must not hold white space or characters that cannot be seen", name)
+	default:
+		return true
 	}
-	return nil
+	return false
 }
 
 // txnMinter signs tokens that say who a principal is.

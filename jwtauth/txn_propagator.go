@@ -117,11 +117,9 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 }
 
 func (cfg *TxnPropagatorConfig) validate() error {
-	var problems []error
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if err := checkTrustDomain(cfg.TrustDomain); err != nil {
-		bad("%w", err)
-	}
+	var problems problems
+	bad := problems.add
+	checkTrustDomain(cfg.TrustDomain, &problems)
 	if cfg.Workload == "" {
 		bad("Workload is required")
 	}
@@ -140,7 +138,7 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
-	return labelled(txnLabel, problems)
+	return problems.of(txnLabel)
 }
 
 func (cfg *TxnPropagatorConfig) subject() func(authctx.Principal) (string, error) {

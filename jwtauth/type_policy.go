@@ -1,8 +1,6 @@
 package jwtauth
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -71,19 +69,18 @@ var otherKinds = [...]string{
 	"token-introspection+jwt", // RFC 9701 section 5
 }
 
-func (p TypePolicy) validate() (errs []error) {
+func (p TypePolicy) validate(wrong *problems) {
 	if p.kind != namedTypes {
-		return nil
+		return
 	}
 	for _, name := range p.names {
 		switch {
 		case name == "":
-			errs = append(errs, errors.New("Types has an empty name"))
+			wrong.add("Types has an empty name")
 		case slices.Contains(otherKinds[:], name):
-			errs = append(errs, fmt.Errorf("Types has %q, which is another kind of token and no access token", name))
+			wrong.add("Types has %q, which is another kind of token and no access token", name)
 		}
 	}
-	return errs
 }
 
 func (p TypePolicy) clone() TypePolicy {

@@ -25,7 +25,9 @@ type Verifier struct {
 
 // NewVerifier returns a verifier, or an error that names every field of cfg that
 // is missing or contradictory. It keeps nothing that the caller can change.
-func NewVerifier(cfg Config) (*Verifier, error) { return newVerifier(cfg, cfg.label()) }
+func NewVerifier(cfg Config) (*Verifier, error) {
+	return newVerifier(cfg, labelFor("verifier", cfg.Issuer))
+}
 
 func newVerifier(cfg Config, label string) (*Verifier, error) {
 	policy, err := newIssuerPolicy(cfg, label)

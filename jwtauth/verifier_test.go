@@ -129,6 +129,8 @@ func TestErrorsSayWhatCouldNotBeMade(t *testing.T) {
 		`verifier for "https://a.example"`: verifier("https://a.example"),
 		`verifier for "https://b.example"`: verifier("https://b.example"),
 		"verifier":                         verifier(""),
+		`introspector for "https://a.example"`: errorOf(jwtauth.NewIntrospector(jwtauth.IntrospectionConfig{
+			Issuer: "https://a.example", ClientSecret: "secret", Cache: bad})),
 		"resolving verifier":               errorOf(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{Cache: bad})),
 		"transaction token":                errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{Cache: bad})),
 		"deferred work":                    errorOf(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{})),
