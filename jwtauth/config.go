@@ -82,6 +82,8 @@ func (c *Config) validate() (p problems) {
 	} else if other := c.keysOfAnother(); other != "" {
 		bad("Keys are those of the issuer %.200q, and Issuer is %.200q: the two must be the same to the byte. "+
 			"Where this issuer's keys are published elsewhere, RemoteKeysConfig has a JWKSURL for them", other, c.Issuer)
+	} else if i := slices.IndexFunc(c.Algorithms, Algorithm.Symmetric); i >= 0 && neverSecret(c.Keys) {
+		bad("Algorithms has %s, and Keys of a key set are never secrets; NewStaticKeys takes one that NewHMACKey made", c.Algorithms[i])
 	}
 	if c.Claims.unmade() {
 		bad(unmadeClaims)
@@ -122,6 +124,15 @@ func (c *Config) keysOfAnother() string {
 		}
 	}
 	return ""
+}
+
+// neverSecret reports whether no algorithm of secrets can verify with keys.
+func neverSecret(keys KeySource) bool {
+	switch keys.(type) {
+	case *RemoteKeys, *keyfuncKeys:
+		return true
+	}
+	return false
 }
 
 func validLeeway(d time.Duration) bool {

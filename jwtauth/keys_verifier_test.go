@@ -27,6 +27,33 @@ func edToken(t *testing.T, signer testSigner, keyID string, n int) string {
 	return signer.compact(t, `{"alg":"EdDSA","typ":"at+jwt","kid":"`+keyID+`"}`, asJSON(t, claims))
 }
 
+// A symmetric key is never taken from a key set, so that who lists an algorithm of
+// such keys has something else in mind than what would happen.
+func TestRule2_AlgorithmsOfSecretsDoNotGoWithKeySets(t *testing.T) {
+	remote := keysFrom(t, newKeyServer(edSet(1)))
+	foreign := must(jwtauth.KeysFromKeyfunc(remote.Keyfunc()))
+	secret := must(jwtauth.NewStaticKeys(must(jwtauth.NewHMACKey("s", jwtauth.HS256, make([]byte, 32)))))
+	for name, c := range map[string]struct {
+		keys       jwtauth.KeySource
+		algorithms []jwtauth.Algorithm
+		good       bool
+	}{
+		"remote keys, HS256":              {remote, []jwtauth.Algorithm{jwtauth.HS256}, false},
+		"remote keys, HS512 among others": {remote, []jwtauth.Algorithm{jwtauth.RS256, jwtauth.HS512}, false},
+		"remote keys":                     {remote, []jwtauth.Algorithm{jwtauth.RS256, jwtauth.EdDSA}, true},
+		"a keyfunc, HS256":                {foreign, []jwtauth.Algorithm{jwtauth.HS256}, false},
+		"a secret, HS256":                 {secret, []jwtauth.Algorithm{jwtauth.HS256}, true},
+	} {
+		_, err := jwtauth.NewVerifier(jwtauth.Config{Issuer: "i", Audiences: []string{"a"}, Algorithms: c.algorithms, Keys: c.keys})
+		_, txnErr := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "d", Algorithms: c.algorithms, Keys: c.keys})
+		for _, err := range []error{err, txnErr} {
+			if c.good != (err == nil) || err != nil && !strings.Contains(err.Error(), ": Algorithms has HS") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 func TestRule4_Rule5_ARemovedKeyStopsVerifyingCachedResultsIncluded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signer := signerFor(t, jwtauth.EdDSA)
