@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -279,6 +280,30 @@ func TestPresetsAreValidAndSurviveBeingRebuilt(t *testing.T) {
 	}
 }
 
+// Auth0's own examples have namespaces with a slash at the end and without, to
+// which they append "roles" and "/roles".
+func TestAuth0NamespacesAreReadWithOrWithoutTheSlash(t *testing.T) {
+	for namespace, claim := range map[string]string{
+		"https://shop.example":        "https://shop.example/roles",
+		"https://shop.example/":       "https://shop.example/roles",
+		"https://shop.example/claims": "https://shop.example/claims/roles",
+		"https://shop.example/v1":     "https://shop.example/v1/roles",
+		"https://shop.example#":       "https://shop.example#roles",
+		"https://shop.example/app_":   "https://shop.example/app_roles",
+		"urn:shop:":                   "urn:shop:roles",
+	} {
+		for name, mapping := range map[string]*jwtauth.ClaimMapping{
+			"Auth0Claims":  jwtauth.Auth0Claims(namespace),
+			"PresetClaims": must(jwtauth.PresetClaims("auth0", namespace)),
+		} {
+			got, err := jwtauth.ReadClaims(mapping, fmt.Sprintf(`{"iss":"i","sub":"s",%q:["editor"]}`, claim))
+			if err != nil || !slices.Equal(got.Roles, []string{"editor"}) {
+				t.Errorf("%s, %s: %v, %v", name, namespace, got.Roles, err)
+			}
+		}
+	}
+}
+
 func TestPresetsAreFoundByExactName(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -288,6 +313,10 @@ func TestPresetsAreFoundByExactName(t *testing.T) {
 		{"Keycloak", nil, `jwtauth: "Keycloak" is no preset; there are auth0, clerk, cognito, dex, entra, firebase, google, hydra, keycloak, kubernetes, okta, rfc9068, spiffe, supabase, zitadel`},
 		{"okta", []string{"x"}, "jwtauth: preset okta takes no arguments"},
 		{"keycloak", []string{"a", ""}, "jwtauth: preset keycloak has an empty argument"},
+		{"auth0", []string{"https://a.example/", "not a url"}, `jwtauth: preset auth0 has the argument "not a url", and namespaces begin with a URL`},
+		{"auth0", []string{"a.example/"}, `jwtauth: preset auth0 has the argument "a.example/", and namespaces begin with a URL`},
+		{"auth0", []string{"/roles"}, `jwtauth: preset auth0 has the argument "/roles", and namespaces begin with a URL`},
+		{"auth0", []string{"https://a.example /"}, `jwtauth: preset auth0 has the argument "https://a.example /", and namespaces begin with a URL`},
 	} {
 		if _, err := jwtauth.PresetClaims(c.name, c.args...); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)

@@ -3,8 +3,11 @@ package jwtauth
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // PresetClaims returns a ready mapping by name, for programs that are told by a
@@ -19,6 +22,10 @@ func PresetClaims(name string, args ...string) (*ClaimMapping, error) {
 		return nil, fmt.Errorf("jwtauth: preset %s takes no arguments", name)
 	case slices.Contains(args, ""):
 		return nil, fmt.Errorf("jwtauth: preset %s has an empty argument", name)
+	}
+	noURL := func(s string) bool { u, err := url.Parse(s); return err != nil || !u.IsAbs() }
+	if i := slices.IndexFunc(args, noURL); i >= 0 && name == "auth0" {
+		return nil, fmt.Errorf("jwtauth: preset auth0 has the argument %.200q, and namespaces begin with a URL", args[i])
 	}
 	return preset.make(args...), nil
 }
@@ -86,7 +93,9 @@ func KeycloakClaims(clients ...string) *ClaimMapping {
 // Auth0Claims reads access tokens of Auth0, of either profile. Auth0 wants
 // custom claims to have names that begin with a URL: "roles" and "groups" are
 // also read behind each of the namespaces given here, such as
-// "https://app.example.com/". The subject of a program is its client with
+// "https://app.example.com/". A namespace that ends in a letter or digit is read
+// with a slash behind it, so that both ways to write one mean
+// "https://app.example.com/roles". The subject of a program is its client with
 // "@clients" behind it; tokens of the RFC 9068 profile say it in no other way.
 func Auth0Claims(namespaces ...string) *ClaimMapping {
 	cfg := ClaimMappingConfig{
@@ -98,6 +107,9 @@ func Auth0Claims(namespaces ...string) *ClaimMapping {
 		clientSuffix: "@clients",
 	}
 	for _, namespace := range namespaces {
+		if last, _ := utf8.DecodeLastRuneInString(namespace); unicode.IsLetter(last) || unicode.IsDigit(last) {
+			namespace += "/"
+		}
 		cfg.Roles = append(cfg.Roles, Claim(namespace+"roles"))
 		cfg.Groups = append(cfg.Groups, Claim(namespace+"groups"))
 	}
