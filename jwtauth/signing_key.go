@@ -56,30 +56,33 @@ type SigningKey struct {
 // NewSigningKey returns the key that cfg describes, or an error that names every
 // setting that is missing or wrong. It copies the secret.
 func NewSigningKey(cfg SigningKeyConfig) (*SigningKey, error) {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("jwtauth: signing key: "+format, args...))
-	}
-	if alg, err := ParseAlgorithm(string(cfg.Algorithm)); err != nil {
+	var problems problems
+	bad := problems.add
+	alg, err := ParseAlgorithm(string(cfg.Algorithm))
+	if err != nil {
 		bad("Algorithm is required and must be one of this package's constants")
-	} else {
-		cfg.Algorithm = alg // Ed25519 is EdDSA
 	}
+	cfg.Algorithm = alg // Ed25519 is EdDSA
 	given := 0
 	for _, is := range []bool{cfg.Signer != nil, len(cfg.PEM) > 0, len(cfg.Secret) > 0} {
 		if is {
 			given++
 		}
 	}
-	if given != 1 {
+	switch secret := len(cfg.Secret) > 0; {
+	case given != 1:
 		bad("exactly one of Signer, PEM and Secret is required, not %d", given)
+	case secret && err == nil && !alg.Symmetric():
+		bad("Secret is for HMAC algorithms, and Algorithm is %s, which signs with a Signer or PEM", alg)
+	case !secret && alg.Symmetric():
+		bad("Algorithm is %s, which signs with a Secret and not with a Signer or PEM", alg)
 	}
 	if ed, is := cfg.Signer.(ed25519.PrivateKey); is && len(ed) != ed25519.PrivateKeySize {
 		bad("Signer must be an Ed25519 private key of %d bytes, not %d", ed25519.PrivateKeySize, len(ed))
 	} else if cfg.Signer != nil && absent.Nil(cfg.Signer) {
 		bad("Signer is a nil %T", cfg.Signer)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := problems.of("signing key"); err != nil {
 		return nil, err
 	}
 	if len(cfg.PEM) > 0 {

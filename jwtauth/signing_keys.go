@@ -93,8 +93,8 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	}
 	ring := new(keyRing)
 	switch {
-	case cfg.Current == nil:
-		bad("Current is required")
+	case unmade(cfg.Current):
+		bad("Current is required, a key that NewSigningKey made")
 	case cfg.Current.public.Withdrawn():
 		bad("Current is a key that was withdrawn")
 	default:
@@ -132,8 +132,8 @@ func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
 // 100 in the set, and one that is in the set already, unless it is one of
 // Published, whose turn has come then. The key that signs then goes on.
 func (s *SigningKeys) Rotate(next *SigningKey) error {
-	if next == nil {
-		return errors.New("jwtauth: rotate: no key")
+	if unmade(next) {
+		return errors.New("jwtauth: rotate: the key is nil or was made by no constructor")
 	}
 	s.change.Lock()
 	defer s.change.Unlock()

@@ -48,8 +48,8 @@ func (r *keyRing) live(now time.Time) *keyRing {
 // what the key is called.
 func (r *keyRing) publish(key *Key) error {
 	switch {
-	case key == nil:
-		return errors.New("is nil")
+	case unmade(key):
+		return errors.New("is nil or was made by no constructor")
 	case key.symmetric():
 		return errors.New("is a secret, which is never published")
 	case key.ID() == "" || r.find("") != nil:

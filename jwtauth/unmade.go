@@ -22,6 +22,8 @@ func unmade(v any) bool {
 		return v.keyfunc == nil
 	case *SigningKeys:
 		return v.ring.Load() == nil
+	case *SigningKey:
+		return v.public == nil
 	case *Key:
 		return v.material == nil
 	}

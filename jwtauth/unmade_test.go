@@ -54,6 +54,7 @@ func TestRule1_NilPointersAndValuesThatNobodyMadeAreNoSettings(t *testing.T) {
 		_, err := jwtauth.NewIntrospector(cfg)
 		return err
 	}
+	signing := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
 	second := func(_ any, err error) error { return err }
 	for name, c := range map[string]struct {
 		err  error
@@ -77,6 +78,12 @@ func TestRule1_NilPointersAndValuesThatNobodyMadeAreNoSettings(t *testing.T) {
 		"an Introspector's Transport": {introspection(func(c *jwtauth.IntrospectionConfig) { c.Transport = (*http.Transport)(nil) }), "Transport holds a nil pointer"},
 		"the Transport of keys": {second(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, Transport: (*http.Transport)(nil)})),
 			"Transport holds a nil pointer"},
+		"the Current of SigningKeys": {second(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: new(jwtauth.SigningKey)})), "Current is required"},
+		"the Published of SigningKeys": {second(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+			Current: newTestKey(t, jwtauth.EdDSA), Published: []*jwtauth.Key{new(jwtauth.Key)},
+		})), "Published[0] is nil or was made by no constructor"},
+		"a Key that is published":    {signing.Publish(new(jwtauth.Key)), "is nil or was made by no constructor"},
+		"a key to sign with next":    {signing.Rotate(new(jwtauth.SigningKey)), "is nil or was made by no constructor"},
 		"a static Key":               {second(jwtauth.NewStaticKeys(new(jwtauth.Key))), "key 0 is nil or was made by no constructor"},
 		"a MultiVerifier's Verifier": {second(jwtauth.NewMultiVerifier(verifier, new(jwtauth.Verifier))), "verifier 1 is nil or was made by no constructor"},
 		"the Keys of Transaction Tokens": {second(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
