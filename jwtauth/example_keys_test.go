@@ -97,7 +97,7 @@ func ExampleLoadRemoteKeys() {
 	defer provider.Close()
 	_, err := jwtauth.LoadRemoteKeys(context.Background(), jwtauth.RemoteKeysConfig{JWKSURL: provider.URL})
 	fmt.Println(strings.ReplaceAll(err.Error(), provider.URL, "https://idp.example/keys"))
-	// Output: jwtauth: loading the keys of "https://idp.example/keys": keys: the provider answered 404
+	// Output: jwtauth: loading the keys of "https://idp.example/keys": the provider answered 404
 }
 
 func ExampleGenerateSigningKey() {

@@ -29,16 +29,33 @@ func (f *fetcher) locate(ctx context.Context) (moved bool, err error) {
 // there is none, which some servers say by a page for people, it may be at the
 // next place.
 func (f *fetcher) discover(ctx context.Context) (string, error) {
-	var absent []error
-	for _, address := range metadataURLs(f.cfg.Issuer) {
-		found, err := f.discoverAt(ctx, address)
-		status, refused := errors.AsType[statusError](err)
-		if !errors.Is(err, errNotObject) && (!refused || status < 400 || status >= 500) {
-			return found, err
-		}
-		absent = append(absent, err)
+	addresses := metadataURLs(f.cfg.Issuer)
+	found, err := f.discoverAt(ctx, addresses[0])
+	if err == nil || !noMetadata(err) {
+		return found, at(addresses[0], err)
 	}
-	return "", errors.Join(absent...)
+	found, other := f.discoverAt(ctx, addresses[1])
+	switch {
+	case other == nil:
+		return found, nil
+	case other.Error() == err.Error():
+		return "", fmt.Errorf("%.200q and %w", addresses[0], at(addresses[1], err))
+	}
+	return "", fmt.Errorf("%w; %w", at(addresses[0], err), at(addresses[1], other))
+}
+
+func noMetadata(err error) bool {
+	status, _ := errors.AsType[statusError](err)
+	return errors.Is(err, errNotObject) || status >= 400 && status < 500
+}
+
+// at says to an operator where something went wrong; a query may be a secret.
+func at(address string, err error) error {
+	if err == nil {
+		return nil
+	}
+	address, _, _ = strings.Cut(address, "?")
+	return fmt.Errorf("%.200q: %w", address, err)
 }
 
 func (f *fetcher) discoverAt(ctx context.Context, address string) (string, error) {
@@ -52,14 +69,13 @@ func (f *fetcher) discoverAt(ctx context.Context, address string) (string, error
 // metadataURLs returns where an issuer's metadata may be: OpenID Connect
 // Discovery section 4.1 puts the well-known part after the issuer's path, RFC
 // 8414 section 3.1 before it.
-func metadataURLs(issuer string) []string {
+func metadataURLs(issuer string) [2]string {
 	trimmed := strings.TrimSuffix(issuer, "/")
-	u, err := url.Parse(trimmed)
-	if err != nil {
-		return nil
+	path := ""
+	if u, err := url.Parse(trimmed); err == nil {
+		path = u.EscapedPath()
 	}
-	path := u.EscapedPath()
-	return []string{
+	return [2]string{
 		trimmed + "/.well-known/openid-configuration",
 		strings.TrimSuffix(trimmed, path) + "/.well-known/oauth-authorization-server" + path,
 	}

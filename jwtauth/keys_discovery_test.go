@@ -71,6 +71,34 @@ func TestDiscoveryTakesAPageForPeopleAsNoMetadata(t *testing.T) {
 	})
 }
 
+// Who mistyped an issuer looks for what was asked, and reads every word once.
+func TestDiscoveryErrorsNameWhatWasAsked(t *testing.T) {
+	const issuer = "https://a.example/x"
+	const openID, rfc8414 = issuer + "/.well-known/openid-configuration", "https://a.example/.well-known/oauth-authorization-server/x"
+	const keysAt = `"` + jwksURL + `"`
+	for name, c := range map[string]struct {
+		pages map[string]string
+		want  string
+	}{
+		"no metadata":        {nil, `metadata: "` + openID + `" and "` + rfc8414 + `": the provider answered 404`},
+		"pages for people":   {map[string]string{openID: "<html>", rfc8414: "<html>"}, `metadata: "` + openID + `" and "` + rfc8414 + `": it is not a JSON object`},
+		"one of each":        {map[string]string{openID: "<html>"}, `metadata: "` + openID + `": it is not a JSON object; "` + rfc8414 + `": the provider answered 404`},
+		"a failure":          {map[string]string{openID: "503"}, `metadata: "` + openID + `": the provider answered 503`},
+		"a failure behind":   {map[string]string{rfc8414: "503"}, `metadata: "` + openID + `": the provider answered 404; "` + rfc8414 + `": the provider answered 503`},
+		"another's metadata": {map[string]string{openID: metadata("https://b.example", jwksURL)}, `metadata: "` + openID + `": it is the metadata of "https://b.example", not of "` + issuer + `"`},
+		"no keys":            {map[string]string{openID: metadata(issuer, jwksURL+"?token=secret")}, keysAt + ": the provider answered 404"},
+		"no key set":         {map[string]string{openID: metadata(issuer, jwksURL), jwksURL: "<html>"}, keysAt + ": JWK Set: it is not a JSON object"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			keys, _ := discover(t, issuer, c.pages)
+			synctest.Wait()
+			if err := keys.Stats().LastError; err == nil || err.Error() != c.want {
+				t.Errorf("%s: got  %v\nwant %s", name, err, c.want)
+			}
+		})
+	}
+}
+
 func TestDiscoveryRefusesMetadataThatIsNotTheIssuersOwn(t *testing.T) {
 	const issuer = "https://a.example/x"
 	for _, c := range []struct{ name, page, why string }{

@@ -56,13 +56,21 @@ func (f *fetcher) load(ctx context.Context, own, fresh bool) (set jwkSet, maxAge
 		}
 	}
 	if err != nil {
-		return jwkSet{}, 0, nil, fmt.Errorf("keys: %w", err)
+		return jwkSet{}, 0, nil, f.atKeys(err)
 	}
 	set, err = parseJWKSet(body, f.cfg.MaxKeys)
 	if err != nil {
-		return jwkSet{}, 0, nil, fmt.Errorf("keys: JWK Set: %w", err)
+		return jwkSet{}, 0, nil, f.atKeys(fmt.Errorf("JWK Set: %w", err))
 	}
 	return set, maxAge, doubt, nil
+}
+
+// atKeys says where the keys are, unless that is their name already.
+func (f *fetcher) atKeys(err error) error {
+	if f.cfg.JWKSURL != "" {
+		return err
+	}
+	return at(f.jwksURL, err)
 }
 
 // statusError is an answer other than 200.
