@@ -27,7 +27,8 @@ type ServerConfig struct {
 	KeepCredentials bool
 	// Strip names further fields to remove from requests, such as the identity
 	// fields of another system. Identity fields of this module and whatever
-	// Authenticator reads are removed in any case.
+	// Authenticator reads are removed in any case. What no request can do without
+	// is refused, see [authctx.FieldSet.Validate].
 	Strip authctx.FieldSet
 	// RecheckInterval is how often the caller of an open WebSocket, or of a gRPC
 	// call through a [Proxy], is checked again, where the authenticator offers
@@ -100,6 +101,11 @@ func (cfg *ServerConfig) validate() error {
 	bad := func(text string) { errs = append(errs, errors.New("httpctx: server: "+text)) }
 	if absent.Nil(cfg.Authenticator) {
 		bad("Authenticator is required")
+	} else if err := cfg.Authenticator.Fields().Validate(); err != nil {
+		bad("Authenticator: " + err.Error())
+	}
+	if err := cfg.Strip.Validate(); err != nil {
+		bad("Strip: " + err.Error())
 	}
 	if cfg.AllowAnonymous && cfg.Policy != nil {
 		bad("AllowAnonymous contradicts Policy; list public routes in the policy")

@@ -65,6 +65,16 @@ func TestRule1_NilPointersAreNoSettings(t *testing.T) {
 	}
 }
 
+func TestRule1_WhatARequestNeedsIsNotStripped(t *testing.T) {
+	_, strip := httpctx.NewServer(httpctx.ServerConfig{Strip: authctx.FieldSet{Prefixes: strings.Split("", ","), Names: []string{"content-type"}}})
+	_, read := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"Host"}}, nil)})
+	for want, err := range map[string]error{`the prefix ""`: strip, `the name "content-type"`: strip, `Authenticator: authctx: field set: the name "Host"`: read} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say that %s", err, want)
+		}
+	}
+}
+
 func TestTheHandlerSeesTheCallerAndNotTheCredential(t *testing.T) {
 	s := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(spy))
 	for name, header := range map[string]http.Header{
