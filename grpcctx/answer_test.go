@@ -65,6 +65,8 @@ func TestHandlersRefuseWithTheReasonOfARule(t *testing.T) {
 		{"a reason", authctx.PermissionDenied, codes.PermissionDenied, authctx.PermissionDenied},
 		{"a wrapped refusal", fmt.Errorf("order 7: %w", &authctx.Error{Reason: authctx.InsufficientScope, Scopes: []string{"a"}}), codes.PermissionDenied, authctx.InsufficientScope},
 		{"a status of its own", plain, codes.NotFound, 0},
+		{"a wrapped status", fmt.Errorf("order 7: %w", plain), codes.NotFound, 0},
+		{"a status of its own for a refusal", hidden{authctx.PermissionDenied}, codes.NotFound, 0},
 		{"any other error", errors.New("disk full"), codes.Unknown, 0},
 	} {
 		for _, method := range kinds {
@@ -79,6 +81,55 @@ func TestHandlersRefuseWithTheReasonOfARule(t *testing.T) {
 		}
 	}
 }
+
+// hidden is a handler's own error for what a caller may not even know of.
+type hidden struct{ error }
+
+func (h hidden) GRPCStatus() *status.Status { return status.New(codes.NotFound, "no such order") }
+func (h hidden) Unwrap() error              { return h.error }
+
+// A rule may ask somebody over gRPC. Whether it says no in the policy or in the
+// handler, the client reads the same.
+func TestRule11_TheStatusOfARulesCauseIsNotTheClients(t *testing.T) {
+	asked := status.Error(codes.NotFound, "secret-detail")
+	for _, test := range []struct {
+		name   string
+		answer error
+		reason authctx.Reason
+	}{
+		{"a status", asked, authctx.PermissionDenied},
+		{"a wrapped status", fmt.Errorf("acl: %w", asked), authctx.PermissionDenied},
+		{"a status joined to another error", errors.Join(errors.New("acl"), asked), authctx.PermissionDenied},
+		{"a refusal with a status", &authctx.Error{Reason: authctx.Unavailable, Cause: asked}, authctx.Unavailable},
+		{"an error that cannot be compared", uncomparable{asked, nil}, authctx.PermissionDenied},
+	} {
+		rule := authctx.RuleFunc(func(context.Context, authctx.Principal) error { return test.answer })
+		refused := authctx.Authorize(authctx.NewContext(t.Context(), newPrincipal(t)), rule)
+		byPolicy := newServer(t, func(c *grpcctx.ServerConfig) { c.Policy = newPolicy(t, authctx.PolicyConfig{Default: rule}) })
+		for how, addr := range map[string]string{
+			"by policy":       serve(t, new(echo), byPolicy.ServerOptions()...),
+			"by the handler":  serve(t, &echo{result: refused}, newServer(t).ServerOptions()...),
+			"wrapped":         serve(t, &echo{result: fmt.Errorf("order 7: %w", refused)}, newServer(t).ServerOptions()...),
+			"joined":          serve(t, &echo{result: errors.Join(errors.New("order 7"), refused)}, newServer(t).ServerOptions()...),
+			"behind a status": serve(t, &echo{result: errors.Join(asked, refused)}, newServer(t).ServerOptions()...),
+		} {
+			cc := dial(t, addr)
+			for _, method := range kinds {
+				t.Run(test.name+"/"+how+method, func(t *testing.T) {
+					wantRefusal(t, call(withToken(t.Context(), "alice"), cc, method), test.reason)
+				})
+			}
+		}
+	}
+}
+
+// uncomparable is an error that == panics on.
+type uncomparable struct {
+	error
+	details []string
+}
+
+func (u uncomparable) Unwrap() error { return u.error }
 
 func TestTheObserverIsToldOfEveryDecision(t *testing.T) {
 	seen := new(events)

@@ -3,6 +3,7 @@ package grpcctx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/internal/uncarried"
 )
 
 // recorder is a server that keeps the metadata of the last call as it came.
@@ -284,6 +286,50 @@ func TestACallerWhoCannotBeCarriedIsNotSent(t *testing.T) {
 		t.Errorf("%d calls were sent", n)
 	}
 }
+
+// What kept a call from being sent is for whoever made it. However a handler
+// returns it, its own client reads no more than the status.
+func TestRule11_AHandlerTellsNothingOfACallThatWasNotSent(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		err    error
+		code   codes.Code
+		detail string
+	}{
+		{"without a reason", errors.New("secret-detail"), codes.Internal, uncarried.Detail},
+		{"with a reason", &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("secret-detail")},
+			codes.PermissionDenied, authctx.PermissionDenied.Description()},
+	} {
+		onward := dial(t, serve(t, new(echo)), newClient(t, grpcctx.ClientConfig{Propagator: failing{test.err}}).DialOptions()...)
+		for _, made := range kinds {
+			unsent := call(authctx.NewContext(t.Context(), newPrincipal(t)), onward, made)
+			if unsent == nil || !strings.Contains(unsent.Error(), "secret-detail") {
+				t.Fatalf("%s: whoever made the call reads %v", test.name, unsent)
+			}
+			for how, result := range map[string]error{
+				"as it is": unsent,
+				"wrapped":  fmt.Errorf("get user: %w", unsent),
+				"joined":   errors.Join(status.Error(codes.NotFound, "no such user"), unsent),
+			} {
+				cc := dial(t, serve(t, &echo{result: result}, newServer(t).ServerOptions()...))
+				for _, method := range kinds {
+					if st := status.Convert(call(withToken(t.Context(), "alice"), cc, method)); st.Code() != test.code || st.Message() != test.detail {
+						t.Errorf("%s, %s, %s: the client reads %v", test.name, how, method, st)
+					}
+				}
+			}
+		}
+	}
+}
+
+// failing is a propagator that cannot write anybody.
+type failing struct{ err error }
+
+func (f failing) Inject(context.Context, authctx.Principal, func(name, value string)) error {
+	return f.err
+}
+
+func (failing) Fields() authctx.FieldSet { return authctx.IdentityFields() }
 
 func TestPlaintextIsRefusedUnlessAllowedOrWithinTheMachine(t *testing.T) {
 	alice := authctx.NewContext(t.Context(), newPrincipal(t))

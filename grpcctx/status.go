@@ -124,16 +124,40 @@ func (r *refusal) GRPCStatus() *status.Status { return r.status }
 func (r *refusal) Unwrap() error { return r.cause }
 
 // translate turns a handler's refusal, such as one of [authctx.Authorize], into
-// its status. It leaves statuses and other errors alone.
+// its status, and does so with calls that were not sent. It leaves statuses and
+// other errors alone.
 func translate(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := status.FromError(err); ok {
-		return err
-	}
-	if reason := authctx.Reason(0); errors.As(err, &reason) {
-		return refuse(err)
+	if st := translation(err); st != nil {
+		return &refusal{err, st}
 	}
 	return err
+}
+
+// translation returns what the peer may learn of err, nil when err is sent as it
+// is. It looks at what err wraps, from the outside in, but for what a status or
+// a refusal wraps: the cause of a refusal may have a status too, of somebody whom
+// a rule asked, and is for operators.
+//
+// An error that has a status beside a refusal is refused, since grpc would send
+// the text of both.
+func translation(err error) *status.Status {
+	switch e := err.(type) {
+	case *unsent:
+		return e.status
+	case interface{ GRPCStatus() *status.Status }:
+		return nil
+	case *authctx.Error, authctx.Reason:
+		return Status(err)
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return translation(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if st := translation(inner); st != nil {
+				return st
+			}
+		}
+	}
+	return nil
 }
