@@ -57,8 +57,9 @@ type ServerConfig struct {
 // sees that once it does. If the end comes while the machine is suspended, the
 // stream ends within a minute of when the machine goes on. The handler's context
 // is then done, with the refusal as its cause. Handlers of such streams run on a
-// goroutine of their own, which [grpc.WaitForHandlers] does not know. A unary
-// call that is under way at its caller's end is not cut short.
+// goroutine of their own, which [grpc.WaitForHandlers] does not know; what they
+// panic with reaches the interceptors around as it is, and the stack is logged. A
+// unary call that is under way at its caller's end is not cut short.
 //
 // Behind [grpc.Server.ServeHTTP] alone, a handler that is blocked in a send to a
 // client that does not read stays blocked until that client reads or leaves: the

@@ -3,7 +3,7 @@ package grpcctx
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log"
 	"runtime/debug"
 
 	"google.golang.org/grpc"
@@ -68,10 +68,12 @@ var errReturned = errors.New("grpcctx: stream handler returned")
 // outcome is how a handler ended.
 type outcome struct {
 	err      error
-	panicked *handlerPanic
+	panicked any // nil when it did not
 }
 
-// result returns the handler's error, or goes on with its panic.
+// result returns the handler's error, or goes on with its panic as if there had
+// been no goroutine between: interceptors around tell values apart, and send
+// some of them.
 func (o outcome) result() error {
 	if o.panicked != nil {
 		panic(o.panicked)
@@ -83,27 +85,13 @@ func (o outcome) result() error {
 var errGoexit = errors.New("grpcctx: stream handler called runtime.Goexit")
 
 // run calls handler on a goroutine of its own, where a panic would end the
-// program before any recovering interceptor could see it.
+// program before any recovering interceptor could see it. It logs where that
+// was, for the stack of whoever recovers it does not lead there.
 func run(handler func() error) (o outcome) {
 	defer func() {
-		if v := recover(); v != nil {
-			o.panicked = &handlerPanic{value: v, stack: debug.Stack()}
+		if o.panicked = recover(); o.panicked != nil {
+			log.Printf("grpcctx: panic of a stream handler: %v\n%s", o.panicked, debug.Stack())
 		}
 	}()
 	return outcome{err: handler()}
-}
-
-// handlerPanic is what a stream handler panicked with, and where, since the
-// stack of whoever recovers it does not lead there.
-type handlerPanic struct {
-	value any
-	stack []byte
-}
-
-func (p *handlerPanic) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
-
-// Unwrap returns the value if it was an error.
-func (p *handlerPanic) Unwrap() error {
-	err, _ := p.value.(error)
-	return err
 }

@@ -345,30 +345,40 @@ func TestAStreamWithinItsCallersLifeIsUndisturbed(t *testing.T) {
 	}
 }
 
-// errBoom is what a handler panics with.
-var errBoom = errors.New("boom")
-
+// A recovering interceptor, which may tell its client what it recovered, sees the
+// same value whether or not the caller has an end. Where it came from is logged.
 func TestAPanicOfAStreamHandlerReachesTheInterceptorsAround(t *testing.T) {
+	var logged strings.Builder
+	log.SetOutput(&logged)
+	defer log.SetOutput(os.Stderr)
 	var recovered any
 	recovering := func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 		defer func() {
 			recovered = recover()
-			err = status.Error(codes.Internal, "recovered")
+			err = status.Errorf(codes.Internal, "%v", recovered)
 		}()
 		return next(srv, ss)
 	}
-	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
-	s := newServer(t, func(c *grpcctx.ServerConfig) {
-		c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
-	})
-	e := &echo{onStream: func(grpc.ServerStream) error { panic(errBoom) }}
-	opts := append([]grpc.ServerOption{grpc.ChainStreamInterceptor(recovering)}, s.ServerOptions()...)
-	err := call(withToken(t.Context(), "alice"), dial(t, serve(t, e, opts...)), bidiStream)
-	if status.Code(err) != codes.Internal {
-		t.Errorf("ended with %v", err)
-	}
-	if p, ok := recovered.(error); !ok || !errors.Is(p, errBoom) || !strings.Contains(p.Error(), "stream_test.go") {
-		t.Errorf("recovered %v, want boom and where it happened", recovered)
+	for _, value := range []any{"boom", errors.New("boom"), status.Error(codes.NotFound, "boom"), new(int)} {
+		for name, end := range map[string]time.Time{"without an end": {}, "with an end": time.Now().Add(time.Hour)} {
+			logged.Reset()
+			alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = end })
+			s := newServer(t, func(c *grpcctx.ServerConfig) {
+				c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+			})
+			e := &echo{onStream: func(grpc.ServerStream) error { panic(value) }}
+			opts := append([]grpc.ServerOption{grpc.ChainStreamInterceptor(recovering)}, s.ServerOptions()...)
+			err := call(withToken(t.Context(), "alice"), dial(t, serve(t, e, opts...)), bidiStream)
+			if st := status.Convert(err); st.Message() != fmt.Sprint(value) {
+				t.Errorf("%s: the client reads %q", name, st.Message())
+			}
+			if recovered != value {
+				t.Errorf("%s: recovered %v, a %[2]T, want %v, a %[3]T", name, recovered, value)
+			}
+			if text := logged.String(); !end.IsZero() && (!strings.Contains(text, fmt.Sprint(value)) || !strings.Contains(text, "stream_test.go")) {
+				t.Errorf("%s: logged %q, want what and where it happened", name, text)
+			}
+		}
 	}
 }
 
