@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -109,10 +110,12 @@ func (s *Server) observe(ctx context.Context, e authctx.Event, outcome authctx.O
 
 // setResponse sends fields that the authenticator wants to answer with, whether
 // or not the call is let through. A name or value that metadata cannot hold is
-// not sent.
+// not sent: the client would get nothing else of the answer either.
 func setResponse(ctx context.Context, response []authctx.Field) {
 	for _, f := range response {
-		_ = grpc.SetHeader(ctx, metadata.Pairs(f.Name, f.Value))
+		if name := strings.ToLower(f.Name); isKey(name) && (strings.HasSuffix(name, "-bin") || isPrintable(f.Value)) {
+			_ = grpc.SetHeader(ctx, metadata.Pairs(name, f.Value))
+		}
 	}
 }
 

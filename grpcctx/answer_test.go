@@ -231,6 +231,50 @@ func TestFieldsForTheResponseAreSentWithARefusalToo(t *testing.T) {
 	}
 }
 
+// What an authenticator has of somebody else, such as a nonce of an introspection
+// endpoint, does not cost the client its answer.
+func TestAFieldThatMetadataCannotHoldIsNotSent(t *testing.T) {
+	for name, test := range map[string]struct {
+		field authctx.Field
+		sent  string // as what
+	}{
+		"fit":                       {authctx.Field{Name: "DPoP-Nonce", Value: "n1"}, "dpop-nonce"},
+		"bytes":                     {authctx.Field{Name: "dpop-nonce-bin", Value: "\x00\n\xff"}, "dpop-nonce-bin"},
+		"no name":                   {authctx.Field{Name: "", Value: "n1"}, ""},
+		"a space in the name":       {authctx.Field{Name: "dpop nonce", Value: "n1"}, ""},
+		"a colon in the name":       {authctx.Field{Name: "dpop:nonce", Value: "n1"}, ""},
+		"a name that is not ASCII":  {authctx.Field{Name: "dpop-n\u00f6nce", Value: "n1"}, ""},
+		"a pseudo-header":           {authctx.Field{Name: ":status", Value: "500"}, ""},
+		"a line break":              {authctx.Field{Name: "dpop-nonce", Value: "n1\r\nx-user-id: root"}, ""},
+		"a zero byte":               {authctx.Field{Name: "dpop-nonce", Value: "n1\x00"}, ""},
+		"a value that is not ASCII": {authctx.Field{Name: "dpop-nonce", Value: "\u00fc"}, ""},
+		"a value that is not UTF-8": {authctx.Field{Name: "dpop-nonce", Value: "\xff"}, ""},
+	} {
+		answer := func(err error) *grpcctx.Server {
+			return newServer(t, func(c *grpcctx.ServerConfig) {
+				c.Authenticator = authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"dpop"}},
+					func(context.Context, *authctx.Request) (authctx.Result, error) {
+						return authctx.Result{Principal: newPrincipal(t), Response: []authctx.Field{test.field}}, err
+					})
+			})
+		}
+		refuses, allows := dial(t, serve(t, new(echo), answer(authctx.NonceRequired).ServerOptions()...)), dial(t, serve(t, new(echo), answer(nil).ServerOptions()...))
+		for _, method := range kinds {
+			t.Run(name+method, func(t *testing.T) {
+				var header metadata.MD
+				if err := call(t.Context(), allows, method, grpc.Header(&header)); err != nil {
+					t.Fatal(err)
+				}
+				delete(header, "content-type")
+				if method == unary && (test.sent == "" && len(header) > 0 || test.sent != "" && !slices.Equal(header[test.sent], []string{test.field.Value})) {
+					t.Errorf("the client reads %q", header)
+				}
+				wantRefusal(t, call(t.Context(), refuses, method), authctx.NonceRequired)
+			})
+		}
+	}
+}
+
 func TestAHostileRequestIsNotALongEvent(t *testing.T) {
 	seen := new(events)
 	cc := dial(t, serve(t, new(echo), newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()...))

@@ -124,6 +124,17 @@ func isLower(name string) bool {
 	return true
 }
 
+// isKey reports whether name, in lower case, may be a key of metadata.
+func isKey(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
+
+// isPrintable reports whether metadata can hold value under a key that does not
+// end in "-bin".
+func isPrintable(value string) bool {
+	return !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
+}
+
 // unread returns the names in md of identity fields that were not read.
 func unread(md metadata.MD, reported, read authctx.FieldSet) []string {
 	var names []string
