@@ -21,7 +21,8 @@ type ServiceLister interface {
 // not have. Call it once all services are registered, before serving.
 //
 // It fails too when nobody has asked for [Server.ServerOptions], for srv then
-// lets everybody in. Whether srv was given them is not for it to see.
+// lets everybody in. It cannot see whether srv was given them, nor the streams
+// that grpc runs without them, see there.
 //
 // It has nothing to say about entries for services that are not registered, as
 // one policy may be shared by several programs.

@@ -78,8 +78,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 //
 // Interceptors run in the order in which options are given. Give these last: an
 // interceptor behind them has the caller in its outgoing metadata, where calls
-// of its own over other connections would take it along, and what it adds is
-// not looked at.
+// of its own over other connections would take it along. What it adds, or per-RPC
+// credentials do, is not looked at: a field that the caller has too is doubled,
+// which the receiver refuses, and any other one, such as x-user-roles for a
+// caller without roles, the receiver believes.
 func (c *Client) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(c.unary),

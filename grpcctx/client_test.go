@@ -214,14 +214,16 @@ func TestAKeptCredentialIsNotForwardedWholesale(t *testing.T) {
 	}
 }
 
-// tokenSource is an application's own per-RPC credentials.
-type tokenSource struct{ token string }
+// fieldSource is an application's own per-RPC credentials.
+type fieldSource struct{ name, value string }
 
-func (s tokenSource) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + s.token}, nil
+func tokenSource(token string) fieldSource { return fieldSource{"authorization", "Bearer " + token} }
+
+func (s fieldSource) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{s.name: s.value}, nil
 }
 
-func (tokenSource) RequireTransportSecurity() bool { return false }
+func (fieldSource) RequireTransportSecurity() bool { return false }
 
 func TestTheClientComposesWithInterceptorsAndPerRPCCredentials(t *testing.T) {
 	addr, last := recorder(t)
@@ -230,11 +232,11 @@ func TestTheClientComposesWithInterceptorsAndPerRPCCredentials(t *testing.T) {
 			return invoke(metadata.AppendToOutgoingContext(ctx, "x-tag", value, "x-user-id", "root"), method, req, reply, cc, opts...)
 		})
 	}
-	opts := append([]grpc.DialOption{tag("before"), grpc.WithPerRPCCredentials(tokenSource{"connection"})},
+	opts := append([]grpc.DialOption{tag("before"), grpc.WithPerRPCCredentials(tokenSource("connection"))},
 		newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
 	cc := dial(t, addr, opts...)
 	ctx := authctx.NewContext(metadata.AppendToOutgoingContext(t.Context(), "x-own", "kept"), newPrincipal(t))
-	if err := call(ctx, cc, unary, grpc.PerRPCCredentials(tokenSource{"call"})); err != nil {
+	if err := call(ctx, cc, unary, grpc.PerRPCCredentials(tokenSource("call"))); err != nil {
 		t.Fatal(err)
 	}
 	md := last()
@@ -246,18 +248,33 @@ func TestTheClientComposesWithInterceptorsAndPerRPCCredentials(t *testing.T) {
 	}
 }
 
-// An interceptor behind ours can only double a field, and doubled fields are
-// refused by whoever reads them.
-func TestWhatAnInnerInterceptorAddsIsRefusedByTheReader(t *testing.T) {
+// DialOptions says so: behind ours nobody looks any more.
+func TestWhatIsAddedBehindTheClientIsDoubledOrBelieved(t *testing.T) {
 	out, in := plainFields(t)
 	e := new(echo)
 	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = in })
-	opts := append(newClient(t, grpcctx.ClientConfig{Propagator: out}).DialOptions(),
-		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			return invoke(metadata.AppendToOutgoingContext(ctx, "x-user-id", "root"), method, req, reply, cc, opts...)
-		}))
-	cc := dial(t, serve(t, e, s.ServerOptions()...), opts...)
-	wantRefusal(t, call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, unary), authctx.InvalidRequest)
+	addr := serve(t, e, s.ServerOptions()...)
+	for _, doubled := range []bool{true, false} {
+		name := map[bool]string{true: "x-user-roles", false: "x-user-permissions"}[doubled]
+		inner := grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(metadata.AppendToOutgoingContext(ctx, name, "admin"), method, req, reply, cc, opts...)
+		})
+		for how, opt := range map[string]grpc.DialOption{"interceptor": inner, "per-RPC credentials": grpc.WithPerRPCCredentials(fieldSource{name, "admin"})} {
+			cc := dial(t, addr, append(newClient(t, grpcctx.ClientConfig{Propagator: out}).DialOptions(), opt)...)
+			err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, unary)
+			if doubled {
+				wantRefusal(t, err, authctx.InvalidRequest)
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls := e.calls()
+			if p, _ := authctx.FromContext(calls[len(calls)-1]); !slices.Equal(p.Permissions(), []string{"admin"}) {
+				t.Errorf("%s: %q", how, p.Permissions())
+			}
+		}
+	}
 }
 
 func TestACallerWhoCannotBeCarriedIsNotSent(t *testing.T) {

@@ -150,17 +150,27 @@ func call(ctx context.Context, cc grpc.ClientConnInterface, method string, opts 
 // serve runs the echo service on a loopback address until the test ends.
 func serve(t testing.TB, e *echo, opts ...grpc.ServerOption) (addr string) {
 	t.Helper()
+	return run(t, newEcho(e, opts))
+}
+
+func newEcho(e *echo, opts []grpc.ServerOption) *grpc.Server {
+	srv := grpc.NewServer(opts...)
+	srv.RegisterService(e.desc(), nil)
+	return srv
+}
+
+// run runs srv on a loopback address until the test ends.
+func run(t testing.TB, srv *grpc.Server) (addr string) {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveOn(t, lis, e, opts...)
+	runOn(t, lis, srv)
 	return lis.Addr().String()
 }
 
-func serveOn(t testing.TB, lis net.Listener, e *echo, opts ...grpc.ServerOption) {
-	srv := grpc.NewServer(opts...)
-	srv.RegisterService(e.desc(), nil)
+func runOn(t testing.TB, lis net.Listener, srv *grpc.Server) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -188,7 +198,7 @@ func dial(t testing.TB, addr string, opts ...grpc.DialOption) *grpc.ClientConn {
 func pipe(t testing.TB, e *echo, server []grpc.ServerOption, client ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	lis := bufconn.Listen(1 << 20)
-	serveOn(t, lis, e, server...)
+	runOn(t, lis, newEcho(e, server))
 	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }
 	return dial(t, "passthrough:///pipe", append(client, grpc.WithContextDialer(dialer))...)
 }

@@ -144,6 +144,14 @@ func (cfg *ServerConfig) validate() error {
 // is not told. Anybody can thus find out which methods there are. A
 // [grpc.UnknownServiceHandler] that returns Unimplemented changes that: it is
 // run behind these interceptors, for unknown methods of known services too.
+//
+// Nor is anybody asked who sends a unary call whose message is malformed or too
+// large: grpc decodes it first. What anybody can make a server decode is bounded
+// by [grpc.MaxRecvMsgSize], 4 MiB unless it is set.
+//
+// A [grpc.StreamDesc] with neither ClientStreams nor ServerStreams, which no
+// generator writes, runs without interceptors, and so for everybody. Describe such
+// a method by a [grpc.MethodDesc].
 func (s *Server) ServerOptions() []grpc.ServerOption {
 	s.handedOut.Store(true)
 	return []grpc.ServerOption{

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
@@ -244,6 +245,43 @@ func TestUnknownMethodsAreDecidedWhereTheyHaveAHandler(t *testing.T) {
 		if !slices.Equal(told, []string{method, method}) {
 			t.Errorf("the observer is told of %q", told)
 		}
+	}
+}
+
+// ServerOptions says so.
+func TestUnaryMessagesAreDecodedBeforeAnybodyIsAsked(t *testing.T) {
+	seen := new(events)
+	opts := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()
+	cc := dial(t, serve(t, new(echo), append(opts, grpc.MaxRecvMsgSize(1000))...))
+	for name, test := range map[string]struct {
+		message any
+		code    codes.Code
+	}{
+		"malformed": {wrapperspb.Bytes([]byte{0xff}), codes.Internal}, // no text is like that
+		"too large": {wrapperspb.String(strings.Repeat("x", 1000)), codes.ResourceExhausted},
+	} {
+		if err := cc.Invoke(t.Context(), unary, test.message, nothing()); status.Code(err) != test.code || len(seen.list()) > 0 {
+			t.Errorf("%s: %v, %d events", name, err, len(seen.list()))
+		}
+	}
+	for _, method := range streams {
+		wantRefusal(t, call(t.Context(), cc, method), authctx.NoCredentials)
+	}
+}
+
+// ServerOptions and Check say so.
+func TestAStreamThatIsDescribedAsNoneRunsWithoutInterceptors(t *testing.T) {
+	e := new(echo)
+	desc := e.desc()
+	desc.Streams[0].ClientStreams = false
+	auth := newServer(t)
+	srv := grpc.NewServer(auth.ServerOptions()...)
+	srv.RegisterService(desc, nil)
+	if err := auth.Check(srv); err != nil {
+		t.Errorf("Check can see it: %v", err)
+	}
+	if err := call(t.Context(), dial(t, run(t, srv)), clientStream); err != nil || len(e.calls()) != 1 {
+		t.Errorf("%v, %d calls", err, len(e.calls()))
 	}
 }
 
