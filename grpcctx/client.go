@@ -82,6 +82,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // credentials do, is not looked at: a field that the caller has too is doubled,
 // which the receiver refuses, and any other one, such as x-user-roles for a
 // caller without roles, the receiver believes.
+//
+// The caller is written when a call is made. One that waits for its connection
+// ([grpc.WaitForReady]) longer than a Transaction Token lives arrives with a
+// token that has ended: give it a deadline before that.
 func (c *Client) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(c.unary),

@@ -254,8 +254,7 @@ func TestWhatIsAddedBehindTheClientIsDoubledOrBelieved(t *testing.T) {
 	e := new(echo)
 	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = in })
 	addr := serve(t, e, s.ServerOptions()...)
-	for _, doubled := range []bool{true, false} {
-		name := map[bool]string{true: "x-user-roles", false: "x-user-permissions"}[doubled]
+	for name, doubled := range map[string]bool{"x-user-roles": true, "x-user-permissions": false} {
 		inner := grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, name, "admin"), method, req, reply, cc, opts...)
 		})
