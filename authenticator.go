@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"time"
 )
 
 // Authenticator says who is calling. Implementations are safe for concurrent
@@ -50,6 +51,9 @@ type Result struct {
 	// Forward holds fields that outgoing calls made for this caller must carry
 	// as they came, such as a Transaction Token.
 	Forward []Field
+	// ForwardUntil is when what Forward holds comes to an end, which may be
+	// before the caller does; zero leaves that to whoever receives it.
+	ForwardUntil time.Time
 	// Read says where the answer was read from, good or bad; zero means all of
 	// the authenticator's Fields, or nothing where the answer is
 	// [NoCredentials].
@@ -66,7 +70,7 @@ type Result struct {
 // forwarded with it. Transports call it; code that only changes the caller
 // calls [NewContext].
 func (r Result) NewContext(ctx context.Context) context.Context {
-	return &callerContext{Context: ctx, principal: r.Principal, forward: r.Forward}
+	return &callerContext{Context: ctx, principal: r.Principal, forward: r.Forward, until: r.ForwardUntil}
 }
 
 // NewAuthenticator makes an [Authenticator] of a function and the fields that it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 )
 
 // NewContext returns a copy of ctx that carries p as the caller.
@@ -38,6 +39,16 @@ func Forwarded(ctx context.Context) []Field {
 	return nil
 }
 
+// ForwardedUntil returns when what [Forwarded] returns comes to an end, zero when
+// nobody said. A [Propagator] does not send it any more then, and fails without
+// a [Reason]: the caller still stands.
+func ForwardedUntil(ctx context.Context) time.Time {
+	if c := callerFrom(ctx); c != nil {
+		return c.until
+	}
+	return time.Time{}
+}
+
 // callerKey is the context key of callerContext; it carries no data, so making
 // one never allocates.
 type callerKey struct{}
@@ -49,6 +60,7 @@ type callerContext struct {
 	context.Context
 	principal Principal
 	forward   []Field
+	until     time.Time // zero sets no end to forward
 }
 
 func (c *callerContext) Value(key any) any {

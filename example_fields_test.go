@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/authctx/authctx"
 )
@@ -118,6 +119,10 @@ func ExampleForwarded() {
 		Principal: caller(),
 		Forward:   []authctx.Field{{Name: authctx.TxnTokenField, Value: "eyJ…"}},
 	}.NewContext(context.Background())
+	if end := authctx.ForwardedUntil(ctx); !end.IsZero() && !time.Now().Before(end) {
+		fmt.Println("not sent: it has ended before its caller")
+		return
+	}
 	for _, f := range authctx.Forwarded(ctx) {
 		fmt.Println(f.Name)
 	}

@@ -254,19 +254,24 @@ func TestContextCarriesTheCaller(t *testing.T) {
 
 func TestForwardedFieldsBelongToTheirCaller(t *testing.T) {
 	token := []authctx.Field{{Name: authctx.TxnTokenField, Value: "t0ken"}}
-	ctx := authctx.Result{Principal: alice(t), Forward: token}.NewContext(context.Background())
+	end := time.Unix(1_800_000_000, 0)
+	ctx := authctx.Result{Principal: alice(t), Forward: token, ForwardUntil: end}.NewContext(context.Background())
 	if got := authctx.Forwarded(ctx); len(got) != 1 || got[0] != token[0] {
 		t.Errorf("Forwarded = %v", got)
+	}
+	if got := authctx.ForwardedUntil(ctx); !got.Equal(end) {
+		t.Errorf("ForwardedUntil = %v", got)
 	}
 	authctx.Forwarded(ctx)[0].Value = "x"
 	if authctx.Forwarded(ctx)[0].Value != "t0ken" {
 		t.Error("the forwarded field can be changed by a reader")
 	}
 	other := mustNew(t, authctx.Attributes{Issuer: "https://idp.example", Subject: "bob"})
-	if got := authctx.Forwarded(authctx.NewContext(ctx, other)); got != nil {
+	anew := authctx.NewContext(ctx, other)
+	if got := authctx.Forwarded(anew); got != nil || !authctx.ForwardedUntil(anew).IsZero() {
 		t.Errorf("another caller inherits %v", got)
 	}
-	if authctx.Forwarded(context.Background()) != nil {
+	if authctx.Forwarded(context.Background()) != nil || !authctx.ForwardedUntil(context.Background()).IsZero() {
 		t.Error("an untouched context forwards something")
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/internal/uncarried"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -380,6 +381,47 @@ func TestAPanicOfAStreamHandlerReachesTheInterceptorsAround(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A Transaction Token ends before a long stream that came with it. Its client is
+// not told that its access token has expired, for that is as good as before.
+func TestALongStreamThatCannotCarryItsCallerOnIsNotItsClientsFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mint, in := txnTokens(t, 0)
+		reads := func(c *grpcctx.ServerConfig) { c.Authenticator = in }
+		for name, forward := range map[string]authctx.Propagator{"forwarder": jwtauth.TxnForwarder{}, "minter": mint} {
+			onward := pipe(t, new(echo), newServer(t, reads).ServerOptions(),
+				newClient(t, grpcctx.ClientConfig{Propagator: forward, AllowInsecurePlaintext: true}).DialOptions()...)
+			calling := &echo{onStream: func(ss grpc.ServerStream) error {
+				for {
+					if err := ss.RecvMsg(nothing()); err != nil {
+						return err
+					}
+					if err := call(ss.Context(), onward, unary); err != nil {
+						return fmt.Errorf("get user: %w", err)
+					}
+					if err := ss.SendMsg(nothing()); err != nil {
+						return err
+					}
+				}
+			}}
+			cc := pipe(t, calling, newServer(t, reads).ServerOptions(),
+				newClient(t, grpcctx.ClientConfig{Propagator: mint, AllowInsecurePlaintext: true}).DialOptions()...)
+			alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
+			cs := open(t, authctx.NewContext(t.Context(), alice), cc, bidiStream)
+			ask := func() error {
+				_ = cs.SendMsg(nothing())
+				return cs.RecvMsg(nothing())
+			}
+			if err := ask(); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			time.Sleep(jwtauth.DefaultTxnLifetime + time.Minute)
+			if st := status.Convert(ask()); st.Code() != codes.Internal || st.Message() != uncarried.Detail || len(st.Details()) > 0 {
+				t.Errorf("%s: the client reads %v", name, st)
+			}
+		}
+	})
 }
 
 func TestTheEndOfAUnaryCallersTimeDoesNotCutTheCall(t *testing.T) {

@@ -169,7 +169,7 @@ func (p *issuerPolicy) verify(c compact, h *header, key *Key, s *scratch, now ti
 	if principal.ExpiredAt(now) {
 		return nil, errExpired // before the token that vouches for it
 	}
-	v := &verified{policy: p, key: key, size: len(s.payload) + s.listBytes + verifiedOverhead, until: now.Add(p.Cache.MaxAge)}
+	v := &verified{policy: p, key: key, size: len(s.payload) + s.listBytes + verifiedOverhead, until: now.Add(p.Cache.MaxAge), ends: life.end}
 	v.endBy(p.until)
 	v.endBy(life.end)
 	v.endBy(principal.Expires())

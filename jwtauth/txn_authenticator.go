@@ -52,7 +52,9 @@ type TxnAuthenticatorConfig struct {
 // minted with. Its effective end is that of the caller's own credential, as far
 // as the token knows it: the token says for how long it may be presented, not
 // for how long the caller may go on. The token must accompany calls made for the
-// caller; it is in [authctx.Result].Forward, and [TxnForwarder] sends it.
+// caller; it is in [authctx.Result].Forward, and [TxnForwarder] sends it. So a
+// stream lasts as long as its caller, but the calls that its handler makes come to
+// an end with the token.
 //
 // A Transaction Token authenticates the caller and not the peer that sent it
 // (section 13.12), and whoever has seen it may send it again until it expires.
@@ -121,18 +123,19 @@ func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request)
 	case besidePlainFields(r) || len(r.Values(DeferredField)) > 0:
 		return authctx.Result{}, errTwoKinds
 	}
-	found, err := t.verifier.VerifyToken(ctx, values[0])
+	found, cached, err := t.verifier.front.verify(ctx, t.verifier.policy, values[0])
 	if err != nil {
 		return authctx.Result{}, err
 	}
-	if !found.Confirmation.IsZero() {
+	if !found.token.Confirmation.IsZero() {
 		return authctx.Result{}, errBound
 	}
 	return authctx.Result{
-		Principal: found.Principal,
-		Forward:   []authctx.Field{{Name: authctx.TxnTokenField, Value: values[0]}},
-		Recheck:   found.Recheck,
-		Cached:    found.Cached,
+		Principal:    found.token.Principal,
+		Forward:      []authctx.Field{{Name: authctx.TxnTokenField, Value: values[0]}},
+		ForwardUntil: found.ends,
+		Recheck:      found.token.Recheck,
+		Cached:       cached,
 	}, nil
 }
 

@@ -13,6 +13,11 @@ import (
 // unmodified (draft-ietf-oauth-transaction-tokens-09 section 12.2). It is what
 // services behind the edge use; it has no keys and mints nothing. The zero value
 // is ready, and safe for concurrent use.
+//
+// A token lives for minutes. A stream that it came with may last longer, but
+// calls made during it fail then: a handler that makes calls ends its stream
+// before that, and the client opens another through the edge, which mints
+// another token.
 type TxnForwarder struct {
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -23,13 +28,14 @@ func (f TxnForwarder) Fields() authctx.FieldSet { return txnFields }
 
 // Inject writes the token that came in with p, the caller of ctx. There is no
 // other way: it fails for a caller who came without one, and for one whom
-// [authctx.NewContext] put into ctx since. That error has no reason, for it is
-// this program that cannot carry its caller on.
+// [authctx.NewContext] put into ctx since; and when the token has ended, with the
+// leeway of whoever accepted it here ([authctx.ForwardedUntil]), though p has not.
+// These errors have no reason, for it is this program that cannot carry its caller
+// on.
 //
 // It fails with [authctx.NoCredentials] when p is zero, and with
 // [authctx.TokenExpired] when p's effective end has come. For whom the token is
-// and when it ends was asked by whoever accepted it here, and will be again: it
-// is not looked at.
+// was asked by whoever accepted it here, and will be again: it is not looked at.
 func (f TxnForwarder) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := f.Now
 	if now == nil {
@@ -47,7 +53,7 @@ func (f TxnForwarder) Inject(ctx context.Context, p authctx.Principal, set func(
 }
 
 // forwardedTxn returns the token with which p came to ctx, empty when there is
-// none.
+// none. One that has ended is an error: nobody would take it.
 func forwardedTxn(ctx context.Context, p authctx.Principal, now time.Time) (string, error) {
 	if p.IsZero() {
 		return "", authctx.NoCredentials
@@ -60,6 +66,9 @@ func forwardedTxn(ctx context.Context, p authctx.Principal, now time.Time) (stri
 			continue
 		}
 		if caller, ok := authctx.FromContext(ctx); ok && caller.Equal(p) {
+			if end := authctx.ForwardedUntil(ctx); !end.IsZero() && !now.Before(end) {
+				return "", errTxnEnded
+			}
 			return field.Value, nil
 		}
 	}
@@ -105,5 +114,6 @@ func readTxnAddress(token string) (a txnAddress) {
 
 var (
 	errNothingToForward = errors.New("jwtauth: no transaction token came in with this caller, so there is none to forward")
+	errTxnEnded         = errors.New("jwtauth: the transaction token that came in with this caller has ended before the caller: a stream that makes calls must end before its token does")
 	errForeignTxn       = errors.New("jwtauth: the transaction token that came in with this caller is of another trust domain or issuer, which is not forwarded")
 )

@@ -1,7 +1,9 @@
 package jwtauth_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -80,8 +82,49 @@ func TestATokenOfAnotherTrustDomainIsNotForwarded(t *testing.T) {
 	}
 }
 
-// Whether a token has ended depends on the leeway of whoever judges it, which a
-// forwarder does not know.
+// During a stream, a token ends before the caller who came with it. That is not
+// the caller's fault, nor is another token minted for as long as the caller stands.
+func TestTT6_ATokenThatHasEndedBeforeItsCallerIsNeitherForwardedNorReplaced(t *testing.T) {
+	for leeway, more := range map[time.Duration]time.Duration{0: 30 * time.Second, jwtauth.NoLeeway: 0, time.Minute: time.Minute} {
+		w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(_ *jwtauth.TxnPropagatorConfig, c *jwtauth.TxnAuthenticatorConfig) {
+			c.Leeway = leeway
+		})
+		p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes, a.Expires = []string{"a", "b"}, w.Now().Add(time.Hour) })
+		token := must(inject(t.Context(), w.edge, p))
+		ctx := must(w.authenticate(token)).NewContext(t.Context())
+		known := must(w.authenticate(token)).NewContext(t.Context()) // by the cache
+		narrowed := must(w.edge.Replace(ctx, "a"))
+		each := func(check func(what string, err error)) {
+			for name, ctx := range map[string]context.Context{"as it came": ctx, "again": known, "narrowed": narrowed} {
+				caller, _ := authctx.FromContext(ctx)
+				for how, prop := range map[string]authctx.Propagator{"forwarder": jwtauth.TxnForwarder{Now: w.Now}, "minter": w.edge} {
+					_, err := inject(ctx, prop, caller)
+					check(fmt.Sprintf("%s, %s, leeway %v", how, name, leeway), err)
+				}
+			}
+		}
+		w.Advance(jwtauth.DefaultTxnLifetime + more - time.Second)
+		each(func(what string, err error) {
+			if err != nil {
+				t.Errorf("%s, before its end: %v", what, err)
+			}
+		})
+		w.Advance(time.Second)
+		each(func(what string, err error) {
+			if reason := authctx.Reason(0); err == nil || errors.As(err, &reason) || !strings.Contains(err.Error(), "has ended before the caller") {
+				t.Errorf("%s, after its end: %v", what, err)
+			}
+		})
+		w.Advance(time.Hour)
+		each(func(what string, err error) {
+			if !errors.Is(err, authctx.TokenExpired) {
+				t.Errorf("%s, after its caller's end: %v", what, err)
+			}
+		})
+	}
+}
+
+// Whether a token has ended depends on the leeway of whoever judges it.
 func TestWhatAServiceAcceptsItCanForward(t *testing.T) {
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(_ *jwtauth.TxnPropagatorConfig, c *jwtauth.TxnAuthenticatorConfig) {
 		c.Leeway = time.Minute

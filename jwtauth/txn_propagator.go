@@ -73,8 +73,10 @@ type TxnPropagatorConfig struct {
 // of the context towards every service behind it.
 //
 // A caller who came with a Transaction Token of this trust domain and issuer is
-// carried on by that token, unmodified. The caller's own credential is never part
-// of a token.
+// carried on by that token, unmodified. When it has ended, none is minted in its
+// place, though the caller still stands: an expired token is not replaced (section
+// 13.15), and what it was narrowed to and by whom would be lost. The caller's own
+// credential is never part of a token.
 //
 // What tokens say of a caller is encoded once and kept with the caller, for up to
 // 4,096 callers, until others take their places. Each token is signed.
@@ -175,9 +177,9 @@ var txnFields = authctx.FieldSet{Names: []string{authctx.TxnTokenField}}
 //
 // It fails with the error of Subject, Scopes or RequestContext, of whatever
 // reason, and without a reason, as this program's own failure, when the token
-// that came in is of another trust domain or issuer, when p has more than 31
-// actors or a scope that is no scope token (RFC 6749 section 3.3), when the
-// token would take more than 8 KiB, and when the key does not sign.
+// that came in is of another trust domain or issuer or has ended before p, when p
+// has more than 31 actors or a scope that is no scope token (RFC 6749 section
+// 3.3), when the token would take more than 8 KiB, and when the key does not sign.
 func (t *TxnPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := t.now()
 	token, err := forwardedTxn(ctx, p, now)

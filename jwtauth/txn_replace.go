@@ -25,11 +25,12 @@ const maxTxnReplacements = 4
 //
 // It fails with [authctx.NoCredentials] when ctx has no caller, with
 // [authctx.PermissionDenied] for other scopes, and with [authctx.TokenExpired]
-// for a token or caller whose end has come. Without a reason, as this program's
-// own failure, it refuses a caller who did not come with a token of this trust
-// domain and issuer, a token with claims that this package does not write, or
-// not so, which would be lost or changed, and more than four replacements in a
-// row. The context that comes with an error has no caller.
+// for a caller whose end has come. Without a reason, as this program's own
+// failure, it refuses a caller who did not come with a token of this trust domain
+// and issuer, a token that has expired before its caller, one with claims that
+// this package does not write, or not so, which would be lost or changed, and more
+// than four replacements in a row. The context that comes with an error has no
+// caller.
 func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.Context, error) {
 	res, err := t.replace(ctx, scopes)
 	return res.NewContext(ctx), err
@@ -55,7 +56,7 @@ func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none auth
 	}
 	switch {
 	case now.Unix() >= c.Expires:
-		return none, errExpired
+		return none, errTxnEnded
 	case !subset(scopes, strings.Fields(c.Scope)):
 		return none, errWiderScopes
 	case len(c.Details.Replaced) >= maxTxnReplacements:
@@ -80,7 +81,7 @@ func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none auth
 		return none, fmt.Errorf("jwtauth: transaction token: %w", err)
 	}
 	forward := []authctx.Field{{Name: authctx.TxnTokenField, Value: m.token}}
-	return authctx.Result{Principal: p, Forward: forward}, nil
+	return authctx.Result{Principal: p, Forward: forward, ForwardUntil: authctx.ForwardedUntil(ctx)}, nil
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,8 +111,12 @@ func TestTT6_ReplacementOnlyNarrows(t *testing.T) {
 		t.Error("replaced a token of another trust domain")
 	}
 	w.Advance(time.Minute)
-	if _, err := inner.Replace(ctx, "b"); !errors.Is(err, authctx.TokenExpired) {
+	if _, err := inner.Replace(ctx, "b"); err == nil || !strings.Contains(err.Error(), "has ended before the caller") {
 		t.Errorf("revived an expired token: %v", err)
+	}
+	w.Advance(time.Hour)
+	if _, err := inner.Replace(ctx, "b"); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("for a caller who has expired too: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ type verified struct {
 	key    *Key
 	size   int       // in bytes, roughly
 	until  time.Time // when a cache must forget it, by either clock
+	ends   time.Time // when the token does, which the principal may outlive
 
 	refused error // why the token does not count; only introspection remembers that
 }
