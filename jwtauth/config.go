@@ -30,7 +30,7 @@ type Config struct {
 	Algorithms []Algorithm
 	// Keys finds the issuer's keys. It must serve no other issuer, so that
 	// [RemoteKeys] of another are refused, and is not asked to look for a key of
-	// a token that names another.
+	// a token that names another. [JoinKeys] makes one source of several.
 	Keys KeySource
 
 	// Types says which kinds of token are taken; zero takes access tokens.
@@ -119,8 +119,8 @@ func (c *Config) keysOfAnother() string {
 	}
 	for _, origin := range keyOrigins(c.Keys) {
 		keys, ok := origin.(*RemoteKeys)
-		if ok && keys.cfg.MetadataIssuer == "" && keys.cfg.Issuer != c.Issuer {
-			return keys.cfg.Issuer // empty where it has a JWKSURL
+		if ok && keys.cfg.MetadataIssuer == "" && keys.cfg.Issuer != "" && keys.cfg.Issuer != c.Issuer {
+			return keys.cfg.Issuer
 		}
 	}
 	return ""
@@ -128,9 +128,11 @@ func (c *Config) keysOfAnother() string {
 
 // neverSecret reports whether no algorithm of secrets can verify with keys.
 func neverSecret(keys KeySource) bool {
-	switch keys.(type) {
+	switch keys := keys.(type) {
 	case *RemoteKeys, *keyfuncKeys:
 		return true
+	case *joinedKeys:
+		return !slices.ContainsFunc(keys.sources, func(k KeySource) bool { return !neverSecret(k) })
 	}
 	return false
 }

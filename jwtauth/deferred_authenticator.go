@@ -18,7 +18,7 @@ type DeferredAuthenticatorConfig struct {
 	// Topics are those that this program consumes. A token counts only on the
 	// topic it was made for, even if several are listed.
 	Topics []string
-	// Keys finds the publishers' keys.
+	// Keys finds the publishers' keys; [JoinKeys] makes one source of several.
 	Keys KeySource
 	// Algorithms is as in [TxnAuthenticatorConfig].
 	Algorithms []Algorithm

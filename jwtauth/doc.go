@@ -5,7 +5,8 @@
 //   - [Verifier] verifies the tokens of one issuer, [MultiVerifier] and
 //     [ResolvingVerifier] those of several;
 //   - [RemoteKeys] finds an issuer's keys and keeps them up to date,
-//     [NewStaticKeys] takes keys that are there already;
+//     [NewStaticKeys] takes keys that are there already, and [JoinKeys] makes
+//     one source of several;
 //   - [ClaimMapping] says how claims become an [authctx.Principal], with ready
 //     ones for many providers;
 //   - [Introspector] asks about tokens that cannot be verified here;

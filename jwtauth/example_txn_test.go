@@ -73,6 +73,45 @@ func ExampleNewTxnAuthenticator() {
 	// Output: [txn-token] authctx: no credentials
 }
 
+// The gateway and a nightly job mint for the same services, each with keys of its
+// own, and services believe both. In services the two sources are NewRemoteKeys
+// with the URLs where gateway and job publish their keys.
+func ExampleJoinKeys() {
+	caller, _ := authctx.New(authctx.Attributes{Issuer: "https://idp.example.com", Subject: "alice", Scopes: []string{"orders.read"}})
+	var sources []jwtauth.KeySource
+	var minters []*jwtauth.TxnPropagator
+	for _, workload := range []string{"gateway", "nightly-job"} {
+		key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+		keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+		minter, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: "prod.example.com", Workload: workload, Keys: keys})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		sources, minters = append(sources, keys), append(minters, minter)
+	}
+
+	keys, err := jwtauth.JoinKeys(sources[0], sources[1])
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	service, err := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "prod.example.com", Keys: keys})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, minter := range minters {
+		header := map[string][]string{}
+		_ = minter.Inject(context.Background(), caller, func(name, value string) { header[name] = []string{value} })
+		res, err := service.Authenticate(context.Background(), &authctx.Request{Fields: authctx.FieldMap(header)})
+		fmt.Println(res.Principal, err)
+	}
+	// Output:
+	// user alice of https://idp.example.com (signed) <nil>
+	// user alice of https://idp.example.com (signed) <nil>
+}
+
 // Some issuers know no scopes. What that means must be said: here, that their
 // callers' transactions have none either.
 func ExampleTxnPropagatorConfig_scopes() {

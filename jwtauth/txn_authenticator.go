@@ -20,7 +20,8 @@ type TxnAuthenticatorConfig struct {
 	// draft lets their minters leave it out.
 	Issuer string
 	// Keys finds the minting keys, usually at the key set URL of the gateway. It
-	// must not be the source of anybody's access tokens.
+	// must not be the source of anybody's access tokens. Where several programs
+	// mint with keys of their own, [JoinKeys] makes one source of theirs.
 	Keys KeySource
 	// Algorithms are those that tokens may be signed with; nil means EdDSA,
 	// ES256 and RS256. Whoever lists HS256 lets every verifier mint.
@@ -55,6 +56,10 @@ type TxnAuthenticatorConfig struct {
 // caller; it is in [authctx.Result].Forward, and [TxnForwarder] sends it. So a
 // stream lasts as long as its caller, but the calls that its handler makes come to
 // an end with the token.
+//
+// Two TxnAuthenticators in one [authctx.OneOf] refuse each other's tokens, since
+// each takes whatever is in the field for its own: several minters are for one
+// TxnAuthenticator with [JoinKeys].
 //
 // A Transaction Token authenticates the caller and not the peer that sent it
 // (section 13.12), and whoever has seen it may send it again until it expires.

@@ -159,8 +159,9 @@ func (i *Issuer) TokenFor(a authctx.Attributes) *Token {
 
 // TxnToken returns a good Transaction Token for p, with which this issuer plays
 // the edge of a trust domain: services under test take its keys from JWKSURL,
-// as they would from a gateway. Unlike a [jwtauth.TxnPropagator] without Scopes
-// it takes callers that have none.
+// as they would from a gateway. Its "iss" is the trust domain, as in tokens of a
+// [jwtauth.TxnPropagator] that was given no Issuer, and not URL. Unlike such a
+// propagator without Scopes it takes callers that have none.
 func (i *Issuer) TxnToken(trustDomain string, p authctx.Principal) *Token {
 	i.tb.Helper()
 	i.mu.Lock()
