@@ -134,6 +134,9 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	if strings.EqualFold(o.Header, authorization) {
 		bad("Header must not be authorization, which is what is read without it")
 	}
+	if notForTokens.Owns(o.Header) {
+		bad("Header must not be %s, which is there for something else", o.Header)
+	}
 	if o.HeaderScheme && o.Header == "" {
 		bad("HeaderScheme means nothing without Header")
 	}
@@ -145,6 +148,10 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	}
 	return errors.Join(errs...)
 }
+
+// notForTokens are fields with a meaning of their own: net/http keeps Host out of
+// the headers, and the others say who is calling.
+var notForTokens = plainNames.Union(authctx.FieldSet{Names: []string{"host", authctx.TxnTokenField, DeferredField}})
 
 // validToken reports whether s is empty or a token of RFC 9110 section 5.6.2.
 func validToken(s string) bool {

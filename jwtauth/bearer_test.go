@@ -137,13 +137,17 @@ func TestRule1_NewBearerNamesEveryProblem(t *testing.T) {
 		verifier jwtauth.TokenVerifier
 		options  jwtauth.BearerOptions
 	}{
-		"TokenVerifier": {nil, jwtauth.BearerOptions{}},
-		"OneOf":         {v, jwtauth.BearerOptions{Cookie: "a", Header: "b"}},
-		"Cookie":        {v, jwtauth.BearerOptions{Cookie: "a b"}},
-		"Header":        {v, jwtauth.BearerOptions{Header: "a\nb"}},
-		"authorization": {v, jwtauth.BearerOptions{Header: "Authorization"}},
-		"HeaderScheme":  {v, jwtauth.BearerOptions{HeaderScheme: true}},
-		"Shape":         {v, jwtauth.BearerOptions{Shape: 9}},
+		"TokenVerifier":          {nil, jwtauth.BearerOptions{}},
+		"OneOf":                  {v, jwtauth.BearerOptions{Cookie: "a", Header: "b"}},
+		"Cookie":                 {v, jwtauth.BearerOptions{Cookie: "a b"}},
+		"Header":                 {v, jwtauth.BearerOptions{Header: "a\nb"}},
+		"authorization":          {v, jwtauth.BearerOptions{Header: "Authorization"}},
+		"not be Host":            {v, jwtauth.BearerOptions{Header: "Host"}},
+		"not be X_User_Id":       {v, jwtauth.BearerOptions{Header: "X_User_Id"}},
+		"not be txn-token":       {v, jwtauth.BearerOptions{Header: "txn-token"}},
+		"not be X-User-Deferred": {v, jwtauth.BearerOptions{Header: "X-User-Deferred"}},
+		"HeaderScheme":           {v, jwtauth.BearerOptions{HeaderScheme: true}},
+		"Shape":                  {v, jwtauth.BearerOptions{Shape: 9}},
 	} {
 		if _, err := jwtauth.NewBearer(test.verifier, &test.options); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
