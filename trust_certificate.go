@@ -13,6 +13,13 @@ import (
 // these workloads, such as "spiffe://prod.example/gateway" (SPIFFE X.509-SVID).
 // There is no prefix or pattern matching. A certificate that may sign others
 // names no workload.
+//
+// A certificate counts as TLS verified it when the connection began. Workloads
+// renew theirs and keep their connections, so one that has ended since, stolen
+// perhaps, is believed for as long as its connection lasts. A server bounds that:
+// one of grpc by MaxConnectionAge of keepalive.ServerParameters, and one of
+// net/http by answering "Connection: close" after NotAfter, as the service in
+// examples/mtls does.
 func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 	ids := append([]string{first}, rest...)
 	var errs []error
@@ -37,7 +44,8 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 
 // TrustSPIFFEDomain trusts every workload of the named trust domains, such as
 // "prod.example". Any service of the domain may then say who is calling; a
-// certificate that may sign others is no service.
+// certificate that may sign others is no service. For how long a certificate
+// counts is as in [TrustSPIFFEID].
 func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 	domains := append([]string{first}, rest...)
 	var errs []error
@@ -62,7 +70,8 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 }
 
 // TrustDNSName trusts peers whose verified certificate has one of these DNS
-// names. Case is folded. Wildcards match nothing, here and in the certificate.
+// names. Case is folded. Wildcards match nothing, here and in the certificate. For
+// how long a certificate counts is as in [TrustSPIFFEID].
 func TrustDNSName(first string, rest ...string) (Trust, error) {
 	names := append([]string{first}, rest...)
 	var errs []error

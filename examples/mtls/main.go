@@ -108,7 +108,7 @@ func startService(ctx context.Context, ca *democa.Authority, id string) (url str
 		caller, _ := authctx.FromContext(r.Context())
 		fmt.Fprint(w, "hello ", caller.Subject())
 	})
-	go program.Serve(ctx, program.HTTP(tls.NewListener(l, config), server.Handler(hello)))
+	go program.Serve(ctx, program.HTTP(tls.NewListener(l, config), program.EndWithCertificate(server.Handler(hello))))
 	return "https://" + l.Addr().String(), nil
 }
 

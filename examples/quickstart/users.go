@@ -26,7 +26,7 @@ func newUsersService(config *tls.Config, gateway authctx.Authenticator) (*grpc.S
 	if err != nil {
 		return nil, err
 	}
-	s := grpc.NewServer(append(server.ServerOptions(), program.CutIdle(), grpc.Creds(credentials.NewTLS(config)))...)
+	s := grpc.NewServer(append(server.ServerOptions(), program.BoundConnections(), grpc.Creds(credentials.NewTLS(config)))...)
 	pb.RegisterUsersServer(s, usersService{})
 	return s, server.Check(s)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/httpctx"
 )
 
@@ -27,7 +28,7 @@ func newHTTPHandler(auth authctx.Authenticator) (http.Handler, error) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	handler, err := mux.Handler() // fails if a route has no rule
-	return recordReceived(handler), err
+	return program.EndWithCertificate(recordReceived(handler)), err
 }
 
 func showCaller(status int) http.HandlerFunc {

@@ -47,10 +47,28 @@ func HTTP(l net.Listener, h http.Handler) Server {
 // maxIdle is how long a connection stays open on which nothing is under way.
 const maxIdle = 2 * time.Minute
 
-// CutIdle makes a gRPC server end idle connections, as HTTP does: without it a
-// client that never finishes its first request is waited for for ever.
-func CutIdle() grpc.ServerOption {
-	return grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle})
+// BoundConnections makes a gRPC server end idle connections, as HTTP does: without
+// it a client that never finishes its first request is waited for for ever. Those
+// in use it ends as EndWithCertificate does, but by their age: nothing else bounds
+// for how long a certificate counts that has ended.
+func BoundConnections() grpc.ServerOption {
+	return grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, MaxConnectionAge: maxAge})
+}
+
+// maxAge is for how long connections take new calls. Those that are under way go
+// on.
+const maxAge = 10 * time.Minute
+
+// EndWithCertificate ends connections of clients whose certificates have ended
+// since they were verified, which TLS does not do again: these come back and show
+// their next one.
+func EndWithCertificate(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && time.Now().After(r.TLS.PeerCertificates[0].NotAfter) {
+			w.Header().Set("Connection", "close") // which is what it means over HTTP/2 too
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // GRPC serves s on l.

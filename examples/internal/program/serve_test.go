@@ -2,10 +2,14 @@ package program
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"strings"
 	"sync"
@@ -15,6 +19,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
+
+	"github.com/authctx/authctx/examples/internal/democa"
 )
 
 // pipes is a listener whose connections are pipes, so that its time need not be
@@ -47,6 +53,57 @@ func connected(t *testing.T, newServer func(net.Listener) Server, f func(t *test
 		s.stop(t.Context())
 		all.Wait()
 	})
+}
+
+// A certificate that has ended is no reason to fail a request: clients renew
+// theirs, and show the next one when they connect again.
+func TestAConnectionEndsWithTheCertificateOfItsClient(t *testing.T) {
+	ca, err := democa.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := ca.Server("spiffe://shop.example/orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := ca.Client("spiffe://shop.example/gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, http2 := range []bool{false, true} {
+		for _, ended := range []bool{false, true} {
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if ended {
+					shown := *r.TLS.PeerCertificates[0]
+					shown.NotAfter = time.Now().Add(-time.Second)
+					r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{&shown}}
+				}
+				EndWithCertificate(http.NotFoundHandler()).ServeHTTP(w, r)
+			}))
+			s.EnableHTTP2, s.TLS = http2, service.Clone()
+			s.StartTLS()
+			transport := &http.Transport{TLSClientConfig: client.Clone(), ForceAttemptHTTP2: http2}
+			for i := range 3 {
+				var reused bool
+				ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+				r, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res, err := transport.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if (res.ProtoMajor == 2) != http2 || reused != (i > 0 && !ended) {
+					t.Errorf("%s, ended %v, request %d: reused %v", res.Proto, ended, i, reused)
+				}
+			}
+			transport.CloseIdleConnections()
+			s.Close()
+		}
+	}
 }
 
 // http2Frames is what an HTTP/2 client begins with, and the frames that follow.
@@ -107,7 +164,7 @@ func TestCVE_2026_56853_CVE_2023_45288_AClientThatDoesNotFinishItsRequestIsCutOf
 		"half a HEADERS frame": unended[:len(unended)-1], "HEADERS that do not end": unended,
 	} {
 		t.Run("gRPC/"+name, func(t *testing.T) {
-			connected(t, func(l net.Listener) Server { return GRPC(l, grpc.NewServer(CutIdle())) }, func(t *testing.T, conn net.Conn) {
+			connected(t, func(l net.Listener) Server { return GRPC(l, grpc.NewServer(BoundConnections())) }, func(t *testing.T, conn net.Conn) {
 				cutOff(t, conn, sent, "", max(first, maxIdle)+10*time.Second)
 			})
 		})
