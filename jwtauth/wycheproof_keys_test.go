@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -77,8 +79,14 @@ func TestWycheproofKeys(t *testing.T) {
 		for _, test := range g.Tests {
 			taken := 0
 			for way, keys := range ways {
+				algorithms := allAlgorithms
+				if way == "HTTP" { // which is refused together with algorithms of secrets
+					algorithms = slices.DeleteFunc(slices.Clone(algorithms), func(a jwtauth.Algorithm) bool {
+						return strings.HasPrefix(string(a), "HS")
+					})
+				}
 				v := must(jwtauth.NewVerifier(jwtauth.Config{
-					Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: allAlgorithms, Keys: keys,
+					Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: algorithms, Keys: keys,
 				}))
 				_, err := v.Verify(t.Context(), serialized(test.JWS))
 				if !errors.Is(err, authctx.InvalidToken) {
