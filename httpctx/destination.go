@@ -72,8 +72,8 @@ func (d destination) matches(u *url.URL) bool {
 	if d.port != "" && d.port != portOf(u) {
 		return false
 	}
-	if d.any {
-		return len(host) > len(d.host) && strings.HasSuffix(host, d.host)
+	if d.any { // a zone, which may look like names, is part of an address
+		return len(host) > len(d.host) && strings.HasSuffix(host, d.host) && !strings.ContainsAny(host, ":%")
 	}
 	return host == d.host
 }

@@ -30,7 +30,8 @@ func TestRule7_OnlyNamedDestinationsLearnTheCaller(t *testing.T) {
 			[]string{"https://orders.internal:8443/"}},
 		{"*.svc.internal",
 			[]string{"https://a.svc.internal/", "https://a.b.svc.internal:99/"},
-			[]string{"https://svc.internal/", "https://.svc.internal/", "https://asvc.internal/", "https://a.svc.internal.evil.example/"}},
+			[]string{"https://svc.internal/", "https://.svc.internal/", "https://asvc.internal/", "https://a.svc.internal.evil.example/",
+				"https://[2001:db8::666%25.svc.internal]/", "https://[::1%25a.svc.internal]:99/", "https://a%25.svc.internal/"}}, // a zone is no name
 		{"*.svc.internal:99",
 			[]string{"https://a.svc.internal:99/"},
 			[]string{"https://a.svc.internal/"}},
