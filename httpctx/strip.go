@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/elements"
@@ -74,11 +75,16 @@ func replace(h http.Header, name string, values []string) {
 	h[name] = values
 }
 
-// delete removes the fields of the set from h itself.
+// delete removes the fields of the set from h itself, and their names from its
+// Connection, by which the next proxy would remove what is written anew (RFC 9110
+// section 7.6.1).
 func (s *stripper) delete(h http.Header) {
 	for name, values := range h {
 		if s.set.Owns(name) {
 			delete(h, name)
+		} else if strings.EqualFold(name, "connection") {
+			left, _ := elements.Remove(values, ",", s.set.Owns)
+			replace(h, name, left)
 		} else if left, changed := elements.Strip(name, values, &s.set, &authctx.FieldSet{}); changed {
 			replace(h, name, left)
 		}

@@ -119,7 +119,7 @@ func (t *Transport) CloseIdleConnections() {
 // nobody.
 func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 	p, ok := authctx.FromContext(r.Context())
-	if !ok || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(r.URL) }) {
+	if !ok || r.URL == nil || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(r.URL) }) {
 		return authctx.Principal{}, nil
 	}
 	if err := checkPlaintext(r, t.base, t.plaintext); err != nil {

@@ -1,12 +1,14 @@
 package httpctx_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strings"
@@ -86,6 +88,13 @@ func TestAnExpiredCallerIsALocalError(t *testing.T) {
 	r, _ = http.NewRequestWithContext(as(t, "ended"), "GET", "https://elsewhere.example/", nil)
 	if _, err := client.Do(r); err != nil {
 		t.Errorf("a destination that is told nothing: %v", err)
+	}
+}
+
+func TestARequestWithoutAURLIsLeftToTheBase(t *testing.T) {
+	tr := newTransport(t, httpctx.TransportConfig{Destinations: []string{"a.internal"}})
+	if _, err := tr.RoundTrip((&http.Request{}).WithContext(as(t, "alice"))); err == nil || !strings.Contains(err.Error(), "URL") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -298,5 +307,59 @@ func TestARequestWithoutAHeaderIsSent(t *testing.T) {
 	r := (&http.Request{Method: "GET", URL: u}).WithContext(as(t, "alice"))
 	if _, err := tr.RoundTrip(r); err != nil || s.last.Header.Get("X-User-Id") != "alice" || r.Header != nil {
 		t.Errorf("%v, %v", err, s.last)
+	}
+}
+
+// TestRule6_ConnectionTakesNoIdentityAway has a request whose Connection, by
+// which the next proxy goes (RFC 9110 section 7.6.1), names identity fields.
+func TestRule6_ConnectionTakesNoIdentityAway(t *testing.T) {
+	delegated, err := authctx.New(authctx.Attributes{Issuer: issuer, Subject: "alice", Actors: []authctx.Actor{{Issuer: issuer, Subject: "bot"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, name := authctx.NewContext(t.Context(), delegated), strings.ToLower("Connection")
+	for before, after := range map[string][]string{
+		"x-user-actor, X_User_Expires":  nil,
+		"Upgrade, x-user-actor":         {"Upgrade"},
+		"keep-alive,,x-user-id , close": {"keep-alive, close"},
+		"close":                         {"close"},
+	} {
+		var s sink
+		tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})
+		r := outgoing(ctx, "https://a.internal/")
+		r.Header[name] = []string{before}
+		if _, err := tr.RoundTrip(r); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.last.Header[name]; !equal(got, after) || s.last.Header.Get("X-User-Actor") == "" {
+			t.Errorf("%q became %q", before, got)
+		}
+		if r.Header[name][0] != before {
+			t.Errorf("the request has changed: %v", r.Header)
+		}
+	}
+
+	// A Rewrite that takes over what a ReverseProxy leaves out.
+	var sent http.Header
+	h, err := newProxy(t, newServer(t, httpctx.ServerConfig{}), newFields(t)).Handler(&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(&url.URL{Scheme: "https", Host: "upstream"})
+			pr.Out.Header["Connection"] = pr.In.Header["Connection"]
+		},
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			sent = r.Header
+			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET / HTTP/1.1\r\nHost: a\r\nConnection: x-user-actor, close\r\n\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
+	if !equal(sent["Connection"], []string{"close"}) || sent.Get("X-User-Actor") == "" {
+		t.Errorf("sent %v", sent)
 	}
 }
