@@ -18,8 +18,8 @@ import (
 //
 // A whole service means nothing to [net/http.ServeMux], so it rules no route of
 // one: a route below "/package.Service/" has to be listed as it is registered,
-// or is refused. It never falls to Default. Calls through an HTTP proxy it does
-// rule.
+// or is refused. It never falls to Default. Calls through an HTTP proxy, or by a
+// route above it such as "/", it does rule.
 type PolicyConfig struct {
 	// Rules says who may call what.
 	Rules map[string]Rule

@@ -214,6 +214,15 @@ func TestAllocationsOfTheHotPath(t *testing.T) {
 		t.Errorf("a request with a caller: %v allocations, want %v", got, header+3)
 	}
 
+	// A table asks about the path, and tells a proxy inside that it has done so.
+	h = newServer(t, httpctx.ServerConfig{Authenticator: a, Policy: newPolicy(t, authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"GET /orders/{id}": authctx.Authenticated(), "/": authctx.Role("admin")}, Public: []string{"/orders/"},
+	})}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r.URL.Path = "/orders/4711"
+	if got := testing.AllocsPerRun(100, handle); got > header+5 {
+		t.Errorf("a request by a table: %v allocations, want %v", got, header+5)
+	}
+
 	tr := newTransport(t, httpctx.TransportConfig{
 		Base:         roundTripper(func(*http.Request) (*http.Response, error) { return nil, nil }),
 		Destinations: []string{"a.internal"},

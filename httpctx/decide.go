@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -23,6 +24,8 @@ type route struct {
 	answered bool
 	// asked says that a preflight asks about something that the policy lists.
 	asked bool
+	// table is the one that was asked, nil if a mux said how it routes.
+	table *table
 }
 
 // router returns how requests for next are routed.
@@ -36,7 +39,11 @@ func (s *Server) router(next http.Handler) func(*http.Request) route {
 		if pattern == "" {
 			return route{answered: true}
 		}
-		return s.routed(pattern)
+		rt := s.routed(pattern)
+		if s.table != nil {
+			s.table.hold(&rt, r)
+		}
+		return rt
 	}
 }
 
@@ -153,6 +160,31 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 		}
 	}
 	return err
+}
+
+// confirm decides about the route of a request that a mux has handed to a proxy,
+// unless the table has done so, and tells the observer if it is refused. A
+// preflight passes as in decide.
+func (s *Server) confirm(r *http.Request) (preflight bool, err error) {
+	let := admission(r.Context())
+	if s.table == nil || s.table == let.table {
+		return false, nil
+	}
+	in := r.WithContext(r.Context())
+	if let.url != nil {
+		in.URL = let.url
+	} else if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		in.URL = u // with what a mux has stripped
+	}
+	rt := s.unrouted(in)
+	if !rt.entry.Public && s.isPreflight(in, rt) {
+		return true, nil
+	}
+	p, _ := authctx.FromContext(r.Context())
+	if err = s.authorize(r.Context(), &rt, p); err != nil {
+		s.observeAfter(r, rt.name(), authctx.OutcomeOf(err), p, err)
+	}
+	return false, err
 }
 
 // admit returns the request that the handler sees.

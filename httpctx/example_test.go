@@ -283,10 +283,7 @@ func ExampleProxy_Handler() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", handler)
-	mux.Handle("/static/", handler)
-	gateway := httptest.NewServer(server.Handler(mux))
+	gateway := httptest.NewServer(server.Handler(handler))
 	defer gateway.Close()
 
 	call("GET", gateway.URL+"/orders", "")

@@ -3,6 +3,8 @@ package httpctx_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,7 +124,8 @@ func TestAMuxWhoseRoutesAreAllRuledServes(t *testing.T) {
 func TestRule1_APolicyHasOnlyPatternsThatNetHTTPTakes(t *testing.T) {
 	rules := map[string]authctx.Rule{"GET /orders/{id}": authctx.Authenticated(), "/orders.v1.Orders/*": authctx.Authenticated()}
 	bad := []string{"GET /x/{", "GET /{a}/{a}", "GET /x/{a...}/y", "GET,POST /x", "shop.v1.Orders/{List",
-		"API.example/x", "GET api.example:8443/", "api.example./"}
+		"API.example/x", "GET api.example:8443/", "api.example./", "[::1]:80/", "[::1/",
+		"get /x", "Delete /x", "ANY /x", "ALL /x", "/x//y", "/x/%2e%2e/y", "/x/%2F"}
 	for _, pattern := range bad {
 		rules[pattern] = authctx.Authenticated()
 	}
@@ -137,6 +140,28 @@ func TestRule1_APolicyHasOnlyPatternsThatNetHTTPTakes(t *testing.T) {
 	}
 	if lines := strings.Count(err.Error(), "Policy:"); lines != len(bad) {
 		t.Errorf("%d entries are refused: %v", lines, err)
+	}
+}
+
+// With this setting a mux takes methods, wildcards and "{$}" for literal text.
+func TestRule1_NoPolicyForAMuxOfGo121(t *testing.T) {
+	cfg := httpctx.ServerConfig{Authenticator: bearer(), Policy: newPolicy(t, authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"DELETE /orders/{id}": authctx.Role("admin")}, Public: []string{"/"},
+	})}
+	_, err := httpctx.NewServer(cfg)
+	if os.Getenv("GODEBUG") == "httpmuxgo121=1" {
+		if err == nil || !strings.Contains(err.Error(), "httpmuxgo121") {
+			t.Errorf("%v", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	test.Env = []string{"GODEBUG=httpmuxgo121=1"} // which is read when a program starts
+	if out, err := test.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

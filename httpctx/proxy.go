@@ -98,7 +98,12 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // did not take, because it closes its connections as gRPC servers do at a certain
 // age, is sent anew.
 //
-// The handler authenticates nobody: put it behind [Server.Handler].
+// The handler authenticates nobody: put it behind [Server.Handler]. If a mux is
+// between them, the handler asks the Server's policy once more, as that does for a
+// next that is a proxy: an upstream may read a path in another way than the mux,
+// and so as one that is ruled by another entry. It asks about the path that the
+// Server saw, with what is stripped on the way. A request of a public route has no
+// caller then, and is refused if it may be one of a route that is not.
 func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	//lint:ignore SA1019 refusing a Director takes looking at it
 	if rp == nil || rp.Rewrite == nil || rp.Director != nil {
@@ -118,6 +123,14 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	}
 	h.ErrorHandler = p.errorHandler(rp)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		preflight, err := p.server.confirm(r)
+		switch {
+		case err != nil:
+			p.server.WriteError(w, r, err)
+			return
+		case preflight:
+			w = &preflightWriter{ResponseWriter: w}
+		}
 		if len(r.Header["Upgrade"]) > 0 || grpchttp.MayBe(r.Header) {
 			// Not every server ends the context of a request with its handler, and
 			// this returns when a WebSocket is closed.
@@ -165,7 +178,7 @@ func (w *hintCleaner) WriteHeader(status int) {
 
 // Rewrite finishes pr.Out, and is to be the last thing that a
 // [httputil.ReverseProxy.Rewrite] function does. Use [Proxy.Handler] unless you
-// need to call it yourself.
+// need to call it yourself: Rewrite does not ask the policy.
 //
 // A request that may not go out, because the caller cannot be written or not be
 // sent in plaintext or because it asks for an upgrade that is not a WebSocket, is

@@ -3,144 +3,160 @@ package httpctx
 import (
 	"encoding/hex"
 	"net/http"
-	"net/url"
-	"path"
-	"regexp"
-	"slices"
 	"strings"
+	"unicode"
 )
 
-const (
-	// maxReadings is how many times a path is read and then decoded, until that
-	// does not change it.
-	maxReadings = 3
-	// maxOddPath and maxLaxReadings bound the work that a path makes which has
-	// several readings.
-	maxOddPath     = 2048
-	maxLaxReadings = 64
-)
+// A reading is what is sure of a request's path, whoever reads it.
+//
+// Servers decode a path never, once or again and again. Some take a backslash for
+// a slash, drop what follows ";", "?" or "#", or look at no letter case. But none
+// of that touches a segment in which, decoded once, stands none of these
+// characters and no "%". The path is sure up to the first segment that is not
+// such a one. What a server makes of the rest lies below: a path in which a dot
+// segment could come to light, by which it would climb, is refused.
+//
+// So every server reads the sure segments, and behind them whatever an attacker
+// likes, or nothing.
+type reading struct {
+	// folded are the sure segments, decoded, without the slash at either end and
+	// without letter case.
+	folded string
+	// literal are they for a server that does not decode. Where the path is
+	// encoded as it has to be, that has its routes encoded too.
+	literal string
+	slash   bool // the path ends in one
+	open    bool // more segments follow, which are not sure
+}
 
-// readings returns the path of r, clean and escaped, in the ways in which servers
-// are known to read it, first that of a mux: segment by segment. A path that a
-// mux would clean is an error, and so is one that climbs in some reading, since
-// then each could lead anywhere.
-func readings(r *http.Request) ([]string, error) {
+// read returns the reading of the path of r, or an error if that is not clean or
+// could climb. Segments behind the given number of them do not matter.
+func read(r *http.Request, segments int) (reading, error) {
 	if u := r.URL; u.Opaque != "" || u.Path == "*" || u.Path == "" && r.Method == http.MethodConnect {
-		return nil, unclear("the request names no path")
+		return reading{}, unclear("the request names no path")
 	}
-	raw := target(r.URL)
-	if !strings.HasPrefix(raw, "/") { // as behind a StripPrefix
-		raw = "/" + raw
+	path := target(r.URL)
+	if !strings.HasPrefix(path, "/") { // as behind a StripPrefix
+		path = "/" + path
 	}
-	switch {
-	case raw != cleanPath(raw):
-		return nil, unclear("the path has empty or dot segments")
-	case !strings.ContainsAny(raw, `%\;#`) && !strings.HasSuffix(raw, "/"):
-		return []string{escapePath(raw)}, nil
-	case len(raw) > maxOddPath:
-		return nil, unclear("the path is too long for one with encoded or special characters")
+	if strings.Contains(path, "//") {
+		return reading{}, unclear("the path has empty segments")
 	}
-	var paths []string
-	decoded := []string{raw}
-	for range maxReadings {
-		lax := laxReadings(decoded)
-		if len(lax) > maxLaxReadings {
-			return nil, unclear("the path can be read in too many ways")
-		}
-		decoded = nil
-		for _, p := range lax {
-			d := decode(p)
-			if misleading(d) {
-				return nil, unclear("the path has dot segments or control characters")
+	if misleading(settle(path)) {
+		return reading{}, unclear("the path has, or hides, dot segments or control characters")
+	}
+	sure, open := surePart(path, segments)
+	rd := reading{open: open, slash: !open && strings.HasSuffix(sure, "/")}
+	sure = strings.Trim(sure, "/")
+	rd.literal = decode(sure)
+	rd.folded = fold(rd.literal)
+	if r.URL.RawPath != "" { // as routers that do not decode ask
+		rd.literal = sure
+	}
+	return rd, nil
+}
+
+// surePart returns the beginning of path, of no more than the given number of
+// segments, up to the first one that is not sure, and whether there is one.
+func surePart(path string, segments int) (sure string, open bool) {
+	segment := 0 // where it begins
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '/' {
+			if segments--; segments < 0 {
+				return path[:i], false
 			}
-			paths = appendNew(paths, escapePath(cleanPath(p)))
-			if d != p {
-				decoded = appendNew(decoded, d)
+			segment = i
+			continue
+		}
+		if b, ok := encoded(path[i:]); ok {
+			c, i = b, i+2
+		}
+		if ambiguous(c) {
+			return path[:segment], true
+		}
+	}
+	return path, false
+}
+
+// ambiguous reports whether c is what some server takes for the end of a segment,
+// or decodes further.
+func ambiguous(c byte) bool {
+	switch c {
+	case '/', '\\', ';', '?', '#', '%':
+		return true
+	}
+	return false
+}
+
+// misleading reports whether a path that is decoded to the end has a dot segment,
+// whatever ends a segment, or a character at which servers cut it off.
+func misleading(path string) bool {
+	segment := 0
+	for i := 0; i <= len(path); i++ {
+		switch {
+		case i == len(path) || ambiguous(path[i]):
+			if s := path[segment:i]; s == "." || s == ".." {
+				return true
 			}
-		}
-		if len(decoded) == 0 {
-			return paths, nil
-		}
-	}
-	return nil, unclear("the path is encoded several times")
-}
-
-func appendNew(list []string, s string) []string {
-	if slices.Contains(list, s) {
-		return list
-	}
-	return append(list, s)
-}
-
-// laxReadings returns paths and, after them, how servers read these that tell
-// less apart: a backslash from a slash, what stands behind ";", "?" or "#" from
-// nothing, a slash at the end from none, and any of these together, in any
-// order. It gives up soon after maxLaxReadings.
-func laxReadings(all []string) []string {
-	for i := 0; i < len(all) && len(all) <= maxLaxReadings; i++ {
-		p := all[i]
-		all = appendNew(all, strings.ReplaceAll(p, `\`, "/"))
-		all = appendNew(all, parameters.ReplaceAllString(p, ""))
-		for _, end := range []string{";", "?", "#"} {
-			before, _, _ := strings.Cut(p, end)
-			all = appendNew(all, before)
-		}
-		all = appendNew(all, strings.TrimRight(p, "/"))
-	}
-	return all
-}
-
-var parameters = regexp.MustCompile(`;[^/]*`) // RFC 3986 section 3.3
-
-// misleading reports whether a decoded path climbs, or has characters at which
-// servers cut it off.
-func misleading(p string) bool {
-	for segment := range strings.SplitSeq(p, "/") {
-		if segment == "." || segment == ".." {
+			segment = i + 1
+		case path[i] < ' ' || path[i] == 0x7f:
 			return true
 		}
 	}
-	return strings.ContainsFunc(p, func(c rune) bool { return c < ' ' || c == 0x7f })
+	return false
 }
 
-// decode decodes what is encoded and leaves what merely looks like it.
-func decode(p string) string {
-	if !strings.Contains(p, "%") {
-		return p
+// settle decodes again and again, until that changes nothing: in one pass, since
+// what is decoded can only complete what stands before it.
+func settle(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
 	}
-	decoded := make([]byte, 0, len(p))
-	for len(p) > 0 {
-		var c [1]byte
-		if p[0] == '%' && len(p) >= 3 {
-			if _, err := hex.Decode(c[:], []byte(p[1:3])); err == nil {
-				decoded, p = append(decoded, c[0]), p[3:]
-				continue
+	settled := make([]byte, 0, len(path))
+	for i := range len(path) {
+		settled = append(settled, path[i])
+		for n := len(settled) - 3; n >= 0; n = len(settled) - 3 {
+			c, ok := encoded(string(settled[n:]))
+			if !ok {
+				break
 			}
+			settled = append(settled[:n], c)
 		}
-		decoded, p = append(decoded, p[0]), p[1:]
+	}
+	return string(settled)
+}
+
+// decode decodes once what is encoded, and leaves what merely looks like it.
+func decode(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	decoded := make([]byte, 0, len(path))
+	for len(path) > 0 {
+		c, ok := encoded(path)
+		if ok {
+			path = path[3:]
+		} else {
+			c, path = path[0], path[1:]
+		}
+		decoded = append(decoded, c)
 	}
 	return string(decoded)
 }
 
-// cleanPath cleans p as a mux does.
-func cleanPath(p string) string {
-	clean := path.Clean("/" + p)
-	if clean != "/" && strings.HasSuffix(p, "/") {
-		clean += "/"
+// encoded returns the byte that path begins with, if that is encoded.
+func encoded(path string) (c byte, ok bool) {
+	if len(path) < 3 || path[0] != '%' {
+		return 0, false
 	}
-	return clean
+	var b [1]byte
+	_, err := hex.Decode(b[:], []byte(path[1:3]))
+	return b[0], err == nil
 }
 
-// escapePath decodes the segments of p, and escapes them all alike. A segment
-// that is nothing but an encoded slash stays encoded: a mux takes it for a slash
-// at the end, and others take it for an ID.
-func escapePath(p string) string {
-	segments := strings.Split(p, "/")
-	for i, s := range segments {
-		if d := decode(s); d != "/" {
-			s = d
-		}
-		segments[i] = url.PathEscape(s)
-	}
-	return strings.Join(segments, "/")
+// fold makes one of all strings that some server does not tell apart by letter
+// case. In upper case first, some more letters become the same.
+func fold(s string) string {
+	return strings.Map(func(c rune) rune { return unicode.ToLower(unicode.ToUpper(c)) }, s)
 }

@@ -14,8 +14,9 @@ type ServerConfig struct {
 	// Authenticator says who is calling. It is required.
 	Authenticator authctx.Authenticator
 	// Policy is the table of rules, keyed by pattern: see [Server.Handler]. No
-	// two patterns may conflict as in a mux. When it is nil, every authenticated
-	// caller passes and rules are a matter of [Server.Require] and of handlers.
+	// two patterns may conflict as in a mux, letter case aside. When it is nil,
+	// every authenticated caller passes and rules are a matter of
+	// [Server.Require] and of handlers.
 	Policy *authctx.Policy
 	// AllowAnonymous lets requests without credentials reach the handler, which
 	// sees no caller. Bad credentials are still refused. It contradicts Policy,
@@ -125,30 +126,37 @@ func (cfg *ServerConfig) validate() error {
 // Handler returns a handler that lets only decided requests through to next.
 //
 // When next is an [http.ServeMux], the policy is asked about the pattern that
-// the mux will route the request by. A request that the mux answers itself, such
-// as one for an unknown path, gets that answer if it is authenticated, and 401
-// otherwise.
+// the mux will route the request by. If it has an entry of a more specific
+// pattern, or of a whole RPC service, which then is no route of the mux, that must
+// allow the request too. A request that the mux answers itself, such as one for
+// an unknown path, gets that answer if it is authenticated, and 401 otherwise.
 //
-// Any other next, such as a proxy or a mux inside of middleware, does not say how
-// it routes. The policy's patterns are then matched as by a mux that has these
-// and no others: "/" is everything else, and what none matches is left to the
-// default rule. If an outer mux has routed the request by a pattern that the
-// policy lists, [http.Request.Pattern], that entry must allow it too, and so must
-// that of a whole RPC service. The path is the one that comes in, with what next
-// may strip from it.
+// Any other next, such as a proxy, another router or a mux inside of middleware,
+// does not say how it routes. The policy's patterns are then matched as by a mux
+// that has these and no others: "/" is everything else, and what none matches is
+// left to the default rule. If an outer mux has routed the request by a pattern
+// that the policy lists, [http.Request.Pattern], that entry must allow it too, and
+// so must that of a whole RPC service. The path is the one that comes in, with
+// what next may strip from it.
 //
-// Such a next may read a path in another way than a mux does. So each entry must
-// allow the request under which it falls when letters and slashes are decoded, up
-// to twice, when a backslash is a slash, when what follows ";", "?" or "#" or a
-// slash at the end is left out, or when letters are put in lower case. An ID with
-// an encoded slash needs an entry for what it looks like too, or one with
-// "{name...}". Other liberties of a server, such as taking "/a.json" for "/a", are
-// not known here: rule what is behind one by a strict Default.
+// Such a next may read a path in another way than a mux does. The request is let
+// through if all entries allow it under which it falls for some server: one that
+// decodes the path never, once or more often, that ignores letter case or a slash
+// at the end, and that takes any of the characters / \ ; ? # % for the end of a
+// segment or of the path, encoded or not. What stands before the first segment
+// with such a character is sure. The rest may be read as anything below, since
+// nothing may climb: dot segments are refused, however they are encoded.
 //
-// What a mux would redirect is [authctx.InvalidRequest]: empty and dot segments,
-// and a path that is listed with a slash at its end only. So are encoded dot
-// segments, control characters, a method that is not in upper case, and a path
-// with many readings or with several and more than 2,048 bytes. A policy of
+// So "/files/a%2Fb" asks for all that the policy lists at or below "/files" and
+// for what it says of everything there. "GET /files/{name}" alone does not say
+// that and the request is refused; "GET /files/{name...}" does, and so do
+// "/files/", "/" and a default rule. If already the first segment has such a
+// character, all entries must allow the request. Other liberties of a server, such
+// as taking "/a.json" for "/a", are not known here: rule what is behind one by a
+// strict Default.
+//
+// Refused as [authctx.InvalidRequest] are empty and dot segments, control
+// characters, encoded or not, and a method that is not in upper case. A policy of
 // nothing but a default rule takes any path.
 //
 // Entries that the policy calls public are not authenticated, and neither is a

@@ -1,196 +1,252 @@
 package httpctx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/authctx/authctx"
 )
 
-// table matches requests with the patterns of a policy, for a handler that does
-// not say how it routes: a proxy, another router, a mux inside of middleware.
+// table says which entries of a policy must allow a request, for a handler that
+// does not say how it routes: a proxy, another router, a mux inside of
+// middleware. They are those under which the request falls in some reading, each
+// in a mux that has the policy's patterns and no others.
 type table struct {
-	policy *authctx.Policy
-	mux    *http.ServeMux
-	folded *http.ServeMux // the patterns in lower case, but for those that this makes one
+	policy   *authctx.Policy
+	services []*pattern // whole RPC services
+	patterns []*pattern // the others: those with a host first, then the most specific
+	hosted   int        // how many have a host
+	depth    int        // segments of the longest
+	// beginning has those without a host by the literals they begin with, "a/b".
+	beginning map[string][]*pattern
+
+	mux     *http.ServeMux  // that has the patterns
+	crowded map[string]bool // those of which some requests fall under another
 }
 
-// listed is an entry as a table's mux knows it. It serves nothing.
-type listed struct{ authctx.Entry }
-
-func (listed) ServeHTTP(http.ResponseWriter, *http.Request) {}
-
 // newTable returns the table of policy, nil when that lists nothing, or an error
-// that names every pattern that net/http does not take, and every two that no
-// mux takes together, because nobody could say which of them counts.
+// that names every pattern that net/http does not take or no request falls under,
+// and every two that no mux takes together, because nobody could say which of
+// them counts.
 func newTable(policy *authctx.Policy) (*table, error) {
 	names := policy.Names()
 	if len(names) == 0 {
 		return nil, nil
 	}
-	t := &table{policy: policy, mux: http.NewServeMux(), folded: http.NewServeMux()}
-	folds := map[string]int{}
-	for _, name := range names {
-		folds[foldPattern(name)]++
-	}
+	t := &table{policy: policy, beginning: map[string][]*pattern{}, mux: http.NewServeMux(), crowded: map[string]bool{}}
 	var errs []error
-	for i, name := range names {
-		problem := register(t.mux, name, listed{policy.Route(name)})
-		switch {
-		case problem != "":
-			if other := conflicting(name, names[:i]); other != "" {
-				problem = fmt.Sprintf("%q and %q match the same requests, and neither is more specific", other, name)
-			}
-		case oddHost(name):
-			problem = fmt.Sprintf("the host of %q has a capital, a port or a dot at its end, and is no request's", name)
-		}
-		if problem != "" {
-			errs = append(errs, errors.New("httpctx: server: Policy: "+problem))
-		}
-		if lower := foldPattern(name); folds[lower] == 1 {
-			_ = register(t.folded, lower, listed{policy.Route(name)}) // a problem has been told
-		}
+	for _, problem := range slices.Concat(t.parse(names), t.sort()) {
+		errs = append(errs, errors.New("httpctx: server: Policy: "+problem))
 	}
+	t.index()
 	return t, errors.Join(errs...)
 }
 
-// foldPattern returns a pattern with the letters of its path in lower case, not
-// those of its wildcards.
-func foldPattern(pattern string) string {
-	before, path, _ := strings.Cut(pattern, "/")
-	segments := strings.Split(path, "/")
-	for i, s := range segments {
-		if !strings.HasPrefix(s, "{") {
-			segments[i] = strings.ToLower(s)
+func (t *table) parse(names []string) (problems []string) {
+	if register(http.NewServeMux(), "/{") == "" { // a mux of Go 1.21 refuses nothing
+		return []string{"net/http does not know its patterns with GODEBUG=httpmuxgo121=1"}
+	}
+	for _, name := range names {
+		if service, ok := strings.CutSuffix(name, "*"); ok {
+			t.services = append(t.services, parsePattern(service, t.policy.Route(name)))
+			continue
+		}
+		problem := register(http.NewServeMux(), name)
+		if problem == "" {
+			p := parsePattern(name, t.policy.Route(name))
+			t.patterns = append(t.patterns, p)
+			problem = p.wrong()
+		}
+		if problem != "" {
+			problems = append(problems, problem)
 		}
 	}
-	return before + "/" + strings.Join(segments, "/")
+	return problems
 }
 
-// oddHost reports whether the host of a pattern is written as no mux reads that
-// of a request, or as only some clients write theirs.
-func oddHost(pattern string) bool {
-	host, _, _ := strings.Cut(pattern, "/")
-	host = host[strings.LastIndexAny(host, " \t")+1:]
-	return host != strings.ToLower(host) || strings.Contains(host, ":") && !strings.HasSuffix(host, "]") || strings.HasSuffix(host, ".")
-}
-
-// conflicting returns the pattern with which no mux takes name, empty when name
-// is not a pattern at all.
-func conflicting(name string, others []string) string {
-	for _, other := range others {
-		mux := http.NewServeMux()
-		if register(mux, name, listed{}) == "" && register(http.NewServeMux(), other, listed{}) == "" && register(mux, other, listed{}) != "" {
-			return other
+// sort finds out which patterns are more specific than others, and which are
+// neither that nor less.
+func (t *table) sort() (problems []string) {
+	slices.SortFunc(t.patterns, func(a, b *pattern) int { // HEAD is before GET, and no method last
+		return cmp.Or(strings.Compare(b.host, a.host), strings.Compare(a.shape, b.shape), strings.Compare(b.method, a.method))
+	})
+	for i, p := range t.patterns {
+		if slices.ContainsFunc(t.patterns[:i], p.overlaps) || slices.ContainsFunc(t.services, p.overlaps) {
+			t.crowded[p.entry.Name] = true
+		}
+		for _, o := range t.patterns[:i] {
+			if p.overlaps(o) && p.conflicts(o) {
+				problems = append(problems, fmt.Sprintf("%q and %q match the same requests, letter case aside, and neither is more specific", o.entry.Name, p.entry.Name))
+			}
 		}
 	}
-	return ""
+	return problems
 }
 
-// register says why mux does not take pattern, empty when it does. A mux has no
-// other way to say it than a panic.
-func register(mux *http.ServeMux, pattern string, handler http.Handler) (problem string) {
-	defer func() {
-		if p := recover(); p != nil {
-			problem = fmt.Sprint(p)
+func (t *table) index() {
+	for _, p := range t.patterns {
+		register(t.mux, p.entry.Name)
+		if p.host != "" {
+			t.hosted++
+		} else {
+			b := p.beginning()
+			t.beginning[b] = append(t.beginning[b], p)
 		}
-	}()
-	mux.Handle(pattern, handler)
-	return ""
+	}
+	for _, p := range slices.Concat(t.patterns, t.services) {
+		t.depth = max(t.depth, len(p.segments))
+	}
 }
 
-// route returns what the table says of r if it had this method. Whoever is
-// behind may read the path in another way than a mux does, so that every entry
-// counts under which one of its readings falls, and besides them the entry of
-// the pattern by which an outer mux has routed r.
+// query is what a table is asked about a request.
+type query struct {
+	reading
+	method string
+	hosts  []string // as servers read the one
+}
+
+// route returns what the table says of r if it had this method. If an outer mux
+// has routed r by a pattern that the policy lists, that is asked too.
 func (t *table) route(r *http.Request, method string) route {
-	paths, err := readings(r)
+	rt := route{pattern: r.Pattern, table: t}
+	rd, err := read(r, t.depth+1)
 	if err == nil && method != strings.ToUpper(method) {
 		err = unclear("the method is not in upper case") // which is another one to some servers
 	}
+	if err != nil {
+		rt.err = err
+		return rt
+	}
+	q := query{reading: rd, method: method}
+	if t.hosted > 0 {
+		q.hosts = hosts(r)
+	}
+	entries := make([]authctx.Entry, 0, 4)
 	rest := t.policy.Route(r.Pattern) // for what the table does not list
-	var entries []authctx.Entry
-	if rest.Name != t.policy.Route("").Name {
+	if rest.Listed() && rest.Name == r.Pattern {
 		entries = append(entries, rest)
 	}
-	for i, path := range paths {
-		for _, host := range hosts(r.Host) {
-			found, slash := t.match(method, host, path)
-			if slash && i == 0 {
-				err = unclear("the policy lists the path with a slash at its end only; list both")
-			}
-			if len(found) == 0 {
-				found = []authctx.Entry{rest}
-			}
-			entries = append(entries, found...)
+	if !t.ask(&q, func(e authctx.Entry) { entries = append(entries, e) }) {
+		if !rest.Listed() && (q.open || len(entries) > 0) {
+			rt.err = unlisted(rd)
 		}
+		entries = append(entries, rest)
 	}
-	if err != nil {
-		return route{pattern: r.Pattern, err: err}
-	}
-	rt := route{pattern: r.Pattern, entry: entries[0]}
+	rt.entry = entries[0]
 	for _, e := range entries[1:] {
 		rt.and(e)
 	}
 	return rt
 }
 
-// match returns the entries for a path, which is escaped and clean: of the
-// pattern, of the pattern that it has for servers that do not look at case, and
-// of the RPC service. With slash, what is listed is the path with a slash at its
-// end.
-func (t *table) match(method, host, path string) (found []authctx.Entry, slash bool) {
-	e, ok, slash := lookup(t.mux, method, host, path)
-	if ok {
-		found = append(found, e)
+// ask calls add with the entries that must allow a request, and reports whether
+// it falls under one of them in every reading.
+func (t *table) ask(q *query, add func(authctx.Entry)) (covered bool) {
+	var last *pattern
+	for p, every := range t.matches(q) {
+		add(p.entry)
+		if every {
+			last, covered = p, true
+		}
 	}
-	if e, ok, _ := lookup(t.folded, method, host, strings.ToLower(path)); ok {
-		found = append(found, e)
+	if q.slash || q.open { // some server leaves out the slash, or what is not sure
+		bare := *q
+		bare.slash, bare.open = false, false
+		for p := range t.matches(&bare) {
+			if !p.tree && !p.slash {
+				add(p.entry)
+			}
+		}
 	}
-	if e, ok := t.service(decode(path)); ok {
-		found = append(found, e)
+	for _, s := range t.services { // no mux knows them, so that both count
+		if last != nil && s.hasMethod(last.entry.Name) {
+			continue
+		}
+		some, every := s.match(q)
+		if some {
+			add(s.entry)
+		}
+		covered = covered || every
 	}
-	return found, slash
+	return covered
 }
 
-// lookup returns the entry by whose pattern mux routes a request, and whether
-// that is of the path with a slash at its end, to which mux would redirect.
-func lookup(mux *http.ServeMux, method, host, path string) (e authctx.Entry, ok, slash bool) {
-	handler := func(path string) (http.Handler, string) {
-		u := &url.URL{Path: decode(path), RawPath: path}
-		return mux.Handler(&http.Request{Method: method, Host: host, URL: u})
+// matches returns the patterns under which q falls in some reading, the most
+// specific first, and whether it does in every one. If so, those that would
+// follow count for none: they are less specific, or match nothing of it.
+func (t *table) matches(q *query) iter.Seq2[*pattern, bool] {
+	return func(yield func(*pattern, bool) bool) {
+		var last *pattern
+		for p := range t.candidates(q) {
+			if last != nil && !p.ties(last) {
+				return
+			}
+			some, every := p.match(q)
+			if some && !yield(p, every) {
+				return
+			}
+			if every {
+				last = p
+			}
+		}
 	}
-	h, pattern := handler(path)
-	l, ok := h.(listed)
-	if slash = !ok && pattern != ""; slash {
-		h, _ = handler(path + "/")
-		l, ok = h.(listed)
-	}
-	return l.Entry, ok, slash
 }
 
-// service returns the entry of the RPC service that a path is of or below, if
-// that is listed as a whole and the very method is not.
-func (t *table) service(path string) (authctx.Entry, bool) {
-	e := t.policy.RPC(path)
-	if e.Name != path && !strings.HasSuffix(e.Name, "/*") {
-		name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-		e = t.policy.RPC("/" + name + "/*")
+// candidates returns the patterns that may match q, the most specific first.
+func (t *table) candidates(q *query) iter.Seq[*pattern] {
+	return func(yield func(*pattern) bool) {
+		anywhere := t.patterns[:t.hosted]
+		if q.open {
+			anywhere = t.patterns
+		}
+		for _, p := range anywhere {
+			if !yield(p) {
+				return
+			}
+		}
+		for b := q.folded; !q.open; b = b[:max(0, strings.LastIndexByte(b, '/'))] {
+			for _, p := range t.beginning[b] {
+				if !yield(p) {
+					return
+				}
+			}
+			if b == "" {
+				return
+			}
+		}
 	}
-	return e, strings.HasSuffix(e.Name, "/*")
+}
+
+// hold adds to rt, by which a mux routes r, what this mux does not have: the
+// entry of a more specific pattern, and that of an RPC service.
+func (t *table) hold(rt *route, r *http.Request) {
+	if rt.entry.Name == rt.pattern && !t.crowded[rt.pattern] {
+		return
+	}
+	pattern := rt.pattern
+	if _, p := t.mux.Handler(r); p != "" && p != pattern {
+		pattern = p
+		rt.and(t.policy.Route(p))
+	}
+	path := pattern[strings.IndexByte(pattern, '/'):]
+	for _, s := range t.services {
+		if strings.HasPrefix(r.URL.Path, s.prefix()) && !strings.HasPrefix(path, s.prefix()) {
+			rt.and(s.entry)
+		}
+	}
 }
 
 // and makes rt ask for what e asks for too. A public entry asks for nothing, and
 // what is not listed allows nothing.
 func (rt *route) and(e authctx.Entry) {
-	same := func(o authctx.Entry) bool { return o.Name == e.Name }
 	switch {
-	case e.Public, !rt.entry.Listed(), same(rt.entry), slices.ContainsFunc(rt.also, same):
+	case e.Public, !rt.entry.Listed(), e.Name == rt.entry.Name:
 	case rt.entry.Public, !e.Listed():
 		rt.entry = e
 	default:
@@ -199,18 +255,35 @@ func (rt *route) and(e authctx.Entry) {
 }
 
 // hosts returns the host of a request as a mux reads it, and as a server does
-// that takes it for a name of the DNS, where they differ.
-func hosts(host string) []string {
+// that takes it for a name of the DNS or for an address, each once.
+func hosts(r *http.Request) []string {
+	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	if name := strings.TrimSuffix(strings.ToLower(host), "."); name != host {
-		return []string{host, name}
+	name := strings.TrimSuffix(strings.ToLower(host), ".")
+	list := []string{host, name}
+	if isIPv6(name) {
+		bare := strings.Trim(name, "[]")
+		list = append(list, bare, "["+bare+"]")
 	}
-	return []string{host}
+	if r.Method == http.MethodConnect { // of which a mux leaves the port
+		list = append(list, r.Host)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // unclear refuses a request that can be read in different ways.
 func unclear(why string) error {
 	return &authctx.Error{Reason: authctx.InvalidRequest, Cause: errors.New(why)}
+}
+
+// unlisted refuses a request of which a policy lists some readings and not all.
+func unlisted(rd reading) error {
+	why := errors.New("the policy lists the path in another spelling only: letter case, encoding, or a slash at the end")
+	if rd.open {
+		why = fmt.Errorf(`some server may read the path as any below "/%s", and the policy does not list all of these`, rd.folded)
+	}
+	return &authctx.Error{Reason: authctx.PermissionDenied, Cause: why}
 }

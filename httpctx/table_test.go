@@ -2,12 +2,8 @@ package httpctx_test
 
 import (
 	"bufio"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +80,9 @@ func TestRule10_ATableRulesWhateverIsInside(t *testing.T) {
 			{"GET /files/100%25", "api", 401, 200, 200},
 			{"GET /files/a%20b|c", "api", 401, 200, 200},
 			{"GET /files/a%5Cb;v=1", "api", 401, 200, 200},
+			{"GET /files/%20" + strings.Repeat("a", 8000), "api", 401, 200, 200},
+			{"GET /public/a;b/x", "api", 200, 200, 200},
+			{"GET /public/a%2Fb", "api", 200, 200, 200},
 			{"GET /x", "ops.example:8443", 401, 403, 200},
 			{"POST /shop.Orders/Delete", "api", 401, 403, 200},
 			{"POST /shop.Orders/List", "api", 401, 200, 200},
@@ -122,15 +121,16 @@ func TestPathTricksBehindAProxy(t *testing.T) {
 		{"a NUL", "GET /admin%00", "api", 400},
 		{"a line feed", "GET /admin%0a", "api", 400},
 		{"back again", "GET /public/%2e%2e/admin/..;/..;/public/x", "api", 400},
-		{"encoded again and again", "GET /%2525252561dmin/x", "api", 400},
+		{"encoded again and again", "GET /%2525252561dmin/x", "api", 403},
 		{"double slash", "GET //admin/x", "api", 400},
 		{"double slash inside", "GET /admin//x", "api", 400},
-		{"slash at the end of what has none", "GET /internal", "api", 400},
+		{"no slash at the end of what has one", "GET /internal", "api", 403},
 		{"no path", "OPTIONS *", "api", 400},
 		{"an opaque target", "GET x:admin/x", "api", 400},
 		{"no path to connect to", "CONNECT api:443", "api", 400},
 		{"a method in lower case", "delete /orders/1", "api", 400},
-		{"long", "GET /files/%20" + strings.Repeat("a", 8000), "api", 400},
+		{"dots encoded again and again", "GET /public/%2" + strings.Repeat("52", 9) + "e./admin/x", "api", 400},
+		{"dots that come to light out of order", "GET /public/%25%32e%252%65/admin/x", "api", 400},
 
 		{"encoded letter", "GET /%61dmin/x", "api", 403},
 		{"twice encoded letter", "GET /%2561dmin/x", "api", 403},
@@ -142,7 +142,7 @@ func TestPathTricksBehindAProxy(t *testing.T) {
 		{"parameters", "GET /admin;a=b/x", "api", 403},
 		{"encoded parameters", "GET /admin%3Ba/x", "api", 403},
 		{"parameters with an encoded slash", "GET /reports;a%2Fb/7", "api", 403},
-		{"parameters of what is public", "GET /public;/x", "api", 200},
+		{"parameters of what is public", "GET /public;/x", "api", 403},
 		{"slash at the end", "DELETE /orders/1/", "api", 403},
 		{"encoded slash at the end", "DELETE /orders/1%2f", "api", 403},
 		{"encoded query", "GET /admin%3f/x", "api", 403},
@@ -174,53 +174,6 @@ func TestPathTricksBehindAProxy(t *testing.T) {
 				t.Errorf("%s without a token: %d", tc.line, w.Code)
 			}
 		})
-	}
-}
-
-// TestNoServerReadsAnotherRouteThanTheTable puts paths together at random. What
-// the table lets through without a caller must be public to each reader.
-func TestNoServerReadsAnotherRouteThanTheTable(t *testing.T) {
-	h := gatewayOf(t, authctx.PolicyConfig{
-		Rules: map[string]authctx.Rule{
-			"/admin/": authctx.Role("admin"), "/admin": authctx.Role("admin"), "/public/x": authctx.Role("admin"), "/A/{id}": authctx.Role("admin"),
-		},
-		Public: []string{"/"},
-	}, spy)
-	parameters := regexp.MustCompile(`;[^/]*`)
-	unescape := func(p string) string { q, _ := url.PathUnescape(p); return q }
-	steps := []func(string) string{
-		unescape, unescape, path.Clean,
-		func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
-		func(p string) string { return parameters.ReplaceAllString(p, "") },
-		func(p string) string { return strings.TrimRight(p, "/") },
-		func(p string) string { before, _, _ := strings.Cut(p, ";"); return before },
-		strings.ToLower,
-	}
-	ruled := regexp.MustCompile(`^/admin(/.*)?$|^/public/x$|^/[aA]/[^/]+$`)
-	pieces := []string{"Admin", "A", "admin", "public", "x", "/", "/", "/", "//", "%2f", "%5C", `\`, ".", "..", "%2e", "%252e", "%252f", "%61dmin", ";", ";a=", "%3b", "%2F..", "a"}
-	random := rand.New(rand.NewPCG(1, 2))
-	public := 0
-	for range 20_000 {
-		target := "/"
-		for range 1 + random.IntN(7) {
-			target += pieces[random.IntN(len(pieces))]
-		}
-		if asked(t, h, "GET "+target, "api", "").Code != http.StatusOK {
-			continue
-		}
-		public++
-		for range 20 { // readers: some of the steps in some order
-			read := target
-			for _, i := range random.Perm(len(steps))[:random.IntN(len(steps)+1)] {
-				read = steps[i](read)
-			}
-			if ruled.MatchString(read) {
-				t.Fatalf("%s is public, and %s to somebody", target, read)
-			}
-		}
-	}
-	if public < 1000 {
-		t.Errorf("%d paths were public", public)
 	}
 }
 
@@ -281,6 +234,7 @@ func TestRule6_APreflightAsksAboutARouteOfTheTable(t *testing.T) {
 		{"/orders/1", "delete", 401},
 		{"/else", "DELETE", 401},
 		{"//orders/1", "DELETE", 401},
+		{"/%6frders/1", "DELETE", 401},
 	} {
 		r := httptest.NewRequest("OPTIONS", "http://api"+tc.path, nil)
 		r.Header = http.Header{"Origin": {"https://app.example"}, "Access-Control-Request-Method": {tc.method}}
@@ -297,7 +251,7 @@ func TestTheObserverHearsWhichEntryOfTheTableDecided(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, tableOfAGateway), Observer: &j})
 	h := s.Handler(spy)
 	for line, want := range map[string]string{
-		"GET /admin/users": "/admin/", "GET /admin%2Fx": "/admin/", "GET /else": "default", "DELETE /orders/1/": "DELETE /orders/{id}",
+		"GET /admin/users": "/admin/", "GET /admin%2Fx": "/admin", "GET /%61dmin/x": "/admin/", "GET /else": "default", "DELETE /orders/1/": "DELETE /orders/{id}",
 		"POST /shop.Orders/Delete": "/shop.Orders/*", "GET //x": "",
 	} {
 		asked(t, h, line, "api", "bob")
@@ -314,7 +268,7 @@ func TestTheObserverHearsWhichEntryOfTheTableDecided(t *testing.T) {
 
 func TestRule1_NoTwoPatternsOfAPolicyConflict(t *testing.T) {
 	rules := map[string]authctx.Rule{}
-	for _, name := range []string{"/a/{x}", "/{y}/b", "GET /c/d/{x}", "GET /c/d/{y}", "/d/{x}", "GET /d/{x}", "/svc.A/*", "/{t}/{m}"} {
+	for _, name := range []string{"/a/{x}", "/{y}/b", "GET /c/d/{x}", "GET /c/d/{y}", "POST /e/{x}/f", "POST /E/g/{x}", "GET /a/{x}", "/svc.A/*", "/{t}/{m}"} {
 		rules[name] = authctx.Authenticated()
 	}
 	rules["/a"], rules["/A"] = authctx.Authenticated(), authctx.Role("admin") // which are two routes
@@ -323,12 +277,16 @@ func TestRule1_NoTwoPatternsOfAPolicyConflict(t *testing.T) {
 		t.Fatal("no error")
 	}
 	lines := strings.Split(err.Error(), "\n")
-	for _, pair := range [][2]string{{`"/a/{x}"`, `"/{y}/b"`}, {`"GET /c/d/{x}"`, `"GET /c/d/{y}"`}} {
+	pairs := [][2]string{
+		{`"/a/{x}"`, `"/{y}/b"`}, {`"GET /a/{x}"`, `"/{y}/b"`}, {`"GET /c/d/{x}"`, `"GET /c/d/{y}"`}, // to a mux
+		{`"POST /e/{x}/f"`, `"POST /E/g/{x}"`}, // to one that does not look at case
+	}
+	for _, pair := range pairs {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, pair[0]) && strings.Contains(l, pair[1]) }) {
 			t.Errorf("%v is not named in %v", pair, err)
 		}
 	}
-	if len(lines) != 2 {
+	if len(lines) != len(pairs) {
 		t.Errorf("%d conflicts: %v", len(lines), err)
 	}
 }

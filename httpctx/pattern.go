@@ -1,0 +1,183 @@
+package httpctx
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/authctx/authctx"
+)
+
+// pattern is an entry of a policy whose name is a pattern of [http.ServeMux], or
+// a whole RPC service.
+type pattern struct {
+	entry    authctx.Entry
+	method   string // empty for any
+	host     string // empty for any
+	segments []segment
+	tree     bool // it ends in "/" or "{name...}", and matches what is below
+	slash    bool // it ends in "{$}"
+	// shape is the path without letter case and the names of wildcards, spelled so
+	// that the shape of a more specific one is less.
+	shape string
+}
+
+// segment is one of a pattern: a literal, decoded, or for the zero value a
+// wildcard.
+type segment struct{ text, folded string }
+
+// parsePattern parses a name, which a mux has taken.
+func parsePattern(name string, entry authctx.Entry) *pattern {
+	p := &pattern{entry: entry}
+	before, path, _ := strings.Cut(name, "/")
+	p.host = before
+	if i := strings.IndexAny(before, " \t"); i >= 0 {
+		p.method, p.host = before[:i], strings.TrimLeft(before[i:], " \t")
+	}
+	for i, s := range strings.Split(path, "/") {
+		switch {
+		case s == "" || strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
+			p.tree = true
+			s = "{z...}"
+		case s == "{$}":
+			p.slash = true
+		case s[0] == '{':
+			p.segments = append(p.segments, segment{})
+			s = "{w" + strconv.Itoa(i) + "}"
+		default:
+			text, err := url.PathUnescape(s)
+			if err != nil { // then a mux takes it as it stands
+				text = s
+			}
+			folded := fold(text)
+			p.segments = append(p.segments, segment{text, folded})
+			s = strings.ReplaceAll(url.PathEscape(folded), "~", "%7E") // all of which is less than "{"
+		}
+		p.shape += "/" + s
+	}
+	return p
+}
+
+// wrong says why no request falls under p, empty when some may.
+func (p *pattern) wrong() string {
+	name := strconv.Quote(p.entry.Name)
+	switch {
+	case p.method != strings.ToUpper(p.method):
+		return "the method of " + name + " is not in upper case, and is no request's"
+	case p.method == "ANY" || p.method == "ALL":
+		return name + " is for a method of that name; leave it out to rule every method"
+	case p.host != strings.ToLower(p.host) || strings.HasSuffix(p.host, ".") || strings.Contains(p.host, ":") && !isIPv6(p.host):
+		return "the host of " + name + " has a capital, a port or a dot at its end, and is no request's"
+	case strings.Contains(p.entry.Name, "//") || slices.ContainsFunc(p.segments, func(s segment) bool { return s.text == "." || s.text == ".." || s.text == "/" }):
+		return name + " has a segment that is empty, a dot or a slash, and is no request's"
+	}
+	return ""
+}
+
+// isIPv6 reports whether host is such an address, as it stands in a URL or as a
+// mux leaves it that has taken away the port.
+func isIPv6(host string) bool {
+	bare := strings.Trim(host, "[]")
+	_, err := netip.ParseAddr(bare)
+	return err == nil && strings.Contains(bare, ":") && (host == bare || host == "["+bare+"]")
+}
+
+// match reports whether a request falls under p in some reading, and whether it
+// does in every one.
+func (p *pattern) match(q *query) (some, every bool) {
+	if !p.serves(q.method) || p.host != "" && !slices.Contains(q.hosts, p.host) {
+		return false, false
+	}
+	every = p.host == "" || len(q.hosts) == 1
+	folded, literal := q.folded, q.literal
+	for _, s := range p.segments {
+		if folded == "" {
+			return q.open, false
+		}
+		var f, l string
+		f, folded, _ = strings.Cut(folded, "/")
+		l, literal, _ = strings.Cut(literal, "/")
+		if s != (segment{}) {
+			if s.folded != f {
+				return false, false
+			}
+			every = every && s.text == l
+		}
+	}
+	switch below := folded != ""; {
+	case p.tree:
+		return true, every && (below || q.slash || q.open)
+	case below || !p.slash && (q.slash || q.open): // of the bare path, table.ask asks
+		return false, false
+	}
+	return true, every && q.slash == p.slash
+}
+
+func (p *pattern) serves(method string) bool {
+	return p.method == "" || p.method == method || p.method == http.MethodGet && method == http.MethodHead
+}
+
+// beginning returns the literals that p begins with, "a/b".
+func (p *pattern) beginning() string {
+	var literals []string
+	for _, s := range p.segments {
+		if s == (segment{}) {
+			break
+		}
+		literals = append(literals, s.folded)
+	}
+	return strings.Join(literals, "/")
+}
+
+// ties reports whether p and o are one to a server that does not look at case.
+func (p *pattern) ties(o *pattern) bool {
+	return p.method == o.method && p.host == o.host && p.shape == o.shape
+}
+
+// overlaps reports whether some request falls under both p and o. Hosts do not
+// matter.
+func (p *pattern) overlaps(o *pattern) bool {
+	for i := range min(len(p.segments), len(o.segments)) {
+		if a, b := p.segments[i].folded, o.segments[i].folded; a != "" && b != "" && a != b {
+			return false
+		}
+	}
+	n := len(p.segments) - len(o.segments)
+	return (p.serves(o.method) || o.serves(p.method)) && (n == 0 || n < 0 && p.tree || n > 0 && o.tree)
+}
+
+// conflicts reports whether no mux takes both p and o, or none that does not look
+// at case.
+func (p *pattern) conflicts(o *pattern) bool {
+	folded := func(p *pattern) string { return p.method + " " + p.host + p.shape }
+	return conflict(p.entry.Name, o.entry.Name) || !p.ties(o) && conflict(folded(p), folded(o))
+}
+
+func conflict(a, b string) bool {
+	mux := http.NewServeMux()
+	return register(mux, a) == "" && register(mux, b) != ""
+}
+
+// register says why mux does not take a pattern, empty when it does. A mux has no
+// other way to say it than a panic.
+func register(mux *http.ServeMux, pattern string) (problem string) {
+	defer func() {
+		if p := recover(); p != nil {
+			problem = fmt.Sprint(p)
+		}
+	}()
+	mux.Handle(pattern, http.NotFoundHandler())
+	return ""
+}
+
+// prefix returns what the methods of a service begin with.
+func (p *pattern) prefix() string { return strings.TrimSuffix(p.entry.Name, "*") }
+
+// hasMethod reports whether a name is of a single method of a service.
+func (p *pattern) hasMethod(name string) bool {
+	return maybeRPC(name) && strings.HasPrefix(name, p.prefix())
+}
