@@ -3,6 +3,7 @@ package jwtauthtest
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -139,12 +140,22 @@ func (s *storeTest) want(g jwtauth.RefreshGrant, when string) {
 	if !found || err != nil {
 		s.tb.Fatalf("jwtauthtest: Load %s: %v, %v", when, found, err)
 	}
-	for field, same := range map[string]bool{
-		"ID": got.ID == g.ID, "Principal": got.Principal.Equal(g.Principal), "Hash": got.Hash == g.Hash,
-		"IdleEnds": got.IdleEnds.Equal(g.IdleEnds), "Ends": got.Ends.Equal(g.Ends),
+	var lost []string
+	for _, field := range []struct {
+		name string
+		same bool
+	}{
+		{"ID", got.ID == g.ID},
+		{"Principal", got.Principal.Equal(g.Principal)},
+		{"Hash", got.Hash == g.Hash},
+		{"IdleEnds", got.IdleEnds.Equal(g.IdleEnds)},
+		{"Ends", got.Ends.Equal(g.Ends)},
 	} {
-		if !same {
-			s.tb.Fatalf("jwtauthtest: Load %s: the grant has another %s", when, field)
+		if !field.same {
+			lost = append(lost, field.name)
 		}
+	}
+	if lost != nil {
+		s.tb.Fatalf("jwtauthtest: Load %s: the grant has another %s", when, strings.Join(lost, ", "))
 	}
 }
