@@ -68,15 +68,22 @@ func (p *pattern) wrong() string {
 	switch {
 	case p.method != strings.ToUpper(p.method):
 		return "the method of " + name + " is not in upper case, and is no request's"
-	case p.method == "ANY" || p.method == "ALL":
-		return name + " is for a method of that name; leave it out to rule every method"
+	case p.method == "ANY" || p.method == "ALL" || strings.ContainsAny(p.method, "|,"):
+		return name + " is for a method of that name; leave it out to rule every method, or have a pattern for each"
+	case strings.ContainsAny(p.host, " \t"):
+		return name + " has a space where none belongs"
 	case p.host != strings.ToLower(p.host) || strings.HasSuffix(p.host, ".") || strings.Contains(p.host, ":") && !isIPv6(p.host):
 		return "the host of " + name + " has a capital, a port or a dot at its end, and is no request's"
 	case strings.Contains(p.entry.Name, "//") || slices.ContainsFunc(p.segments, func(s segment) bool { return s.text == "." || s.text == ".." || s.text == "/" }):
 		return name + " has a segment that is empty, a dot or a slash, and is no request's"
+	case strings.ContainsAny(p.path(), "?#*") || strings.Contains(p.path(), "/:") || strings.Contains(p.path(), "/<"):
+		return name + ` looks like a pattern of another router, or has a query: a wildcard is "{name}", and "?", "#", "*", "/:" and "/<" are percent-encoded`
 	}
 	return ""
 }
+
+// path returns the path as it is written.
+func (p *pattern) path() string { return p.entry.Name[strings.IndexByte(p.entry.Name, '/'):] }
 
 // isIPv6 reports whether host is such an address, as it stands in a URL or as a
 // mux leaves it that has taken away the port.

@@ -53,7 +53,7 @@ func (t *table) parse(names []string) (problems []string) {
 		return []string{"net/http does not know its patterns with GODEBUG=httpmuxgo121=1"}
 	}
 	for _, name := range names {
-		if service, ok := strings.CutSuffix(name, "*"); ok {
+		if service, ok := strings.CutSuffix(name, "*"); ok && strings.HasSuffix(service, "/") {
 			t.services = append(t.services, parsePattern(service, t.policy.Route(name)))
 			continue
 		}
