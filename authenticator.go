@@ -34,8 +34,8 @@ type Authenticator interface {
 // field, or identity fields from a peer that is not trusted.
 //
 // An authenticator around one that has it needs it too, or [OneOf] takes such
-// fields for credentials of a second kind: it embeds what it wraps, as in the
-// example.
+// fields for credentials of a second kind: it embeds what it wraps, by its own
+// type and not as an Authenticator, as in the example.
 type Presenter interface {
 	// Presents reports whether the request presents credentials of this
 	// authenticator's kind, good or bad. It is cheap and verifies nothing.
@@ -99,7 +99,8 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 //
 // Before asking, it looks at the fields of all of them, and refuses with
 // [InvalidRequest] a request that presents credentials of two kinds, that is,
-// fields that no single member reads. Members that read the same field stand
+// fields that no single member reads. What no member takes for its own is none.
+// Members that read the same field stand
 // side by side; each must say of what is not its own that it is NotMine, or
 // answer NoCredentials. One that takes all that is in its field for its own
 // stands there alone: two authenticators of Transaction Tokens refuse each

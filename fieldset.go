@@ -53,10 +53,10 @@ const TxnTokenField = "txn-token"
 // deferredField carries, in messages, what jwtauth signs for work that waits.
 const deferredField = plainFieldPrefix + "deferred"
 
-// Validate returns an error that names every part of s that no field can have, or
-// nearly every: what is empty or has other characters than letters, digits, "-",
-// "_" and ".", and what owns a field that the connection or the message needs,
-// such as content-type. Servers refuse such a set.
+// Validate returns an error that names every part of s that servers refuse: what
+// is empty, a field name with other characters than letters, digits, "-", "_" and
+// ".", which is more likely a slip than a name, and what owns a field that the
+// connection or the message needs, such as content-type.
 func (s FieldSet) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -116,27 +116,29 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 // name. It does not look at cookies and subprotocols, which are parts of a field,
 // and does not allocate.
 func (s FieldSet) Owns(name string) bool {
-	for !s.ownsBinary(name) {
+	suffixes := 0 // at the end of name, as many as leave something
+	for rest := len(name) - len(binarySuffix); rest > 0 && equalFolded(name[rest:rest+len(binarySuffix)], binarySuffix); rest -= len(binarySuffix) {
+		suffixes++
+	}
+	for ; ; name = name[len(grpcGatewayPrefix):] {
+		if s.ownsBinary(name, suffixes) {
+			return true
+		}
 		if !hasFoldedPrefix(name, grpcGatewayPrefix) {
 			return false
 		}
-		name = name[len(grpcGatewayPrefix):]
 	}
-	return true
 }
 
-// ownsBinary is Owns for names without a "grpc-metadata-" prefix that counts.
-func (s FieldSet) ownsBinary(name string) bool {
-	if slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) }) {
-		return true
-	}
-	for !slices.ContainsFunc(s.Names, func(n string) bool { return equalFolded(name, n) }) {
-		if len(name) <= len(binarySuffix) || !equalFolded(name[len(name)-len(binarySuffix):], binarySuffix) {
-			return false
-		}
-		name = name[:len(name)-len(binarySuffix)]
-	}
-	return true
+// ownsBinary is Owns for names without a "grpc-metadata-" prefix that counts,
+// which end in that many suffixes. Its time does not grow with them, since peers
+// choose how many there are.
+func (s FieldSet) ownsBinary(name string, suffixes int) bool {
+	return slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) }) ||
+		slices.ContainsFunc(s.Names, func(n string) bool {
+			more := len(name) - len(n)
+			return more >= 0 && more%len(binarySuffix) == 0 && more/len(binarySuffix) <= suffixes && equalFolded(name[:len(n)], n)
+		})
 }
 
 const (

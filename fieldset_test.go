@@ -132,3 +132,16 @@ func FuzzOwns(f *testing.F) {
 		}
 	})
 }
+
+// Peers choose the names of fields. With work that grows with the square of their
+// length, this would take minutes.
+func TestLongNamesAreNoWork(t *testing.T) {
+	long := strings.Repeat("Grpc-Metadata-", 1<<15) + "x" + strings.Repeat("-Bin", 1<<17)
+	set := authctx.IdentityFields().Union(authctx.FieldSet{Names: []string{"x-token-bin", "grpc-metadata-a"}})
+	if set.Owns(long) {
+		t.Error("owned")
+	}
+	if !set.Owns(strings.Repeat("Grpc-Metadata-", 1<<15) + "Txn_Token" + strings.Repeat("-Bin", 1<<17)) {
+		t.Error("not owned")
+	}
+}

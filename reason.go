@@ -221,7 +221,9 @@ func ReasonOf(err error) Reason {
 func named(err error) Reason {
 	var r Reason
 	if e, ok := errors.AsType[*Error](err); ok { // unlike the next, this allocates nothing
-		r = e.Reason
+		if e != nil {
+			r = e.Reason
+		}
 	} else {
 		r, _ = errors.AsType[Reason](err)
 	}
@@ -238,7 +240,10 @@ func withReason(err error, r Reason) error {
 		return err
 	}
 	if e, ok := err.(*Error); ok {
-		copied := *e
+		var copied Error // of a nil pointer that somebody took for no error
+		if e != nil {
+			copied = *e
+		}
 		copied.Reason = r
 		return &copied
 	}

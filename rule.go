@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Rule decides whether a caller may do something. Implementations are safe for
@@ -24,7 +25,7 @@ type RuleFunc func(ctx context.Context, p Principal) error
 // Check calls f.
 func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 	if f == nil {
-		return deny("rule function is nil")
+		return deny("the rule is nil or has a nil member")
 	}
 	return f(ctx, p)
 }
@@ -97,9 +98,13 @@ func require(has func(Principal, string) bool, want string, refusal *Error) Rule
 }
 
 // All returns a rule that allows what every one of its rules allows. It stops
-// at the first that refuses.
+// at the first that refuses. With a nil member it allows nothing, and
+// [NewPolicy] refuses it.
 func All(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
+	if slices.ContainsFunc(rules, nilRule) {
+		return RuleFunc(nil)
+	}
 	return RuleFunc(func(ctx context.Context, p Principal) error {
 		for _, rule := range rules {
 			if err := checkRule(ctx, rule, p); err != nil {
@@ -113,8 +118,12 @@ func All(first Rule, rest ...Rule) Rule {
 // Any returns a rule that allows what at least one of its rules allows. When
 // none does, a rule that could not decide wins over those that refused, since
 // the caller might have been let in; otherwise the first refusal is returned.
+// With a nil member it allows nothing, and [NewPolicy] refuses it.
 func Any(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
+	if slices.ContainsFunc(rules, nilRule) {
+		return RuleFunc(nil)
+	}
 	return RuleFunc(func(ctx context.Context, p Principal) error {
 		var refusal error
 		for _, rule := range rules {
@@ -129,6 +138,8 @@ func Any(first Rule, rest ...Rule) Rule {
 		return refusal
 	})
 }
+
+func nilRule(r Rule) bool { return isNil(r) }
 
 func deny(cause string) error {
 	return &Error{Reason: PermissionDenied, Cause: errors.New(cause)}

@@ -240,3 +240,35 @@ func TestRule12_AChangedRefusalChangesNoRule(t *testing.T) {
 		t.Error("whoever holds a refusal can loosen the rule")
 	}
 }
+
+func TestRule1_ARuleWithANilMemberIsNone(t *testing.T) {
+	for name, rule := range map[string]authctx.Rule{
+		"All of nil":           authctx.All(nil),
+		"Any of nil":           authctx.Any(authctx.Authenticated(), nil),
+		"All of a nil pointer": authctx.All(authctx.Authenticated(), (*pointerRule)(nil)),
+		"Any of a nil pointer": authctx.Any((*pointerRule)(nil)),
+		"a nil function below": authctx.All(authctx.Any(authctx.RuleFunc(nil))),
+	} {
+		if _, err := authctx.NewPolicy(authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/": rule}}); err == nil {
+			t.Errorf("%s is taken for a rule", name)
+		}
+		if err := authctx.Authorize(authctx.NewContext(t.Context(), alice(t)), rule); !errors.Is(err, authctx.PermissionDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+type pointerRule struct{ err error }
+
+func (r *pointerRule) Check(context.Context, authctx.Principal) error { return r.err }
+
+// A nil pointer in an error is not nil, whatever its author meant.
+func TestANilErrorPointerOfARuleDenies(t *testing.T) {
+	var none *authctx.Error
+	for name, err := range map[string]error{"bare": none, "wrapped": fmt.Errorf("x: %w", none)} {
+		rule := authctx.RuleFunc(func(context.Context, authctx.Principal) error { return err })
+		if got := authctx.ReasonOf(authctx.Authorize(authctx.NewContext(t.Context(), alice(t)), rule)); got != authctx.PermissionDenied {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

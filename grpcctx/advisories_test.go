@@ -78,8 +78,8 @@ func TestGHSA_46wh_3698_f2cx_GRPCIsRecentEnough(t *testing.T) {
 // A rule that could not be evaluated let callers in.
 func TestGHSA_hrxh_6v49_42gf_ARuleThatCannotDecideDenies(t *testing.T) {
 	for name, rule := range map[string]authctx.Rule{
-		"a nil function inside": authctx.All(authctx.RuleFunc(nil)),
-		"a plain error":         authctx.RuleFunc(func(context.Context, authctx.Principal) error { return errors.New("unknown operator") }),
+		"a nil rule inside": authctx.RuleFunc(func(ctx context.Context, _ authctx.Principal) error { return authctx.Authorize(ctx, nil) }),
+		"a plain error":     authctx.RuleFunc(func(context.Context, authctx.Principal) error { return errors.New("unknown operator") }),
 	} {
 		e := new(echo)
 		policy := newPolicy(t, authctx.PolicyConfig{Default: rule})

@@ -134,14 +134,14 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	if strings.EqualFold(o.Header, authorization) {
 		bad("Header must not be authorization, which is what is read without it")
 	}
-	if notForTokens.Owns(o.Header) {
-		bad("Header must not be %s, which is there for something else", o.Header)
+	if o.Header != "" && (authctx.FieldSet{Names: []string{o.Header}}.Validate() != nil || notForTokens.Owns(o.Header)) {
+		bad("Header must not be %s, which servers refuse or which is there for something else", o.Header)
 	}
 	if o.HeaderScheme && o.Header == "" {
 		bad("HeaderScheme means nothing without Header")
 	}
-	if absent.Hollow(o.CertificateProxies) {
-		bad("CertificateProxies holds a nil pointer")
+	if o.CertificateProxies != nil && absent.Nil(o.CertificateProxies) {
+		bad("CertificateProxies holds a nil pointer or function")
 	}
 	if o.Shape > OpaqueShape {
 		bad("Shape is unknown")
@@ -149,9 +149,12 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	return errors.Join(errs...)
 }
 
-// notForTokens are fields with a meaning of their own: net/http keeps Host out of
-// the headers, and the others say who is calling.
-var notForTokens = plainNames.Union(authctx.FieldSet{Names: []string{"host", authctx.TxnTokenField, DeferredField}})
+// notForTokens are fields that say who is calling, or something else besides those
+// that no [authctx.FieldSet] may own.
+var notForTokens = plainNames.Union(authctx.FieldSet{Names: []string{
+	authctx.TxnTokenField, DeferredField, "cookie", "set-cookie", "dpop", "client-cert",
+	"www-authenticate", "proxy-authorization", "proxy-authenticate", "sec-websocket-protocol",
+}})
 
 // validToken reports whether s is empty or a token of RFC 9110 section 5.6.2.
 func validToken(s string) bool {

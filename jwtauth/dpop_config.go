@@ -91,8 +91,8 @@ func (c *DPoPConfig) validate(v TokenVerifier) error {
 	if absent.Hollow(c.Replays) {
 		bad("Replays holds a nil pointer; leave it out to remember in this process")
 	}
-	if absent.Hollow(c.CertificateProxies) {
-		bad("CertificateProxies holds a nil pointer")
+	if c.CertificateProxies != nil && absent.Nil(c.CertificateProxies) {
+		bad("CertificateProxies holds a nil pointer or function")
 	}
 	if c.Shape > OpaqueShape {
 		bad("Shape is unknown")
