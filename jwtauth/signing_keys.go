@@ -129,8 +129,9 @@ func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
 //
 // It refuses a key without an ID, one that was withdrawn, one with which a
 // propagator that signs with this set could not have been configured, one beyond
-// 100 in the set, and one that is in the set already, unless it is one of
-// Published, whose turn has come then. The key that signs then goes on.
+// 100 in the set, and one that is in the set already, under another ID too,
+// unless it is one of Published, whose turn has come then. The key that signs
+// then goes on.
 func (s *SigningKeys) Rotate(next *SigningKey) error {
 	if unmade(next) {
 		return errors.New("jwtauth: rotate: the key is nil or was made by no constructor")
@@ -145,6 +146,8 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 		return errors.New("jwtauth: rotate: keys that follow one another need IDs")
 	case known != nil && !(slices.Contains(ring.published, known) && known.same(next.public)):
 		return fmt.Errorf("jwtauth: rotate: key %q is in the set already", next.ID())
+	case known == nil && ring.twin(next.public) != nil:
+		return fmt.Errorf("jwtauth: rotate: key %q is in the set already, as %q", next.ID(), ring.twin(next.public).id)
 	case s.wasWithdrawn(next.public) || known != nil && known.Withdrawn():
 		return fmt.Errorf("jwtauth: rotate: key %q was withdrawn", next.ID())
 	case known == nil && ring.full():
@@ -168,8 +171,8 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 // [SigningKeysConfig.Published]). It stays until it is withdrawn or rotated to.
 //
 // It refuses nil, a secret, which is never published, a key without an ID, one
-// that was withdrawn, one beyond 100 in the set, and one whose ID is in the set
-// already.
+// that was withdrawn, one beyond 100 in the set, and one that is in the set
+// already, or whose ID is.
 func (s *SigningKeys) Publish(key *Key) error {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -189,8 +192,8 @@ func (s *SigningKeys) Publish(key *Key) error {
 // it is not published any more, does not sign, and what it signed counts no
 // longer where this set is the [KeySource]. Elsewhere tokens fail as soon as
 // the verifier fetches the key set again. The set takes the key never again, as
-// another [Key] or under another ID either, but a set that is made anew knows
-// nothing of it.
+// another [Key] or under another ID either, and keeps it in memory for that; a
+// set that is made anew knows nothing of it.
 //
 // When it is the key that signs, the key of the rotation under way takes over
 // immediately; without one, Withdraw refuses: rotate first.

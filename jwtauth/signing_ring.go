@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/authctx/authctx/internal/moment"
 )
 
 // keyRing does not change once it was stored, and then has a key that signs.
@@ -14,9 +16,10 @@ type keyRing struct {
 }
 
 // ringKey is a key, when it begins to sign and when nobody needs it any more,
-// which is not known before its successor is: then it is zero. Where Now has a
-// monotonic clock, that is the one that counts: it tells how long verifiers have
-// had for a new key, and a machine that was suspended only lets old keys stay.
+// which is not known before its successor is: then it is zero. After a machine
+// was suspended, the next key signs at once, since other replicas may have
+// dropped the old one by then, and the old one stays published for longer: where
+// Now has a monotonic clock, that one alone tells when it ends.
 type ringKey struct {
 	*SigningKey
 	verifies    *Key // what verifies: the Key of Published, where it was there before
@@ -29,7 +32,7 @@ func (k *ringKey) withdrawn() bool { return k.verifies.Withdrawn() || k.public.W
 // current returns the index of the key that signs now.
 func (r *keyRing) current(now time.Time) int {
 	i := len(r.keys) - 1
-	for i > 0 && r.keys[i].from.After(now) {
+	for i > 0 && !moment.Reached(r.keys[i].from, now) {
 		i--
 	}
 	return i
@@ -56,6 +59,8 @@ func (r *keyRing) publish(key *Key) error {
 		return errors.New("joins another: only a key that stands alone may be without ID")
 	case r.find(key.ID()) != nil:
 		return errors.New("has the ID of another key")
+	case r.twin(key) != nil:
+		return fmt.Errorf("is in the set already, as %q", r.twin(key).id)
 	case key.Withdrawn():
 		return errWithdrawn
 	case r.full():
@@ -85,6 +90,20 @@ func (r *keyRing) find(keyID string) *Key {
 		if key.id == keyID {
 			return key
 		}
+	}
+	return nil
+}
+
+// twin returns the same key under whatever ID, nil when there is none. Two would
+// outlive the withdrawal of one.
+func (r *keyRing) twin(key *Key) *Key {
+	for _, k := range r.keys {
+		if k.verifies.sameMaterial(key) {
+			return k.verifies
+		}
+	}
+	if i := slices.IndexFunc(r.published, key.sameMaterial); i >= 0 {
+		return r.published[i]
 	}
 	return nil
 }

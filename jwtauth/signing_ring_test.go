@@ -130,6 +130,33 @@ func TestRule5_AKeyThatWasWithdrawnDoesNotComeBack(t *testing.T) {
 	}
 }
 
+// A second name would outlive the withdrawal of the first.
+func TestRule5_AKeyIsInTheSetUnderOneIDOnly(t *testing.T) {
+	published, other := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	_, private, _ := ed25519.GenerateKey(nil)
+	named := func(id string) *jwtauth.SigningKey {
+		return must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{ID: id, Algorithm: jwtauth.EdDSA, Signer: private}))
+	}
+	cfg := jwtauth.SigningKeysConfig{Current: named("a"), Published: []*jwtauth.Key{published.VerificationKey()}}
+	keys := must(jwtauth.NewSigningKeys(cfg))
+	twice := cfg
+	twice.Published = append(twice.Published, parsedAgain(t, published, "b"))
+	both := cfg
+	both.Published = []*jwtauth.Key{named("b").VerificationKey()}
+	for name, err := range map[string]error{
+		"published beside the key that signs":  keys.Publish(named("b").VerificationKey()),
+		"published beside a published key":     keys.Publish(parsedAgain(t, published, "b")),
+		"rotated to from the key that signs":   keys.Rotate(named("b")),
+		"configured beside the key that signs": errorOf(jwtauth.NewSigningKeys(both)),
+		"configured beside a published key":    errorOf(jwtauth.NewSigningKeys(twice)),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "is in the set already, as ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	must(0, errors.Join(keys.Rotate(published), keys.Rotate(other), keys.Withdraw("a"))) // its own ID is no other
+}
+
 // Two sets share a key, and only one of them was told that it has leaked.
 func TestAKeyThatWasWithdrawnElsewhereSignsNothing(t *testing.T) {
 	leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)

@@ -106,6 +106,28 @@ func TestRule4_ARemovedKeyStopsVerifyingWithinAMinuteOfASuspend(t *testing.T) {
 	})
 }
 
+// Another replica went on meanwhile, and has dropped the key that signed before.
+func TestASuspendedReplicaSignsWithTheKeyOfTheOthers(t *testing.T) {
+	awake, suspended := new(momenttest.Clock), new(momenttest.Clock)
+	old, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	replica := func(c *momenttest.Clock) *jwtauth.SigningKeys {
+		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: old, Now: c.Now}))
+		return must(keys, keys.Rotate(next))
+	}
+	known, own := replica(awake), replica(suspended)
+	awake.Advance(25 * time.Hour)
+	suspended.SetWall(25 * time.Hour)
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: own, Lifetime: time.Minute, Now: suspended.Now,
+	}))
+	token := must(issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
+	kid := tokenHeader(t, token)["kid"].(string)
+	if _, err := known.Key(t.Context(), kid, jwtauth.EdDSA); err != nil || kid != next.ID() {
+		t.Errorf("signed with %q: %v", kid, err)
+	}
+	must(own.Key(t.Context(), old.ID(), jwtauth.EdDSA)) // for what it signed a moment before
+}
+
 func TestMaxStaleEndsWhileTheMachineIsSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(edSet(1))
