@@ -47,8 +47,8 @@ type RefreshTokens struct {
 // NewRefreshTokens returns refresh tokens for cfg, or an error that names every
 // setting that is missing or contradictory.
 func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
-	var errs []error
-	bad := func(text string) { errs = append(errs, errors.New("jwtauth: refresh tokens: "+text)) }
+	var problems problems
+	bad := problems.add
 	cfg.IdleLifetime = cmp.Or(cfg.IdleLifetime, cfg.Lifetime)
 	if absent.Nil(cfg.Store) {
 		bad("Store is required")
@@ -59,7 +59,7 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 	if cfg.IdleLifetime < 0 || cfg.IdleLifetime > cfg.Lifetime {
 		bad("IdleLifetime must not be negative or longer than Lifetime")
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := problems.of("refresh tokens"); err != nil {
 		return nil, err
 	}
 	r := &RefreshTokens{store: cfg.Store, lifetime: cfg.Lifetime, idle: cfg.IdleLifetime, now: cfg.Now}
@@ -131,9 +131,11 @@ func (r *RefreshTokens) replace(ctx context.Context, used [sha256.Size]byte, g R
 	switch {
 	case err == nil && stored.Hash == g.Hash:
 		return nil
-	case failed != nil && (err != nil || stored.Hash == used):
+	case err != nil: // which tells nobody that the token was used before
+		return unavailable("refresh tokens", errors.Join(failed, err))
+	case failed != nil && stored.Hash == used:
 		return unavailable("refresh tokens", failed)
-	case err == nil && !found:
+	case !found:
 		return errNoRefreshToken
 	}
 	if err := r.end(ctx, g.ID); err != nil {

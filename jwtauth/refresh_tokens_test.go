@@ -160,6 +160,43 @@ func TestRule8_AStoreThatFailsSaysNothingOfTheToken(t *testing.T) {
 	}
 }
 
+// resendingStore is of a driver that sends a write again whose answer was lost,
+// and then cannot read.
+type resendingStore struct {
+	jwtauth.MemoryRefreshStore
+	down, deleted bool
+}
+
+func (s *resendingStore) Replace(ctx context.Context, old [32]byte, g jwtauth.RefreshGrant) (bool, error) {
+	_, _ = s.MemoryRefreshStore.Replace(ctx, old, g)
+	s.down = true
+	return s.MemoryRefreshStore.Replace(ctx, old, g)
+}
+
+func (s *resendingStore) Load(ctx context.Context, id string) (jwtauth.RefreshGrant, bool, error) {
+	if s.down {
+		return jwtauth.RefreshGrant{}, false, errors.New("connection reset")
+	}
+	return s.MemoryRefreshStore.Load(ctx, id)
+}
+
+func (s *resendingStore) Delete(context.Context, string) error {
+	s.deleted = true
+	return nil
+}
+
+func TestRule8_AStoreThatCannotTellEndsNoLogin(t *testing.T) {
+	s := &resendingStore{}
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: s, Lifetime: time.Hour}))
+	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) || !strings.Contains(err.Error(), "connection reset") {
+		t.Errorf("use: %v", err)
+	}
+	if s.deleted {
+		t.Error("the login was ended")
+	}
+}
+
 // spyStore notes what a store is asked for and what it is to keep.
 type spyStore struct {
 	jwtauth.MemoryRefreshStore

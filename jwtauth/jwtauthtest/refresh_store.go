@@ -1,6 +1,7 @@
 package jwtauthtest
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"strings"
@@ -14,11 +15,12 @@ import (
 
 // TestRefreshStore tests whether a store does what [jwtauth.RefreshStore] asks
 // for, as far as one process can see. The store may be in use: what the test
-// creates, it deletes.
+// creates, it deletes, when it fails too.
 func TestRefreshStore(tb testing.TB, store jwtauth.RefreshStore) {
 	tb.Helper()
 	s := &storeTest{tb, store}
-	g, other := s.newGrant(), s.newGrant()
+	g, other := s.newGrant(authctx.User), s.newGrant(authctx.Service)
+	defer s.forget(g.ID, other.ID) // which a bad store may have before they are created
 	next := successor(g)
 
 	s.wantNone(g.ID, "of an ID that was never created")
@@ -28,6 +30,7 @@ func TestRefreshStore(tb testing.TB, store jwtauth.RefreshStore) {
 	s.create(g)
 	s.create(other)
 	s.want(g, "after Create")
+	s.want(other, "after Create of a service")
 
 	s.replace(other.Hash, next, false, "with another hash than the stored one")
 	s.want(g, "after Replace with another hash than the stored one")
@@ -53,7 +56,7 @@ type storeTest struct {
 
 // newGrant returns a grant as [jwtauth.RefreshTokens] would create it, of a
 // caller with something everywhere.
-func (s *storeTest) newGrant() jwtauth.RefreshGrant {
+func (s *storeTest) newGrant(kind authctx.Kind) jwtauth.RefreshGrant {
 	s.tb.Helper()
 	now := time.Now().Truncate(time.Second)
 	var id, hash [sha256.Size]byte
@@ -62,7 +65,7 @@ func (s *storeTest) newGrant() jwtauth.RefreshGrant {
 	return jwtauth.RefreshGrant{
 		ID: b64(id[:]), Hash: hash, IdleEnds: now.Add(time.Hour), Ends: now.Add(24 * time.Hour),
 		Principal: User(s.tb, func(a *authctx.Attributes) {
-			a.Name, a.TokenID, a.ACR, a.AMR = "Älice 愛", "token-1", "2", []string{"pwd", "otp"}
+			a.Kind, a.Name, a.TokenID, a.ACR, a.AMR = kind, "Älice 愛", "token-1", "2", []string{"pwd", "otp"}
 			a.AuthTime, a.IssuedAt, a.AsOf, a.Expires = now.Add(-time.Minute), now, now, now.Add(time.Minute)
 			a.Roles, a.GroupsIncomplete = []string{"editor", "a,b", `"'`}, true
 			a.Actors = []authctx.Actor{{Issuer: "https://idp.test", Subject: "batch"}}
@@ -89,6 +92,17 @@ func (s *storeTest) delete(id string) {
 	s.tb.Helper()
 	if err := s.store.Delete(s.tb.Context(), id); err != nil {
 		s.tb.Fatalf("jwtauthtest: Delete: %v", err)
+	}
+}
+
+// forget deletes what a test that failed left, whatever became of its context.
+func (s *storeTest) forget(ids ...string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.tb.Context()), 5*time.Second)
+	defer cancel()
+	for _, id := range ids {
+		if err := s.store.Delete(ctx, id); err != nil {
+			s.tb.Logf("jwtauthtest: the grant %q may be left in the store: %v", id, err)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 	"github.com/authctx/authctx/jwtauth/jwtauthtest"
 )
@@ -85,6 +86,11 @@ func TestRefreshStoreFindsOutBadStores(t *testing.T) {
 		"Create loses what the caller is besides": {&store{lose: func(g *jwtauth.RefreshGrant) {
 			g.Principal = jwtauthtest.User(t)
 		}}, "another Principal"},
+		"Create turns services into users": {&store{lose: func(g *jwtauth.RefreshGrant) {
+			a := g.Principal.Attributes()
+			a.Kind = authctx.User
+			g.Principal, _ = authctx.New(a)
+		}}, "another Principal"},
 		"Create loses the idle end": {&store{lose: func(g *jwtauth.RefreshGrant) { g.IdleEnds = g.Ends }}, "another IdleEnds"},
 		"Create loses the end":      {&store{lose: func(g *jwtauth.RefreshGrant) { g.Ends = g.IdleEnds }}, "another Ends"},
 		"Replace asks no condition": {&store{replace: func(s *store, _ [sha256.Size]byte, g jwtauth.RefreshGrant) (bool, error) {
@@ -144,5 +150,36 @@ func TestRefreshStoreFindsOutBadStores(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// deletions loads nothing and notes what is deleted.
+type deletions struct {
+	jwtauth.MemoryRefreshStore
+	deleted []string
+}
+
+func (*deletions) Load(context.Context, string) (jwtauth.RefreshGrant, bool, error) {
+	return jwtauth.RefreshGrant{}, false, nil
+}
+
+func (s *deletions) Delete(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.deleted = append(s.deleted, id)
+	return s.MemoryRefreshStore.Delete(ctx, id)
+}
+
+func TestRefreshStoreLeavesNothingBehindWhenItFails(t *testing.T) {
+	s, r := &deletions{}, &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		jwtauthtest.TestRefreshStore(r, s)
+	}()
+	<-done
+	if r.fatal == "" || len(s.deleted) != 2 {
+		t.Errorf("deleted %d grants after %q", len(s.deleted), r.fatal)
 	}
 }
