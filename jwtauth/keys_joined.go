@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/authctx/authctx"
 )
@@ -154,8 +155,19 @@ func couldNotTell(failures []error) error {
 	return refused
 }
 
-// holds implements keyHolder.
-func (j *joinedKeys) holds(keyID string) bool { return j.known(context.Background(), keyID, "") != nil }
+// holds implements keyHolder. Sources that hold all that they could find say so
+// of any key, and are asked for it. No other is: it may have to ask somebody.
+func (j *joinedKeys) holds(keyID string) bool {
+	return slices.ContainsFunc(j.sources, func(source KeySource) bool {
+		switch source := source.(type) {
+		case *staticKeys, *SigningKeys:
+			return atHand(context.Background(), source, keyID, "") != nil
+		case keyHolder:
+			return source.holds(keyID)
+		}
+		return false
+	})
+}
 
 // origins is what keyOrigins asks for.
 func (j *joinedKeys) origins() []any {

@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
@@ -181,6 +184,40 @@ func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpInJoinedKeys(t *testing.T
 			t.Errorf("%d and %d loads", a.fetches(), b.fetches())
 		}
 	})
+}
+
+// A storage of somebody else may be slow, and is read once per token, on the
+// context of the request.
+func TestRule4_JoinedKeysReadAStorageOncePerToken(t *testing.T) {
+	signer := signerFor(t, jwtauth.EdDSA)
+	for name, held := range map[string]jwtauth.KeySource{
+		"static keys":  must(jwtauth.NewStaticKeys(must(jwtauth.NewPublicKey("b", "", edKey(2))))),
+		"signing keys": must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)})),
+	} {
+		storage := &countedStorage{Storage: jwkset.NewMemoryStorage()}
+		must(0, storage.KeyWrite(t.Context(), must(jwkset.NewJWKFromKey(edKey(1), jwkset.JWKOptions{
+			Metadata: jwkset.JWKMetadataOptions{KID: "k"},
+		}))))
+		ofKeyfunc := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+		must(ofKeyfunc.Key(t.Context(), "k", jwtauth.EdDSA))
+		v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = must(jwtauth.JoinKeys(ofKeyfunc, held)) })
+		before := storage.reads
+		_, _ = v.Verify(t.Context(), signer.compact(t, `{"alg":"EdDSA","kid":"k"}`, asJSON(t, goodClaims(nil))))
+		if n := storage.reads - before; n != 1 {
+			t.Errorf("%s: %d reads", name, n)
+		}
+	}
+}
+
+// countedStorage counts how often a key is read.
+type countedStorage struct {
+	jwkset.Storage
+	reads int
+}
+
+func (s *countedStorage) KeyRead(ctx context.Context, keyID string) (jwkset.JWK, error) {
+	s.reads++
+	return s.Storage.KeyRead(ctx, keyID)
 }
 
 // Two programs mint for one trust domain, and each with keys of its own: what
