@@ -51,9 +51,9 @@ type IntrospectionConfig struct {
 	MaxPending int
 	// Cache bounds the memory of answers. Cache.MaxAge is the longest that a
 	// token counts after the endpoint has stopped vouching for it; here it is
-	// 30 s when zero. No answer is remembered beyond the token's "exp", because
-	// some servers move that. That a token is not good is remembered for at most
-	// 5 s.
+	// 30 s when zero. No answer is remembered beyond the token's "exp" plus
+	// Leeway, because some servers move that. That a token is not good is
+	// remembered for at most 5 s.
 	Cache CacheConfig
 	// Revocations is as in [Config]. Tokens without an ID are taken. Of a token
 	// for which the endpoint names no "exp", [authctx.Principal.Expires] is the

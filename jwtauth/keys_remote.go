@@ -11,6 +11,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment"
 )
 
 // RemoteKeys is the key set of one issuer, loaded over HTTP and kept up to date
@@ -158,7 +159,8 @@ type RemoteKeysStats struct {
 	// only read.
 	Skipped []error
 	// LoadedAt is when the keys were last loaded, zero before the first time,
-	// and Age how long ago that was.
+	// and Age how long ago that was, as MaxStale counts it: by the wall clock
+	// too, which goes on while a machine is suspended.
 	LoadedAt time.Time
 	Age      time.Duration
 	// LastError is why the last load failed or what was wrong with it; nil
@@ -177,7 +179,7 @@ func (r *RemoteKeys) Stats() RemoteKeysStats {
 		s.Keys = len(set.byID)
 	}
 	if !s.LoadedAt.IsZero() {
-		s.Age = time.Since(s.LoadedAt)
+		s.Age = moment.Since(s.LoadedAt, time.Now())
 	}
 	return s
 }

@@ -315,6 +315,7 @@ func TestPresetsAreFoundByExactName(t *testing.T) {
 		{"keycloak", []string{"a", ""}, "jwtauth: preset keycloak has an empty argument"},
 		{"auth0", []string{"https://a.example/", "not a url"}, `jwtauth: preset auth0 has the argument "not a url", and namespaces begin with a URL`},
 		{"auth0", []string{"a.example/"}, `jwtauth: preset auth0 has the argument "a.example/", and namespaces begin with a URL`},
+		{"auth0", []string{"localhost:8080"}, `jwtauth: preset auth0 has the argument "localhost:8080", and namespaces begin with a URL`},
 		{"auth0", []string{"/roles"}, `jwtauth: preset auth0 has the argument "/roles", and namespaces begin with a URL`},
 		{"auth0", []string{"https://a.example /"}, `jwtauth: preset auth0 has the argument "https://a.example /", and namespaces begin with a URL`},
 	} {

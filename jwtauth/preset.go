@@ -23,11 +23,17 @@ func PresetClaims(name string, args ...string) (*ClaimMapping, error) {
 	case slices.Contains(args, ""):
 		return nil, fmt.Errorf("jwtauth: preset %s has an empty argument", name)
 	}
-	noURL := func(s string) bool { u, err := url.Parse(s); return err != nil || !u.IsAbs() }
-	if i := slices.IndexFunc(args, noURL); i >= 0 && name == "auth0" {
+	if i := slices.IndexFunc(args, noNamespace); i >= 0 && name == "auth0" {
 		return nil, fmt.Errorf("jwtauth: preset auth0 has the argument %.200q, and namespaces begin with a URL", args[i])
 	}
 	return preset.make(args...), nil
+}
+
+// noNamespace reports whether s is no beginning of the names of claims at Auth0: a
+// URL with a host, or a URN. A host and port alone would parse as a URL.
+func noNamespace(s string) bool {
+	u, err := url.Parse(s)
+	return err != nil || u.Scheme == "" || u.Host == "" && u.Scheme != "urn"
 }
 
 // PresetNames returns the names that [PresetClaims] knows, sorted.

@@ -14,6 +14,12 @@ func Reached(end, now time.Time) bool {
 	return !now.Before(end) || !now.Round(0).Before(end)
 }
 
+// Since returns how long ago start was at time now, by whichever clock says
+// longer: Reached(start.Add(d), now) is Since(start, now) >= d.
+func Since(start, now time.Time) time.Duration {
+	return max(now.Sub(start), now.Round(0).Sub(start.Round(0)))
+}
+
 // MaxWait bounds how long nobody looks at the clock who waits for a moment,
 // because timers follow the monotonic one.
 const MaxWait = time.Minute

@@ -32,6 +32,9 @@ func TestAnEndIsReachedByWhicheverClockIsFirst(t *testing.T) {
 		if wait := moment.Wait(test.end, test.now); (wait == 0) != test.want || wait < 0 {
 			t.Errorf("%s: waits %v", name, wait)
 		}
+		if since := moment.Since(test.end.Add(-minute), test.now); (since >= minute) != test.want {
+			t.Errorf("%s: %v ago", name, since)
+		}
 	}
 }
 
