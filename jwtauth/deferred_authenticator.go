@@ -50,6 +50,7 @@ type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
 // NewDeferredAuthenticator returns an authenticator for cfg, or an error that
 // names every setting that is missing or wrong.
 func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthenticator, error) {
+	const label = "deferred work authenticator"
 	var problems problems
 	topics := cfg.Topics
 	if len(topics) == 0 || slices.Contains(topics, "") {
@@ -63,7 +64,7 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()
 	}
-	errs := []error{problems.of(deferredLabel)}
+	errs := []error{problems.of(label)}
 	d := &DeferredAuthenticator{byTopic: map[string]*Verifier{}}
 	for _, topic := range topics {
 		verifier, err := newVouchedVerifier(Config{
@@ -72,7 +73,7 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 			Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil,
 			Cache: CacheConfig{Disabled: true}, // messages come once
 			Now:   cfg.Now,
-		}, deferredLabel, txnMapping{deferred: true})
+		}, label, txnMapping{deferred: true})
 		if err != nil {
 			errs = append(errs, err)
 			break // the same would be wrong for every topic

@@ -88,7 +88,7 @@ func (cfg *DeferredPropagatorConfig) validate() error {
 	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
-	return problems.of(deferredLabel)
+	return problems.of("deferred work propagator")
 }
 
 // Fields returns the field of the token.

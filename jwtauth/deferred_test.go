@@ -215,13 +215,13 @@ func TestRule5_ARevocationOutlastsTheWorkThatWaits(t *testing.T) {
 func TestRule1_DeferredConfigNamesEveryMissingSetting(t *testing.T) {
 	_, err := jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{})
 	for _, want := range []string{"TrustDomain", "Topic", "Workload", "Keys", "Lifetime"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(err.Error(), "jwtauth: deferred work propagator: "+want) {
 			t.Errorf("propagator: error does not name %s: %v", want, err)
 		}
 	}
 	_, err = jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{})
 	for _, want := range []string{"TrustDomain", "Topics", "Keys"} {
-		if err == nil || !strings.Contains(err.Error(), "jwtauth: deferred work: "+want) {
+		if err == nil || !strings.Contains(err.Error(), "jwtauth: deferred work authenticator: "+want) {
 			t.Errorf("authenticator: error does not name %s: %v", want, err)
 		}
 	}

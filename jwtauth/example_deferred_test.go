@@ -71,7 +71,7 @@ func ExampleNewDeferredAuthenticator() {
 	})
 	fmt.Println(err)
 	// Output:
-	// jwtauth: deferred work: Topics is required and must not hold empty names
+	// jwtauth: deferred work authenticator: Topics is required and must not hold empty names
 	// <nil>
 }
 

@@ -56,10 +56,8 @@ type Issuer struct {
 // NewIssuer returns an issuer for cfg, or an error that names every setting
 // that is missing or contradictory. It copies the audience.
 func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("jwtauth: issuer: "+format, args...))
-	}
+	var problems problems
+	bad := problems.add
 	u, ok := parseIssuerURL(cfg.Issuer)
 	if !ok {
 		bad("Issuer is required and must be an http or https URL without user, query and fragment")
@@ -75,7 +73,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	} else if problem := cfg.Keys.tooShortFor(cfg.Lifetime); problem != "" {
 		bad("%s", problem)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := problems.of("issuer"); err != nil {
 		return nil, err
 	}
 	i := &Issuer{

@@ -3,7 +3,6 @@ package jwtauth
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/authctx/authctx"
 )
@@ -17,20 +16,20 @@ import (
 // with.
 func NewStaticKeys(first *Key, rest ...*Key) (KeySource, error) {
 	s := &staticKeys{byID: make(map[string]*Key, 1+len(rest))}
-	var errs []error
+	var problems problems
 	for i, k := range append([]*Key{first}, rest...) {
 		switch {
 		case unmade(k):
-			errs = append(errs, fmt.Errorf("jwtauth: static keys: key %d is nil or was made by no constructor", i))
+			problems.add("key %d is nil or was made by no constructor", i)
 			continue
 		case k.id == "" && len(rest) > 0:
-			errs = append(errs, fmt.Errorf("jwtauth: static keys: key %d has no ID, and there are several", i))
+			problems.add("key %d has no ID, and there are several", i)
 		case s.byID[k.id] != nil:
-			errs = append(errs, fmt.Errorf("jwtauth: static keys: several keys have the ID %q", k.id))
+			problems.add("several keys have the ID %q", k.id)
 		}
 		s.byID[k.id] = k
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := problems.of("static keys"); err != nil {
 		return nil, err
 	}
 	if len(rest) == 0 {

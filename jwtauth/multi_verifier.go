@@ -2,8 +2,6 @@ package jwtauth
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -39,25 +37,23 @@ type issuerTable struct {
 // nil.
 func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
 	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, origins: map[any]bool{}}}
-	var errs []error
+	var problems problems
 	var algorithms []Algorithm
 	var names []string
 	maxBytes, cache := 0, CacheConfig{Disabled: true}
 	for i, v := range append([]*Verifier{first}, rest...) {
 		if unmade(v) {
-			errs = append(errs, fmt.Errorf("jwtauth: verifier %d is nil or was made by no constructor", i))
+			problems.add("verifier %d is nil or was made by no constructor", i)
 			continue
 		}
-		if err := m.issuers.add(v.policy); err != nil {
-			errs = append(errs, err)
-		}
+		m.issuers.add(v.policy, &problems)
 		names = append(names, v.policy.Issuer)
 		algorithms, maxBytes = union(algorithms, v.policy.Algorithms), max(maxBytes, v.policy.MaxTokenBytes)
 		if c := v.policy.Cache; !c.Disabled {
 			cache = CacheConfig{MaxEntries: cache.MaxEntries + c.MaxEntries, MaxBytes: cache.MaxBytes + c.MaxBytes}
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := problems.of("multi verifier"); err != nil {
 		return nil, err
 	}
 	m.issuers.parser = claimsParser(nil)
@@ -77,14 +73,16 @@ func (m *MultiVerifier) VerifyToken(ctx context.Context, token string) (Verified
 	return result(m.front.verify(ctx, &m.issuers, token))
 }
 
-func (t *issuerTable) add(p *issuerPolicy) error {
+func (t *issuerTable) add(p *issuerPolicy, wrong *problems) {
 	same := func(q *issuerPolicy) bool { return q.Issuer == p.Issuer }
 	if t.exact[p.Issuer] != nil || slices.ContainsFunc(t.others, same) {
-		return fmt.Errorf("jwtauth: two verifiers for the issuer %q", p.Issuer)
+		wrong.add("two verifiers for the issuer %q", p.Issuer)
+		return
 	}
 	for _, origin := range keyOrigins(p.Keys) {
 		if t.origins[origin] {
-			return fmt.Errorf("jwtauth: the issuer %q shares its Keys with another", p.Issuer)
+			wrong.add("the issuer %q shares its Keys with another", p.Issuer)
+			return
 		}
 		t.origins[origin] = true
 	}
@@ -93,7 +91,6 @@ func (t *issuerTable) add(p *issuerPolicy) error {
 	} else {
 		t.exact[p.Issuer] = p
 	}
-	return nil
 }
 
 // keyOrigins returns what two key sources have in common if they share keys, as

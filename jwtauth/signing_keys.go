@@ -75,10 +75,8 @@ type SigningKeys struct {
 // NewSigningKeys returns the key set for cfg, or an error that names every
 // setting that is missing or contradictory.
 func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("jwtauth: signing keys: "+format, args...))
-	}
+	var problems problems
+	bad := problems.add
 	s := &SigningKeys{ahead: cfg.Ahead, retain: cfg.Retain, now: cfg.Now}
 	s.ahead = cmp.Or(s.ahead, DefaultKeyAhead)
 	s.retain = cmp.Or(s.retain, DefaultKeyRetain)
@@ -105,7 +103,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 			bad("Published[%d] %w", i, err)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := problems.of("signing keys"); err != nil {
 		return nil, err
 	}
 	s.ring.Store(ring)

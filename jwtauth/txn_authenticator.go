@@ -68,6 +68,7 @@ type TxnAuthenticator struct{ verifier *Verifier }
 // NewTxnAuthenticator returns an authenticator for cfg, or an error that names
 // every setting that is missing or wrong.
 func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) {
+	const label = "transaction token authenticator"
 	var problems problems
 	if !checkTrustDomain(cfg.TrustDomain, &problems) {
 		cfg.TrustDomain = "-" // said once; the rest is judged all the same
@@ -87,8 +88,8 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 		Issuer: cfg.Issuer, Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 		Types: types, Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
 		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
-	}, txnLabel, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
-	if err := errors.Join(problems.of(txnLabel), err); err != nil {
+	}, label, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
+	if err := errors.Join(problems.of(label), err); err != nil {
 		return nil, err
 	}
 	return &TxnAuthenticator{verifier}, nil

@@ -15,7 +15,7 @@ import (
 func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 	_, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Lifetime: time.Hour, Reuse: -1})
 	for _, want := range []string{"TrustDomain", "Workload", "Keys", "Lifetime", "Reuse"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(err.Error(), "jwtauth: transaction token propagator: "+want) {
 			t.Errorf("propagator: error does not name %s: %v", want, err)
 		}
 	}
@@ -31,7 +31,7 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"TrustDomain is", "Keys is", "Algorithms is"} {
-		if err == nil || !strings.Contains(err.Error(), "jwtauth: transaction token: "+want) {
+		if err == nil || !strings.Contains(err.Error(), "jwtauth: transaction token authenticator: "+want) {
 			t.Errorf("authenticator: the error does not say what it is about: %v", err)
 		}
 	}

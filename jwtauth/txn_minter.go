@@ -23,12 +23,6 @@ const (
 	maxTxnBytes = 8 << 10 // what many servers take for all fields together
 )
 
-// What errors call the configurations of the two kinds of token.
-const (
-	txnLabel      = "transaction token"
-	deferredLabel = "deferred work"
-)
-
 // checkTrustDomain refuses what nobody can mean: a space that came along from a
 // file would make every service refuse every token. Otherwise a trust domain is
 // any StringOrURI (RFC 7519 section 2).

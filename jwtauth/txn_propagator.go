@@ -140,7 +140,7 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
 		bad("%s", problem)
 	}
-	return problems.of(txnLabel)
+	return problems.of("transaction token propagator")
 }
 
 func (cfg *TxnPropagatorConfig) subject() func(authctx.Principal) (string, error) {
