@@ -38,22 +38,26 @@ type admission struct {
 // that go on deciding as they did before; what protects one are the interceptors
 // of [Server.ServerOptions].
 func (s *Server) Decide(ctx context.Context, method string) (authctx.Result, error) {
-	a, err := s.decide(ctx, method)
+	var a admission
+	err := s.decide(ctx, method, &a)
 	return a.result, err
 }
 
 // admit decides about one call, and answers with what the authenticator wants to
 // say.
-func (s *Server) admit(ctx context.Context, method string) (admission, error) {
-	a, err := s.decide(ctx, method)
+func (s *Server) admit(ctx context.Context, method string, a *admission) error {
+	err := s.decide(ctx, method, a)
 	setResponse(ctx, a.result.Response)
-	return a, err
+	return err
 }
 
 // decide is the only decision there is, for unary calls and streams. Of a call
-// that may go on it returns the context for the handler, with the caller and
+// that may go on it sets the context for the handler, with the caller and
 // without anything that the peer wrote about one.
-func (s *Server) decide(ctx context.Context, method string) (admission, error) {
+//
+// It is written into a, and told elsewhere, so that the stack stays shallow: one
+// that has to grow costs more than all of this.
+func (s *Server) decide(ctx context.Context, method string, a *admission) (err error) {
 	var start time.Time
 	if s.observer != nil {
 		start = s.now()
@@ -61,51 +65,50 @@ func (s *Server) decide(ctx context.Context, method string) (admission, error) {
 	md, left := s.md.incoming(ctx, &s.strip)
 	entry := s.policy.RPC(method)
 	req := newRequest(ctx, method, md)
-
-	var res authctx.Result
-	var err error
 	if !entry.Public {
-		res, err = authctx.Authenticate(ctx, s.authenticator, req)
+		a.result, err = authctx.Authenticate(ctx, s.authenticator, req)
 	}
-	a := admission{result: res, ctx: ctx}
-	if s.keepCredentials && !res.Principal.IsZero() {
-		s.strip.keep(left, md, res.Read)
-		a.ctx = inbound.NewContext(ctx, md, res.Read)
+	if s.keepCredentials && !a.result.Principal.IsZero() {
+		s.strip.keep(left, md, a.result.Read)
+		ctx = inbound.NewContext(ctx, md, a.result.Read)
 	}
-	a.ctx = res.NewContext(metadata.NewIncomingContext(a.ctx, left))
+	a.ctx = a.result.NewContext(metadata.NewIncomingContext(ctx, left))
 	if err == nil && s.policy != nil {
-		err = entry.Check(a.ctx, res.Principal)
+		err = entry.Check(a.ctx, a.result.Principal)
 	} else if s.allowAnonymous && errors.Is(err, authctx.NoCredentials) {
 		err = nil
 	}
 	if s.observer != nil {
-		a.event = event(req, entry, res)
-		a.event.Ignored = unread(md, s.reported, res.Read)
+		s.describe(a, req, entry.Name, md)
 		a.event.Duration = s.now().Sub(start)
-		s.observe(a.ctx, a.event, authctx.OutcomeOf(err), err)
+		s.observe(a, authctx.OutcomeOf(err), err)
 	}
-	return a, err
+	return err
 }
 
-// event describes a call, without the outcome.
-func event(req *authctx.Request, entry authctx.Entry, res authctx.Result) authctx.Event {
-	return authctx.Event{
+// describe says what the observer is told of a call, without its outcome.
+//
+//go:noinline
+func (s *Server) describe(a *admission, req *authctx.Request, entry string, md metadata.MD) {
+	a.event = authctx.Event{
 		Transport: req.Transport,
-		Entry:     entry.Name,
+		Entry:     entry,
 		Method:    req.Method,
 		Target:    req.Target,
-		Principal: res.Principal,
+		Principal: a.result.Principal,
 		Peer:      req.Peer,
-		Cached:    res.Cached,
+		Cached:    a.result.Cached,
+		Ignored:   unread(md, s.reported, a.result.Read),
 	}
 }
 
-func (s *Server) observe(ctx context.Context, e authctx.Event, outcome authctx.Outcome, err error) {
+//go:noinline
+func (s *Server) observe(a *admission, outcome authctx.Outcome, err error) {
 	if s.observer == nil {
 		return
 	}
-	e.Outcome, e.Reason, e.Err = outcome, authctx.ReasonOf(err), err
-	s.observer.Observe(ctx, e)
+	a.event.Outcome, a.event.Reason, a.event.Err = outcome, authctx.ReasonOf(err), err
+	s.observer.Observe(a.ctx, a.event)
 }
 
 // setResponse sends fields that the authenticator wants to answer with, whether

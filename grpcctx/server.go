@@ -162,13 +162,23 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 
 // unary runs a handler for a caller who may call it.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	a, err := s.admit(ctx, info.FullMethod)
+	ctx, err := s.admitted(ctx, info.FullMethod)
 	if err != nil {
 		return nil, refuse(err)
 	}
-	resp, err := handler(a.ctx, req)
+	resp, err := handler(ctx, req)
 	if err != nil {
 		return nil, translate(err)
 	}
 	return resp, nil
+}
+
+// admitted is admit for a call of which only the context is needed any more: the
+// rest is off the stack when the handler runs.
+//
+//go:noinline
+func (s *Server) admitted(ctx context.Context, method string) (context.Context, error) {
+	var a admission
+	err := s.admit(ctx, method, &a)
+	return a.ctx, err
 }

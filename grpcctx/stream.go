@@ -24,8 +24,8 @@ func (s *serverStream) Context() context.Context { return s.ctx }
 // stream runs a handler for a caller who may call it, for as long as that
 // caller may act. Who may act without end, and public methods, run as they are.
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	a, err := s.admit(ss.Context(), info.FullMethod)
-	if err != nil {
+	var a admission
+	if err := s.admit(ss.Context(), info.FullMethod, &a); err != nil {
 		return refuse(err)
 	}
 	if !vigil.Needed(&a.result, s.recheck) {
@@ -52,7 +52,7 @@ func (s *Server) watched(a admission, handler func(context.Context) error) error
 	}()
 	vigil.New(a.result, s.recheck, s.now).Start(over, finish, func(err error) {
 		a.event.Ignored, a.event.Duration = nil, 0
-		s.observe(a.ctx, a.event, authctx.Ended, err)
+		s.observe(&a, authctx.Ended, err)
 	})
 	<-over.Done()
 	if err := context.Cause(over); err != errReturned {
