@@ -167,7 +167,7 @@ func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 
 func notMine(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.NotMine && e.Reason.blamesToken()
+	return ok && e != nil && e.NotMine && e.Reason.blamesToken()
 }
 
 // presented returns the fields with which r presents credentials, and whether

@@ -154,7 +154,8 @@ func (r Reason) known() Reason {
 func (r Reason) entry() struct{ label, text, public string } { return reasonText[r.known()] }
 
 // Error is a refusal: a [Reason] for the caller and a cause for the operator.
-// It is not changed after it was returned.
+// It is not changed after it was returned. A nil pointer in an error, which its
+// author may have taken for none, is a refusal like the zero Error.
 type Error struct {
 	// Reason is what the caller learns. A zero Reason counts as Unavailable, and
 	// what a [Rule] returns so as PermissionDenied.
@@ -182,6 +183,9 @@ type Error struct {
 
 // Error returns reason and cause, for operators.
 func (e *Error) Error() string {
+	if e == nil {
+		return Unavailable.Error()
+	}
 	if e.Cause == nil {
 		return e.Reason.known().Error()
 	}
@@ -192,6 +196,9 @@ func (e *Error) Error() string {
 // inside the cause does not count: one refusal has one reason, so that a token
 // that is both forged and expired never passes for merely expired.
 func (e *Error) Is(target error) bool {
+	if e == nil {
+		e = new(Error)
+	}
 	if r, ok := target.(Reason); ok {
 		return e.Reason.known().Is(r)
 	}
@@ -200,6 +207,9 @@ func (e *Error) Is(target error) bool {
 
 // As finds errors in the chain of the cause, and the reason itself.
 func (e *Error) As(target any) bool {
+	if e == nil {
+		e = new(Error)
+	}
 	if r, ok := target.(*Reason); ok {
 		*r = e.Reason.known()
 		return true
@@ -240,7 +250,7 @@ func withReason(err error, r Reason) error {
 		return err
 	}
 	if e, ok := err.(*Error); ok {
-		var copied Error // of a nil pointer that somebody took for no error
+		var copied Error
 		if e != nil {
 			copied = *e
 		}

@@ -102,6 +102,7 @@ func TestRule11_TheStatusOfARulesCauseIsNotTheClients(t *testing.T) {
 		{"a status joined to another error", errors.Join(errors.New("acl"), asked), authctx.PermissionDenied},
 		{"a refusal with a status", &authctx.Error{Reason: authctx.Unavailable, Cause: asked}, authctx.Unavailable},
 		{"an error that cannot be compared", uncomparable{asked, nil}, authctx.PermissionDenied},
+		{"a nil pointer", (*authctx.Error)(nil), authctx.PermissionDenied},
 	} {
 		rule := authctx.RuleFunc(func(context.Context, authctx.Principal) error { return test.answer })
 		refused := authctx.Authorize(authctx.NewContext(t.Context(), newPrincipal(t)), rule)
@@ -111,6 +112,7 @@ func TestRule11_TheStatusOfARulesCauseIsNotTheClients(t *testing.T) {
 			"by the handler":  serve(t, &echo{result: refused}, newServer(t).ServerOptions()...),
 			"wrapped":         serve(t, &echo{result: fmt.Errorf("order 7: %w", refused)}, newServer(t).ServerOptions()...),
 			"joined":          serve(t, &echo{result: errors.Join(errors.New("order 7"), refused)}, newServer(t).ServerOptions()...),
+			"behind none":     serve(t, &echo{result: noStatus{refused}}, newServer(t).ServerOptions()...),
 			"behind a status": serve(t, &echo{result: errors.Join(asked, refused)}, newServer(t).ServerOptions()...),
 		} {
 			cc := dial(t, addr)
@@ -122,6 +124,20 @@ func TestRule11_TheStatusOfARulesCauseIsNotTheClients(t *testing.T) {
 		}
 	}
 }
+
+func TestANilPointerThatAHandlerReturnsIsARefusal(t *testing.T) {
+	cc := dial(t, serve(t, &echo{result: (*authctx.Error)(nil)}, newServer(t).ServerOptions()...))
+	for _, method := range kinds {
+		wantRefusal(t, call(withToken(t.Context(), "alice"), cc, method), authctx.Unavailable)
+	}
+}
+
+// noStatus looks like a status and has none.
+type noStatus struct{ error }
+
+func (noStatus) GRPCStatus() *status.Status { return nil }
+
+func (s noStatus) Unwrap() error { return s.error }
 
 // uncomparable is an error that == panics on.
 type uncomparable struct {

@@ -145,7 +145,9 @@ func translation(err error) *status.Status {
 	case *unsent:
 		return e.status
 	case interface{ GRPCStatus() *status.Status }:
-		return nil
+		if e.GRPCStatus() != nil {
+			return nil
+		}
 	case *authctx.Error, authctx.Reason:
 		return Status(err)
 	}

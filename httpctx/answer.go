@@ -211,7 +211,7 @@ func hintParameters(err error) string {
 
 func retryAfter(err error) string {
 	wait := defaultRetryAfter
-	if e, ok := errors.AsType[*authctx.Error](err); ok && e.RetryAfter > 0 {
+	if e, ok := errors.AsType[*authctx.Error](err); ok && e != nil && e.RetryAfter > 0 {
 		wait = e.RetryAfter
 	}
 	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)

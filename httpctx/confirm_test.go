@@ -154,6 +154,62 @@ func TestAProxyAsksAboutThePathThatTheServerOfItsPolicySaw(t *testing.T) {
 	}
 }
 
+// The pattern by which a mux routes is no answer for what a server behind the
+// proxy may read below it.
+func TestRule10_AWildcardOfAMuxStandsForOneSegment(t *testing.T) {
+	for name, cfg := range map[string]authctx.PolicyConfig{
+		"public": {Public: []string{"GET /files/{name}"}},
+		"ruled":  {Rules: map[string]authctx.Rule{"GET /files/{name}": authctx.Authenticated()}},
+	} {
+		s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, cfg)})
+		proxy := proxyTo(t, s, nil)
+		for where, h := range map[string]http.Handler{
+			"no mux":        s.Handler(proxy),
+			"a mux":         s.Handler(muxOf("GET /files/{name}", proxy)),
+			"a mux outside": muxOf("GET /files/{name}", s.Handler(proxy)),
+		} {
+			if w := asked(t, h, "GET /files/a", "api", "bob"); w.Code != 200 {
+				t.Errorf("%s, %s: %d", name, where, w.Code)
+			}
+			for _, path := range []string{"/files/a%2Fb", "/files/a%3Bb", "/files/50%25"} {
+				for _, token := range []string{"", "bob"} {
+					if w := asked(t, h, "GET "+path, "api", token); w.Code != 401 && (w.Code != 403 || token == "") {
+						t.Errorf("%s, %s: %s by %q: %d", name, where, path, token, w.Code)
+					}
+				}
+			}
+		}
+	}
+}
+
+// What an inner mux calls a path is none of the policy's patterns.
+func TestAPatternOfAnInnerMuxIsNoEntry(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{
+		"/orders/": authctx.Authenticated(), "/": authctx.Role("admin"),
+	}})})
+	inner := muxOf("/", proxyTo(t, s, nil))
+	for name, h := range map[string]http.Handler{
+		"stripped": s.Handler(muxOf("/orders/", http.StripPrefix("/orders", inner))),
+		"as it is": s.Handler(muxOf("/orders/", inner)),
+	} {
+		if w := asked(t, h, "GET /orders/1", "api", "bob"); w.Code != 200 {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+}
+
+// Some routers ask RawPath, whether or not it goes with Path.
+func TestAPathThatWasRewrittenByHalvesIsRefused(t *testing.T) {
+	h := gatewayOf(t, authctx.PolicyConfig{Public: []string{"/public/"}, Rules: map[string]authctx.Rule{"/": authctx.Role("admin")}}, spy)
+	r := httptest.NewRequest("GET", "/public/a", nil)
+	r.URL.RawPath = "/admin%20"
+	r.Header.Set("Authorization", "Bearer alice")
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != 400 {
+		t.Errorf("%d", w.Code)
+	}
+}
+
 func TestARuleIsAskedOnceIfTheTableIs(t *testing.T) {
 	n := 0
 	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{

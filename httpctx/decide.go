@@ -171,6 +171,7 @@ func (s *Server) confirm(r *http.Request) (preflight bool, err error) {
 		return false, nil
 	}
 	in := r.WithContext(r.Context())
+	in.Pattern = "" // of which the Server was asked
 	if let.url != nil {
 		in.URL = let.url
 	} else if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
@@ -182,6 +183,9 @@ func (s *Server) confirm(r *http.Request) (preflight bool, err error) {
 	}
 	p, _ := authctx.FromContext(r.Context())
 	if err = s.authorize(r.Context(), &rt, p); err != nil {
+		if p.IsZero() && errors.Is(err, authctx.PermissionDenied) {
+			err = authctx.NoCredentials
+		}
 		s.observeAfter(r, rt.name(), authctx.OutcomeOf(err), p, err)
 	}
 	return false, err

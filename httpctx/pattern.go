@@ -62,6 +62,11 @@ func parsePattern(name string, entry authctx.Entry) *pattern {
 	return p
 }
 
+// isTree reports whether a pattern matches what is below it.
+func isTree(pattern string) bool {
+	return strings.HasSuffix(pattern, "/") || strings.HasSuffix(pattern, "...}")
+}
+
 // wrong says why no request falls under p, empty when some may.
 func (p *pattern) wrong() string {
 	name := strconv.Quote(p.entry.Name)

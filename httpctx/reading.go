@@ -36,6 +36,9 @@ func read(r *http.Request, segments int) (reading, error) {
 		return reading{}, unclear("the request names no path")
 	}
 	path := target(r.URL)
+	if raw := r.URL.RawPath; raw != "" && raw != path { // by which some routers go
+		return reading{}, unclear("the path was changed and is still encoded as it was before")
+	}
 	if !strings.HasPrefix(path, "/") { // as behind a StripPrefix
 		path = "/" + path
 	}

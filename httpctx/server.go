@@ -151,9 +151,13 @@ func (cfg *ServerConfig) validate() error {
 // for what it says of everything there. "GET /files/{name}" alone does not say
 // that and the request is refused; "GET /files/{name...}" does, and so do
 // "/files/", "/" and a default rule. If already the first segment has such a
-// character, all entries must allow the request. Other liberties of a server, such
-// as taking "/a.json" for "/a", are not known here: rule what is behind one by a
-// strict Default.
+// character, all entries must allow the request. An entry that ends in a slash
+// rules its own path alone, "/static/" that of "/static", unless a wildcard stands
+// there; one that does not, "/a", leaves "/a/" to others.
+//
+// Other liberties of a server, such as taking "/a.json" for "/a", a wildcard for
+// more than one segment, as Echo's last one, or another host than the request's,
+// are not known here: rule what is behind one by a strict Default.
 //
 // Refused as [authctx.InvalidRequest] are empty and dot segments, control
 // characters, encoded or not, and a method that is not in upper case. A policy of

@@ -131,6 +131,9 @@ func (t *table) route(r *http.Request, method string) route {
 	rest := t.policy.Route(r.Pattern) // for what the table does not list
 	if rest.Listed() && rest.Name == r.Pattern {
 		entries = append(entries, rest)
+		if q.open && !isTree(r.Pattern) { // which does not rule what some server may read below
+			rest = t.policy.Route("")
+		}
 	}
 	if !t.ask(&q, func(e authctx.Entry) { entries = append(entries, e) }) {
 		if !rest.Listed() && (q.open || len(entries) > 0) {
@@ -156,13 +159,7 @@ func (t *table) ask(q *query, add func(authctx.Entry)) (covered bool) {
 		}
 	}
 	if q.slash || q.open { // some server leaves out the slash, or what is not sure
-		bare := *q
-		bare.slash, bare.open = false, false
-		for p := range t.matches(&bare) {
-			if !p.tree && !p.slash {
-				add(p.entry)
-			}
-		}
+		t.askBare(*q, add)
 	}
 	for _, s := range t.services { // no mux knows them, so that both count
 		if last != nil && s.hasMethod(last.entry.Name) {
@@ -175,6 +172,23 @@ func (t *table) ask(q *query, add func(authctx.Entry)) (covered bool) {
 		covered = covered || every
 	}
 	return covered
+}
+
+// askBare calls add with the entries that must allow a request for the path
+// without what stands behind it. What stands at the end of a tree, "/static/", it
+// leaves to that: nobody chooses such a path. A wildcard there is anybody's, and
+// less specific patterns count too.
+func (t *table) askBare(q query, add func(authctx.Entry)) {
+	q.slash, q.open = false, false
+	chosen := false
+	for p := range t.matches(&q) {
+		if chosen || !p.tree && !p.slash {
+			add(p.entry)
+		}
+		if n := len(p.segments); p.tree && n > 0 && n == 1+strings.Count(q.folded, "/") {
+			chosen = chosen || p.segments[n-1] == segment{}
+		}
+	}
 }
 
 // matches returns the patterns under which q falls in some reading, the most

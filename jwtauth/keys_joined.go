@@ -141,7 +141,7 @@ func couldNotTell(failures []error) error {
 	refused := &authctx.Error{Reason: authctx.Unavailable}
 	for i, err := range failures {
 		named, ok := err.(*authctx.Error)
-		if !ok {
+		if !ok || named == nil {
 			continue
 		}
 		if named.Cause != nil {

@@ -76,6 +76,7 @@ func unavailable(what string, err error, own ...authctx.Reason) error {
 		reason = authctx.Unavailable
 	}
 	named, ok := errors.AsType[*authctx.Error](err)
+	ok = ok && named != nil
 	bare := err == error(reason) || ok && err == error(named) && named.Reason == reason
 	if bare { // it says just this already
 		return err

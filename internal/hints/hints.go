@@ -22,7 +22,7 @@ type Hints struct {
 // (RFC 6750 section 3.1, RFC 9470 section 3).
 func Of(err error) Hints {
 	e, ok := errors.AsType[*authctx.Error](err)
-	if !ok {
+	if !ok || e == nil {
 		return Hints{}
 	}
 	switch e.Reason {
