@@ -184,7 +184,7 @@ func (s *Server) confirm(r *http.Request) (preflight bool, err error) {
 	p, _ := authctx.FromContext(r.Context())
 	if err = s.authorize(r.Context(), &rt, p); err != nil {
 		if p.IsZero() && errors.Is(err, authctx.PermissionDenied) {
-			err = authctx.NoCredentials
+			err = &authctx.Error{Reason: authctx.NoCredentials, Cause: err}
 		}
 		s.observeAfter(r, rt.name(), authctx.OutcomeOf(err), p, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/authctx/authctx"
 )
@@ -29,6 +31,11 @@ type pattern struct {
 // segment is one of a pattern: a literal, decoded, or for the zero value a
 // wildcard.
 type segment struct{ text, folded string }
+
+// impossible reports whether a path with such a segment is refused or cleaned.
+func (s segment) impossible() bool {
+	return s.text == "." || s.text == ".." || s.text == "/" || strings.ContainsFunc(s.text, unicode.IsControl)
+}
 
 // parsePattern parses a name, which a mux has taken.
 func parsePattern(name string, entry authctx.Entry) *pattern {
@@ -77,10 +84,12 @@ func (p *pattern) wrong() string {
 		return name + " is for a method of that name; leave it out to rule every method, or have a pattern for each"
 	case strings.ContainsAny(p.host, " \t"):
 		return name + " has a space where none belongs"
+	case strings.ContainsFunc(p.host, func(c rune) bool { return c >= utf8.RuneSelf }):
+		return "the host of " + name + " is not in ASCII, as clients send it (xn--…)"
 	case p.host != strings.ToLower(p.host) || strings.HasSuffix(p.host, ".") || strings.Contains(p.host, ":") && !isIPv6(p.host):
 		return "the host of " + name + " has a capital, a port or a dot at its end, and is no request's"
-	case strings.Contains(p.entry.Name, "//") || slices.ContainsFunc(p.segments, func(s segment) bool { return s.text == "." || s.text == ".." || s.text == "/" }):
-		return name + " has a segment that is empty, a dot or a slash, and is no request's"
+	case strings.Contains(p.entry.Name, "//") || slices.ContainsFunc(p.segments, segment.impossible):
+		return name + " has a segment that is empty, a dot or a slash, or a control character, and is no request's"
 	case strings.ContainsAny(p.path(), "?#*") || strings.Contains(p.path(), "/:") || strings.Contains(p.path(), "/<"):
 		return name + ` looks like a pattern of another router, or has a query: a wildcard is "{name}", and "?", "#", "*", "/:" and "/<" are percent-encoded`
 	}

@@ -37,7 +37,7 @@ func read(r *http.Request, segments int) (reading, error) {
 	}
 	path := target(r.URL)
 	if raw := r.URL.RawPath; raw != "" && raw != path { // by which some routers go
-		return reading{}, unclear("the path was changed and is still encoded as it was before")
+		return reading{}, unclear("RawPath is not that of Path: something changed one and not the other, which http.StripPrefix would")
 	}
 	if !strings.HasPrefix(path, "/") { // as behind a StripPrefix
 		path = "/" + path

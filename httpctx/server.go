@@ -136,8 +136,9 @@ func (cfg *ServerConfig) validate() error {
 // that has these and no others: "/" is everything else, and what none matches is
 // left to the default rule. If an outer mux has routed the request by a pattern
 // that the policy lists, [http.Request.Pattern], that entry must allow it too, and
-// so must that of a whole RPC service. The path is the one that comes in, with
-// what next may strip from it.
+// so must that of a whole RPC service. A handler of one route is better given to
+// a mux inside, Handler(mux), which knows how it routes. The path is the one that
+// comes in, with what next may strip from it.
 //
 // Such a next may read a path in another way than a mux does. The request is let
 // through if all entries allow it under which it falls for some server: one that
@@ -160,8 +161,9 @@ func (cfg *ServerConfig) validate() error {
 // are not known here: rule what is behind one by a strict Default.
 //
 // Refused as [authctx.InvalidRequest] are empty and dot segments, control
-// characters, encoded or not, and a method that is not in upper case. A policy of
-// nothing but a default rule takes any path.
+// characters, encoded or not, a method that is not in upper case, and a path that
+// something outside changed without its RawPath, as [http.StripPrefix] does not.
+// A policy of nothing but a default rule takes any path.
 //
 // Entries that the policy calls public are not authenticated, and neither is a
 // CORS preflight. The handler then sees no caller and no credential. Of its

@@ -159,15 +159,17 @@ func couldNotTell(failures []error) error {
 // of any key, and are asked for it. No other is: it may have to ask somebody.
 func (j *joinedKeys) holds(keyID string) bool {
 	return slices.ContainsFunc(j.sources, func(source KeySource) bool {
-		switch source := source.(type) {
-		case *staticKeys, *SigningKeys:
+		if _, all := source.(wholeKeys); all {
 			return atHand(context.Background(), source, keyID, "") != nil
-		case keyHolder:
-			return source.holds(keyID)
 		}
-		return false
+		holder, ok := source.(keyHolder)
+		return ok && holder.holds(keyID)
 	})
 }
+
+// wholeKeys is a [KeySource] that never asks anybody, or something that embeds
+// one.
+type wholeKeys interface{ neverAsks() }
 
 // origins is what keyOrigins asks for.
 func (j *joinedKeys) origins() []any {

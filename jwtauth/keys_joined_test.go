@@ -280,3 +280,26 @@ func TestJoinedKeysAreFoundByManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// measured embeds a source, as metrics do.
+type measured struct{ *jwtauth.SigningKeys }
+
+func TestAForeignTokenAsksNoJoinedSourceWhateverIsAroundAnother(t *testing.T) {
+	set := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+	stranger := signerFor(t, jwtauth.EdDSA).compact(t, `{"alg":"EdDSA","typ":"at+jwt","kid":"strange"}`,
+		`{"iss":"https://stranger.example","sub":"x","aud":"https://api.example.com","exp":32503680000}`)
+	for name, source := range map[string]jwtauth.KeySource{"bare": set, "embedded": measured{set}} {
+		asked := 0
+		other := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+			asked++
+			return nil, authctx.Unavailable
+		})
+		v := must(jwtauth.NewVerifier(jwtauth.Config{
+			Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
+			Keys: must(jwtauth.JoinKeys(source, other)),
+		}))
+		if _, err := v.Verify(t.Context(), stranger); !errors.Is(err, authctx.WrongIssuer) || asked > 0 {
+			t.Errorf("%s: %v, asked %d times", name, err, asked)
+		}
+	}
+}

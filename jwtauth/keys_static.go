@@ -59,6 +59,9 @@ func (s *staticKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, er
 // holds implements keyHolder: what is not here is nowhere.
 func (s *staticKeys) holds(string) bool { return true }
 
+// neverAsks implements wholeKeys.
+func (s *staticKeys) neverAsks() {}
+
 // origins is what keyOrigins asks for.
 func (s *staticKeys) origins() []any {
 	var all []any
