@@ -99,12 +99,13 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 //
 // Before asking, it looks at the fields of all of them, and refuses with
 // [InvalidRequest] a request that presents credentials of two kinds, that is,
-// fields that no single member reads. What no member takes for its own is none.
-// Members that read the same field stand
-// side by side; each must say of what is not its own that it is NotMine, or
-// answer NoCredentials. One that takes all that is in its field for its own
-// stands there alone: two authenticators of Transaction Tokens refuse each
-// other's, and jwtauth.JoinKeys makes one of them.
+// fields that no single member reads. What no member takes for its own does not
+// count for that.
+//
+// Members that read the same field stand side by side; each must say of what is
+// not its own that it is NotMine, or answer NoCredentials. One that takes all
+// that is in its field for its own stands there alone: two authenticators of
+// Transaction Tokens refuse each other's, and jwtauth.JoinKeys makes one of them.
 //
 // A nil member, or one that holds a nil pointer, never lets anybody in: it
 // answers [Unavailable].

@@ -2,8 +2,6 @@ package jwtauth
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/authctx/authctx"
@@ -114,8 +112,8 @@ const (
 )
 
 func (o *BearerOptions) validate(v TokenVerifier) error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: bearer: "+format, args...)) }
+	var problems problems
+	bad := problems.add
 	if unmade(v) {
 		bad("a TokenVerifier is required")
 	}
@@ -146,7 +144,7 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	if o.Shape > OpaqueShape {
 		bad("Shape is unknown")
 	}
-	return errors.Join(errs...)
+	return problems.of("bearer")
 }
 
 // notForTokens are fields that say who is calling, or something else besides those

@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,8 +68,8 @@ func (c DPoPConfig) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "DPoP at %q", c
 
 // validate reports everything that is missing or contradictory.
 func (c *DPoPConfig) validate(v TokenVerifier) error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("jwtauth: DPoP: "+format, args...)) }
+	var problems problems
+	bad := problems.add
 	if unmade(v) {
 		bad("a TokenVerifier is required")
 	}
@@ -97,19 +96,19 @@ func (c *DPoPConfig) validate(v TokenVerifier) error {
 	if c.Shape > OpaqueShape {
 		bad("Shape is unknown")
 	}
-	return errors.Join(append(errs, c.validateNonces())...)
+	c.validateNonces(&problems)
+	return problems.of("DPoP")
 }
 
-func (c *DPoPConfig) validateNonces() error {
+func (c *DPoPConfig) validateNonces(p *problems) {
 	switch {
 	case !c.RequireNonce && (len(c.NonceSecret) > 0 || c.NonceLife != 0):
-		return errors.New("jwtauth: DPoP: NonceSecret and NonceLife mean nothing without RequireNonce")
+		p.add("NonceSecret and NonceLife mean nothing without RequireNonce")
 	case len(c.NonceSecret) > 0 && len(c.NonceSecret) < minNonceSecret:
-		return fmt.Errorf("jwtauth: DPoP: NonceSecret must have at least %d bytes", minNonceSecret)
+		p.add("NonceSecret must have at least %d bytes", minNonceSecret)
 	case c.NonceLife != 0 && (c.NonceLife < 2*time.Second || c.NonceLife > maxNonceLife):
-		return fmt.Errorf("jwtauth: DPoP: NonceLife must be between 2 s and %v", maxNonceLife)
+		p.add("NonceLife must be between 2 s and %v", maxNonceLife)
 	}
-	return nil
 }
 
 // challenge names the scheme and what proofs may be signed with (RFC 9449 section
