@@ -40,7 +40,8 @@ type Client struct {
 	fields     authctx.FieldSet // what it owns
 	names      map[string]bool  // those of fields, for the usual case
 	strip      stripper
-	guard      *guard
+	plaintext  bool // is allowed
+	guard      guard
 	writers    sync.Pool
 }
 
@@ -59,7 +60,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		fields:     fields,
 		names:      names,
 		strip:      newStripper(fields),
-		guard:      &guard{allowPlaintext: cfg.AllowInsecurePlaintext},
+		plaintext:  cfg.AllowInsecurePlaintext,
 		writers:    sync.Pool{New: newWriter},
 	}, nil
 }
@@ -87,11 +88,14 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // ([grpc.WaitForReady]) longer than a Transaction Token lives arrives with a
 // token that has ended: give it a deadline before that.
 func (c *Client) DialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
+	opts := []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(c.unary),
 		grpc.WithChainStreamInterceptor(c.stream),
-		grpc.WithPerRPCCredentials(c.guard),
 	}
+	if !c.plaintext {
+		opts = append(opts, grpc.WithPerRPCCredentials(&c.guard))
+	}
+	return opts
 }
 
 func (c *Client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {

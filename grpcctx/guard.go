@@ -22,10 +22,7 @@ import (
 // guard vetoes calls that would carry a caller over a connection that anybody
 // on the path can read. It takes the form of per-RPC credentials because only
 // those learn which connection a call goes out on; it adds nothing to the call.
-type guard struct {
-	allowPlaintext bool
-	proxies        proxies
-}
+type guard struct{ proxies proxies }
 
 // carrying is the context of a call that carries a caller over cc. Its own type
 // keeps what it carries out of what fmt prints of a context.
@@ -61,9 +58,6 @@ func withoutPeer(ctx context.Context) context.Context {
 
 // GetRequestMetadata implements [credentials.PerRPCCredentials].
 func (g *guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
-	if g.allowPlaintext {
-		return nil, nil
-	}
 	call, ok := ctx.Value(carryingKey{}).(*carrying)
 	if !ok || secure(ctx) || g.withinMachine(ctx, call.cc) {
 		return nil, nil
