@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -23,6 +24,44 @@ func TestCVE_2025_68129_AnIDTokenIsNoAccessToken(t *testing.T) {
 		t.Errorf("by explicit choice: %v", err)
 	}
 	refused(t, byChoice, "an access token where ID tokens are meant", s.token(t, goodClaims(map[string]any{"aud": "web"})))
+}
+
+// Hashes are optional in the ID tokens of the code flow (OpenID Connect Core
+// section 3.1.3.6), and certified providers leave them out; the nonce is not, if
+// the client sent one.
+func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	token := func(header string, changes map[string]any) string {
+		bare := map[string]any{"aud": "web", "client_id": nil, "scope": nil, "jti": nil, "nonce": "n"}
+		maps.Copy(bare, changes)
+		return s.compact(t, `{"alg":"EdDSA","kid":"k1"`+header+`}`, asJSON(t, goodClaims(bare)))
+	}
+	policy := func(types jwtauth.TypePolicy) *jwtauth.Verifier {
+		return newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences, c.Types = []string{"web"}, types })
+	}
+	for name, idToken := range map[string]string{
+		"with a nonce":             token("", nil),
+		"with a nonce and a type":  token(`,"typ":"JWT"`, nil),
+		"of several audiences":     token("", map[string]any{"aud": []string{"web", "app"}, "azp": "app"}),
+		"with a hash of the state": token("", map[string]any{"nonce": nil, "s_hash": "x"}),
+	} {
+		refused(t, policy(jwtauth.TypePolicy{}), name, idToken)
+		refused(t, policy(jwtauth.NamedTypes("JWT")), name, idToken)
+		if _, err := policy(jwtauth.IDTokenTypes()).Verify(t.Context(), idToken); err != nil {
+			t.Errorf("%s, by explicit choice: %v", name, err)
+		}
+	}
+	for name, accessToken := range map[string]string{
+		"with the nonce of its login":             token("", map[string]any{"scope": "openid"}),
+		"with the nonce of its login and scp":     token("", map[string]any{"scp": []string{"read"}}),
+		"with the nonce of its login, its client": token("", map[string]any{"client_id": "web"}),
+		"with a nonce that is null":               token("", map[string]any{"nonce": nil}),
+		"that says so in its type":                token(`,"typ":"at+jwt"`, nil),
+	} {
+		if _, err := policy(jwtauth.TypePolicy{}).Verify(t.Context(), accessToken); err != nil {
+			t.Errorf("an access token %s: %v", name, err)
+		}
+	}
 }
 
 func TestBCP_3_11_TypesDivideTokens(t *testing.T) {

@@ -118,6 +118,6 @@ func (s *scratch) parseClaims(parser *strictjson.Parser) error {
 // that this package decides by, nor for one of the given names.
 func claimsParser(names []string) *strictjson.Parser {
 	return strictjson.NewParser(strictjson.Config{MaxBytes: mostMaxTokenBytes, Known: append([]string{
-		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "tid", "at_hash", "c_hash", "events",
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "tid", "at_hash", "c_hash", "s_hash", "nonce", "events",
 	}, names...)})
 }

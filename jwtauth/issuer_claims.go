@@ -96,7 +96,7 @@ func (d *numericDate) UnmarshalJSON(text []byte) error {
 var reservedClaims = [...]string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "cid", "scope", "scp",
 	"roles", "groups", "entitlements", "permissions", "tenant", "tid", "name", "preferred_username", "username",
-	"email", "email_verified", "sid", "acr", "amr", "auth_time", "act", "may_act", "cnf", "at_hash", "c_hash",
+	"email", "email_verified", "sid", "acr", "amr", "auth_time", "act", "may_act", "cnf", "at_hash", "c_hash", "s_hash",
 	"nonce", "events", "txn", "req_wl", "tctx", "rctx", "token_use", "typ", "fea",
 }
 

@@ -12,7 +12,13 @@ import (
 //
 // The zero TypePolicy takes access tokens: "at+jwt", and, because many providers
 // do not type their tokens, "JWT" or nothing unless the claims are those of an
-// ID token (at_hash, c_hash) or of an event such as a logout.
+// ID token (at_hash, c_hash, s_hash; nonce, where there is neither a scope nor a
+// client_id) or of an event such as a logout.
+//
+// An ID token that has none of these, or a signed answer of the userinfo
+// endpoint, can be told by its audience alone, which is the client it is for: no
+// [Config.Audiences] should be the ID of a client in which users log in. Where
+// the provider writes "at+jwt", [RFC9068Types] leaves nothing to chance.
 type TypePolicy struct {
 	kind  typeKind
 	names []string
@@ -116,11 +122,24 @@ func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
 	case !open:
 		return nil
 	}
-	if p.kind != idTokens &&
-		(doc.Get("at_hash").Kind() != strictjson.Missing || doc.Get("c_hash").Kind() != strictjson.Missing) {
+	if p.kind != idTokens && showsIDToken(doc) {
 		return errIDToken
 	}
 	return nil
+}
+
+// showsIDToken reports whether claims have what is an ID token's alone: the hash
+// of something that was issued along with it (OpenID Connect Core section
+// 3.3.2.11; s_hash of FAPI 1.0 part 2), or the nonce of a login, which older
+// Keycloaks repeat in access tokens, but beside the scope.
+func showsIDToken(doc *strictjson.Doc) bool {
+	for _, name := range [...]string{"at_hash", "c_hash", "s_hash"} {
+		if doc.Get(name).Kind() != strictjson.Missing {
+			return true
+		}
+	}
+	return doc.Get("nonce").Exists() && !doc.Get("scope").Exists() && !doc.Get("scp").Exists() &&
+		!doc.Get("client_id").Exists() && !doc.Get("cid").Exists()
 }
 
 // generic reports whether the type says nothing about the kind of token.
