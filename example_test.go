@@ -262,6 +262,49 @@ func ExampleInjectHeaders() {
 	// Output: user alice of https://idp.example (asserted) <nil>
 }
 
+// Clients of Kafka have headers as a list: a map of lists stands in for it, in
+// which what occurs twice stays two.
+func ExampleInjectHeaders_list() {
+	type header struct {
+		Key   string
+		Value []byte
+	}
+	headers := []header{{"content-type", []byte("application/json")}, {"x-user-id", []byte("somebody-else")}}
+
+	propagator, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	if err != nil {
+		panic(err)
+	}
+	fields := map[string][]byte{}
+	if err := authctx.InjectHeaders(authctx.NewContext(context.Background(), caller()), propagator, fields); err != nil {
+		panic(err)
+	}
+	identity := authctx.IdentityFields().Union(propagator.Fields())
+	headers = slices.DeleteFunc(headers, func(h header) bool { return identity.Owns(h.Key) })
+	for name, value := range fields {
+		headers = append(headers, header{name, value})
+	}
+
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		panic(err)
+	}
+	consume := func(headers []header) {
+		lists := map[string][]string{}
+		for _, h := range headers {
+			lists[h.Key] = append(lists[h.Key], string(h.Value))
+		}
+		ctx, err := authctx.ExtractHeaders(context.Background(), authenticator, "orders", lists)
+		p, _ := authctx.FromContext(ctx)
+		fmt.Println(p, err)
+	}
+	consume(headers)
+	consume(append(headers, header{"x-user-id", []byte("mallory")}))
+	// Output:
+	// user alice of https://idp.example (asserted) <nil>
+	// nobody authctx: malformed or ambiguous credentials: x-user-id: it occurs more than once
+}
+
 func ExampleNewSlogObserver() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

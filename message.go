@@ -5,30 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 )
 
 // MessageTransport is [Request].Transport of a message taken from a queue.
 const MessageTransport = "message"
 
 // InjectHeaders writes the caller of ctx into the headers of a message that is
-// about to be published, through prop. The headers are a map of strings, as
-// most brokers have it, or of bytes, as in Kafka. Whatever identity fields they
-// had are removed first, however they were spelled; on an error nothing is
-// written.
+// about to be published, through prop. The headers are a map of strings, of
+// bytes, or of lists of strings, as in NATS. Whatever identity fields they had
+// are removed first, however they were spelled; on an error nothing is written.
 //
-// Where a client of the broker has headers as a list, fill an empty map and
-// append what is in it then; the list must not hold identity fields of its own.
+// Where a client of the broker has headers as a list, as those of Kafka do, fill
+// an empty map and append what is in it then. The list must not hold identity
+// fields of its own: [IdentityFields] tells which they are.
 //
 // It fails with [NoCredentials] when ctx has no caller, and when prop repeats a
-// field, as a layout with Repeat may: a map has one header of a name. It fails
-// too when prop writes what is not among its Fields, and when headers is nil.
+// field, as a layout with Repeat may, and the map has one value of a name. It
+// fails too when prop writes what is not among its Fields, and when headers is
+// nil.
 //
 // Plain fields in a message are believed by whoever trusts every writer of the
 // topic, and a message that is read after the caller's effective end is refused.
 // Neither they nor a Transaction Token say when the message was written: the
 // consumer's AsOf is the publisher's, zero for a caller of the request at hand.
 // For work that may wait, use a propagator made for that.
-func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, headers map[string]V) error {
+func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Propagator, headers map[string]V) error {
 	if isNil(prop) {
 		return errors.New("authctx: propagator is nil")
 	}
@@ -42,26 +44,26 @@ func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, he
 	if !ok {
 		return NoCredentials
 	}
-	fields := map[string]V{}
-	repeated, foreign := "", ""
+	fields, foreign := map[string][]string{}, ""
 	err := prop.Inject(ctx, p, func(name, value string) {
-		if _, ok := fields[name]; ok {
-			repeated = name
-		}
 		if !written.Owns(name) {
 			foreign = name
 		}
-		fields[name] = V(value)
+		fields[name] = append(fields[name], value)
 	})
 	switch {
 	case err != nil:
 		return err
 	case foreign != "":
 		return fmt.Errorf("authctx: the propagator wrote %q, which is not among its fields", foreign)
-	case repeated != "":
-		return fmt.Errorf("authctx: a message has one header %s, and the caller needs several", repeated)
 	}
-	maps.Copy(headers, fields)
+	fresh := make(map[string]V, len(fields))
+	for name, values := range fields {
+		if fresh[name], ok = newHeader[V](values); !ok {
+			return fmt.Errorf("authctx: a message has one header %s, and the caller needs several", name)
+		}
+	}
+	maps.Copy(headers, fresh)
 	return nil
 }
 
@@ -72,14 +74,46 @@ func InjectHeaders[V ~string | ~[]byte](ctx context.Context, prop Propagator, he
 // the message, only that nobody could tell: give it back to the queue, to be
 // taken again later, and do not set it aside as a bad one. The context that
 // comes with an error has no caller. The headers are not changed.
-func ExtractHeaders[V ~string | ~[]byte](ctx context.Context, a Authenticator, topic string, headers map[string]V) (context.Context, error) {
+//
+// A header that occurs twice is two claims about the caller, and refused. Where a
+// client of the broker has headers as a list, gather them in a map of lists, for
+// a map of strings would keep one of the two in silence.
+func ExtractHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, a Authenticator, topic string, headers map[string]V) (context.Context, error) {
 	fields := make(map[string][]string, len(headers))
 	for name, value := range headers {
-		fields[name] = []string{string(value)}
+		fields[name] = headerValues(value)
 	}
 	res, err := Authenticate(ctx, a, &Request{Transport: MessageTransport, Target: topic, Fields: FieldMap(fields)})
 	if err != nil {
 		return NewContext(ctx, Principal{}), err
 	}
 	return res.NewContext(ctx), nil
+}
+
+// newHeader returns values as a header of type V, and whether it has room for
+// all of them.
+func newHeader[V ~string | ~[]byte | ~[]string](values []string) (header V, ok bool) {
+	h := reflect.ValueOf(&header).Elem()
+	switch {
+	case h.Kind() == reflect.String:
+		h.SetString(values[0])
+	case h.Type().Elem().Kind() == reflect.Uint8:
+		h.SetBytes([]byte(values[0]))
+	default:
+		h.Set(reflect.ValueOf(values))
+		return header, true
+	}
+	return header, len(values) == 1
+}
+
+// headerValues is the opposite of newHeader.
+func headerValues[V ~string | ~[]byte | ~[]string](header V) []string {
+	h := reflect.ValueOf(header)
+	switch {
+	case h.Kind() == reflect.String:
+		return []string{h.String()}
+	case h.Type().Elem().Kind() == reflect.Uint8:
+		return []string{string(h.Bytes())}
+	}
+	return h.Convert(reflect.TypeFor[[]string]()).Interface().([]string)
 }

@@ -3,6 +3,8 @@ package authctx_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -44,6 +46,56 @@ func TestACallerTravelsInMessageHeaders(t *testing.T) {
 	}
 }
 
+// Clients of NATS have headers as net/http has them; other types than those of
+// the language are as good.
+func TestMessageHeadersMayBeOfAnyClient(t *testing.T) {
+	prop, auth := propagator(t, authctx.FieldsPropagatorConfig{}), reader(t, authctx.FieldsAuthenticatorConfig{})
+	p := mustNew(t, full())
+	type (
+		text  string
+		octet []byte
+		list  []string
+	)
+	tryHeaders(t, prop, auth, p, map[string][]string{"Trace": {"1", "2"}, "X_User_Roles": {"root", "admin"}, "TXN-TOKEN": {}}, []string{"1", "2"})
+	tryHeaders(t, prop, auth, p, http.Header{"Trace": {"1"}, "X-User-Id": {"forged"}}, []string{"1"})
+	tryHeaders(t, prop, auth, p, map[string]list{"Trace": {"1"}, "X-User-Id": {"forged"}}, list{"1"})
+	tryHeaders(t, prop, auth, p, map[string]octet{"Trace": octet("1"), "X-User-Id": octet("forged")}, octet("1"))
+	tryHeaders(t, prop, auth, p, map[string]text{"Trace": "1", "X-User-Id": "forged"}, "1")
+}
+
+// tryHeaders sends p in headers that hold a Trace and identity of their own.
+func tryHeaders[V ~string | ~[]byte | ~[]string](t *testing.T, prop authctx.Propagator, auth authctx.Authenticator, p authctx.Principal, headers map[string]V, trace V) {
+	t.Helper()
+	if err := authctx.InjectHeaders(authctx.NewContext(t.Context(), p), prop, headers); err != nil {
+		t.Errorf("%T: %v", headers, err)
+		return
+	}
+	ctx, err := authctx.ExtractHeaders(t.Context(), auth, "orders", headers)
+	if got, _ := authctx.FromContext(ctx); err != nil || !got.Equal(travelled(t, p)) {
+		t.Errorf("%T: %v, %+v", headers, err, got.Attributes())
+	}
+	if !reflect.DeepEqual(headers["Trace"], trace) {
+		t.Errorf("%T: Trace is %v", headers, headers["Trace"])
+	}
+}
+
+// Which of two somebody meant is not for us to guess.
+func TestAMessageHasOneCaller(t *testing.T) {
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{})
+	for name, headers := range map[string]map[string][]string{
+		"a list":        {"x-user-id": {"alice", "mallory"}, "x-user-issuer": {"i"}},
+		"two spellings": {"x-user-id": {"alice"}, "X-User-Id": {"mallory"}, "x-user-issuer": {"i"}},
+	} {
+		if _, err := authctx.ExtractHeaders(t.Context(), auth, "orders", headers); !errors.Is(err, authctx.InvalidRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	headers := map[string][]string{"x-user-id": {"", "alice"}, "x-user-issuer": {"i"}, "x-user-roles": {}, "x-user-tenant": nil}
+	if _, err := authctx.ExtractHeaders(t.Context(), auth, "orders", headers); err != nil {
+		t.Errorf("empty values: %v", err)
+	}
+}
+
 // What survives stripping must not be read: Unicode folds a long s to "s" and
 // the Kelvin sign to "k".
 func TestRule6_NamesThatOnlyUnicodeFoldsAreNotIdentityFields(t *testing.T) {
@@ -75,8 +127,8 @@ func TestAMessageWithoutACallerIsNotAnonymous(t *testing.T) {
 	}
 }
 
-// Kubernetes repeats a field per group, which a map cannot hold; none is lost in
-// silence.
+// Kubernetes repeats a field per group, which a map of strings cannot hold; none is
+// lost in silence.
 func TestACallerWhoTakesAFieldTwiceDoesNotFitAMessage(t *testing.T) {
 	layout := authctx.KubernetesLayout()
 	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"})
@@ -86,6 +138,11 @@ func TestACallerWhoTakesAFieldTwiceDoesNotFitAMessage(t *testing.T) {
 		err := authctx.InjectHeaders(authctx.NewContext(t.Context(), p), prop, headers)
 		if fits != (err == nil) || fits != (len(headers) > 1) || !fits && !strings.Contains(err.Error(), "x-remote-group") {
 			t.Errorf("groups %s: %v, %q", groups, err, headers)
+		}
+		lists := map[string][]string{"trace": {"1"}}
+		err = authctx.InjectHeaders(authctx.NewContext(t.Context(), p), prop, lists)
+		if err != nil || strings.Join(lists["x-remote-group"], ",") != groups {
+			t.Errorf("groups %s in lists: %v, %q", groups, err, lists)
 		}
 	}
 }
