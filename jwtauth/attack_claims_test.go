@@ -182,6 +182,24 @@ func TestOperatorsLearnWhatWasExpected(t *testing.T) {
 	}
 }
 
+func TestOperatorsLearnWhatStrictJSONHasAgainstClaims(t *testing.T) {
+	s := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, s, func(c *jwtauth.Config) { c.MaxTokenBytes = 1 << 20 })
+	for claims, cause := range map[string]string{
+		`{"sub":"mallory","sub":"m"}`:                                  "duplicate member name at byte",
+		`{"sub":"mallory","Sub":"m"}`:                                  "member name that differs from another in case only at byte",
+		`{"sub":"mallory","x":1e400}`:                                  "number too large at byte",
+		`{"sub":"mallory"}{}`:                                          "data after the end at byte",
+		"{\"sub\":\"mallory\xff\"}":                                    "not valid UTF-8 at byte",
+		`{"x":[` + strings.Repeat(`"mallory",`, 1<<13) + `"mallory"]}`: "too many values",
+	} {
+		_, err := v.Verify(t.Context(), s.compact(t, `{"alg":"EdDSA","kid":"k1"}`, claims))
+		if !errors.Is(err, authctx.InvalidToken) || !strings.Contains(err.Error(), "token claims are not strict JSON: "+cause) || strings.Contains(err.Error(), "mallory") {
+			t.Errorf("%.40s: %v", claims, err)
+		}
+	}
+}
+
 func TestCVE_2026_55689_AudienceIsNeverSwitchedOff(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	for _, audiences := range [][]string{nil, {}, {""}, {testAudience, ""}} {

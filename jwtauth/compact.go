@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -108,11 +109,17 @@ func (s *scratch) parseClaims(parser *strictjson.Parser) error {
 		err = parser.Check(&s.doc)
 	}
 	if err != nil {
-		return errClaimsJSON
+		return &authctx.Error{Reason: authctx.InvalidToken, Cause: claimsJSONError{err}}
 	}
 	s.parsed = parser
 	return nil
 }
+
+// claimsJSONError tells the operator what strict JSON has against claims. It
+// holds nothing of them, and makes its text when it is asked for.
+type claimsJSONError struct{ problem error }
+
+func (e claimsJSONError) Error() string { return "jwtauth: token claims are not " + e.problem.Error() }
 
 // claimsParser returns a parser that lets no other spelling pass for a claim
 // that this package decides by, nor for one of the given names.

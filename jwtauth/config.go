@@ -46,7 +46,8 @@ type Config struct {
 	// required then. Zero leaves the lifetime to the issuer.
 	MaxLifetime time.Duration
 	// MaxTokenBytes bounds the token before anything looks at it: 256 bytes to
-	// 1 MiB, 16 KiB when zero.
+	// 1 MiB, 16 KiB when zero. Its claims may hold 8,192 names and values in all,
+	// however large the token may be.
 	MaxTokenBytes int
 
 	// Revocations, when it is not nil, is asked on every request, for tokens

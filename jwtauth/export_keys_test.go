@@ -2,11 +2,15 @@ package jwtauth
 
 import (
 	"crypto"
+	"errors"
 	"time"
 )
 
-// ErrClaimsJSON refuses a token whose signature counted.
-var ErrClaimsJSON = errClaimsJSON
+// IsClaimsJSON reports whether the signature of a refused token counted.
+func IsClaimsJSON(err error) bool {
+	_, ok := errors.AsType[claimsJSONError](err)
+	return ok
+}
 
 // SameKey lets tests outside compare keys by what they are.
 func SameKey(a, b *Key) bool { return a.same(b) }

@@ -19,8 +19,8 @@ import (
 //	mapping, err := jwtauth.NewClaimMapping(cfg)
 //
 // A claim that is null or empty counts as absent. A claim of another JSON type
-// than is asked for makes the token invalid: what a caller may do must not
-// depend on what could not be read.
+// than is asked for, on the way to one too, makes the token invalid: what a caller
+// may do must not depend on what could not be read.
 type ClaimMapping struct {
 	cfg ClaimMappingConfig
 }

@@ -15,7 +15,7 @@ import (
 func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]string) (authctx.Attributes, error) {
 	r := claimReader{root: doc.Root(), all: *all}
 	defer func() { *all = r.all }()
-	if err := m.checkKind(r.root); err != nil {
+	if err := m.checkKind(&r); err != nil {
 		return authctx.Attributes{}, err
 	}
 	a := authctx.Attributes{Issuer: issuer}
@@ -23,9 +23,9 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]str
 	r.lists(&m.cfg, &a)
 	a.AuthTime, a.IssuedAt = r.date("auth_time"), r.date("iat")
 	a.Actors = r.actors(issuer)
-	a.GroupsIncomplete = anyHolds(m.cfg.GroupsIncomplete, r.root)
+	a.GroupsIncomplete = r.anyHolds(m.cfg.GroupsIncomplete)
 	ownClient := a.ClientID != "" && strings.TrimSuffix(a.Subject, m.cfg.clientSuffix) == a.ClientID
-	if ownClient || anyHolds(m.cfg.Service, r.root) {
+	if ownClient || r.anyHolds(m.cfg.Service) {
 		a.Kind = authctx.Service
 	}
 	if a.Subject == "" {
@@ -38,14 +38,14 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]str
 }
 
 // checkKind refuses tokens of another kind than m is about.
-func (m *ClaimMapping) checkKind(root strictjson.Value) error {
+func (m *ClaimMapping) checkKind(r *claimReader) error {
 	for i := range m.cfg.Require {
-		if !m.cfg.Require[i].holds(root) {
+		if !r.holds(&m.cfg.Require[i]) {
 			return otherKind(m.cfg.Require[i].Path)
 		}
 	}
 	for i := range m.cfg.Refuse {
-		if m.cfg.Refuse[i].holds(root) {
+		if r.holds(&m.cfg.Refuse[i]) {
 			return otherKind(m.cfg.Refuse[i].Path)
 		}
 	}
@@ -174,7 +174,7 @@ func (r *claimReader) lists(c *ClaimMappingConfig, a *authctx.Attributes) {
 func (r *claimReader) text(sources []ClaimSource) string {
 	for i := range sources {
 		s := &sources[i]
-		v := follow(r.root, s.Path)
+		v := r.follow(s.Path)
 		if !v.Exists() {
 			continue
 		}
@@ -222,25 +222,30 @@ func (r *claimReader) actors(issuer string) []authctx.Actor {
 	return actors
 }
 
-// follow returns the value at a path, Missing when there is none.
-func follow(v strictjson.Value, path []string) strictjson.Value {
-	for _, name := range path {
+// follow returns the value at a path, Missing when there is none. What should
+// lead there and is no object must not look like nothing.
+func (r *claimReader) follow(path []string) strictjson.Value {
+	v := r.root
+	for i, name := range path {
+		if i > 0 && v.Exists() && v.Kind() != strictjson.Object {
+			r.fail(path[:i], "is not an object")
+		}
 		v = v.Get(name)
 	}
 	return v
 }
 
-func anyHolds(tests []ClaimTest, root strictjson.Value) bool {
+func (r *claimReader) anyHolds(tests []ClaimTest) bool {
 	for i := range tests {
-		if tests[i].holds(root) {
+		if r.holds(&tests[i]) {
 			return true
 		}
 	}
 	return false
 }
 
-func (t *ClaimTest) holds(root strictjson.Value) bool {
-	v := follow(root, t.Path)
+func (r *claimReader) holds(t *ClaimTest) bool {
+	v := r.follow(t.Path)
 	if t.Present {
 		return v.Exists()
 	}

@@ -141,6 +141,39 @@ func TestCVE_2025_30144_ClaimsOfAnotherTypeAreRefused(t *testing.T) {
 	}
 }
 
+func TestWhatLeadsToAClaimIsAnObject(t *testing.T) {
+	sts, err := jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Refuse: []jwtauth.ClaimTest{{Path: []string{"session", "pending"}, Present: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const entra, keycloak = `{"iss":"i","oid":"s",`, `{"iss":"i","sub":"s","typ":"Bearer",`
+	for _, tt := range []struct {
+		mapping       *jwtauth.ClaimMapping
+		claims, cause string // no cause when the claims are good
+	}{
+		{jwtauth.KeycloakClaims("api"), keycloak + `"realm_access":["admin"]}`, "jwtauth: claim realm_access is not an object"},
+		{jwtauth.KeycloakClaims("api"), keycloak + `"realm_access":"admin"}`, "jwtauth: claim realm_access is not an object"},
+		{jwtauth.KeycloakClaims("api"), keycloak + `"resource_access":{"api":["admin"]}}`, "jwtauth: claim resource_access.api is not an object"},
+		{jwtauth.KeycloakClaims("api"), keycloak + `"resource_access":{"api":null},"realm_access":null}`, ""},
+		{jwtauth.KeycloakClaims("api"), keycloak + `"resource_access":{"other":7},"realm_access":{}}`, ""},
+		// A sign that cannot be read is not one that is not there.
+		{jwtauth.EntraClaims(), entra + `"_claim_names":"x"}`, "jwtauth: claim _claim_names is not an object"},
+		{jwtauth.EntraClaims(), entra + `"_claim_names":[{"groups":"src1"}]}`, "jwtauth: claim _claim_names is not an object"},
+		{jwtauth.EntraClaims(), entra + `"_claim_names":null}`, ""},
+		{sts, `{"iss":"i","sub":"s","session":"pending"}`, "jwtauth: claim session is not an object"},
+	} {
+		t.Run(tt.claims, func(t *testing.T) {
+			_, err := jwtauth.ReadClaims(tt.mapping, tt.claims)
+			switch {
+			case tt.cause != "":
+				wantRefusal(t, err, "invalid_token", tt.cause)
+			case err != nil:
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestRule3_CaseVariantsOfMappedClaimsAreRefused(t *testing.T) {
 	for _, claims := range []string{
 		`{"iss":"i","sub":"s","SUB":"admin"}`, `{"iss":"i","sub":"s","ſub":"admin"}`,

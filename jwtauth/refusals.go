@@ -24,7 +24,6 @@ var (
 	errKeyIssuer          = refusal(authctx.WrongIssuer, "signing key is restricted to another issuer")
 	errWrongKey           = refusal(authctx.UnknownKey, "key source answered with another key")
 	errNoKey              = refusal(authctx.Unavailable, "key source answered with no key")
-	errClaimsJSON         = refusal(authctx.InvalidToken, "token claims are not strict JSON")
 	errClaimsUnsigned     = refusal(authctx.InvalidToken, "token claims are not strict JSON, and its key was not looked for")
 	errIssuer             = refusal(authctx.WrongIssuer, "")
 	errIssuerType         = refusal(authctx.InvalidToken, "iss is missing or not text")

@@ -92,7 +92,7 @@ func TestWycheproofKeys(t *testing.T) {
 				if !errors.Is(err, authctx.InvalidToken) {
 					t.Errorf("%d by %s: %v", test.TcID, way, err)
 				}
-				if errors.Is(err, jwtauth.ErrClaimsJSON) {
+				if jwtauth.IsClaimsJSON(err) {
 					taken++
 				}
 			}
