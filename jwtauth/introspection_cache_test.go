@@ -37,6 +37,31 @@ func TestCVE_2021_41230_AnswersAreRememberedNoLongerThanTheyMay(t *testing.T) {
 	}
 }
 
+func TestAfterCloseNothingRememberedCounts(t *testing.T) {
+	e, c := newEndpoint(t, answer(good)), newClock()
+	cfg := introspectionConfig(e.URL, c)
+	cfg.Cache.MaxAge = time.Hour
+	i := newIntrospector(t, cfg)
+	found, err := i.VerifyToken(t.Context(), "good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.answers(answer(`{"active":false}`))
+	if _, err := i.Verify(t.Context(), "bad"); !errors.Is(err, authctx.InvalidToken) {
+		t.Fatal(err)
+	}
+	if err := i.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, again := i.VerifyToken(t.Context(), "good")
+	_, refused := i.VerifyToken(t.Context(), "bad")
+	for name, err := range map[string]error{"the token": again, "a refused one": refused, "the stream": found.Recheck(t.Context())} {
+		if !errors.Is(err, authctx.Unavailable) {
+			t.Errorf("%s after Close: %v", name, err)
+		}
+	}
+}
+
 func TestCVE_2026_107719_ACachedAnswerEndsWithItsToken(t *testing.T) {
 	ends := func(at string) http.HandlerFunc { return answer(strings.Replace(good, "1767226200", at, 1)) }
 	e, c := newEndpoint(t, ends("1767225610")), newClock()

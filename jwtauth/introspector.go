@@ -34,8 +34,9 @@ import (
 // than it should have makes the token [authctx.InvalidToken], as in a JWT; null,
 // which some servers write where they have no value, is no member.
 //
-// Where there is no "exp", the principal ends Leeway after the answer may be
-// remembered no longer, for the services that it is passed on to.
+// Where there is no "exp", the principal ends Cache.MaxAge and Leeway after the
+// answer, for the services that it is passed on to, even if no answer is
+// remembered here; the default of MaxAge counts then.
 type Introspector struct {
 	policy   *issuerPolicy
 	anyAud   bool
@@ -44,7 +45,7 @@ type Introspector struct {
 	client   *http.Client
 	sign     func(*http.Request) // adds our credentials; a closure prints no secret
 	cache    *tokenCache
-	key      *Key // stands for the endpoint
+	key      *Key // stands for the endpoint until Close
 
 	mu      sync.Mutex
 	pending int
@@ -92,12 +93,14 @@ func introspectionClient(transport http.RoundTripper, timeout time.Duration) *ht
 }
 
 // Close ends what is being asked and waits for it. Questions after that are
-// answered with [authctx.Unavailable]. It may be called again and always returns
+// answered with [authctx.Unavailable], those about tokens that were active and
+// the rechecks of streams included. It may be called again and always returns
 // nil.
 func (i *Introspector) Close() error {
 	i.mu.Lock()
 	i.closed = true
 	i.mu.Unlock()
+	i.key.withdraw(errIntrospectorClosed) // no answer that is remembered counts any more
 	i.cancel()
 	i.owned.Wait()
 	i.client.CloseIdleConnections()

@@ -48,7 +48,7 @@ var (
 	errTokenUse           = refusal(authctx.WrongType, "introspection: the token is no access token")
 	errAnswerJSON         = refusal(authctx.Unavailable, "introspection: the answer is not strict JSON with a boolean active")
 	errTooManyPending     = refusal(authctx.Unavailable, "introspection: MaxPending tokens are being asked about")
-	errIntrospectorClosed = refusal(authctx.Unavailable, "introspection: closed")
+	errIntrospectorClosed = &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("jwtauth: introspection: closed")}
 	errAborted            = refusal(authctx.Unavailable, "verification by another request was aborted")
 )
 
