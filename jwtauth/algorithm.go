@@ -34,7 +34,7 @@ const (
 )
 
 // ParseAlgorithm returns the algorithm of that exact name, or an error. Case
-// matters (RFC 8725 section 2.11).
+// matters (RFC 7515 section 4.1.1).
 func ParseAlgorithm(name string) (Algorithm, error) {
 	switch a := Algorithm(name); a {
 	case HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA:
@@ -53,8 +53,8 @@ func (a Algorithm) Symmetric() bool { return a == HS256 || a == HS384 || a == HS
 // are made.
 func (a Algorithm) fits(material any) bool {
 	switch k := material.(type) {
-	case []byte:
-		return a.Symmetric() && len(k) >= a.hash().Size()
+	case hmacSecret:
+		return a.Symmetric() && len(k()) >= a.hash().Size()
 	case *rsa.PublicKey:
 		switch a {
 		case RS256, RS384, RS512, PS256, PS384, PS512:

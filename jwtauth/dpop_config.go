@@ -63,7 +63,8 @@ const (
 	minNonceSecret   = 32
 )
 
-// Format implements [fmt.Formatter], so that no verb prints NonceSecret.
+// Format implements [fmt.Formatter], so that no verb prints NonceSecret, with the
+// exceptions that [SigningKeyConfig.Format] names.
 func (c DPoPConfig) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "DPoP at %q", c.ExternalURL) }
 
 // validate reports everything that is missing or contradictory.

@@ -15,7 +15,8 @@ import (
 // must be. Endpoint, ClientID, ClientSecret, Issuer, and Audiences or ClientIDs
 // are required; everything else has a default.
 //
-// Printing it shows no secret.
+// Printing it shows no secret, with the exceptions that
+// [SigningKeyConfig.Format] names.
 type IntrospectionConfig struct {
 	// Endpoint is the introspection endpoint (RFC 7662 section 2): https, or
 	// http to a loopback address.
@@ -85,7 +86,7 @@ func (c IntrospectionConfig) String() string {
 	return fmt.Sprintf("introspection of tokens of %q at %q", c.Issuer, c.Endpoint)
 }
 
-// Format keeps every verb as quiet as String.
+// Format keeps verbs as quiet as String.
 func (c IntrospectionConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 
 // validate reports everything that is missing or contradictory.

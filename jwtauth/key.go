@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -19,12 +20,13 @@ import (
 
 // Key is one verification key of one issuer. It is made by the constructors of
 // this package, does not change but for being withdrawn, and may be shared and
-// used concurrently. It prints its ID and algorithm, never its material.
+// used concurrently. It prints its ID and algorithm, never a secret, whatever it
+// is printed with and wherever it is held.
 type Key struct {
 	id        string
 	algorithm Algorithm                     // empty when the source did not say
 	issuer    string                        // the only issuer it may verify for, empty when not restricted
-	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
+	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or hmacSecret
 	withdrawn atomic.Pointer[authctx.Error] // why the key counts no longer, nil while it does
 	gone      func() bool                   // asks a source that does not say when a key leaves; may be nil
 	macs      sync.Pool                     // of hash.Hash keyed with material, when that is a secret
@@ -87,8 +89,14 @@ func NewHMACKey(id string, algorithm Algorithm, secret []byte) (*Key, error) {
 	case len(id) > maxKeyIDLength:
 		return nil, keyError(id, errLongKeyID)
 	}
-	return &Key{id: id, algorithm: algorithm, material: append([]byte(nil), secret...)}, nil
+	secret = bytes.Clone(secret)
+	return &Key{id: id, algorithm: algorithm, material: hmacSecret(func() []byte { return secret })}, nil
 }
+
+// hmacSecret returns the bytes of a secret. It is a function because nothing that
+// prints looks into one; fmt asks no method of what a field holds that is not
+// exported, nor for %p and %w.
+type hmacSecret func() []byte
 
 // ID returns the key ID, empty when the key has none.
 func (k *Key) ID() string { return k.id }
@@ -137,7 +145,8 @@ var (
 	errKeyUnconfirmed = &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("nobody confirms the key any more")}
 )
 
-// Format implements [fmt.Formatter] so that no verb prints the material.
+// Format implements [fmt.Formatter] so that no verb prints more than the ID and
+// the algorithm.
 func (k *Key) Format(s fmt.State, _ rune) {
 	if k == nil {
 		fmt.Fprint(s, "<nil>")
@@ -153,9 +162,9 @@ func (k *Key) same(other *Key) bool {
 
 func (k *Key) sameMaterial(other *Key) bool {
 	switch m := k.material.(type) {
-	case []byte:
-		o, ok := other.material.([]byte)
-		return ok && subtle.ConstantTimeCompare(m, o) == 1
+	case hmacSecret:
+		o, ok := other.material.(hmacSecret)
+		return ok && subtle.ConstantTimeCompare(m(), o()) == 1
 	case interface{ Equal(crypto.PublicKey) bool }:
 		return m.Equal(other.material)
 	}

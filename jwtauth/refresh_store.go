@@ -55,7 +55,8 @@ type RefreshGrant struct {
 // String names the grant without its hash.
 func (g RefreshGrant) String() string { return fmt.Sprintf("refresh grant of %v", g.Principal) }
 
-// Format keeps every verb as quiet as String.
+// Format keeps verbs as quiet as String, with the exceptions that
+// [SigningKeyConfig.Format] names.
 func (g RefreshGrant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, g.String()) }
 
 // MemoryRefreshStore is a [RefreshStore] in memory: logins end with the process.

@@ -65,7 +65,7 @@ func (k *Key) verifies(a Algorithm, input string, signature []byte) bool {
 	if k.algorithm != "" && k.algorithm != a || !a.fits(k.material) {
 		return false
 	}
-	if secret, symmetric := k.material.([]byte); symmetric {
+	if secret, symmetric := k.material.(hmacSecret); symmetric {
 		return k.algorithm == a && k.authenticates(secret, input, signature)
 	}
 	return a.method().Verify(input, signature, k.material) == nil
@@ -73,10 +73,10 @@ func (k *Key) verifies(a Algorithm, input string, signature []byte) bool {
 
 // authenticates checks a MAC. golang-jwt prepares the secret anew each time, and
 // that takes as long as the rest.
-func (k *Key) authenticates(secret []byte, input string, signature []byte) bool {
+func (k *Key) authenticates(secret hmacSecret, input string, signature []byte) bool {
 	mac, _ := k.macs.Get().(hash.Hash)
 	if mac == nil {
-		mac = hmac.New(k.algorithm.hash().New, secret)
+		mac = hmac.New(k.algorithm.hash().New, secret())
 	}
 	buffer := tokenBuffers.Get().(*[]byte)
 	defer releaseTokenBuffer(buffer) // with the right signature, it holds a token

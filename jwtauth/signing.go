@@ -35,35 +35,41 @@ func (k *SigningKey) signToken(typ string, claims []byte, encoded string) (strin
 	return string(*buffer), nil
 }
 
-// sign returns the JWS signature of input. golang-jwt's RSA and ECDSA methods
-// refuse a crypto.Signer, so these are signed here, and so is Ed25519, for which
-// it would copy the input.
-func (k *SigningKey) sign(input []byte) ([]byte, error) {
-	switch alg := k.public.algorithm; alg {
-	case HS256, HS384, HS512:
-		return alg.method().Sign(string(input), k.secret)
-	case EdDSA:
-		if _, ours := k.signer.(ed25519.PrivateKey); !ours {
-			input = bytes.Clone(input) // which somebody else may keep
+// signWithSecret returns what makes the MAC of an input. It copies the secret.
+func signWithSecret(alg Algorithm, secret []byte) func([]byte) ([]byte, error) {
+	secret = bytes.Clone(secret)
+	return func(input []byte) ([]byte, error) { return alg.method().Sign(string(input), secret) }
+}
+
+// signWith returns what makes the JWS signature of an input. golang-jwt's RSA and
+// ECDSA methods refuse a crypto.Signer, so these are signed here, and so is
+// Ed25519, for which it would copy the input.
+func signWith(alg Algorithm, signer crypto.Signer) func([]byte) ([]byte, error) {
+	return func(input []byte) ([]byte, error) {
+		switch alg {
+		case EdDSA:
+			if _, ours := signer.(ed25519.PrivateKey); !ours {
+				input = bytes.Clone(input) // which somebody else may keep
+			}
+			return signer.Sign(rand.Reader, input, crypto.Hash(0)) // of the message itself, RFC 8037 section 3.1
+		case PS256, PS384, PS512:
+			return signDigest(signer, input, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.hash()})
+		case ES256, ES384, ES512:
+			der, err := signDigest(signer, input, alg.hash())
+			if err != nil {
+				return nil, err
+			}
+			return ecdsaRaw(der, alg.signatureSize())
+		default:
+			return signDigest(signer, input, alg.hash())
 		}
-		return k.signer.Sign(rand.Reader, input, crypto.Hash(0)) // of the message itself, RFC 8037 section 3.1
-	case PS256, PS384, PS512:
-		return k.signDigest(input, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.hash()})
-	case ES256, ES384, ES512:
-		der, err := k.signDigest(input, alg.hash())
-		if err != nil {
-			return nil, err
-		}
-		return ecdsaRaw(der, alg.signatureSize())
-	default:
-		return k.signDigest(input, alg.hash())
 	}
 }
 
-func (k *SigningKey) signDigest(input []byte, opts crypto.SignerOpts) ([]byte, error) {
+func signDigest(signer crypto.Signer, input []byte, opts crypto.SignerOpts) ([]byte, error) {
 	h := opts.HashFunc().New()
 	h.Write(input)
-	return k.signer.Sign(rand.Reader, h.Sum(nil), opts)
+	return signer.Sign(rand.Reader, h.Sum(nil), opts)
 }
 
 // signatureSize returns the length of an ECDSA signature (RFC 7518 section

@@ -1,7 +1,6 @@
 package jwtauth
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -39,18 +38,20 @@ type SigningKeyConfig struct {
 }
 
 // Format implements [fmt.Formatter], so that no verb prints what must stay
-// secret.
+// secret, except %p and %w, which fmt keeps to itself. Nor does fmt ask what it
+// finds in a field that is not exported: a program prints no struct of its own
+// that holds a configuration there.
 func (c SigningKeyConfig) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "configuration of signing key %q for %s", c.ID, c.Algorithm)
 }
 
 // SigningKey is a private key bound to one algorithm. It never changes and may
-// be used concurrently. Nothing prints its secret parts.
+// be used concurrently. Nothing prints its secret parts, whatever it is printed
+// with and wherever it is held.
 type SigningKey struct {
 	public *Key
-	signer crypto.Signer // nil for HMAC
-	secret []byte        // nil unless HMAC
-	header string        // JOSE header up to the value of "typ"
+	sign   func(input []byte) ([]byte, error) // holds the secret, where nothing that prints looks
+	header string                             // JOSE header up to the value of "typ"
 }
 
 // NewSigningKey returns the key that cfg describes, or an error that names every
@@ -128,24 +129,25 @@ func GenerateSigningKey(alg Algorithm) (*SigningKey, error) {
 
 // newSigningKey makes a key of a Signer or a Secret.
 func newSigningKey(cfg SigningKeyConfig) (*SigningKey, error) {
-	k := &SigningKey{signer: cfg.Signer}
-	var err error
-	if cfg.Signer == nil {
-		k.secret = bytes.Clone(cfg.Secret)
-		k.public, err = NewHMACKey(cfg.ID, cfg.Algorithm, k.secret)
-	} else {
-		k.public, err = publicHalf(cfg)
-	}
+	public, err := verificationHalf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	k.header = joseHeader(cfg.Algorithm, k.public.id)
+	k := &SigningKey{public: public, header: joseHeader(cfg.Algorithm, public.id)}
+	if cfg.Signer == nil {
+		k.sign = signWithSecret(cfg.Algorithm, cfg.Secret)
+	} else {
+		k.sign = signWith(cfg.Algorithm, cfg.Signer)
+	}
 	return k, nil
 }
 
-// publicHalf returns the public key of a Signer under its thumbprint, unless
-// cfg gives an ID.
-func publicHalf(cfg SigningKeyConfig) (*Key, error) {
+// verificationHalf returns a key of the Secret, or the public key of the Signer
+// under its thumbprint, unless cfg gives an ID.
+func verificationHalf(cfg SigningKeyConfig) (*Key, error) {
+	if cfg.Signer == nil {
+		return NewHMACKey(cfg.ID, cfg.Algorithm, cfg.Secret)
+	}
 	key, err := NewPublicKey(cfg.ID, cfg.Algorithm, cfg.Signer.Public())
 	if err != nil || cfg.ID != "" {
 		return key, err

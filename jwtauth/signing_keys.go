@@ -283,6 +283,6 @@ func (s *SigningKeys) verificationKeys() []*Key {
 }
 
 func (k *Key) symmetric() bool {
-	_, ok := k.material.([]byte)
+	_, ok := k.material.(hmacSecret)
 	return ok
 }
