@@ -35,8 +35,9 @@ type Revocations interface {
 // which the endpoint names no "exp": Expires is when its answer ends, and the
 // endpoint may go on calling the token active for longer than Keep.
 //
-// Revoking fails when it could have no effect, because the issuer or the name of
-// what is revoked is empty: the token had none.
+// Revoking fails when it could have no effect: because the issuer or the name of
+// what is revoked is empty, as the token had none; because the entry would have
+// ended already, Keep included; or because no time of issue was given.
 type RevocationList struct {
 	// Keep is how much longer an entry counts than it was told to, for what
 	// outlives the credential: work that waits in a queue. When zero or less it
@@ -86,8 +87,12 @@ func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time
 
 // RevokeSubject revokes every token of a subject that was issued in the second
 // of issuedBy or earlier, or does not say when it was issued. The last of them
-// ends at until.
+// ends at until. The present time as issuedBy means all that there are; zero is
+// an error.
 func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until time.Time) error {
+	if issuedBy.IsZero() {
+		return errors.New("jwtauth: RevocationList: issuedBy is zero; the present time revokes all that was issued so far")
+	}
 	return l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
 }
 
@@ -100,12 +105,16 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 		e.until = time.Unix(strictjson.MaxDate, 0)
 	}
 	e.until = e.until.Round(0).Add(l.keep()) // by the wall clock, as tokens end
+	now := l.now()
+	if !now.Before(e.until) {
+		return errors.New("jwtauth: RevocationList: until has passed, by more than Keep; zero stands for no end")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.entries == nil {
 		l.entries = map[revocation]revoked{}
 	}
-	if old, lasts := l.entry(r, l.now()); lasts {
+	if old, lasts := l.entry(r, now); lasts {
 		if old.until.After(e.until) {
 			e.until = old.until
 		}

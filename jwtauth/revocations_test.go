@@ -144,10 +144,13 @@ func TestARevocationNeverDoesNothingInSilence(t *testing.T) {
 	}
 	none := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "b"})
 	for name, err := range map[string]error{
-		"token":   list.RevokeToken(none.Issuer(), none.TokenID(), testNow),
-		"session": list.RevokeSession(none.Issuer(), none.SessionID(), testNow),
-		"subject": list.RevokeSubject("iss", "", testNow, testNow),
-		"issuer":  list.RevokeToken("", "t1", testNow),
+		"token":               list.RevokeToken(none.Issuer(), none.TokenID(), testNow),
+		"session":             list.RevokeSession(none.Issuer(), none.SessionID(), testNow),
+		"subject":             list.RevokeSubject("iss", "", testNow, testNow),
+		"issuer":              list.RevokeToken("", "t1", testNow),
+		"time of issue":       list.RevokeSubject("iss", "b", time.Time{}, time.Time{}),
+		"token that counts":   list.RevokeToken("iss", "t2", c.now().Add(-8*24*time.Hour)),
+		"session that counts": list.RevokeSession("iss", "s2", time.Unix(0, 0)),
 	} {
 		if err == nil {
 			t.Errorf("a revocation of no %s was accepted", name)
@@ -155,5 +158,8 @@ func TestARevocationNeverDoesNothingInSilence(t *testing.T) {
 	}
 	if n := list.Len(); n != 1 {
 		t.Errorf("%d entries", n)
+	}
+	if err := list.RevokeToken("iss", "t3", c.now().Add(time.Second-8*24*time.Hour)); err != nil {
+		t.Errorf("work that waits could still count: %v", err)
 	}
 }
