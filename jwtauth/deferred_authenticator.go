@@ -23,7 +23,7 @@ type DeferredAuthenticatorConfig struct {
 	// Algorithms is as in [TxnAuthenticatorConfig].
 	Algorithms []Algorithm
 	// MaxLifetime refuses tokens that were made to wait for longer; zero means
-	// [MaxDeferredLifetime].
+	// [MaxDeferredLifetime], which is also the most.
 	MaxLifetime time.Duration
 	// Leeway is as in [Config].
 	Leeway time.Duration
@@ -60,7 +60,9 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 	if !checkTrustDomain(cfg.TrustDomain, &problems) {
 		cfg.TrustDomain = "-"
 	}
-	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxDeferredLifetime)
+	if cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxDeferredLifetime); cfg.MaxLifetime > MaxDeferredLifetime {
+		problems.add("MaxLifetime must be at most %v", MaxDeferredLifetime)
+	}
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()
 	}

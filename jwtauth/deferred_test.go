@@ -114,7 +114,7 @@ func TestDeferredWorkIsNeverAcceptedOnHTTPOrGRPC(t *testing.T) {
 	}
 	// The same keys, issuer and audience: only the type differs.
 	svc := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{
-		TrustDomain: "orders", Issuer: testDomain, Keys: w.keys, AcceptOlderDrafts: true, MaxLifetime: 24 * time.Hour, Now: w.Now,
+		TrustDomain: "orders", Issuer: testDomain, Keys: w.keys, AcceptOlderDrafts: true, Now: w.Now,
 	}))
 	if _, err := authctx.Authenticate(t.Context(), svc, txnRequest(token)); !errors.Is(err, authctx.WrongType) {
 		t.Errorf("as transaction token: %v", err)

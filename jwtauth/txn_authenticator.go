@@ -31,7 +31,7 @@ type TxnAuthenticatorConfig struct {
 	// "txn_token".
 	AcceptOlderDrafts bool
 	// MaxLifetime refuses tokens that were minted for longer; zero means
-	// [MaxTxnLifetime].
+	// [MaxTxnLifetime], which is also the most.
 	MaxLifetime time.Duration
 	// Leeway is as in [Config]. It applies to the token; a caller's effective
 	// end has its leeway in it already.
@@ -73,7 +73,9 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 	if !checkTrustDomain(cfg.TrustDomain, &problems) {
 		cfg.TrustDomain = "-" // said once; the rest is judged all the same
 	}
-	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxTxnLifetime)
+	if cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxTxnLifetime); cfg.MaxLifetime > MaxTxnLifetime {
+		problems.add("MaxLifetime must be at most %v", MaxTxnLifetime)
+	}
 	if cfg.Issuer == "" {
 		cfg.Issuer = cfg.TrustDomain
 	}

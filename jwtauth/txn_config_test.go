@@ -40,6 +40,29 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 	}
 }
 
+func TestNoAuthenticatorTakesTokensThatLiveLongerThanTheirKindMay(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+	constructors := map[time.Duration]func(life time.Duration) error{
+		jwtauth.MaxTxnLifetime: func(life time.Duration) error {
+			return errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "d", Keys: keys, MaxLifetime: life}))
+		},
+		jwtauth.MaxDeferredLifetime: func(life time.Duration) error {
+			return errorOf(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
+				TrustDomain: "d", Topics: []string{"t", "u"}, Keys: keys, MaxLifetime: life}))
+		},
+	}
+	for most, make := range constructors {
+		if err := make(most); err != nil {
+			t.Errorf("%v: %v", most, err)
+		}
+		for _, life := range []time.Duration{most + 1, -1} {
+			if err := make(life); err == nil || strings.Count(err.Error(), ": MaxLifetime must") != 1 {
+				t.Errorf("%v where %v is the most: %v", life, most, err)
+			}
+		}
+	}
+}
+
 // A trust domain is a StringOrURI (RFC 7519 section 2). With a space in it, which
 // a file or a variable may end in, every service would refuse every token.
 func TestRule1_ATrustDomainHoldsNothingThatCannotBeSeen(t *testing.T) {
