@@ -9,7 +9,7 @@ import (
 func TestDemosComeOutAsTheyShould(t *testing.T) {
 	t.Parallel()
 	for program, lines := range map[string][]string{
-		"events": {"sent invoice 1 for alice", "permission_denied", "no_credentials", "invalid_token"},
+		"events": {"sent invoice 1 for alice", "permission_denied", "no_credentials", "invalid_token", "done before"},
 		"mtls":   {"200 hello alice", "401 not known", "no connection"},
 	} {
 		t.Run(program, func(t *testing.T) {

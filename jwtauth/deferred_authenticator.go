@@ -45,6 +45,17 @@ type DeferredAuthenticatorConfig struct {
 // over HTTP and gRPC such a token is [authctx.WrongType], and on another topic
 // than its own [authctx.WrongAudience]. While its keys are out of reach it answers
 // [authctx.Unavailable]: the message is then given back and not set aside.
+//
+// A token is good until it ends, however often it comes and with whatever body.
+// Each token has an ID of its own, "txn" among the claims, see
+// [authctx.Principal.DecodeClaims]: a consumer who keeps it beside what was done,
+// for as long as tokens live, notices work that comes again. The principal's
+// TokenID is that of the caller's credential, the same for all its work.
+//
+// Two DeferredAuthenticators in one [authctx.OneOf] refuse each other's tokens,
+// since each takes whatever is in the field for its own: several publishers of a
+// trust domain are for one DeferredAuthenticator with [JoinKeys], and a topic is
+// for one trust domain.
 type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
 
 // NewDeferredAuthenticator returns an authenticator for cfg, or an error that

@@ -24,7 +24,9 @@ type DeferredPropagatorConfig struct {
 	// Workload is the name of this program in the trust domain ("req_wl").
 	Workload string
 	// Keys sign, as in [TxnPropagatorConfig]. Retain of the set must not be
-	// shorter than Lifetime.
+	// shorter than Lifetime. They must be there again after a restart, see
+	// [NewSigningKey]: what waits is signed with them, and with a key that was made
+	// at the start it would be [authctx.UnknownKey] for ever.
 	Keys *SigningKeys
 	// AllowHMACAndLetEveryVerifierMint is as in [TxnPropagatorConfig].
 	AllowHMACAndLetEveryVerifierMint bool
@@ -46,6 +48,11 @@ type DeferredPropagatorConfig struct {
 //
 // What the caller may do can have changed by the time the work is done: it is
 // for the consumer's rules and [Revocations] to judge by AsOf.
+//
+// A token says for whom work is done and not what. Whoever has seen one, such as
+// all who may read the topic, can send it again with any body, on that topic and
+// until it ends, if the broker lets them: it should not, and a
+// [DeferredAuthenticator] says how to notice.
 //
 // A DeferredPropagator is safe for concurrent use.
 type DeferredPropagator struct {
@@ -103,7 +110,7 @@ func deferredFields() authctx.FieldSet { return authctx.FieldSet{Names: []string
 // It fails with [authctx.NoCredentials] when p is zero, with
 // [authctx.TokenExpired] when p's effective end has come, and with
 // [authctx.PermissionDenied] when Scopes returns more than p has or is not there
-// for a p without scopes. What else keeps a token from being made is as in
+// for a p whose scopes are not known. What else keeps a token from being made is as in
 // [TxnPropagator.Inject].
 func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := d.now()

@@ -167,6 +167,27 @@ func TestPassingWorkOnGainsNoTime(t *testing.T) {
 	}
 }
 
+func TestScopesThatWereNarrowedToNoneStayNone(t *testing.T) {
+	w := newDeferredWorld(t)
+	scopes := func(granted ...string) func(context.Context, authctx.Principal) ([]string, error) {
+		return func(context.Context, authctx.Principal) ([]string, error) { return granted, nil }
+	}
+	publish := must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+		TrustDomain: testDomain, Topic: "orders", Workload: "shop", Keys: w.keys, Lifetime: time.Hour, Scopes: scopes(), Now: w.Now,
+	}))
+	p := must(w.consume("orders", w.message(t, publish, jwtauthtest.User(t))))
+	edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: testDomain, Workload: "consumer", Keys: w.keys, Scopes: scopes("orders.write"), Now: w.Now,
+	}))
+	if _, err := inject(t.Context(), edge, p); !errors.Is(err, authctx.PermissionDenied) {
+		t.Errorf("a scope that the caller never had: %v", err)
+	}
+	again := must(w.consume("mails", w.message(t, w.publisher("mails"), p)))
+	if len(again.Scopes()) != 0 {
+		t.Errorf("passed on with the scopes %v", again.Scopes())
+	}
+}
+
 func TestDeferredWorkIsRevocable(t *testing.T) {
 	list := &jwtauth.RevocationList{}
 	w := newDeferredWorld(t, func(c *jwtauth.DeferredAuthenticatorConfig) { c.Revocations = list })

@@ -13,6 +13,7 @@ import (
 // An event is handled as the caller on whose behalf it was published, and the
 // consumer decides how old that may be.
 func ExampleDeferredPropagator() {
+	// Made up for this example; a publisher's key must survive its restarts.
 	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
 	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
 
@@ -73,6 +74,49 @@ func ExampleNewDeferredAuthenticator() {
 	// Output:
 	// jwtauth: deferred work authenticator: Topics is required and must not hold empty names
 	// <nil>
+}
+
+// Brokers deliver a message more than once, and whoever saw one may send it
+// again: the ID in its token is the same each time.
+func ExampleDeferredAuthenticator() {
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	publish, _ := jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+		TrustDomain: "prod.example.com", Topic: "orders", Workload: "shop", Keys: keys, Lifetime: time.Hour,
+	})
+	consumer, _ := jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
+		TrustDomain: "prod.example.com", Topics: []string{"orders"}, Keys: keys,
+	})
+	done := map[string]bool{} // in earnest, stored in one step with what is done
+	handle := func(headers map[string]string) error {
+		ctx, err := authctx.ExtractHeaders(context.Background(), consumer, "orders", headers)
+		if err != nil {
+			return err
+		}
+		caller, _ := authctx.FromContext(ctx)
+		var work struct {
+			ID string `json:"txn"`
+		}
+		if err := caller.DecodeClaims(&work); err != nil {
+			return err
+		}
+		if done[work.ID] {
+			return errors.New("done before")
+		}
+		done[work.ID] = true
+		return nil
+	}
+
+	caller, _ := authctx.New(authctx.Attributes{Issuer: "https://idp.example.com", Subject: "alice", Scopes: []string{"orders.write"}})
+	first, second := map[string]string{}, map[string]string{}
+	for _, headers := range []map[string]string{first, second} {
+		if err := authctx.InjectHeaders(authctx.NewContext(context.Background(), caller), publish, headers); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	fmt.Println(handle(first), handle(second), handle(first))
+	// Output: <nil> <nil> done before
 }
 
 // A scheduled job has no caller but itself: it is a service of the trust domain

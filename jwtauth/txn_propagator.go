@@ -50,6 +50,11 @@ type TxnPropagatorConfig struct {
 	// and for a caller whose issuer knows no scopes whatever it returns, nothing
 	// included. When it is nil, tokens carry the caller's scopes, and a caller
 	// without any is refused, because unknown is not unconstrained.
+	//
+	// The scopes of a caller of [authctx.Signed] provenance are always known: those
+	// in the token that named the caller, and no others when it has none. For a
+	// caller whose issuer knows no scopes it is therefore the first of several
+	// minters that decides, such as the edge or the publisher of a message.
 	Scopes func(context.Context, authctx.Principal) ([]string, error)
 	// RequestContext says in which circumstances the request came in ("rctx"),
 	// such as {"req_ip": "192.0.2.1"}: a value for JSON that every service of the
@@ -173,7 +178,8 @@ var txnFields = authctx.FieldSet{Names: []string{authctx.TxnTokenField}}
 // It fails with [authctx.NoCredentials] when p is zero, with
 // [authctx.TokenExpired] when p's effective end has come, and with
 // [authctx.PermissionDenied] when SoleIssuer excludes p, or Scopes does,
-// because it returns more than p has or is not there for a p without scopes.
+// because it returns more than p has or is not there for a p whose scopes are not
+// known.
 //
 // It fails with the error of Subject, Scopes or RequestContext, of whatever
 // reason, and without a reason, as this program's own failure, when the token

@@ -232,6 +232,7 @@ func TestTxnSubjectIsUniqueInTheTrustDomain(t *testing.T) {
 
 func TestTxnScopePolicyIsExplicit(t *testing.T) {
 	scoped, bare := jwtauthtest.User(t), jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })
+	narrowed := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes, a.Provenance = nil, authctx.Signed })
 	with := func(scopes ...string) *txnWorld {
 		return newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
 			e.Scopes = func(context.Context, authctx.Principal) ([]string, error) { return scopes, nil }
@@ -249,6 +250,9 @@ func TestTxnScopePolicyIsExplicit(t *testing.T) {
 		{"a policy must not widen", with("orders.read", "orders.write"), scoped, authctx.PermissionDenied},
 		{"a policy decides for issuers without scopes", with("internal"), bare, "internal"},
 		{"a policy may grant nothing", with(), bare, ""},
+		{"no policy carries the scopes of a token that had none", newTxnWorld(t, newTestKey(t, jwtauth.EdDSA)), narrowed, ""},
+		{"a policy must not widen what was narrowed to none", with("orders.read"), narrowed, authctx.PermissionDenied},
+		{"a policy may leave it at none", with(), narrowed, ""},
 	} {
 		token, err := inject(t.Context(), tt.w.edge, tt.p)
 		if reason, refused := tt.want.(authctx.Reason); refused {

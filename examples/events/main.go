@@ -18,8 +18,8 @@ const about = `events shows an event that is published with its caller and handl
 
 A publisher signs who asked for the work into the headers of the event; the
 consumer verifies that and authorizes, perhaps hours later. Events that somebody
-made up or moved are refused. The exit status is 0 only if all came out as it
-should.
+made up, moved or sent again are refused. The exit status is 0 only if all came
+out as it should.
 
   go run ./examples/events`
 
@@ -68,6 +68,8 @@ type try struct {
 
 // newTries returns good and bad events, and the consumer who handles them.
 func newTries(ctx context.Context) ([]try, func(context.Context, event) string, error) {
+	// A publisher that may restart while events wait has a key that was stored, see
+	// jwtauth.NewSigningKey: what a lost key has signed is refused.
 	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
 	if err != nil {
 		return nil, nil, err
@@ -95,6 +97,7 @@ func newTries(ctx context.Context) ([]try, func(context.Context, event) string, 
 		{"published by nobody, who says it is alice", forged, "no_credentials"},
 		{"published by alice and tampered with", tampered, "invalid_token"},
 		{"published by alice on another topic and moved", publishElsewhere(alice, "invoice 5"), "invalid_token"},
+		{"published by alice and given another body", event{fromAlice.headers, "invoice 6"}, "done before"},
 	}, handle, err
 }
 
@@ -135,7 +138,8 @@ func newPublisher(topic string, keys *jwtauth.SigningKeys) (func(ctx context.Con
 }
 
 // newConsumer returns a function that handles what was taken from the topic, as
-// the caller who asked for it, and says what came of it.
+// the caller who asked for it, and says what came of it. A token is good for as
+// long as it lives, so the consumer remembers for which it has done the work.
 func newConsumer(keys jwtauth.KeySource) (func(context.Context, event) string, error) {
 	auth, err := jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
 		TrustDomain: trustDomain,
@@ -146,6 +150,7 @@ func newConsumer(keys jwtauth.KeySource) (func(context.Context, event) string, e
 		return nil, err
 	}
 	rule := authctx.All(authctx.Permission("invoices:send"), authctx.RuleFunc(recent))
+	done := map[string]bool{} // elsewhere, stored in one step with what was done
 	return func(ctx context.Context, e event) string {
 		ctx, err := authctx.ExtractHeaders(ctx, auth, topic, e.headers)
 		if err == nil {
@@ -158,6 +163,16 @@ func newConsumer(keys jwtauth.KeySource) (func(context.Context, event) string, e
 			return authctx.ReasonOf(err).Public().String()
 		}
 		caller, _ := authctx.FromContext(ctx)
+		var work struct {
+			ID string `json:"txn"`
+		}
+		if err := caller.DecodeClaims(&work); err != nil {
+			return authctx.ReasonOf(err).Public().String()
+		}
+		if done[work.ID] {
+			return "done before"
+		}
+		done[work.ID] = true
 		return "sent " + e.body + " for " + caller.Subject()
 	}, nil
 }
