@@ -24,16 +24,33 @@ func (i *Introspector) introspect(token string) (*verified, error) {
 	ctx, cancel := context.WithTimeout(i.ctx, i.timeout)
 	defer cancel()
 	asked := i.policy.Now() // before the answer, which may be about then
+	v := &verified{policy: i.policy, key: i.key, until: asked.Add(i.policy.Cache.MaxAge)}
 	body, err := i.post(ctx, token)
-	if err != nil {
+	switch {
+	case err == errUnsupported:
+		v.refused = err
+	case err != nil:
 		return nil, unavailable("introspection", err)
+	default:
+		if err := i.read(v, body, asked); err != nil {
+			return nil, err
+		}
 	}
+	v.endBy(v.token.Principal.Expires()) // the endpoint may have moved it by then
+	if v.refused != nil {
+		v.size, v.until = verifiedOverhead, asked.Add(min(refusedAge, i.policy.Cache.MaxAge))
+	}
+	return v, nil
+}
+
+// read notes in v what the answer to a question of then says.
+func (i *Introspector) read(v *verified, body []byte, asked time.Time) error {
 	var s scratch
 	s.payload = body
 	if err := s.parseClaims(i.policy.parser); err != nil {
-		return nil, errAnswerJSON
+		return errAnswerJSON
 	}
-	v := &verified{policy: i.policy, key: i.key, size: 2*len(body) + verifiedOverhead, until: asked.Add(i.policy.Cache.MaxAge)}
+	v.size = 2*len(body) + verifiedOverhead
 	switch s.doc.Get("active").Kind() {
 	case strictjson.True:
 		v.token, v.refused = i.judge(&s, asked)
@@ -41,13 +58,9 @@ func (i *Introspector) introspect(token string) (*verified, error) {
 	case strictjson.False:
 		v.refused = errInactive
 	default:
-		return nil, errAnswerJSON
+		return errAnswerJSON
 	}
-	v.endBy(v.token.Principal.Expires()) // the endpoint may have moved it by then
-	if v.refused != nil {
-		v.size, v.until = verifiedOverhead, asked.Add(min(refusedAge, i.policy.Cache.MaxAge))
-	}
-	return v, nil
+	return nil
 }
 
 // post sends the token (RFC 7662 section 2.1) and returns the body of a 200
@@ -86,11 +99,13 @@ func (i *Introspector) post(ctx context.Context, token string) ([]byte, error) {
 	return body, nil
 }
 
-// answerError says what an answer other than 200 means. None means that the
-// token is bad: that is what "active" says.
+// answerError says what an answer other than 200 means. Only one is about the
+// token; that it is not good is what "active" says.
 func answerError(resp *http.Response) error {
 	e := &authctx.Error{Reason: authctx.Unavailable}
 	switch code := resp.StatusCode; {
+	case code == http.StatusBadRequest && unsupported(resp.Body):
+		return errUnsupported
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		e.Cause = fmt.Errorf("jwtauth: introspection: the endpoint refused ClientID and ClientSecret with %d", code)
 	case code >= 300 && code < 400:
@@ -102,6 +117,19 @@ func answerError(resp *http.Response) error {
 		}
 	}
 	return e
+}
+
+// unsupported reports whether the endpoint answers for no tokens of this kind
+// (RFC 7009 section 2.2.1), as some do when they are asked about a JWT or what
+// begins like one, which anybody can send.
+func unsupported(body io.Reader) bool {
+	text, _ := io.ReadAll(io.LimitReader(body, maxAnswerBytes))
+	doc, err := readJSONObject(text)
+	if err != nil {
+		return false
+	}
+	code, _ := doc.text("error")
+	return code == "unsupported_token_type"
 }
 
 // maxRetryAfter is how many seconds an endpoint may send our callers away for.

@@ -118,6 +118,69 @@ func TestNullInAnAnswerIsNoMember(t *testing.T) {
 	}
 }
 
+func TestAnEndpointThatAnswersForNoJWTsIsNoOutage(t *testing.T) {
+	for answer, want := range map[string]authctx.Reason{
+		`{"error":"unsupported_token_type","error_description":"Structured JWT Tokens cannot be introspected"}`: authctx.WrongType,
+		`{"error":"invalid_request"}`:          authctx.Unavailable,
+		`{"error":["unsupported_token_type"]}`: authctx.Unavailable,
+		`unsupported_token_type`:               authctx.Unavailable,
+		`{"error":"unsupported_token_type"`:    authctx.Unavailable,
+	} {
+		asked := 0
+		e := newEndpoint(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, answer)
+		})
+		i := newIntrospector(t, introspectionConfig(e.URL, newClock()))
+		for range 2 {
+			if _, err := i.Verify(t.Context(), "a.b.c.d.e"); authctx.ReasonOf(err) != want {
+				t.Errorf("%s: %v, want %v", answer, err, want)
+			}
+		}
+		if remembered := asked == 1; remembered != (want == authctx.WrongType) {
+			t.Errorf("%s: asked %d times", answer, asked)
+		}
+	}
+}
+
+// RFC 7662 section 2.2 leaves "sub" to the server, and there is nobody to name
+// where a client got a token for itself.
+func TestAnAnswerWithoutAPersonIsAboutTheClient(t *testing.T) {
+	const client = `{"active":true,"aud":"orders","client_id":"billing","scope":"orders.read","token_type":"Bearer"`
+	i := func(text string, change ...func(*jwtauth.IntrospectionConfig)) *jwtauth.Introspector {
+		cfg := introspectionConfig(newEndpoint(t, answer(text)).URL, newClock())
+		for _, f := range change {
+			f(&cfg)
+		}
+		return newIntrospector(t, cfg)
+	}
+	for _, rest := range []string{`}`, `,"sub":null,"username":null}`} {
+		p, err := i(client+rest).Verify(t.Context(), "opaque")
+		if err != nil || p.Subject() != "billing" || p.ClientID() != "billing" || p.Kind() != authctx.Service {
+			t.Errorf("%s: %v, %v", rest, p, err)
+		}
+	}
+	bySubject := func(c *jwtauth.IntrospectionConfig) {
+		c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Subject: []jwtauth.ClaimSource{jwtauth.Claim("employee")}}))
+	}
+	for name, refused := range map[string]*jwtauth.Introspector{
+		"a user's name":               i(client + `,"username":"alice"}`),
+		"a name":                      i(client + `,"name":"Alice"}`),
+		"an address":                  i(client + `,"email":"alice@example.com"}`),
+		"a session":                   i(client + `,"sid":"s1"}`),
+		"a login":                     i(client + `,"auth_time":1767225000}`),
+		"an actor":                    i(client + `,"act":{"sub":"bot"}}`),
+		"an empty subject":            i(client + `,"sub":""}`),
+		"a subject that is elsewhere": i(client+`,"sub":"alice"}`, bySubject),
+		"no client":                   i(`{"active":true,"aud":"orders"}`),
+	} {
+		if p, err := refused.Verify(t.Context(), "opaque"); authctx.ReasonOf(err) != authctx.InvalidToken {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+}
+
 func TestRule8_AnEndpointThatFailsMakesNothingInvalidAndNobodyAnonymous(t *testing.T) {
 	elsewhere := newEndpoint(t, answer(good))
 	for name, c := range map[string]struct {

@@ -31,12 +31,20 @@ type IntrospectionConfig struct {
 	Issuer string
 	// Audiences and ClientIDs are as in [Config]: an answer must name an
 	// audience of ours, or, for endpoints that leave "aud" out or empty, a client.
+	//
+	// Some servers answer for refresh tokens too, which have no audience, and
+	// tell them only by leaving "token_type" out. Without Audiences they would
+	// count, unless Claims asks for it: the Require of its configuration has
+	// {Path: []string{"token_type"}, Present: true}.
 	Audiences, ClientIDs []string
 	// InsecureAnyAudience takes tokens that were issued for any other service
 	// of the same issuer, as far as the endpoint tells us about them. Whoever
 	// receives a token can then use it here.
 	InsecureAnyAudience bool
-	// Claims says how the answer becomes a principal; nil is as in [Config].
+	// Claims says how the answer becomes a principal; nil is as in [Config]. An
+	// answer that names a client and nothing of a person, neither "sub" nor
+	// "username" nor a session, is about a token that the client got for itself:
+	// the client is its subject, as RFC 9068 section 2.2 has it.
 	Claims *ClaimMapping
 
 	// Leeway is as in [Config].
@@ -150,5 +158,9 @@ func (c *IntrospectionConfig) policy() *issuerPolicy {
 		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,
 	}
 	cfg.Cache.MaxAge = cmp.Or(cfg.Cache.MaxAge, defaultIntrospectionAge)
-	return completePolicy(cfg, "active", "token_type", "token_use", "typ")
+	policy := completePolicy(cfg, "active", "token_type", "token_use", "typ", "username")
+	claims := *policy.Claims
+	claims.cfg.clientAlone = true
+	policy.Claims = &claims
+	return policy
 }

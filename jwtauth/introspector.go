@@ -25,7 +25,8 @@ import (
 // [IntrospectionConfig]. An endpoint that fails, is slow, redirects, or answers
 // anything but a JSON object with a boolean "active" (RFC 7662 section 2.2) makes
 // the answer [authctx.Unavailable] and is asked again by the next request; so
-// does one that refuses our own credentials.
+// does one that refuses our own credentials. The exception is 400 with
+// "unsupported_token_type", which is about the token: [authctx.WrongType].
 //
 // "active" alone lets nobody in: the audience must be ours, and so must the
 // issuer if there is one; dates are judged as those of a JWT; and what the

@@ -62,6 +62,9 @@ type ClaimMappingConfig struct {
 	Service []ClaimTest
 	// clientSuffix is what stands behind the client in the subject of a program.
 	clientSuffix string
+	// clientAlone takes the client for the subject where nothing is said of a
+	// person.
+	clientAlone bool
 	// Require must all hold and of Refuse none, or the token is one of another
 	// kind.
 	Require, Refuse []ClaimTest

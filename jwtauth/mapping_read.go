@@ -24,6 +24,9 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]str
 	a.AuthTime, a.IssuedAt = r.date("auth_time"), r.date("iat")
 	a.Actors = r.actors(issuer)
 	a.GroupsIncomplete = r.anyHolds(m.cfg.GroupsIncomplete)
+	if m.cfg.clientAlone && a.Subject == "" && namesNoPerson(r.root, &a) {
+		a.Subject = a.ClientID
+	}
 	ownClient := a.ClientID != "" && strings.TrimSuffix(a.Subject, m.cfg.clientSuffix) == a.ClientID
 	if ownClient || r.anyHolds(m.cfg.Service) {
 		a.Kind = authctx.Service
@@ -35,6 +38,14 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]str
 		return authctx.Attributes{}, refusedClaim(r.err)
 	}
 	return a, nil
+}
+
+// namesNoPerson reports whether claims without a subject are those of a token
+// that a client got for itself. A server that leaves out only the subject of a
+// user, or has it elsewhere, must not make the client of that user.
+func namesNoPerson(root strictjson.Value, a *authctx.Attributes) bool {
+	return !root.Get("sub").Exists() && !root.Get("username").Exists() && a.Name == "" && a.Email == "" &&
+		a.SessionID == "" && a.AuthTime.IsZero() && len(a.Actors) == 0
 }
 
 // checkKind refuses tokens of another kind than m is about.

@@ -45,6 +45,7 @@ var (
 	errNoTokenID          = refusal(authctx.InvalidToken, "jti is missing, so the token could not be revoked")
 	errNotOpaque          = refusal(authctx.InvalidToken, "token is empty or has characters that tokens are not made of")
 	errInactive           = refusal(authctx.InvalidToken, "introspection: the token is not active")
+	errUnsupported        = refusal(authctx.WrongType, "introspection: the endpoint answers for no tokens of this kind")
 	errTokenUse           = refusal(authctx.WrongType, "introspection: the token is no access token")
 	errAnswerJSON         = refusal(authctx.Unavailable, "introspection: the answer is not strict JSON with a boolean active")
 	errTooManyPending     = refusal(authctx.Unavailable, "introspection: MaxPending tokens are being asked about")
