@@ -103,6 +103,15 @@ func ExampleRefreshTokens() {
 		fmt.Println(err)
 		return
 	}
+	key, _ := jwtauth.GenerateSigningKey(jwtauth.ES256)
+	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example.com", Audience: []string{"https://api.example.com"}, Keys: keys, Lifetime: 10 * time.Minute,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	// Who the client is was authenticated; here it is always "web".
 	endpoint := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -114,9 +123,13 @@ func ExampleRefreshTokens() {
 			w.WriteHeader(http.StatusBadRequest)
 			json.NewEncoder(w).Encode(map[string]string{"error": "invalid_grant"})
 		default:
-			// issuer.Issue signs the access token, if alice is as she was after her
-			// login, and not as a token of hers said.
-			json.NewEncoder(w).Encode(map[string]string{"access_token": "for " + caller.Subject(), "refresh_token": next})
+			attributes := caller.Attributes() // in which roles and the like are looked up again
+			access, err := issuer.Issue(r.Context(), attributes)
+			if err != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			json.NewEncoder(w).Encode(map[string]string{"access_token": access, "token_type": "Bearer", "refresh_token": next})
 		}
 	}
 

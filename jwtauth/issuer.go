@@ -103,7 +103,8 @@ func parseIssuerURL(raw string) (u *url.URL, ok bool) {
 // the token before Lifetime does, never after. Every key of Extra becomes a
 // claim with a list of strings. Provenance, IssuedAt and Claims are ignored.
 // Attributes of a principal whose token was verified have TokenID, Expires and
-// AsOf of that token: clear them for a new one.
+// AsOf of that token: clear them for a new one. Those of [RefreshTokens.Use] have
+// none of them.
 //
 // The error names what cannot be said in an access token: a scope with a space
 // in it, an Extra key that is the name of another claim or differs from another

@@ -70,14 +70,33 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 }
 
 // Issue returns the first refresh token of a login. The caller's ClientID is
-// required: only that client may use the token (RFC 6749 section 6). The error
-// is [authctx.Unavailable] when the store fails.
+// required: only that client may use the token (RFC 6749 section 6).
+//
+// What belongs to the one credential that the caller came with is not part of the
+// login: its TokenID, IssuedAt, Expires and Claims are left out, so that
+// [Issuer.Issue] takes the Attributes of whoever [RefreshTokens.Use] returns. The
+// login lasts for Lifetime, whenever that credential ends.
+//
+// The error is [authctx.TokenExpired] when the caller's effective end has come,
+// and [authctx.Unavailable] when the store fails. A caller with AsOf is refused:
+// who came with deferred work has not logged in.
 func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string, error) {
-	if p.IsZero() || p.ClientID() == "" {
-		return "", errors.New("jwtauth: refresh tokens: the caller needs a ClientID")
-	}
 	now, login := r.wallClock(), randomID()
-	g := RefreshGrant{ID: refreshID(login), Principal: p, Ends: now.Add(r.lifetime)}
+	switch {
+	case p.IsZero() || p.ClientID() == "":
+		return "", errors.New("jwtauth: refresh tokens: the caller needs a ClientID")
+	case p.ExpiredAt(now):
+		return "", errExpired
+	case !p.AsOf().IsZero():
+		return "", errors.New("jwtauth: refresh tokens: the caller has AsOf, so this is deferred work and no login")
+	}
+	a := p.Attributes()
+	a.TokenID, a.IssuedAt, a.Expires, a.Claims = "", time.Time{}, time.Time{}, ""
+	caller, err := authctx.New(a)
+	if err != nil {
+		return "", fmt.Errorf("jwtauth: refresh tokens: %w", err)
+	}
+	g := RefreshGrant{ID: refreshID(login), Principal: caller, Ends: now.Add(r.lifetime)}
 	token := r.next(&g, login, now)
 	if err := r.store.Create(ctx, g); err != nil {
 		return "", unavailable("refresh tokens", err)
@@ -88,7 +107,7 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 // Use takes a token and returns the caller as of the login and the next token.
 // The authenticated client must be the one that the token was issued to. Roles
 // and the like may have changed since: look them up again before issuing an
-// access token.
+// access token for the caller's Attributes. The token is used up even if that fails.
 //
 // The error is [authctx.InvalidToken] for what is no token or another client's,
 // [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used

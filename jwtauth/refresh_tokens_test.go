@@ -48,6 +48,42 @@ func TestRefreshTokensAreGoodForOneUse(t *testing.T) {
 	}
 }
 
+func TestALoginOutlastsTheAccessTokenThatItBeganWith(t *testing.T) {
+	r, clock := newRefreshTokens(t)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Now: clock.Now}))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: testIssuer, Audience: []string{testAudience}, Keys: keys, Lifetime: 5 * time.Minute, Now: clock.Now,
+	}))
+	verifier := must(jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys, Now: clock.Now,
+	}))
+	access := must(issuer.Issue(t.Context(), jwtauthtest.User(t, func(a *authctx.Attributes) {
+		a.Issuer, a.AuthTime = testIssuer, clock.Now().Add(-time.Minute)
+	}).Attributes()))
+	p := must(verifier.Verify(t.Context(), access))
+	refresh := must(r.Issue(t.Context(), p))
+	seen := map[string]bool{p.TokenID(): true}
+	for range 3 {
+		clock.Advance(10 * time.Minute)
+		caller, next, err := r.Use(t.Context(), "web", refresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		access, err := issuer.Issue(t.Context(), caller.Attributes())
+		if err != nil {
+			t.Fatalf("an access token for the caller of a login: %v", err)
+		}
+		fresh := must(verifier.Verify(t.Context(), access))
+		if seen[fresh.TokenID()] || !fresh.AuthTime().Equal(p.AuthTime()) || !fresh.HasRole("editor") || fresh.Expires().Before(clock.Now().Add(5*time.Minute)) {
+			t.Errorf("got %+v", fresh.Attributes())
+		}
+		seen[fresh.TokenID()], refresh = true, next
+	}
+	if _, err := r.Issue(t.Context(), p); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("a login of a caller whose end has come: %v", err)
+	}
+}
+
 func TestRefreshTokensEnd(t *testing.T) {
 	r, clock := newRefreshTokens(t)
 	idle := must(r.Issue(t.Context(), jwtauthtest.User(t)))
@@ -88,6 +124,9 @@ func TestRefreshTokensRefuse(t *testing.T) {
 	}
 	if _, err := r.Issue(t.Context(), jwtauthtest.User(t, func(a *authctx.Attributes) { a.ClientID = "" })); err == nil {
 		t.Error("issued a token that any client could use")
+	}
+	if _, err := r.Issue(t.Context(), jwtauthtest.User(t, func(a *authctx.Attributes) { a.AsOf = time.Now() })); err == nil {
+		t.Error("took deferred work for a login")
 	}
 }
 

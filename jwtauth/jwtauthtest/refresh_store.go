@@ -54,8 +54,8 @@ type storeTest struct {
 	store jwtauth.RefreshStore
 }
 
-// newGrant returns a grant as [jwtauth.RefreshTokens] would create it, of a
-// caller with something everywhere.
+// newGrant returns a grant of a caller with something everywhere, whatever of it
+// [jwtauth.RefreshTokens] would leave out.
 func (s *storeTest) newGrant(kind authctx.Kind) jwtauth.RefreshGrant {
 	s.tb.Helper()
 	now := time.Now().Truncate(time.Second)
