@@ -208,6 +208,12 @@ func (k *SigningKey) Algorithm() Algorithm { return k.public.algorithm }
 // or the secret itself when the algorithm is symmetric.
 func (k *SigningKey) VerificationKey() *Key { return k.public }
 
+// is reports whether a published key is the public half of k. A JWK need not say
+// for which algorithm it is.
+func (k *SigningKey) is(published *Key) bool {
+	return k.public.sameMaterial(published) && (published.algorithm == "" || published.algorithm == k.public.algorithm)
+}
+
 // String names the key and its algorithm.
 func (k SigningKey) String() string {
 	if k.public == nil {

@@ -142,7 +142,7 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 	switch {
 	case next.ID() == "" || ring.find("") != nil:
 		return errors.New("jwtauth: rotate: keys that follow one another need IDs")
-	case known != nil && !(slices.Contains(ring.published, known) && known.same(next.public)):
+	case known != nil && !(slices.Contains(ring.published, known) && next.is(known)):
 		return fmt.Errorf("jwtauth: rotate: key %q is in the set already", next.ID())
 	case known == nil && ring.twin(next.public) != nil:
 		return fmt.Errorf("jwtauth: rotate: key %q is in the set already, as %q", next.ID(), ring.twin(next.public).id)

@@ -157,6 +157,39 @@ func TestRotateRefuses(t *testing.T) {
 	}
 }
 
+// A JWK need not name an algorithm (RFC 7517 section 4.4), and replicas may come
+// by the published key from somebody who leaves it out.
+func TestAKeyPublishedWithoutAlgorithmIsRotatedTo(t *testing.T) {
+	next := newTestKey(t, jwtauth.RS256)
+	keys := func(published *jwtauth.Key) *jwtauth.SigningKeys {
+		return must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+			Current: newTestKey(t, jwtauth.EdDSA), Published: []*jwtauth.Key{published},
+		}))
+	}
+	if err := keys(withoutAlgorithm(t, next, next.ID())).Rotate(next); err != nil {
+		t.Error(err)
+	}
+	if err := keys(withoutAlgorithm(t, newTestKey(t, jwtauth.RS256), next.ID())).Rotate(next); err == nil {
+		t.Error("another key of that ID was taken for it")
+	}
+}
+
+// withoutAlgorithm returns the public half of a key as a JWK without "alg" says
+// it.
+func withoutAlgorithm(t testing.TB, key *jwtauth.SigningKey, id string) *jwtauth.Key {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})).JWKSHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(rec.Body.Bytes(), &set); err != nil || len(set.Keys) != 1 {
+		t.Fatal(err, len(set.Keys))
+	}
+	jwk := set.Keys[0]
+	delete(jwk, "alg")
+	jwk["kid"] = id
+	return must(jwtauth.ParseJWK(must(json.Marshal(jwk))))
+}
+
 func TestJWKSHandlerNeverServesSecrets(t *testing.T) {
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
 	if ids, _ := fetchKeyIDs(t, keys.JWKSHandler()); len(ids) != 0 {
