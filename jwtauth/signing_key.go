@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -25,8 +26,9 @@ type SigningKeyConfig struct {
 	// Signer is a private key, in memory or behind a key management service.
 	// Its public key must be of crypto/rsa, crypto/ecdsa or crypto/ed25519.
 	Signer crypto.Signer `json:"-"`
-	// PEM is an unencrypted private key: PKCS #8, or the older forms "RSA
-	// PRIVATE KEY" and "EC PRIVATE KEY".
+	// PEM is one unencrypted private key: PKCS #8, or the older forms "RSA
+	// PRIVATE KEY" and "EC PRIVATE KEY", before which "EC PARAMETERS" may stand.
+	// Nothing may follow it.
 	PEM []byte `json:"-"`
 	// Secret is the key of an HMAC algorithm, at least as long as its hash (RFC
 	// 7518 section 3.2). Whoever can verify with it can also sign.
@@ -169,12 +171,18 @@ func joseHeader(alg Algorithm, id string) string {
 	return h + `,"typ":"`
 }
 
-// parsePrivateKey reads the first block of a PEM file. Its errors hold nothing
-// of the input.
+// parsePrivateKey reads the one key of a PEM file. Its errors hold nothing of
+// what is secret in it.
 func parsePrivateKey(data []byte) (crypto.Signer, error) {
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, errors.New("jwtauth: signing key: PEM holds no PEM block")
+	block, rest := pem.Decode(data)
+	if block != nil && block.Type == "EC PARAMETERS" { // which "openssl ecparam -genkey" writes first
+		block, rest = pem.Decode(rest)
+	}
+	switch {
+	case block == nil:
+		return nil, errors.New("jwtauth: signing key: PEM holds no PEM block of a key")
+	case len(bytes.TrimSpace(rest)) > 0:
+		return nil, errors.New("jwtauth: signing key: PEM must hold one private key and nothing behind it")
 	}
 	var key any
 	var err error
@@ -186,7 +194,7 @@ func parsePrivateKey(data []byte) (crypto.Signer, error) {
 	case "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(block.Bytes)
 	default:
-		return nil, errors.New("jwtauth: signing key: PEM is not an unencrypted private key")
+		return nil, fmt.Errorf("jwtauth: signing key: PEM holds a %.40q, not an unencrypted private key", block.Type)
 	}
 	if err != nil {
 		return nil, errors.New("jwtauth: signing key: PEM holds a private key that cannot be parsed")

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,10 @@ func (k kmsSigner) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 func pkcs8(key any) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))})
 }
+
+// ecParameters is what "openssl ecparam -genkey" writes before a key on P-256.
+var ecParameters = pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS",
+	Bytes: must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}))})
 
 func TestSigningKeyRefusesWhatCannotSign(t *testing.T) {
 	rsa2048 := must(rsa.GenerateKey(rand.Reader, 2048))
@@ -57,6 +62,9 @@ func TestSigningKeyRefusesWhatCannotSign(t *testing.T) {
 		"an Ed25519 key that was not loaded": {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, Signer: ed25519.PrivateKey(nil)}, []string{"Signer", "64 bytes, not 0"}},
 		"an Ed25519 seed":                    {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, Signer: ed25519.PrivateKey(ed.Seed())}, []string{"Signer", "64 bytes, not 32"}},
 		"no PEM":                             {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: []byte("secret-text")}, []string{"no PEM block"}},
+		"two private keys":                   {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: append(pkcs8(ed), pkcs8(ed)...)}, []string{"PEM must hold one private key and nothing behind it"}},
+		"a key and garbage":                  {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: append(pkcs8(ed), "secret-text"...)}, []string{"nothing behind it"}},
+		"parameters alone":                   {jwtauth.SigningKeyConfig{Algorithm: jwtauth.ES256, PEM: ecParameters}, []string{"no PEM block of a key"}},
 		"public key":                         {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: public}, []string{"not an unencrypted private key"}},
 		"broken private key": {jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA,
 			PEM: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret-text")})}, []string{"cannot be parsed"}},
@@ -118,12 +126,15 @@ func TestThumbprintOfRFC8037(t *testing.T) {
 func TestSigningKeyReadsOlderPEM(t *testing.T) {
 	ec := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	rs := must(rsa.GenerateKey(rand.Reader, 2048))
-	for alg, block := range map[jwtauth.Algorithm]*pem.Block{
-		jwtauth.ES256: {Type: "EC PRIVATE KEY", Bytes: must(x509.MarshalECPrivateKey(ec))},
-		jwtauth.PS256: {Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rs)},
+	sec1 := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: must(x509.MarshalECPrivateKey(ec))})
+	pkcs1 := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rs)})
+	for name, cfg := range map[string]jwtauth.SigningKeyConfig{
+		"EC PRIVATE KEY":                     {Algorithm: jwtauth.ES256, PEM: sec1},
+		"EC PRIVATE KEY with its parameters": {Algorithm: jwtauth.ES256, PEM: slices.Concat(ecParameters, sec1, []byte("\r\n\n"))},
+		"RSA PRIVATE KEY":                    {Algorithm: jwtauth.PS256, PEM: pkcs1},
 	} {
-		if _, err := jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: alg, PEM: pem.EncodeToMemory(block)}); err != nil {
-			t.Errorf("%s: %v", block.Type, err)
+		if _, err := jwtauth.NewSigningKey(cfg); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
