@@ -170,6 +170,7 @@ func (p *issuerPolicy) verify(c compact, h *header, key *Key, s *scratch, now ti
 		return nil, errExpired // before the token that vouches for it
 	}
 	v := &verified{policy: p, key: key, size: len(s.payload) + s.listBytes + verifiedOverhead, until: now.Add(p.Cache.MaxAge), ends: life.end}
+	v.tenant, _ = p.issuer.tenant(principal.Issuer())
 	v.endBy(p.until)
 	v.endBy(life.end)
 	v.endBy(principal.Expires())

@@ -8,7 +8,8 @@ import (
 )
 
 // NewStaticKeys returns a source of keys that are known from the start and
-// never change. They are one issuer's: a key must not be in the sources of two.
+// never change. They are one issuer's: a key must not be in the sources of two,
+// whatever it is called there.
 //
 // Several keys must have IDs, all different, and then only tokens that name one
 // of them find a key. A single key also serves tokens that name none, and if it

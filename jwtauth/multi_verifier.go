@@ -28,15 +28,17 @@ type issuerTable struct {
 	others []*issuerPolicy // whose issuer is a template or a SPIFFE trust domain
 	parser *strictjson.Parser
 
-	origins map[any]bool // of keys, each of which serves one issuer
+	origins []any // of keys, each of which serves one issuer
 	unknown authctx.Error
 }
 
 // NewMultiVerifier returns a verifier over those given. It is an error to name
-// an issuer twice, to give two issuers one key source or one key, or to give
-// nil.
+// an issuer twice, to give two issuers one key source or one static key, under
+// whatever ID, or to give nil. The addresses of [RemoteKeys] are not compared: a
+// provider may sign for several issuers with the same keys, as Firebase does for
+// all projects, and whoever has those can name any of them.
 func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
-	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, origins: map[any]bool{}}}
+	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}}}
 	var problems problems
 	var algorithms []Algorithm
 	var names []string
@@ -79,13 +81,12 @@ func (t *issuerTable) add(p *issuerPolicy, wrong *problems) {
 		wrong.add("two verifiers for the issuer %q", p.Issuer)
 		return
 	}
-	for _, origin := range keyOrigins(p.Keys) {
-		if t.origins[origin] {
-			wrong.add("the issuer %q shares its Keys with another", p.Issuer)
-			return
-		}
-		t.origins[origin] = true
+	origins := keyOrigins(p.Keys)
+	if shareKeys(origins, t.origins) {
+		wrong.add("the issuer %q shares its Keys with another", p.Issuer)
+		return
 	}
+	t.origins = append(t.origins, origins...)
 	if p.issuer.templated || strings.HasPrefix(p.Issuer, "spiffe://") {
 		t.others = append(t.others, p)
 	} else {
@@ -103,6 +104,18 @@ func keyOrigins(source KeySource) []any {
 	return slices.DeleteFunc(origins, func(o any) bool { return !reflect.ValueOf(o).Comparable() })
 }
 
+// shareKeys reports whether two sources with these origins have keys in common.
+// A static key is itself however often it was made, and whatever its ID.
+func shareKeys(some, others []any) bool {
+	return slices.ContainsFunc(some, func(a any) bool {
+		return slices.ContainsFunc(others, func(b any) bool {
+			k, ok1 := a.(*Key)
+			l, ok2 := b.(*Key)
+			return a == b || ok1 && ok2 && k.sameMaterial(l)
+		})
+	})
+}
+
 // choose implements chooser. A whole name in "iss" goes before anything else
 // that fits.
 func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, error) {
@@ -114,7 +127,11 @@ func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, erro
 		return p, nil
 	}
 	for _, p := range t.others {
-		if own, ok := p.Claims.issuer(&s.doc); ok && p.issuer.check(own, &s.doc) == nil {
+		own, ok := p.Claims.issuer(&s.doc)
+		if !ok {
+			continue
+		}
+		if _, err := p.issuer.fit(own, &s.doc); err == nil {
 			return p, nil
 		}
 	}

@@ -168,9 +168,19 @@ func TestRule2_IssuersThatShareKeysAreRefusedHoweverTheyDo(t *testing.T) {
 		return func() jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(kf)) }
 	}
 	itself := func() jwtauth.KeySource { return remote }
+	secret := func(id string) func() jwtauth.KeySource {
+		return func() jwtauth.KeySource {
+			return must(jwtauth.NewStaticKeys(must(jwtauth.NewHMACKey(id, jwtauth.HS256, testSecret))))
+		}
+	}
+	public := func() jwtauth.KeySource {
+		return must(jwtauth.NewStaticKeys(must(jwtauth.NewPublicKey("k2", jwtauth.ES256, s.private.(*ecdsa.PrivateKey).Public()))))
+	}
 	for name, sources := range map[string][2]func() jwtauth.KeySource{
 		"one source":                       {itself, itself},
 		"one key in two sources":           {static, static},
+		"one secret in two keys":           {secret("k1"), secret("k2")},
+		"one public key in two keys":       {static, public},
 		"one keyfunc in two sources":       {adapted(stored), adapted(stored)},
 		"remote keys and their keyfunc":    {itself, adapted(remote.Keyfunc())},
 		"the keyfunc of remote keys twice": {adapted(remote.Keyfunc()), adapted(remote.Keyfunc())},

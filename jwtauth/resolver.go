@@ -206,12 +206,11 @@ func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, go
 // one issuer. It returns the verifiers that held them and had to leave, because
 // nothing believes them any more. It needs the lock.
 func (r *resolver) ownKeys(iss string, p *issuerPolicy, origins []any, now time.Time) (gone []*Verifier, _ error) {
-	shared := func(o any) bool { return slices.Contains(origins, o) }
 	for e := r.recent.Front(); e != nil; {
 		this, other := e, e.Value.(*resolved)
 		e = e.Next()
 		switch {
-		case other.issuer == iss || other.policy.Issuer == p.Issuer || !slices.ContainsFunc(other.origins, shared):
+		case other.issuer == iss || other.policy.Issuer == p.Issuer || !shareKeys(origins, other.origins):
 		case !moment.Reached(other.policy.until, now):
 			return gone, &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
 				"jwtauth: Resolve: the issuer %q shares its Keys with %q", p.Issuer, other.policy.Issuer)}

@@ -13,6 +13,9 @@ import (
 const TenantPlaceholder = "{tenantid}"
 
 // TenantRule says whether a tenant is let in. A nil TenantRule lets nobody in.
+// Only tokens whose signature is good are asked about, and then on every request
+// and recheck, as [Revocations] are: a rule may change its mind, answers from
+// memory and is safe for concurrent use.
 type TenantRule func(tenant string) bool
 
 // OnlyTenants lets in exactly these tenants.
@@ -39,16 +42,35 @@ func newIssuerName(issuer string, tenants TenantRule) issuerName {
 	return issuerName{strings.Clone(issuer), before, after, templated, tenants}
 }
 
-// check judges iss, and what is in doc about the tenant.
+// check judges iss, and what is in doc about the tenant. It is for claims that
+// were verified: names of strangers are none of the tenant rule's business.
 func (n *issuerName) check(iss string, doc *strictjson.Doc) error {
-	tenant, ok := n.match(iss)
-	switch {
-	case !ok:
-		return errIssuer
-	case !n.templated:
-		return nil
+	tenant, err := n.fit(iss, doc)
+	if err != nil {
+		return err
 	}
-	if tid, _ := doc.Get("tid").Text(); tid != tenant || n.tenantAccepted == nil || !n.tenantAccepted(tenant) {
+	return n.admits(tenant)
+}
+
+// fit is check without the tenant rule. It returns the tenant, empty when there
+// is no template.
+func (n *issuerName) fit(iss string, doc *strictjson.Doc) (tenant string, _ error) {
+	tenant, ok := n.match(iss)
+	if !ok {
+		return "", errIssuer
+	}
+	if !n.templated {
+		return "", nil
+	}
+	if tid, _ := doc.Get("tid").Text(); tid != tenant {
+		return "", errTenant
+	}
+	return tenant, nil
+}
+
+// admits asks the tenant rule, if there is a template.
+func (n *issuerName) admits(tenant string) error {
+	if n.templated && (n.tenantAccepted == nil || !n.tenantAccepted(tenant)) {
 		return errTenant
 	}
 	return nil

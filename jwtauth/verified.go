@@ -13,6 +13,7 @@ type verified struct {
 	token  VerifiedToken
 	policy *issuerPolicy
 	key    *Key
+	tenant string    // empty unless the policy's issuer is a template
 	size   int       // in bytes, roughly
 	until  time.Time // when a cache must forget it, by either clock
 	ends   time.Time // when the token does, which the principal may outlive
@@ -32,6 +33,14 @@ func (v *verified) endBy(end time.Time) {
 // stands reports whether the token still counts at time now.
 func (v *verified) stands(ctx context.Context, now time.Time) error {
 	if err := v.lasts(now); err != nil {
+		return err
+	}
+	return v.admitted(ctx)
+}
+
+// admitted asks whoever may change their mind about a token that was verified.
+func (v *verified) admitted(ctx context.Context) error {
+	if err := v.policy.issuer.admits(v.tenant); err != nil {
 		return err
 	}
 	return v.policy.revoked(ctx, v.token.Principal)
@@ -59,7 +68,7 @@ func (v *verified) recheck(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	return v.policy.revoked(ctx, v.token.Principal)
+	return v.admitted(ctx)
 }
 
 // confirm asks the issuer's present verifier whether it still has v's key,
@@ -78,6 +87,10 @@ func (v *verified) confirm(ctx context.Context) error {
 		return errKeyGone
 	}
 	if err := key.stands(); err != nil {
+		return err
+	}
+	tenant, _ := policy.issuer.tenant(v.token.Principal.Issuer())
+	if err := policy.issuer.admits(tenant); err != nil {
 		return err
 	}
 	return policy.revoked(ctx, v.token.Principal)

@@ -96,7 +96,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	if f.cache != nil {
 		d = f.cache.hash.sum(token)
 		if v, _ := f.cache.get(d); v != nil {
-			if err := v.policy.revoked(ctx, v.token.Principal); err != nil {
+			if err := v.admitted(ctx); err != nil {
 				return nil, false, err
 			}
 			return v, true, nil

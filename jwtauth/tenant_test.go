@@ -1,0 +1,61 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+const tenantTemplate = "https://login.example/{tenantid}/v2.0"
+
+// tenantVerifiers returns verifiers of each kind that ask rule, and a token of
+// one of its tenants.
+func tenantVerifiers(t *testing.T, rule jwtauth.TenantRule) (_ map[string]jwtauth.TokenVerifier, token string) {
+	s := newSigner(t, "k1")
+	alone := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = tenantTemplate, rule })
+	return map[string]jwtauth.TokenVerifier{
+		"alone": alone,
+		"multi": must(jwtauth.NewMultiVerifier(alone, verifierOf(t, "https://a.example", newSigner(t, "k1")))),
+		"resolving": must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve:    func(context.Context, string) (*jwtauth.Verifier, error) { return alone, nil },
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+		})),
+	}, s.token(t, goodClaims(map[string]any{"iss": "https://login.example/t/v2.0", "tid": "t"}))
+}
+
+func TestRule3_ATenantRuleIsAskedAboutNoForgedToken(t *testing.T) {
+	var asked atomic.Int32
+	verifiers, token := tenantVerifiers(t, func(string) bool { return asked.Add(1) > 0 })
+	forged := token[:len(token)-8] + "AAAAAAAA"
+	for name, v := range verifiers {
+		if _, err := v.VerifyToken(t.Context(), forged); !errors.Is(err, authctx.BadSignature) || asked.Load() > 0 {
+			t.Errorf("%s: %v, asked %d times", name, err, asked.Load())
+		}
+	}
+}
+
+func TestRule5_ATenantThatIsLetInNoMoreTakesItsTokensWithIt(t *testing.T) {
+	var out atomic.Bool
+	verifiers, token := tenantVerifiers(t, func(tenant string) bool { return tenant == "t" && !out.Load() })
+	for name, v := range verifiers {
+		out.Store(false)
+		found := must(v.VerifyToken(t.Context(), token))
+		if err := found.Recheck(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		out.Store(true)
+		_, err := v.VerifyToken(t.Context(), token)
+		for what, err := range map[string]error{"in the cache": err, "recheck": found.Recheck(t.Context())} {
+			if !errors.Is(err, authctx.WrongIssuer) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		out.Store(false)
+		cached(t, v, token, true)
+	}
+}
