@@ -19,7 +19,9 @@ const MaxDeferredLifetime = 7 * 24 * time.Hour
 type DeferredPropagatorConfig struct {
 	// TrustDomain is where publisher and consumer belong ("iss").
 	TrustDomain string
-	// Topic is the one topic or queue that messages are for ("aud").
+	// Topic is the one topic or queue that messages are for ("aud"), under the
+	// name that its consumers have for it. Where subjects are many and matched by
+	// patterns, as in NATS, it is that of the stream or the pattern.
 	Topic string
 	// Workload is the name of this program in the trust domain ("req_wl").
 	Workload string

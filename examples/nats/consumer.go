@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// retryAfter is for what may be better the next time.
+const retryAfter = 100 * time.Millisecond
+
+// consumer does the work of one topic, each message as the caller who asked for
+// it.
+type consumer struct {
+	topic  string
+	caller authctx.Authenticator
+	rule   authctx.Rule
+	work   func(ctx context.Context, body string) error
+}
+
+// newConsumer returns a consumer that knows publishers by their keys. The clock
+// is that of the tests; nil is today's.
+func newConsumer(topic string, keys jwtauth.KeySource, now func() time.Time, work func(context.Context, string) error) (consumer, error) {
+	caller, err := jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
+		TrustDomain: trustDomain, Topics: []string{topic}, Keys: keys, Now: now,
+	})
+	if now == nil {
+		now = time.Now
+	}
+	// What somebody may do can change while a message waits.
+	recent := authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
+		if now().Sub(p.AsOf()) > 12*time.Hour {
+			return errors.New("the caller was looked up too long ago")
+		}
+		return nil
+	})
+	return consumer{topic, caller, authctx.All(authctx.Permission("invoices:send"), recent), work}, err
+}
+
+// handle does the work of a message and tells the broker what became of it. It
+// returns why there was nothing to do.
+func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
+	ctx, err := authctx.ExtractHeaders(ctx, c.caller, c.topic, msg.Headers())
+	if err == nil {
+		err = authctx.Authorize(ctx, c.rule)
+	}
+	switch {
+	case errors.Is(err, authctx.Unavailable): // nobody could tell, and that is no fault of the message
+		return errors.Join(err, msg.NakWithDelay(retryAfter))
+	case err != nil: // it will not become better
+		return errors.Join(err, msg.TermWithReason(authctx.ReasonOf(err).Public().String()))
+	}
+	if err := c.work(ctx, string(msg.Data())); err != nil {
+		return errors.Join(err, msg.NakWithDelay(retryAfter))
+	}
+	return msg.DoubleAck(ctx)
+}
