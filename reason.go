@@ -48,7 +48,7 @@ const (
 	// InvalidProof: a DPoP proof is missing or does not hold (RFC 9449).
 	InvalidProof
 	// NonceRequired: a DPoP proof must be made again with the server's nonce
-	// (RFC 9449 section 8).
+	// (RFC 9449 section 9).
 	NonceRequired
 	// InsufficientAuthentication: the caller must log in again or more strongly
 	// (RFC 9470).

@@ -32,9 +32,9 @@ type DeferredPropagatorConfig struct {
 	Keys *SigningKeys
 	// AllowHMACAndLetEveryVerifierMint is as in [TxnPropagatorConfig].
 	AllowHMACAndLetEveryVerifierMint bool
-	// Lifetime is how long a message may wait, at most [MaxDeferredLifetime]. The
-	// consumers' [Revocations] must remember a credential that much longer than
-	// it is good.
+	// Lifetime is how long a message may wait: at least 1 s and at most
+	// [MaxDeferredLifetime]. The consumers' [Revocations] must remember a
+	// credential that much longer than it is good.
 	Lifetime time.Duration
 	// Scopes is as in [TxnPropagatorConfig].
 	Scopes func(context.Context, authctx.Principal) ([]string, error)

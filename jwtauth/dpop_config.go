@@ -22,8 +22,8 @@ type DPoPConfig struct {
 	// Algorithms are those that proofs may be signed with; ES256 and EdDSA when
 	// empty. HMAC is none of them.
 	Algorithms []Algorithm
-	// MaxAge is how long after it was made a proof is good; 1 minute when zero,
-	// at most [MaxProofAge].
+	// MaxAge is how long after it was made a proof is good: between 1 s and
+	// [MaxProofAge], 1 minute when zero.
 	MaxAge time.Duration
 	// Leeway is how far the client's clock may differ, in either direction: 30 s
 	// when zero, at most [MaxLeeway]. [NoLeeway] stands for none.
@@ -37,9 +37,10 @@ type DPoPConfig struct {
 	// Replicas that share it take one another's nonces. When empty, this
 	// process makes up its own.
 	NonceSecret []byte `json:"-"`
-	// NonceLife is the longest that a nonce is good; 5 minutes when zero, at most
-	// 1 hour. There is a new one every half of it, which clients are told in
-	// the answers to requests with the old one.
+	// NonceLife is the longest that a nonce is good: between 2 s and 1 hour, 5
+	// minutes when zero. There is a new one every half of it, which clients are
+	// told in the answers to requests with the old one. Neither NonceLife nor
+	// NonceSecret may be set without RequireNonce.
 	NonceLife time.Duration
 
 	// Replays remembers which proofs were used. Nil remembers in this process,

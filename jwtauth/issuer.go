@@ -25,8 +25,9 @@ const maxIssuedLifetime = 24 * time.Hour
 // IssuerConfig configures [NewIssuer]. Issuer, Audience, Keys and Lifetime are
 // required.
 type IssuerConfig struct {
-	// Issuer is the issuer identifier ("iss"): an http or https URL without
-	// query and fragment (RFC 8414 section 2).
+	// Issuer is the issuer identifier ("iss"): an https URL without query and
+	// fragment (RFC 8414 section 2). http is taken too, but [RemoteKeys] find the
+	// keys of such an issuer only at a loopback address, unless told otherwise.
 	Issuer string
 	// Audience names the resource servers that tokens are for ("aud").
 	Audience []string
@@ -129,7 +130,7 @@ func (i *Issuer) Issue(ctx context.Context, a authctx.Attributes) (string, error
 	if a.TokenID == "" {
 		a.TokenID = randomID()
 	}
-	a.IssuedAt = now
+	a.IssuedAt, a.Provenance, a.Claims = now, 0, ""
 	if err := i.check(&a, now); err != nil {
 		return "", err
 	}

@@ -19,10 +19,11 @@ import (
 type RefreshTokensConfig struct {
 	// Store keeps the grants; [MemoryRefreshStore] is one for a single process.
 	Store RefreshStore
-	// Lifetime is how long a login lasts, however often it is refreshed.
+	// Lifetime is how long a login lasts, however often it is refreshed: at least
+	// 1 s.
 	Lifetime time.Duration
 	// IdleLifetime ends a login that was not refreshed for that long; zero means
-	// Lifetime.
+	// Lifetime, which is also the most.
 	IdleLifetime time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time

@@ -17,7 +17,7 @@ import (
 // no longer than the token, its key, MaxAge, or a revocation, and being used
 // does not make it live longer.
 type CacheConfig struct {
-	// Disabled verifies every token anew.
+	// Disabled verifies every token anew. Then no bound may be set.
 	Disabled bool
 	// MaxEntries bounds the number of tokens; 65,536 when zero, and never fewer
 	// than two.

@@ -35,16 +35,16 @@ type TxnPropagatorConfig struct {
 	// AllowHMACAndLetEveryVerifierMint allows HS256 in Keys too. Every service
 	// that verifies then has the secret and can be anybody.
 	AllowHMACAndLetEveryVerifierMint bool
-	// Lifetime is how long a token is good, at most [MaxTxnLifetime]; zero means
-	// [DefaultTxnLifetime]. A token never outlives its caller's effective end.
+	// Lifetime is how long a token is good, between 1 s and [MaxTxnLifetime]; zero
+	// means [DefaultTxnLifetime]. A token never outlives its caller's effective end.
 	Lifetime time.Duration
 	// SoleIssuer is the one issuer whose callers are carried on; others are
 	// refused. "sub" is then the caller's subject as it is. Empty carries on
 	// callers of all issuers, and "sub" is ISSUER#SUBJECT, so that it is unique
 	// in the trust domain. Verifiers get issuer and subject back either way.
 	SoleIssuer string
-	// Subject, when it is not nil, says what the trust domain calls a caller,
-	// in place of SoleIssuer. Its results must be unique.
+	// Subject, when it is not nil, says what the trust domain calls a caller, in
+	// place of SoleIssuer, which must then be empty. Its results must be unique.
 	Subject func(authctx.Principal) (string, error)
 	// Scopes decides which scopes a token carries: at most those of the caller,
 	// and for a caller whose issuer knows no scopes whatever it returns, nothing

@@ -55,10 +55,12 @@ func NamedTypes(first string, rest ...string) TypePolicy {
 // ownTypes is NamedTypes for the kinds of token that this package makes itself.
 func ownTypes(names ...string) TypePolicy { return TypePolicy{kind: moduleTypes, names: names} }
 
-// IDTokenTypes takes ID tokens of OpenID Connect and no access tokens. An ID
-// token tells a client who logged in; it is no permission to call an API. Use
-// this only for providers, such as Google and Firebase, that have nothing else
-// to offer.
+// IDTokenTypes takes ID tokens of OpenID Connect, and no token whose header says
+// that it is an access token. Nothing marks an ID token, so an access token of
+// "typ" "JWT" or none passes too where the issuer makes it for the same audience,
+// which for ID tokens is the client. An ID token tells a client who logged in; it
+// is no permission to call an API. Use this only for providers, such as Google
+// and Firebase, that have nothing else to offer.
 func IDTokenTypes() TypePolicy { return TypePolicy{kind: idTokens} }
 
 // SPIFFETypes takes JWT-SVIDs, whose "typ" is "JWT", "JOSE" or absent (JWT-SVID

@@ -41,7 +41,8 @@ func set(m map[string]any, name string, value any) {
 	}
 }
 
-// Expired moves issue and end of the token one day back.
+// Expired sets the issue of the token to one day ago, and its end to five minutes
+// after that.
 func (t *Token) Expired() *Token {
 	yesterday := t.now().Add(-24 * time.Hour)
 	return t.Set("iat", yesterday.Unix()).Set("exp", yesterday.Add(5*time.Minute).Unix())
