@@ -18,9 +18,9 @@ import (
 //	cfg.Tenant = []jwtauth.ClaimSource{jwtauth.Claim("organization_id")}
 //	mapping, err := jwtauth.NewClaimMapping(cfg)
 //
-// A claim that is null or empty counts as absent. A claim of another JSON type
-// than is asked for, on the way to one too, makes the token invalid: what a caller
-// may do must not depend on what could not be read.
+// A claim that is null or empty counts as absent, but see [ClaimTest.Present]. A
+// claim of another JSON type than is asked for, on the way to one too, makes the
+// token invalid: what a caller may do must not depend on what could not be read.
 type ClaimMapping struct {
 	cfg ClaimMappingConfig
 }
@@ -117,9 +117,11 @@ const (
 type ClaimTest struct {
 	Path []string
 	// Values: the claim is one of these strings or an array that holds one;
-	// "true" and "false" stand for the booleans too.
+	// "true" and "false" stand for the booleans too. What is neither
+	// text nor boolean, there or in the array, makes the token invalid.
 	Values []string
-	// Present: the claim is there and not null.
+	// Present: the claim is there, of whatever type, and not null. An empty one
+	// is there.
 	Present bool
 }
 

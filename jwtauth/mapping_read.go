@@ -52,18 +52,23 @@ func namesNoPerson(root strictjson.Value, a *authctx.Attributes) bool {
 func (m *ClaimMapping) checkKind(r *claimReader) error {
 	for i := range m.cfg.Require {
 		if !r.holds(&m.cfg.Require[i]) {
-			return otherKind(m.cfg.Require[i].Path)
+			return r.otherKind(m.cfg.Require[i].Path)
 		}
 	}
 	for i := range m.cfg.Refuse {
 		if r.holds(&m.cfg.Refuse[i]) {
-			return otherKind(m.cfg.Refuse[i].Path)
+			return r.otherKind(m.cfg.Refuse[i].Path)
 		}
 	}
 	return nil
 }
 
-func otherKind(path []string) error {
+// otherKind refuses a token for what it says of its kind, or because that cannot
+// be read.
+func (r *claimReader) otherKind(path []string) error {
+	if r.err != nil {
+		return refusedClaim(r.err)
+	}
 	return &authctx.Error{Reason: authctx.WrongType, Cause: &claimError{path, "is not that of this kind of token"}}
 }
 
@@ -257,21 +262,30 @@ func (r *claimReader) anyHolds(tests []ClaimTest) bool {
 
 func (r *claimReader) holds(t *ClaimTest) bool {
 	v := r.follow(t.Path)
-	if t.Present {
+	switch {
+	case t.Present:
 		return v.Exists()
+	case v.Kind() != strictjson.Array:
+		return r.isOneOf(t, v)
 	}
+	found := false
+	for e := range v.Elements() {
+		found = r.isOneOf(t, e) || found
+	}
+	return found
+}
+
+// isOneOf reports whether v is one of the values asked for. What cannot be one
+// must not look like another.
+func (r *claimReader) isOneOf(t *ClaimTest, v strictjson.Value) bool {
 	switch v.Kind() {
 	case strictjson.String:
 		text, _ := v.Text()
 		return slices.Contains(t.Values, text)
 	case strictjson.True, strictjson.False:
 		return slices.Contains(t.Values, v.Raw())
-	case strictjson.Array:
-		for e := range v.Elements() {
-			if text, ok := e.Text(); ok && slices.Contains(t.Values, text) {
-				return true
-			}
-		}
+	case strictjson.Number, strictjson.Array, strictjson.Object:
+		r.fail(t.Path, "is not text or a boolean, or a list of them")
 	}
 	return false
 }

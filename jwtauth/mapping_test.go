@@ -174,6 +174,55 @@ func TestWhatLeadsToAClaimIsAnObject(t *testing.T) {
 	}
 }
 
+// A sign that cannot be read must not look like none: the token might be one that
+// is refused, and the caller one of another kind.
+func TestCVE_2025_30144_SignsOfAnotherTypeAreRefused(t *testing.T) {
+	session, err := jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+		Refuse: []jwtauth.ClaimTest{{Path: []string{"pending"}, Present: true}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const clerk, entra, keycloak, plain = `{"iss":"i","sub":"s",`, `{"iss":"i","oid":"s",`, `{"iss":"i","sub":"s","typ":`, `{"iss":"i","sub":"s",`
+	for _, tt := range []struct {
+		mapping       *jwtauth.ClaimMapping
+		claims, cause string // no cause when the claims are good
+	}{
+		{jwtauth.ClerkClaims(), clerk + `"sts":{"v":"pending"}}`, "claim sts is not"},
+		{jwtauth.ClerkClaims(), clerk + `"sts":1}`, "claim sts is not"},
+		{jwtauth.ClerkClaims(), clerk + `"sts":[["pending"]]}`, "claim sts is not"},
+		{jwtauth.ClerkClaims(), clerk + `"sts":["active",{"v":"pending"}]}`, "claim sts is not"},
+		{jwtauth.ClerkClaims(), clerk + `"sts":["active",null,true,""]}`, ""},
+		{jwtauth.ClerkClaims(), clerk + `"sts":null}`, ""},
+		{jwtauth.EntraClaims(), entra + `"hasgroups":1}`, "claim hasgroups is not"},
+		{jwtauth.EntraClaims(), entra + `"hasgroups":{}}`, "claim hasgroups is not"},
+		{jwtauth.EntraClaims(), entra + `"idtyp":{}}`, "claim idtyp is not"},
+		{jwtauth.EntraClaims(), entra + `"hasgroups":false,"idtyp":"user"}`, ""},
+		{jwtauth.KeycloakClaims(), keycloak + `7}`, "claim typ is not"},
+		{session, plain + `"pending":null}`, ""},
+	} {
+		t.Run(tt.claims, func(t *testing.T) {
+			_, err := jwtauth.ReadClaims(tt.mapping, tt.claims)
+			switch {
+			case tt.cause != "":
+				wantRefusal(t, err, "invalid_token", "jwtauth: "+tt.cause+" text or a boolean, or a list of them")
+			case err != nil:
+				t.Error(err)
+			}
+		})
+	}
+	for _, empty := range []string{`""`, `[]`, `{}`} {
+		_, err := jwtauth.ReadClaims(session, plain+`"pending":`+empty+`}`)
+		wantRefusal(t, err, "wrong_type", "jwtauth: claim pending is not that of this kind of token")
+	}
+	for _, sign := range []string{`true`, `"true"`, `[true]`, `[false,"true"]`} {
+		a, err := jwtauth.ReadClaims(jwtauth.EntraClaims(), entra+`"hasgroups":`+sign+`}`)
+		if err != nil || !a.GroupsIncomplete {
+			t.Errorf("hasgroups %s: incomplete %v, %v", sign, a.GroupsIncomplete, err)
+		}
+	}
+}
+
 func TestRule3_CaseVariantsOfMappedClaimsAreRefused(t *testing.T) {
 	for _, claims := range []string{
 		`{"iss":"i","sub":"s","SUB":"admin"}`, `{"iss":"i","sub":"s","ſub":"admin"}`,
