@@ -16,7 +16,8 @@ import (
 //
 // A Principal is an immutable handle. Copying it is free, it may be shared and
 // used concurrently, and nothing that holds one can change it. The zero
-// Principal is nobody: [Principal.IsZero] reports it and no [Rule] allows it.
+// Principal is nobody: [Principal.IsZero] reports it, and [Authorize], policies
+// and the rules of this package answer it with [NoCredentials].
 //
 // What it marshals to is for logs and cannot be read back: a store keeps
 // [Principal.Attributes], and makes a principal of them with [New] only if

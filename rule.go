@@ -13,8 +13,11 @@ type Rule interface {
 	// Check returns nil to allow. An error that names no [Reason], an [Error]
 	// without one included, counts as [PermissionDenied]; a rule that cannot
 	// decide says [Unavailable].
-	// It is never called with the zero Principal. In transports and in
-	// [Authorize], ctx carries p, so that a rule may call Authorize itself.
+	// Policies, [Authorize], [All] and [Any] never call it with the zero
+	// Principal, which they answer with [NoCredentials], as a [RuleFunc] and
+	// every rule of this package does; code that has looked for a caller calls
+	// Authorize. In transports and in Authorize, ctx carries p, so that a rule
+	// may call Authorize itself.
 	Check(ctx context.Context, p Principal) error
 }
 
@@ -22,8 +25,11 @@ type Rule interface {
 // refuses it.
 type RuleFunc func(ctx context.Context, p Principal) error
 
-// Check calls f.
+// Check calls f, unless p is zero: that is [NoCredentials].
 func (f RuleFunc) Check(ctx context.Context, p Principal) error {
+	if p.IsZero() {
+		return NoCredentials
+	}
 	if f == nil {
 		return deny("the rule is nil or has a nil member")
 	}
@@ -78,7 +84,8 @@ func Permission(name string) Rule {
 
 // Scope returns a rule that allows callers whose client was granted exactly
 // this scope; others get [InsufficientScope], which tells the client what to
-// ask for (RFC 6750 section 3.1). An empty scope is nobody's.
+// ask for (RFC 6750 section 3.1), unless that is not one that a challenge can
+// name, such as one with a space. An empty scope is nobody's.
 func Scope(scope string) Rule {
 	return require(Principal.HasScope, scope, &Error{
 		Reason: InsufficientScope,

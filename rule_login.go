@@ -11,7 +11,8 @@ import (
 // ACR returns a rule that allows callers whose login has one of these
 // authentication context classes; others get [InsufficientAuthentication],
 // which tells the client to log in again, with the classes in order of
-// preference (RFC 9470 section 3). An empty class is nobody's.
+// preference (RFC 9470 section 3), but for those that a challenge cannot name,
+// such as one with a space. An empty class is nobody's.
 func ACR(first string, rest ...string) Rule {
 	classes := append([]string{first}, rest...)
 	refusal := &Error{
@@ -27,10 +28,14 @@ func ACR(first string, rest ...string) Rule {
 	})
 }
 
+// loginAhead is how far the clock of whoever saw the login may be ahead.
+const loginAhead = time.Minute
+
 // MaxAuthAge returns a rule that allows callers who logged in less than age ago;
-// others, and callers of whom that is not known, get
-// [InsufficientAuthentication] with the age in whole seconds (RFC 9470 section
-// 3). The zero or a negative age allows nobody. A nil clock means [time.Now].
+// others, and callers of whom that is not known or whose login lies more than a
+// minute in the future, get [InsufficientAuthentication] with the age in whole
+// seconds (RFC 9470 section 3). The zero or a negative age allows nobody. A nil
+// clock means [time.Now].
 func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
 	if now == nil {
 		now = time.Now
@@ -38,13 +43,17 @@ func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
 	told := age // a copy: whoever gets the error may change it
 	refusal := &Error{
 		Reason: InsufficientAuthentication,
-		Cause:  errors.New("the login is too old, or its time is not known"),
+		Cause:  errors.New("the login is too old, in the future, or its time is not known"),
 		MaxAge: &told,
 	}
 	return RuleFunc(func(_ context.Context, p Principal) error {
-		if login := p.AuthTime(); age > 0 && !login.IsZero() && now().Sub(login) < age {
-			return nil
+		login := p.AuthTime()
+		if login.IsZero() {
+			return refusal
 		}
-		return refusal
+		if ago := now().Sub(login); age <= 0 || ago >= age || ago < -loginAhead {
+			return refusal
+		}
+		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +50,9 @@ func TestAuthorize(t *testing.T) {
 		{"the empty context is nobody's", authctx.ACR(""), authctx.InsufficientAuthentication},
 		{"a fresh login", authctx.MaxAuthAge(time.Minute, at(1059)), 0},
 		{"a login that has just become too old", authctx.MaxAuthAge(time.Minute, at(1060)), authctx.InsufficientAuthentication},
+		{"a login a minute ahead of the clock", authctx.MaxAuthAge(time.Hour, at(940)), 0},
+		{"a login further ahead of it", authctx.MaxAuthAge(time.Hour, at(939)), authctx.InsufficientAuthentication},
+		{"a login in ten days", authctx.MaxAuthAge(time.Hour, at(1000-10*86400)), authctx.InsufficientAuthentication},
 		{"no age at all allows nobody", authctx.MaxAuthAge(0, at(1000)), authctx.InsufficientAuthentication},
 		{"no age at all allows nobody whose clock is ahead", authctx.MaxAuthAge(0, at(900)), authctx.InsufficientAuthentication},
 		{"a permission that is held", authctx.Permission("orders:create"), 0},
@@ -83,6 +87,35 @@ func TestAuthorize(t *testing.T) {
 		}
 	}
 }
+
+// A handler that asks a rule itself, and not [authctx.Authorize], may have nobody
+// to ask about.
+func TestNoRuleAllowsTheZeroPrincipal(t *testing.T) {
+	var nobody authctx.Principal
+	users := func(_ context.Context, p authctx.Principal) error {
+		if p.Kind() == authctx.User { // as nobody reads
+			return nil
+		}
+		return authctx.PermissionDenied
+	}
+	for name, rule := range map[string]authctx.Rule{
+		"Authenticated": authctx.Authenticated(), "Role": authctx.Role("admin"), "Role of nobody": authctx.Role(""),
+		"Group": authctx.Group("staff"), "Permission": authctx.Permission("read"), "Scope": authctx.Scope("read"),
+		"ACR": authctx.ACR("gold"), "ACR of nobody": authctx.ACR(""), "MaxAuthAge": authctx.MaxAuthAge(math.MaxInt64, nil),
+		"All": authctx.All(authctx.Authenticated()), "All of one's own": authctx.All(ownRule{}), "All with nil": authctx.All(nil),
+		"Any": authctx.Any(authctx.Role("x"), authctx.Authenticated()), "Any of one's own": authctx.Any(ownRule{}),
+		"a function about kinds": authctx.RuleFunc(users), "a nil function": authctx.RuleFunc(nil),
+	} {
+		if err := rule.Check(t.Context(), nobody); !errors.Is(err, authctx.NoCredentials) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// ownRule is no RuleFunc, and allows whoever it is asked about.
+type ownRule struct{}
+
+func (ownRule) Check(context.Context, authctx.Principal) error { return nil }
 
 func TestARefusalWithoutAReasonKeepsItsCause(t *testing.T) {
 	refusal := &authctx.Error{Cause: io.EOF, Scopes: []string{"x"}}
