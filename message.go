@@ -75,6 +75,9 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 // taken again later, and do not set it aside as a bad one. The context that
 // comes with an error has no caller. The headers are not changed.
 //
+// Whether the caller's effective end has come is for a to say, by its own clock,
+// as the authenticators of this module do.
+//
 // A header that occurs twice is two claims about the caller, and refused. Where a
 // client of the broker has headers as a list, gather them in a map of lists, for
 // a map of strings would keep one of the two in silence.

@@ -163,8 +163,9 @@ func (p Principal) IssuedAt() time.Time { return p.get().IssuedAt }
 
 // Expires returns the effective end of the credential: the first second at
 // which nobody may act on it any more. Whoever verified the credential computed
-// it once, leeway included; nothing adds leeway to it again. Zero means that
-// the source set no end.
+// it once, leeway included; nothing adds leeway to it again. Servers of httpctx
+// and grpcctx refuse the caller from then on, and propagators do not write it.
+// Zero means that the source set no end.
 func (p Principal) Expires() time.Time { return p.get().Expires }
 
 // ExpiredAt reports whether the effective end has come at time now.

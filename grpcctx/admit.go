@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -17,6 +16,7 @@ import (
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/inbound"
 	"github.com/authctx/authctx/internal/peeraddr"
+	"github.com/authctx/authctx/internal/vigil"
 )
 
 // admission is a call that was let through.
@@ -58,15 +58,15 @@ func (s *Server) admit(ctx context.Context, method string, a *admission) error {
 // It is written into a, and told elsewhere, so that the stack stays shallow: one
 // that has to grow costs more than all of this.
 func (s *Server) decide(ctx context.Context, method string, a *admission) (err error) {
-	var start time.Time
-	if s.observer != nil {
-		start = s.now()
-	}
+	start := s.now()
 	md, left := s.md.incoming(ctx, &s.strip)
 	entry := s.policy.RPC(method)
 	req := newRequest(ctx, method, md)
 	if !entry.Public {
 		a.result, err = authctx.Authenticate(ctx, s.authenticator, req)
+		if err == nil {
+			err = vigil.Standing(&a.result, start)
+		}
 	}
 	if s.keepCredentials && !a.result.Principal.IsZero() {
 		s.strip.keep(left, md, a.result.Read)

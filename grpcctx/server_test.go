@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -282,6 +283,37 @@ func TestAStreamThatIsDescribedAsNoneRunsWithoutInterceptors(t *testing.T) {
 	}
 	if err := call(t.Context(), dial(t, run(t, srv)), clientStream); err != nil || len(e.calls()) != 1 {
 		t.Errorf("%v, %d calls", err, len(e.calls()))
+	}
+}
+
+// TestNobodyIsLetInPastTheEffectiveEnd has an authenticator that does not look at
+// it, as one of session cookies may not.
+func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
+	end := time.Unix(1_700_000_000, 0)
+	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = end })
+	for _, past := range []time.Duration{-1, 0, 24 * time.Hour} {
+		for _, observer := range []authctx.Observer{nil, new(events)} {
+			s := newServer(t, func(c *grpcctx.ServerConfig) {
+				c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+				c.Now = func() time.Time { return end.Add(past) }
+				c.Observer = observer
+			})
+			ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer alice"))
+			if res, err := s.Decide(ctx, unary); errors.Is(err, authctx.TokenExpired) != (past >= 0) || res.Principal.IsZero() != (past >= 0) {
+				t.Errorf("%v past the end: %v, %v", past, res.Principal, err)
+			}
+			if past < 0 {
+				continue
+			}
+			for _, method := range kinds {
+				e := new(echo)
+				err := call(withToken(t.Context(), "alice"), pipe(t, e, s.ServerOptions()), method)
+				wantRefusal(t, err, authctx.TokenExpired)
+				if len(e.calls()) > 0 {
+					t.Errorf("%s: the handler runs %v past the end", method, past)
+				}
+			}
+		}
 	}
 }
 

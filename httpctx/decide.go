@@ -10,6 +10,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/inbound"
+	"github.com/authctx/authctx/internal/vigil"
 )
 
 // route is what is known of where a request goes before it is let through.
@@ -87,13 +88,10 @@ type decision struct {
 
 // decide is the only place where a request is let through.
 func (s *Server) decide(r *http.Request, rt route) decision {
-	var start time.Time
-	if s.observer != nil {
-		start = s.now()
-	}
+	start := s.now()
 	d := decision{route: rt, preflight: !rt.entry.Public && s.isPreflight(r, rt)}
 	if !rt.entry.Public && !d.preflight {
-		d.result, d.err = s.authenticate(r)
+		d.result, d.err = s.authenticate(r, start)
 		if d.err == nil {
 			d.ctx = d.result.NewContext(r.Context())
 			d.err = s.authorize(d.ctx, &d.route, d.result.Principal)
@@ -128,7 +126,7 @@ func withoutCaller(ctx context.Context) context.Context {
 	return ctx
 }
 
-func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
+func (s *Server) authenticate(r *http.Request, now time.Time) (authctx.Result, error) {
 	in := &incoming{fields: fieldReader{r.Header, s.keys}}
 	in.request = authctx.Request{
 		Transport:        "http",
@@ -141,7 +139,11 @@ func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		in.request.UnverifiedPeerCertificate = r.TLS.PeerCertificates[0]
 	}
-	return authctx.Authenticate(r.Context(), s.authenticator, &in.request)
+	res, err := authctx.Authenticate(r.Context(), s.authenticator, &in.request)
+	if err == nil {
+		err = vigil.Standing(&res, now)
+	}
+	return res, err
 }
 
 // authorize judges a caller who is known. The entry of rt is then the one that

@@ -113,9 +113,13 @@ func newPolicy(t testing.TB, cfg authctx.PolicyConfig) *authctx.Policy {
 	return p
 }
 
-func newFields(t testing.TB) *authctx.FieldsPropagator {
+func newFields(t testing.TB) *authctx.FieldsPropagator { return fieldsAt(t, clock) }
+
+// fieldsAt returns a propagator with another clock than that of the server, as
+// if time had passed between the two.
+func fieldsAt(t testing.TB, now func() time.Time) *authctx.FieldsPropagator {
 	t.Helper()
-	p, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Now: clock})
+	p, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

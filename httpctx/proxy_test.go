@@ -95,7 +95,7 @@ func TestAFailingPropagatorSendsNothing(t *testing.T) {
 		token  string
 		status int
 	}{
-		"expired meanwhile":    {nil, "ended", 401},
+		"expired meanwhile":    {nil, "carol", 401},
 		"minting not possible": {&authctx.Error{Reason: authctx.Unavailable}, "alice", 503},
 		"too large":            {errors.New("over budget"), "alice", 500},
 	} {
@@ -103,7 +103,7 @@ func TestAFailingPropagatorSendsNothing(t *testing.T) {
 			var j journal
 			var logged bytes.Buffer
 			s := newServer(t, httpctx.ServerConfig{Observer: &j})
-			var prop authctx.Propagator = newFields(t)
+			var prop authctx.Propagator = fieldsAt(t, func() time.Time { return epoch.Add(time.Hour) })
 			if tc.err != nil {
 				prop = failing{prop, tc.err}
 			}
@@ -270,7 +270,8 @@ func TestRewriteAloneIsSafe(t *testing.T) {
 	upstream := serve(t, spy)
 	target, _ := url.Parse(upstream.URL)
 	s := newServer(t, httpctx.ServerConfig{})
-	p := newProxy(t, s, newFields(t))
+	passed := time.Duration(0)
+	p := newProxy(t, s, fieldsAt(t, func() time.Time { return epoch.Add(passed) }))
 	var got error
 	gate := serve(t, s.Handler(&httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -285,7 +286,8 @@ func TestRewriteAloneIsSafe(t *testing.T) {
 	if seen := get(t, gate.URL, with(token("alice"), "X-User-Id", "eve")); seen.Header.Get("X-User-Id") != "alice" || seen.Header["Authorization"] != nil {
 		t.Errorf("upstream got %v", seen.Header)
 	}
-	if res, _ := do(t, "GET", gate.URL, token("ended")); res.StatusCode != 502 || !errors.Is(got, authctx.TokenExpired) {
+	passed = time.Hour
+	if res, _ := do(t, "GET", gate.URL, token("carol")); res.StatusCode != 502 || !errors.Is(got, authctx.TokenExpired) {
 		t.Errorf("%d, %v", res.StatusCode, got)
 	}
 }
@@ -298,6 +300,7 @@ func TestWhoAnswersARefusalCanTellWhatWasAsked(t *testing.T) {
 		token string
 	}{
 		"a caller whose end has come":    {newFields(t), "ended"},
+		"one whose end came meanwhile":   {fieldsAt(t, func() time.Time { return epoch.Add(time.Hour) }), "carol"},
 		"a caller who cannot be written": {failing{newFields(t), errors.New("no")}, "alice"},
 		"an upstream that is down":       {newFields(t), "alice"},
 	} {

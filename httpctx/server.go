@@ -47,7 +47,9 @@ type ServerConfig struct {
 	Refuse func(w http.ResponseWriter, r *http.Request, err error) bool
 	// Observer is told of every decision; nil means nobody is.
 	Observer authctx.Observer
-	// Now is the clock; nil means [time.Now].
+	// Now is the clock; nil means [time.Now]. A caller whose effective end has
+	// come by it is refused as [authctx.TokenExpired], whatever the clock of
+	// Authenticator says: a test that sets that one sets this one too.
 	Now func() time.Time
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
@@ -179,6 +180,41 @@ func TestCheckDecidesAndWritesNothing(t *testing.T) {
 	r.Header = token("nonce")
 	if res, err := s.Check(r); !errors.Is(err, authctx.NonceRequired) || len(res.Response) != 1 {
 		t.Errorf("%v, %v", res, err)
+	}
+}
+
+// TestNobodyIsLetInPastTheEffectiveEnd has authenticators that do not look at it,
+// as one of session cookies may not.
+func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
+	reads := authctx.FieldSet{Names: []string{"authorization"}}
+	unaware := authctx.NewAuthenticator(reads, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{Principal: caller(t, "carol"), Response: []authctx.Field{{Name: "x-session", Value: "7"}}}, nil
+	})
+	for _, a := range []authctx.Authenticator{unaware, authctx.OneOf(bearer(), unaware)} {
+		for _, anonymous := range []bool{false, true} {
+			for _, tc := range []struct {
+				now    time.Duration
+				status int
+			}{{time.Hour - 1, 200}, {time.Hour, 401}, {24 * time.Hour, 401}} {
+				var j journal
+				now := func() time.Time { return epoch.Add(tc.now) }
+				for _, observer := range []authctx.Observer{nil, &j} {
+					s := newServer(t, httpctx.ServerConfig{Authenticator: a, AllowAnonymous: anonymous, Now: now, Observer: observer})
+					w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+					s.Handler(spy).ServeHTTP(w, r)
+					if w.Code != tc.status || w.Header().Get("X-Session") != "7" {
+						t.Errorf("after %v: %d %v", tc.now, w.Code, w.Header())
+					}
+					res, err := s.Check(r)
+					if (err == nil) != (tc.status == 200) || res.Principal.IsZero() != (err != nil) || err != nil && !errors.Is(err, authctx.TokenExpired) {
+						t.Errorf("after %v: %v, %v", tc.now, res.Principal, err)
+					}
+				}
+				if e := j.last(t); (e.Outcome == authctx.Allowed) != (tc.status == 200) || e.Duration != 0 {
+					t.Errorf("after %v: event %+v", tc.now, e)
+				}
+			}
+		}
 	}
 }
 

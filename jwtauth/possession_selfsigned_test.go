@@ -70,7 +70,7 @@ func TestRFC8705_Section6_2_ASelfSignedCertificateBindsAndIsNeverTrusted(t *test
 	}
 
 	policy := must(authctx.NewPolicy(authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/grpc.health.v1.Health/*": authctx.Authenticated()}}))
-	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: noting, Policy: policy}))
+	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: noting, Policy: policy, Now: func() time.Time { return testNow }}))
 	srv := grpc.NewServer(append(auth.ServerOptions(), grpc.Creds(credentials.NewTLS(config)))...)
 	healthpb.RegisterHealthServer(srv, health.NewServer())
 	lis := must(net.Listen("tcp", "127.0.0.1:0"))

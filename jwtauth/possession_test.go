@@ -219,6 +219,7 @@ func TestRule6_ClientCertIsStrippedWhoeverSentIt(t *testing.T) {
 // serve returns a handler that notes the header it is let through with.
 func serve(t testing.TB, cfg httpctx.ServerConfig, seen *http.Header) http.Handler {
 	t.Helper()
+	cfg.Now = func() time.Time { return testNow } // as the verifiers
 	srv, err := httpctx.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -128,7 +128,7 @@ func TestSenderConstrainedTokensOverGRPC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth, err := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: c.dpop, Policy: policy})
+	auth, err := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: c.dpop, Policy: policy, Now: func() time.Time { return testNow }})
 	if err != nil {
 		t.Fatal(err)
 	}

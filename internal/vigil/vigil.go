@@ -1,5 +1,5 @@
-// Package vigil watches over callers of what outlives a request: a gRPC stream,
-// a WebSocket.
+// Package vigil knows whether callers still stand: when a request comes, and for
+// as long as what outlives one goes on, a gRPC stream, a WebSocket.
 package vigil
 
 import (
