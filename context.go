@@ -75,7 +75,8 @@ func (c *callerContext) String() string {
 	return fmt.Sprintf("%v.WithCaller(%v)", c.Context, c.principal)
 }
 
-// Format implements [fmt.Formatter], so that no verb shows more than String.
+// Format implements [fmt.Formatter], so that no verb shows more than String, but
+// for those of which fmt does not ask, see [Field].
 func (c *callerContext) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 func callerFrom(ctx context.Context) *callerContext {

@@ -1,22 +1,34 @@
 package authctx
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 )
 
 // Field is one field of a request or response: an HTTP header, a gRPC metadata
 // entry or a message header. Names are lower case.
+//
+// The value may be a credential, so a Field prints, logs and marshals as its name
+// alone; it cannot be read back from that. fmt asks no Field that an unexported
+// field of a struct holds, and none about the verbs %p and %w, which are mistakes
+// that go vet finds: there it prints both.
 type Field struct {
 	Name, Value string
 }
 
-// Format implements [fmt.Formatter], so that no verb prints the value, which may
-// be a credential.
+// Format implements [fmt.Formatter] with the name.
 func (f Field) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.Name) }
+
+// LogValue implements [slog.LogValuer] with the name.
+func (f Field) LogValue() slog.Value { return slog.StringValue(f.Name) }
+
+// MarshalJSON returns the name, for logs.
+func (f Field) MarshalJSON() ([]byte, error) { return json.Marshal(f.Name) }
 
 // FieldSet says which fields of a request carry identity. Whoever reads or
 // writes such fields publishes its set, and everything that must know, above

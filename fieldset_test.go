@@ -1,6 +1,9 @@
 package authctx_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"testing"
@@ -143,5 +146,27 @@ func TestLongNamesAreNoWork(t *testing.T) {
 	}
 	if !set.Owns(strings.Repeat("Grpc-Metadata-", 1<<15) + "Txn_Token" + strings.Repeat("-Bin", 1<<17)) {
 		t.Error("not owned")
+	}
+}
+
+func TestRule11_AFieldShowsItsNameAlone(t *testing.T) {
+	field := authctx.Field{Name: authctx.TxnTokenField, Value: "t0ken"}
+	list := []authctx.Field{field}
+	for _, v := range []any{field, &field, list, struct{ Forward []authctx.Field }{list}, map[string]authctx.Field{"f": field}} {
+		var printed strings.Builder
+		slog.New(slog.NewJSONHandler(&printed, nil)).Info("json", "v", v)
+		slog.New(slog.NewTextHandler(&printed, nil)).Info("text", "v", v)
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%c", "%t"} {
+			fmt.Fprintf(&printed, verb, v)
+		}
+		text, err := json.Marshal(v)
+		printed.Write(text)
+		if out := printed.String(); err != nil || strings.Contains(out, "t0ken") || strings.Contains(out, "74306b656e") || !strings.Contains(out, field.Name) {
+			t.Errorf("%v, %s", err, out)
+		}
+	}
+	text, _ := json.Marshal(list)
+	if err := json.Unmarshal(text, &list); err == nil {
+		t.Errorf("%s is read back, as a field without its value", text)
 	}
 }

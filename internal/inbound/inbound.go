@@ -63,7 +63,8 @@ func (c *credential) Value(k any) any {
 // String names the parent and nothing of the credential.
 func (c *credential) String() string { return fmt.Sprintf("%v.WithInbound", c.Context) }
 
-// Format implements [fmt.Formatter], so that no verb shows more than String.
+// Format implements [fmt.Formatter], so that no verb shows more than String, but
+// for those of which fmt does not ask, see [authctx.Field].
 func (c *credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Remove deletes from fields, which are about to be sent, whatever is an inbound
