@@ -162,13 +162,13 @@ func (l *FieldLayout) validate() error {
 	if l.Extra != "" && l.ExtraPrefix != "" {
 		bad("Extra and ExtraPrefix exclude each other")
 	}
-	taken := slices.Concat(neededFields[:], takenFields[:])
+	taken := slices.Concat(neededFields[:], credentialFields[:], httpFields[:])
 	seen := map[string]bool{}
 	for _, name := range slices.Concat(l.names(), l.Also) {
 		if !validFieldName(name) {
 			bad("%q is not a lower-case field name", name)
 		}
-		if slices.Contains(taken, name) {
+		if slices.Contains(taken, name) || name == deferredField {
 			bad("%q has a meaning of its own", name)
 		}
 		if seen[name] {
@@ -178,6 +178,9 @@ func (l *FieldLayout) validate() error {
 		if l.ExtraPrefix != "" && hasFoldedPrefix(name, l.ExtraPrefix) {
 			bad("%q begins like ExtraPrefix", name)
 		}
+	}
+	if l.ExtraPrefix != "" && hasFoldedPrefix(deferredField, l.ExtraPrefix) {
+		bad("prefix %q takes %q, which has a meaning of its own", l.ExtraPrefix, deferredField)
 	}
 	for _, prefix := range []string{l.ExtraPrefix, l.OwnPrefix} {
 		if prefix != "" && !validFieldName(prefix) {
@@ -192,11 +195,25 @@ func (l *FieldLayout) validate() error {
 	return errors.Join(errs...)
 }
 
-// takenFields carry another credential, or what a server says of one, and would
-// be stripped if they carried attributes.
-var takenFields = [...]string{
-	"authorization", "cookie", "proxy-authenticate", "proxy-authorization", "sec-websocket-protocol", "set-cookie",
+// credentialFields carry another credential, or what a server says of one, and
+// would be stripped if they carried attributes. deferredField is one too, but
+// begins like our own.
+var credentialFields = [...]string{
+	"authentication-info", "authorization", "client-cert", "client-cert-chain", "cookie", "dpop", "dpop-nonce",
+	"proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "sec-websocket-protocol", "set-cookie",
 	TxnTokenField, "www-authenticate",
+}
+
+// httpFields are what clients, servers, caches and browsers say to one another
+// (RFC 9110, RFC 9111, RFC 7239, RFC 6455, Fetch). A caller's attribute in one
+// would be read as that, and stripping it would take that from handlers.
+var httpFields = [...]string{
+	"accept", "accept-charset", "accept-encoding", "accept-language", "accept-ranges", "access-control-request-headers",
+	"access-control-request-method", "age", "allow", "cache-control", "content-disposition", "content-language",
+	"content-location", "content-range", "date", "etag", "expect", "expires", "forwarded", "from", "http2-settings",
+	"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-modified", "location",
+	"max-forwards", "origin", "pragma", "range", "referer", "retry-after", "sec-fetch-site", "sec-websocket-accept",
+	"sec-websocket-extensions", "server", "user-agent", "vary", "via",
 }
 
 // validFieldName reports whether s is a name that HTTP and gRPC both carry

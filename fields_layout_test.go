@@ -99,13 +99,27 @@ func TestHalfAnIdentityIsRefusedWhateverItsFields(t *testing.T) {
 
 func TestALayoutTakesNoFieldOfTheProtocol(t *testing.T) {
 	for _, name := range []string{"connection", "host", "authorization", "txn-token", "content-length", "content-type", "te",
-		"transfer-encoding", "cookie", ":path", "upgrade", "sec-websocket-protocol"} {
+		"transfer-encoding", "cookie", ":path", "upgrade", "sec-websocket-protocol", "dpop", "dpop-nonce", "client-cert",
+		"client-cert-chain", "user-agent", "expect", "date", "via", "accept", "range", "location", "origin", "http2-settings",
+		"sec-websocket-version", "sec-websocket-accept", "sec-websocket-extensions", "if-none-match", "access-control-request-method"} {
 		for which, layout := range map[string]authctx.FieldLayout{
 			"Subject": {Subject: name}, "Also": {Subject: "x-u", Also: []string{name}}, "OwnPrefix": {Subject: "x-u", OwnPrefix: name[:2]},
 		} {
 			if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"}); err == nil {
 				t.Errorf("%s %q was accepted", which, name)
 			}
+		}
+	}
+}
+
+// Ours take the field of deferred work too, so that it is stripped, but give it no
+// meaning.
+func TestALayoutDoesNotUseTheFieldOfDeferredWork(t *testing.T) {
+	for name, layout := range map[string]authctx.FieldLayout{
+		"Subject": {Subject: "x-user-deferred"}, "Also": {Subject: "x-u", Also: []string{"x-user-deferred"}}, "ExtraPrefix": {Subject: "x-u", ExtraPrefix: "x-user-d"},
+	} {
+		if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"}); err == nil || !strings.Contains(err.Error(), "x-user-deferred") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -67,8 +67,9 @@ const deferredField = plainFieldPrefix + "deferred"
 
 // Validate returns an error that names every part of s that servers refuse: what
 // is empty, a field name with other characters than letters, digits, "-", "_" and
-// ".", which is more likely a slip than a name, and what owns a field that the
-// connection or the message needs, such as content-type.
+// ".", which is more likely a slip than a name, a scheme that no challenge can
+// name, and what owns a field that the connection or the message needs, such as
+// content-type.
 func (s FieldSet) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -93,6 +94,12 @@ func (s FieldSet) Validate() error {
 	if slices.Contains(s.Subprotocols, "") {
 		bad(`the subprotocol prefix "" is that of every subprotocol`)
 	}
+	for _, scheme := range s.Schemes {
+		name, parameters, _ := strings.Cut(scheme, " ")
+		if name == "" || strings.ContainsFunc(name, notInNames) || verbatim(parameters) != nil {
+			bad("the scheme %q is not one that a challenge names", scheme)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -100,7 +107,7 @@ func (s FieldSet) Validate() error {
 // Pseudo-headers are no valid names anyway.
 var neededFields = [...]string{
 	"connection", "content-encoding", "content-length", "content-type", "grpc-encoding", "host", "keep-alive",
-	"proxy-connection", "sec-websocket-key", "te", "trailer", "transfer-encoding", "upgrade",
+	"proxy-connection", "sec-websocket-key", "sec-websocket-version", "te", "trailer", "transfer-encoding", "upgrade",
 }
 
 // notInNames reports whether nobody has c in the name of a field.

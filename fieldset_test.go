@@ -67,6 +67,12 @@ func TestRule1_ASetThatTakesWhatARequestNeedsIsAnError(t *testing.T) {
 		"a list that was cut at the commas": {authctx.FieldSet{Names: []string{"x-a", " x-b"}}, `" x-b"`},
 		"a pattern":                         {authctx.FieldSet{Prefixes: []string{"x-team-*"}}, `"x-team-*"`},
 		"a cookie without a name":           {authctx.FieldSet{Cookies: []string{""}}, "a cookie"},
+		"a scheme":                          {authctx.FieldSet{Schemes: []string{"Bearer", `DPoP algs="ES256 EdDSA"`}}, ""},
+		"no scheme":                         {authctx.FieldSet{Schemes: []string{"Bearer", ""}}, `the scheme "" `},
+		"parameters without a scheme":       {authctx.FieldSet{Schemes: []string{` realm="x"`}}, `the scheme " realm`},
+		"a scheme that is no word":          {authctx.FieldSet{Schemes: []string{`Bearer,DPoP`}}, `"Bearer,DPoP"`},
+		"a scheme of two lines":             {authctx.FieldSet{Schemes: []string{"DPoP a=1\r\nX: y"}}, `the scheme "DPoP a=1\r\nX: y" `},
+		"a version of WebSockets":           {authctx.FieldSet{Names: []string{"Sec_WebSocket_Version"}}, "sec-websocket-version"},
 		"every subprotocol":                 {authctx.FieldSet{Subprotocols: []string{""}}, "every subprotocol"},
 	} {
 		err := c.set.Validate()
