@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/grpchttp"
 )
 
@@ -21,8 +22,12 @@ func IsRequest(r *http.Request) bool {
 // WriteError answers a gRPC request that a net/http handler refuses, as a
 // gateway does, with the status of err (see [Status]): one block of headers and
 // nothing after it, which gRPC calls Trailers-Only. It must be all that is
-// written to w; headers that w already has are sent along.
+// written to w; headers that w already has are sent along. A nil err is answered
+// as [authctx.Unavailable]: what is refused without a reason is no success.
 func WriteError(w http.ResponseWriter, err error) {
+	if err == nil {
+		err = authctx.Unavailable
+	}
 	st := Status(err)
 	h := w.Header()
 	h.Set("Content-Type", "application/grpc")
@@ -35,8 +40,8 @@ func WriteError(w http.ResponseWriter, err error) {
 }
 
 // Refuse answers a gRPC request that a net/http handler refuses, by [WriteError],
-// and reports whether r is one; others it leaves alone. It is for
-// ServerConfig.Refuse of httpctx.
+// a nil err included, and reports whether r is one; others it leaves alone. It is
+// for ServerConfig.Refuse of httpctx.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) bool {
 	if !IsRequest(r) {
 		return false

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/authctx/authctx"
@@ -54,6 +55,21 @@ func TestEveryReasonReachesAGRPCClientOfAnHTTPHandler(t *testing.T) {
 		for _, method := range kinds {
 			wantRefusal(t, call(t.Context(), cc, method), reason.Public())
 		}
+	}
+}
+
+// A handler that refuses and has forgotten why does not report a success.
+func TestARefusalForNoErrorIsNoSuccess(t *testing.T) {
+	cc := dial(t, serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("by") == "" {
+			grpcctx.WriteError(w, nil)
+		} else if !grpcctx.Refuse(w, r, nil) {
+			t.Error("not taken for gRPC")
+		}
+	})))
+	for _, method := range kinds {
+		wantRefusal(t, call(t.Context(), cc, method), authctx.Unavailable)
+		wantRefusal(t, call(metadata.AppendToOutgoingContext(t.Context(), "by", "Refuse"), cc, method), authctx.Unavailable)
 	}
 }
 

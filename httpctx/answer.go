@@ -108,9 +108,13 @@ func errorCode(reason authctx.Reason) string {
 
 // WriteError answers r with what err means, for handlers that decide themselves
 // with [authctx.Authorize]: status, challenge and problem details of the error's
-// reason, and nothing of its cause. An error without a reason is 503. It is not
-// told to the observer.
+// reason, and nothing of its cause. An error without a reason is 503, and so is
+// nil, for which Refuse gets [authctx.Unavailable]. It is not told to the
+// observer.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	if err == nil {
+		err = authctx.Unavailable
+	}
 	if s.refuse != nil && s.refuse(w, s.stripped(r), err) {
 		return
 	}

@@ -37,6 +37,7 @@ func TestAnswers(t *testing.T) {
 		{"denied", authctx.PermissionDenied, 403, nil},
 		{"unavailable", authctx.Unavailable, 503, nil},
 		{"no reason", errors.New("boom"), 503, nil},
+		{"no error", nil, 503, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newServer(t, httpctx.ServerConfig{Realm: `my "api"`})
@@ -214,6 +215,14 @@ func TestAnAnswerToHEADHasNoBody(t *testing.T) {
 	s.Handler(spy).ServeHTTP(w, httptest.NewRequest("HEAD", "/", nil))
 	if w.Code != 401 || w.Body.Len() != 0 || w.Result().ContentLength == 0 {
 		t.Errorf("status %d, body %q, length %d", w.Code, w.Body, w.Result().ContentLength)
+	}
+}
+
+func TestRefuseIsNeverAskedAboutNoError(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{Refuse: func(_ http.ResponseWriter, _ *http.Request, err error) bool { return errors.Is(err, authctx.Unavailable) }})
+	w := httptest.NewRecorder()
+	if s.WriteError(w, httptest.NewRequest("GET", "/", nil), nil); w.Body.Len() > 0 {
+		t.Error("Refuse was not asked about Unavailable")
 	}
 }
 
