@@ -175,26 +175,30 @@ func (d *fieldDecoder) extra(a *Attributes) {
 	if d.layout.ExtraPrefix == "" {
 		return
 	}
+	read := map[string]bool{} // names that differ in case have their values together
 	for _, name := range slices.Collect(d.request.Fields.Names()) {
-		if key, ok := d.layout.extraKey(name); ok {
+		key, ok := d.layout.extraKey(lowerName(name))
+		if ok && !read[key] {
+			read[key] = true
 			d.check(d.layout.ExtraPrefix, d.extraField(a, name, key))
 		}
 	}
 }
 
 // extraKey returns what follows ExtraPrefix, which is not empty, in the name of a
-// field.
+// field, whose case it leaves.
 func (l *FieldLayout) extraKey(name string) (escaped string, ok bool) {
 	n := len(l.ExtraPrefix)
-	if len(name) <= n || !strings.EqualFold(name[:n], l.ExtraPrefix) {
+	if len(name) <= n || !sameName(name[:n], l.ExtraPrefix) {
 		return "", false
 	}
 	return name[n:], true
 }
 
-// extraField reads a field that carries one extra attribute in its name.
+// extraField reads a field that carries one extra attribute in its name, the key in
+// lower case.
 func (d *fieldDecoder) extraField(a *Attributes, name, escapedKey string) error {
-	key, err := percentDecode(strings.ToLower(escapedKey))
+	key, err := percentDecode(escapedKey)
 	if err != nil {
 		return err
 	}

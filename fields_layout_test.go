@@ -97,6 +97,39 @@ func TestHalfAnIdentityIsRefusedWhateverItsFields(t *testing.T) {
 	}
 }
 
+func TestNamesThatDifferInCaseAreReadOnce(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "k"})
+	for name, c := range map[string]struct {
+		fields map[string][]string
+		want   map[string][]string // values sorted
+	}{
+		"one spelling":         {map[string][]string{"X-Remote-Extra-A": {"1", "1"}}, map[string][]string{"a": {"1", "1"}}},
+		"two spellings":        {map[string][]string{"x-remote-extra-a": {"1"}, "X-Remote-Extra-A": {"2"}}, map[string][]string{"a": {"1", "2"}}},
+		"digits of two cases":  {map[string][]string{"x-remote-extra-%4b": {"1"}, "x-remote-extra-%4B": {"2"}}, map[string][]string{"K": {"1", "2"}}},
+		"an encoded letter":    {map[string][]string{"x-remote-extra-a": {"1"}, "x-remote-extra-%61": {"2"}}, map[string][]string{"a": {"1", "2"}}},
+		"letters beyond ASCII": {map[string][]string{"x-remote-extra-ä": {"1"}, "x-remote-extra-Ä": {"2"}}, map[string][]string{"ä": {"1"}, "Ä": {"2"}}},
+		"the Kelvin sign":      {map[string][]string{"x-remote-extra-\u212a": {"1"}, "x-remote-extra-K": {"2"}}, map[string][]string{"\u212a": {"1"}, "k": {"2"}}},
+	} {
+		c.fields["x-remote-user"] = []string{"u"}
+		res, err := auth.Authenticate(t.Context(), request(c.fields))
+		got := res.Principal.Attributes().Extra
+		for _, values := range got {
+			slices.Sort(values) // a map has no order
+		}
+		if err != nil || !maps.EqualFunc(got, c.want, slices.Equal) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	bad := request(map[string][]string{"x-remote-user": {"u"}, "x-remote-extra-\xff": {"1"}})
+	if _, err := auth.Authenticate(t.Context(), bad); !errors.Is(err, authctx.InvalidRequest) {
+		t.Errorf("a name that is no text: %v", err)
+	}
+	if got := authctx.FieldMap(map[string][]string{"x-Ä": {"1"}, "x-ä": {"2"}}).Values("X-ä"); !slices.Equal(got, []string{"2"}) {
+		t.Errorf("letters beyond ASCII are folded: %q", got)
+	}
+}
+
 func TestALayoutTakesNoFieldOfTheProtocol(t *testing.T) {
 	for _, name := range []string{"connection", "host", "authorization", "txn-token", "content-length", "content-type", "te",
 		"transfer-encoding", "cookie", ":path", "upgrade", "sec-websocket-protocol", "dpop", "dpop-nonce", "client-cert",

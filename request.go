@@ -60,9 +60,7 @@ func (m fieldMap) Names() iter.Seq[string] { return maps.Keys(m) }
 func (m fieldMap) Values(name string) []string {
 	var found []string
 	for key, values := range m {
-		// Equal lengths keep out what Unicode folds into ASCII, such as the
-		// Kelvin sign, which stripping does not take for a letter.
-		if len(key) == len(name) && strings.EqualFold(key, name) {
+		if sameName(key, name) {
 			if found == nil {
 				found = values
 			} else {
@@ -71,6 +69,37 @@ func (m fieldMap) Values(name string) []string {
 		}
 	}
 	return found
+}
+
+// sameName compares two field names without regard to the case of ASCII letters.
+// Unicode would fold others into ASCII, such as the Kelvin sign, which stripping
+// does not take for a letter.
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lowerByte(a[i]) != lowerByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// lowerName returns a field name in lower case, as sameName has it.
+func lowerName(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		b[i] = lowerByte(c)
+	}
+	return string(b)
+}
+
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // Values returns the values of a field that are not empty, nil when there are
@@ -89,7 +118,7 @@ func (r *Request) Values(name string) []string {
 }
 
 // Cookies returns the values of every cookie of that exact name (RFC 6265
-// section 5.4), quotes removed.
+// section 4.2), quotes removed.
 func (r *Request) Cookies(name string) []string {
 	var found []string
 	for _, line := range r.Values("cookie") {

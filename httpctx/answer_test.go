@@ -219,7 +219,9 @@ func TestAnAnswerToHEADHasNoBody(t *testing.T) {
 }
 
 func TestRefuseIsNeverAskedAboutNoError(t *testing.T) {
-	s := newServer(t, httpctx.ServerConfig{Refuse: func(_ http.ResponseWriter, _ *http.Request, err error) bool { return errors.Is(err, authctx.Unavailable) }})
+	s := newServer(t, httpctx.ServerConfig{Refuse: func(_ http.ResponseWriter, _ *http.Request, err error) bool {
+		return errors.Is(err, authctx.Unavailable)
+	}})
 	w := httptest.NewRecorder()
 	if s.WriteError(w, httptest.NewRequest("GET", "/", nil), nil); w.Body.Len() > 0 {
 		t.Error("Refuse was not asked about Unavailable")
