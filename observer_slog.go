@@ -5,13 +5,14 @@ import (
 	"log/slog"
 )
 
-// NewSlogObserver returns an observer that logs each event as one record:
-// refusals and ended streams as warnings, failures as errors, everything else
-// as information. A nil logger means [slog.Default] at the time of each event.
+// NewSlogObserver returns an observer that logs each event as one record: what
+// was allowed as information, failures as errors, everything else, such as
+// refusals and ended streams, as warnings. A nil logger means [slog.Default] at
+// the time of each event.
 //
 // Caller's attributes beyond issuer, subject, kind and provenance are not
-// logged, nor are tokens or field values. What a peer chose is cut when it is
-// long.
+// logged, nor are tokens or field values. What a peer or an issuer chose is cut
+// when it is long, and so is a cause.
 func NewSlogObserver(logger *slog.Logger) Observer {
 	return slogObserver{logger}
 }
@@ -50,16 +51,16 @@ func slogAttrs(e Event) []slog.Attr {
 	}
 	text("transport", e.Transport)
 	text("entry", e.Entry)
-	text("method", shortened(e.Method))
-	text("target", shortened(e.Target))
+	text("method", shortened(e.Method, mostOfText))
+	text("target", shortened(e.Target, mostOfText))
 	if e.Reason != 0 {
 		text("reason", e.Reason.String())
 	}
 	if e.Err != nil {
-		text("cause", e.Err.Error())
+		text("cause", shortened(e.Err.Error(), mostOfCause))
 	}
 	if !e.Principal.IsZero() {
-		attrs = append(attrs, slog.Any("principal", e.Principal))
+		attrs = append(attrs, slogPrincipal(e.Principal))
 	}
 	if e.Peer.IsValid() {
 		text("peer", e.Peer.String())
@@ -73,9 +74,24 @@ func slogAttrs(e Event) []slog.Attr {
 	return append(attrs, slog.Duration("duration", e.Duration))
 }
 
+// slogPrincipal is [Principal.LogValue] with texts cut, for a caller who is not
+// zero.
+func slogPrincipal(p Principal) slog.Attr {
+	attrs := p.LogValue().Group()
+	for i, a := range attrs {
+		attrs[i].Value = slog.StringValue(shortened(a.Value.String(), mostOfText))
+	}
+	return slog.Attr{Key: "principal", Value: slog.GroupValue(attrs...)}
+}
+
+// How many bytes of a text are logged. A cause may have a stack in it.
+const (
+	mostOfText  = 256
+	mostOfCause = 4 << 10
+)
+
 // shortened bounds what a peer can make a log line of.
-func shortened(s string) string {
-	const most = 256
+func shortened(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

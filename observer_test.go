@@ -26,6 +26,7 @@ func TestSlogObserverWritesOneRecordPerDecision(t *testing.T) {
 			Peer: netip.MustParseAddrPort("127.0.0.1:7"), Ignored: []string{"X-User-Id"}},
 			map[string]any{"level": "WARN", "reason": "token_expired", "cause": "why", "peer": "127.0.0.1:7", "target": "/a.B/C"}, []string{"principal", "cached", "entry"}},
 		{"failed", authctx.Event{Outcome: authctx.Failed, Reason: authctx.Unavailable}, map[string]any{"level": "ERROR", "reason": "unavailable"}, nil},
+		{"no outcome", authctx.Event{Transport: "message"}, map[string]any{"level": "WARN", "msg": "authctx: unknown"}, nil},
 		{"ended", authctx.Event{Outcome: authctx.Ended, Reason: authctx.TokenExpired}, map[string]any{"level": "WARN", "msg": "authctx: ended"}, nil},
 	} {
 		var out strings.Builder
@@ -49,6 +50,27 @@ func TestSlogObserverWritesOneRecordPerDecision(t *testing.T) {
 				t.Errorf("%s: %s is logged", c.name, secret)
 			}
 		}
+	}
+}
+
+// An issuer may let users choose what they are called.
+func TestSlogObserverCutsWhatOthersChose(t *testing.T) {
+	long := strings.Repeat("é", 30_000)
+	event := authctx.Event{
+		Method: long, Target: long, Outcome: authctx.Denied, Reason: authctx.WrongIssuer, Err: errors.New(long),
+		Principal: mustNew(t, authctx.Attributes{Issuer: long, Subject: long}),
+	}
+	var out strings.Builder
+	authctx.NewSlogObserver(slog.New(slog.NewJSONHandler(&out, nil))).Observe(t.Context(), event)
+	var record struct {
+		Cause     string
+		Principal struct{ Issuer, Subject, Kind string }
+	}
+	if err := json.Unmarshal([]byte(out.String()), &record); err != nil || out.Len() > 8<<10 {
+		t.Errorf("%v, %d bytes", err, out.Len())
+	}
+	if p := record.Principal; p.Kind != "user" || !strings.HasPrefix(p.Subject, "éé") || !strings.HasPrefix(p.Issuer, "éé") || !strings.HasPrefix(record.Cause, "éé") {
+		t.Errorf("logged %.100s", out.String())
 	}
 }
 

@@ -89,7 +89,8 @@ func TrustDNSName(first string, rest ...string) (Trust, error) {
 				return nil
 			}
 		}
-		return fmt.Errorf("none of the certificate's DNS names %.200q is trusted", leaf.DNSNames)
+		some := leaf.DNSNames[:min(len(leaf.DNSNames), 4)]
+		return fmt.Errorf("none of the certificate's %d DNS names is trusted: %.200q", len(leaf.DNSNames), some)
 	}), nil
 }
 

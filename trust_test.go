@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,14 @@ func TestTrustByCertificate(t *testing.T) {
 		if trust.Trusts(from("127.0.0.1")) == nil {
 			t.Errorf("%s: a peer without a verified certificate is trusted", name)
 		}
+	}
+}
+
+func TestARefusedCertificateIsNoLongText(t *testing.T) {
+	names := slices.Repeat([]string{strings.Repeat("n", 250)}, 500)
+	err := must(t)(authctx.TrustDNSName("gateway.internal")).Trusts(withCertificate(t, nil, names))
+	if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "500 DNS names") || !strings.Contains(err.Error(), "nnn") {
+		t.Errorf("%.300v", err)
 	}
 }
 
