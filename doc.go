@@ -16,6 +16,9 @@
 //   - what is refused and why: [Reason], [Error];
 //   - what an operator sees: [Observer], [Event].
 //
+// The functions and interfaces that a configuration holds, clocks included, are
+// called by several requests at the same time.
+//
 // Package jwtauth verifies and issues tokens; packages httpctx and grpcctx put
 // all of it to work on net/http and gRPC.
 package authctx

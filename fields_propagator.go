@@ -76,8 +76,9 @@ func (f *FieldsPropagator) Fields() FieldSet { return f.fields }
 // which leaves out what it has no field for and still refuses a service or
 // actors that it has none for (see [FieldLayout]). Nothing is ever cut.
 //
-// Verified claims and provenance do not travel. The encoded form is kept with
-// p, so that a caller who makes many calls is encoded once.
+// Verified claims and provenance do not travel. The encoded form is kept with p
+// for the two propagators that wrote it last, so that a caller who makes many
+// calls is encoded once for each.
 func (f *FieldsPropagator) Inject(_ context.Context, p Principal, set func(name, value string)) error {
 	if p.IsZero() {
 		return NoCredentials
@@ -109,8 +110,10 @@ type encodedFields struct {
 }
 
 func (f *FieldsPropagator) encoded(a *attributes) ([]Field, error) {
-	if memo := a.encoded.Load(); memo != nil && memo.by == f {
-		return memo.fields, nil
+	for i := range a.encoded {
+		if memo := a.encoded[i].Load(); memo != nil && memo.by == f {
+			return memo.fields, nil
+		}
 	}
 	fields, err := f.layout.encode(a.Attributes)
 	if err == nil {
@@ -119,7 +122,7 @@ func (f *FieldsPropagator) encoded(a *attributes) ([]Field, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.encoded.Store(&encodedFields{f, fields})
+	a.encoded[1].Store(a.encoded[0].Swap(&encodedFields{f, fields}))
 	return fields, nil
 }
 

@@ -262,6 +262,14 @@ func TestEncodedFormIsMadeOncePerCaller(t *testing.T) {
 	if n := testing.AllocsPerRun(100, inject); n > 0 {
 		t.Errorf("writing a caller again allocates %v times", n)
 	}
+	first, second := prop, propagator(t, authctx.FieldsPropagatorConfig{SoleIssuer: p.Issuer()})
+	if n := testing.AllocsPerRun(100, func() { prop = second; inject(); prop = first; inject() }); n > 0 {
+		t.Errorf("two that take turns allocate %v times", n)
+	}
+	third := propagator(t, authctx.FieldsPropagatorConfig{})
+	for _, prop = range []*authctx.FieldsPropagator{third, second, first, third} {
+		inject()
+	}
 	small := propagator(t, authctx.FieldsPropagatorConfig{Budget: 10})
 	if err := small.Inject(context.Background(), p, func(string, string) {}); err == nil {
 		t.Error("another propagator's encoded form was used")

@@ -22,8 +22,8 @@ const MessageTransport = "message"
 //
 // It fails with [NoCredentials] when ctx has no caller, and when prop repeats a
 // field, as a layout with Repeat may, and the map has one value of a name. It
-// fails too when prop writes what is not among its Fields, and when headers is
-// nil.
+// fails too when prop writes what is not among its Fields, and when prop or
+// headers is nil.
 //
 // Plain fields in a message are believed by whoever trusts every writer of the
 // topic, and a message that is read after the caller's effective end is refused.

@@ -51,7 +51,7 @@ func New(attrs Attributes) (Principal, error) {
 // makes it look into unexported fields.
 type attributes struct {
 	*Attributes
-	encoded atomic.Pointer[encodedFields] // what FieldsPropagator last made of it
+	encoded [2]atomic.Pointer[encodedFields] // what FieldsPropagators last made of it
 }
 
 // record is a principal's memory, in one piece.

@@ -20,4 +20,7 @@
 //	conn, err := grpc.NewClient(target, append([]grpc.DialOption{creds}, carry.DialOptions()...)...)
 //
 // Refusals travel as a gRPC status with one ErrorInfo, see [Status].
+//
+// The functions and interfaces that a configuration holds, clocks included, are
+// called by several requests at the same time.
 package grpcctx

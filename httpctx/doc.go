@@ -10,4 +10,7 @@
 //
 // Identity fields that come in are removed on every path, whether or not the
 // request is let through. They are written on outgoing requests only.
+//
+// The functions and interfaces that a configuration holds, clocks included, are
+// called by several requests at the same time.
 package httpctx

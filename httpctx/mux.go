@@ -10,7 +10,8 @@ import (
 // Mux is an [http.ServeMux] that remembers its patterns, so that a route nobody
 // wrote a rule for is found when the program starts. Register routes, then call
 // [Mux.Handler]; neither is for concurrent use, the handler is. Middleware goes
-// around that handler.
+// around that handler. [Server.NewMux] makes one; the methods of the zero Mux,
+// which has no Server, panic.
 type Mux struct {
 	server   *Server
 	mux      *http.ServeMux
@@ -42,11 +43,11 @@ func (m *Mux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http
 }
 
 // Handler returns the routes behind [Server.Handler], or an error that lists
-// every route for which the policy has neither a rule nor a public entry, and
-// every HTTP entry of the policy that is not a route. Entries that may name an
-// RPC method are left to whoever serves it, unless a route has that very path
-// and goes by another pattern, such as one with an HTTP method. A Server without
-// a Policy has no such handler.
+// every route for which the policy has neither a rule nor a public entry, nor a
+// Default that rules it, and every HTTP entry of the policy that is not a route.
+// Entries that may name an RPC method are left to whoever serves it, unless a
+// route has that very path and goes by another pattern, such as one with an HTTP
+// method. A Server without a Policy has no such handler.
 func (m *Mux) Handler() (http.Handler, error) {
 	policy := m.server.policy
 	if policy == nil {

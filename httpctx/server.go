@@ -165,7 +165,9 @@ func (cfg *ServerConfig) validate() error {
 // Refused as [authctx.InvalidRequest] are empty and dot segments, control
 // characters, encoded or not, a method that is not in upper case, and a path that
 // something outside changed without its RawPath, as [http.StripPrefix] does not.
-// A policy of nothing but a default rule takes any path.
+//
+// Without a Policy, or with one of nothing but a default rule, none of this is
+// asked: any path and any method reach next, from whoever passes.
 //
 // Entries that the policy calls public are not authenticated, and neither is a
 // CORS preflight. The handler then sees no caller and no credential. Of its
@@ -177,9 +179,9 @@ func (cfg *ServerConfig) validate() error {
 // or, if that comes while the machine is suspended, within a minute of when the
 // machine goes on.
 //
-// Handler panics when next is nil.
+// Handler panics when next is nil or holds a nil function or pointer.
 func (s *Server) Handler(next http.Handler) http.Handler {
-	if next == nil {
+	if absent.Nil(next) {
 		panic("httpctx: nil handler")
 	}
 	route := s.router(next)
@@ -214,11 +216,15 @@ func (s *Server) Check(r *http.Request) (authctx.Result, error) {
 
 // Require returns middleware for single routes inside [Server.Handler]: it lets
 // callers through whom rule allows. It authenticates nobody, so outside of
-// Handler it refuses everybody. The observer is told when it refuses. The
-// middleware panics when it is given a nil handler.
+// Handler it refuses everybody. A rule that is nil or holds a nil pointer refuses
+// everybody too. The observer is told when it refuses. The middleware panics when
+// it is given a nil handler, as Handler does.
 func (s *Server) Require(rule authctx.Rule) func(http.Handler) http.Handler {
+	if absent.Nil(rule) {
+		rule = nil
+	}
 	return func(next http.Handler) http.Handler {
-		if next == nil {
+		if absent.Nil(next) {
 			panic("httpctx: nil handler")
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -150,12 +150,13 @@ func TestRequireLetsThroughWhomTheRuleAllows(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /admin", s.Require(authctx.Role("admin"))(spy))
 	mux.Handle("GET /nil", s.Require(nil)(spy))
+	mux.Handle("GET /hollow", s.Require((*rule)(nil))(spy))
 	srv := serve(t, s.Handler(mux))
 	get(t, srv.URL+"/admin", token("alice"))
 	if n := len(j.all()); n != 1 {
 		t.Errorf("%d events for one allowed request", n)
 	}
-	for path, want := range map[string]int{"/admin": 403, "/nil": 403} {
+	for path, want := range map[string]int{"/admin": 403, "/nil": 403, "/hollow": 403} {
 		if res, _ := do(t, "GET", srv.URL+path, token("bob")); res.StatusCode != want {
 			t.Errorf("%s for bob: %d", path, res.StatusCode)
 		}
@@ -166,6 +167,27 @@ func TestRequireLetsThroughWhomTheRuleAllows(t *testing.T) {
 	outside := serve(t, s.Require(authctx.Authenticated())(spy))
 	if res, _ := do(t, "GET", outside.URL, token("alice")); res.StatusCode != 401 {
 		t.Errorf("outside of Handler: %d", res.StatusCode)
+	}
+}
+
+// rule is one that looks at itself.
+type rule struct{ err error }
+
+func (r *rule) Check(context.Context, authctx.Principal) error { return r.err }
+
+func TestRule1_ANilHandlerIsNone(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{})
+	for name, next := range map[string]http.Handler{"nil": nil, "a nil function": http.HandlerFunc(nil), "a nil pointer": (*http.ServeMux)(nil)} {
+		for what, wrap := range map[string]func(http.Handler) http.Handler{"Handler": s.Handler, "Require": s.Require(authctx.Authenticated())} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s takes %s", what, name)
+					}
+				}()
+				wrap(next)
+			}()
+		}
 	}
 }
 
