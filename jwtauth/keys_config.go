@@ -43,7 +43,8 @@ type RemoteKeysConfig struct {
 	// 30 s.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with
-	// unknown keys cause; 10 seconds by default.
+	// unknown keys cause; 10 seconds by default. Tests that rotate keys want
+	// [time.Nanosecond].
 	CoolDown time.Duration
 	// Timeout bounds one HTTP exchange, and how long a request waits for keys;
 	// 5 seconds by default.

@@ -2,8 +2,10 @@ package jwtauthtest
 
 import (
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"net/http/httptest"
 	"strings"
 
@@ -16,49 +18,94 @@ type BadToken struct {
 	Token string
 }
 
-// BadTokens returns one token of this issuer per well-known way to be wrong, so
-// that a test can present each of them and expect 401. One has a key that is not
-// published, always the same; nobody can tell that, which is 503, as long as
-// [jwtauth.RemoteKeys] cool down after another unknown key.
-func (i *Issuer) BadTokens() []BadToken {
+// Bad returns the token as it is, which must be a good access token of the
+// service under test, and one token per well-known way to spoil it. Present good
+// first: a service that was set up for another audience refuses all of them, and a
+// test that presents only bad would not notice. Each of those is 401.
+//
+// What is the same as good is left out, and so is "an ID token" if good has a
+// "nonce" or "at_hash": a service that takes ID tokens is tested with one of those.
+// One of bad has a key that is not published, always the same; nobody can tell
+// that, which is 503, as long as [jwtauth.RemoteKeys] cool down after another
+// unknown key: see [Issuer.Rotate].
+func (t *Token) Bad() (good string, bad []BadToken) {
+	i := t.issuer
 	i.tb.Helper()
-	var bad []BadToken
-	add := func(name, token string) { bad = append(bad, BadToken{name, token}) }
-	other := i.unpublished()
-	good := strings.Split(i.Token().Sign(), ".")
-	admin := strings.Split(i.Token().Set("sub", "admin").Sign(), ".")
+	good = t.Sign()
+	signed := good[:strings.LastIndexByte(good, '.')+1]
+	add := func(name string, b *Token) {
+		if token := b.Sign(); !strings.HasPrefix(token, signed) {
+			bad = append(bad, BadToken{name, token})
+		}
+	}
+	iss, _ := t.Claims["iss"].(string)
+	_, hashed := t.Claims["at_hash"]
+	_, nonce := t.Claims["nonce"]
 
-	add("expired", i.Token().Expired().Sign())
-	add("not yet valid", i.Token().NotYetValid().Sign())
-	add("without an end", i.Token().Set("exp", nil).Sign())
-	add("end as text", i.Token().Set("exp", "4102444800").Sign())
-	add("of another issuer", i.Token().Set("iss", "https://evil.test").Sign())
-	add("issuer with a slash more", i.Token().Set("iss", i.URL()+"/").Sign())
-	add("issuer as a list", i.Token().Set("iss", []string{i.URL()}).Sign())
-	add("without an issuer", i.Token().Set("iss", nil).Sign())
-	add("for another audience", i.Token().Set("aud", "https://other.test").Sign())
-	add("for an empty audience", i.Token().Set("aud", []string{""}).Sign())
-	add("without an audience", i.Token().Set("aud", nil).Sign())
-	add("claims changed after signing", good[0]+"."+admin[1]+"."+good[2])
-	add("without a signature", good[0]+"."+good[1]+".")
-	add("unsigned", i.Token().SignWith("none", nil).Sign())
-	add("unsigned, spelled nOnE", i.Token().SignWith("none", nil).SetHeader("alg", "nOnE").Sign())
-	add("signed with another key under this key's ID", i.Token().SignWith(string(i.opts.Algorithm), other.private).Sign())
-	add("signed with a key that is not published",
-		i.Token().SignWith(string(i.opts.Algorithm), other.private).SetHeader("kid", other.id).Sign())
-	add("HMAC keyed with the public key", i.Token().SignWith("HS256", i.publicPEM()).Sign())
-	add("key brought along in the header", i.withOwnKey(other))
-	add("unknown critical header", i.Token().SetHeader("crit", []string{"exp"}).Sign())
-	add("typed as a Transaction Token", i.Token().SetHeader("typ", "txntoken+jwt").Sign())
-	add("typed as a DPoP proof", i.Token().SetHeader("typ", "dpop+jwt").Sign())
-	add("typed as a logout token", i.Token().SetHeader("typ", "logout+jwt").Sign())
-	add("an ID token", i.Token().SetHeader("typ", "JWT").Set("at_hash", "x").Set("nonce", "n").Sign())
-	add("five parts", strings.Join(good, ".")+".x.y")
-	add("two parts", good[0]+"."+good[1])
-	add("a character inside that is not base64url", good[0]+"."+good[1][:8]+"!"+good[1][8:]+"."+good[2])
-	add("not a token", "garbage")
-	add("longer than any token", i.Token().Set("pad", strings.Repeat("x", 64<<10)).Sign())
-	return bad
+	add("expired", t.clone().Expired())
+	add("not yet valid", t.clone().NotYetValid())
+	add("without an end", t.clone().Set("exp", nil))
+	add("end as text", t.clone().Set("exp", "4102444800"))
+	add("of another issuer", t.clone().Set("iss", "https://evil.test"))
+	add("issuer with a slash more", t.clone().Set("iss", iss+"/"))
+	add("issuer as a list", t.clone().Set("iss", []string{iss}))
+	add("without an issuer", t.clone().Set("iss", nil))
+	add("for another audience", t.clone().Set("aud", "https://other.test"))
+	add("for an empty audience", t.clone().Set("aud", []string{""}))
+	add("without an audience", t.clone().Set("aud", nil))
+	add("unknown critical header", t.clone().SetHeader("crit", []string{"exp"}))
+	add("typed as a Transaction Token", t.clone().SetHeader("typ", "txntoken+jwt"))
+	add("typed as a DPoP proof", t.clone().SetHeader("typ", "dpop+jwt"))
+	add("typed as a logout token", t.clone().SetHeader("typ", "logout+jwt"))
+	if !hashed && !nonce {
+		add("an ID token", t.clone().SetHeader("typ", "JWT").Set("at_hash", "x").Set("nonce", "n"))
+	}
+	add("longer than any token", t.clone().Set("pad", strings.Repeat("x", 64<<10)))
+	bad = append(bad, t.badSignatures(good)...)
+	return good, append(bad, t.badTexts(good)...)
+}
+
+// badSignatures returns tokens that nobody signed, or somebody else.
+func (t *Token) badSignatures(good string) []BadToken {
+	i := t.issuer
+	i.tb.Helper()
+	other, alg := i.unpublished(), string(i.opts.Algorithm)
+	parts := strings.Split(good, ".")
+	admin := strings.Split(t.clone().Set("admin", true).Sign(), ".")
+	return []BadToken{
+		{"claims changed after signing", parts[0] + "." + admin[1] + "." + parts[2]},
+		{"without a signature", parts[0] + "." + parts[1] + "."},
+		{"unsigned", t.clone().SignWith("none", nil).Sign()},
+		{"unsigned, spelled nOnE", t.clone().SignWith("none", nil).SetHeader("alg", "nOnE").Sign()},
+		{"signed with another key under this key's ID", t.clone().SignWith(alg, other.private).Sign()},
+		{"signed with a key that is not published", t.clone().SignWith(alg, other.private).SetHeader("kid", other.id).Sign()},
+		{"HMAC keyed with the public key", t.clone().SignWith("HS256", i.publicPEM()).Sign()},
+		{"key brought along in the header", t.withOwnKey(other)},
+	}
+}
+
+// badTexts returns what was signed with the published key, if it can be, and is
+// no JWS of JSON in compact serialization, or no JSON that all read alike.
+func (t *Token) badTexts(good string) []BadToken {
+	t.issuer.tb.Helper()
+	parts := strings.Split(good, ".")
+	header, claims := t.Text()
+	padded := base64.URLEncoding.EncodeToString([]byte(claims + strings.Repeat(" ", 1+len(claims)%3/2)))
+	return []BadToken{
+		{"a claim twice", t.SignText(header, strings.Replace(claims, "{", `{"exp":4102444800,`, 1))},
+		{"a claim twice, in another case", t.clone().Set("EXP", t.Claims["exp"]).Sign()},
+		{"data after the claims", t.SignText(header, claims+"{}")},
+		{"claims with a byte order mark", t.SignText(header, "\ufeff"+claims)},
+		{"claims that are not UTF-8", t.SignText(header, strings.Replace(claims, "{", "{\"x\":\"\xff\",", 1))},
+		{"claims that are a list", t.SignText(header, "["+claims+"]")},
+		{"padded base64", t.sign(parts[0] + "." + padded)},
+		{"JSON serialization", `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`},
+		{"encrypted", b64([]byte(`{"alg":"dir","enc":"A256GCM"}`)) + "..AAAAAAAAAAAAAAAA." + parts[1] + ".AAAAAAAAAAAAAAAAAAAAAA"},
+		{"five parts", good + ".x.y"},
+		{"two parts", parts[0] + "." + parts[1]},
+		{"a character inside that is not base64url", parts[0] + "." + parts[1][:8] + "!" + parts[1][8:] + "." + parts[2]},
+		{"not a token", "garbage"},
+	}
 }
 
 func (i *Issuer) publicPEM() []byte {
@@ -74,7 +121,8 @@ func (i *Issuer) publicPEM() []byte {
 
 // withOwnKey returns a token with its own verification key in the header (RFC
 // 7515 section 4.1.3).
-func (i *Issuer) withOwnKey(own *key) string {
+func (t *Token) withOwnKey(own *key) string {
+	i := t.issuer
 	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: own.signing})
 	if err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)
@@ -85,5 +133,12 @@ func (i *Issuer) withOwnKey(own *key) string {
 	if err := json.Unmarshal(rec.Body.Bytes(), &set); err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)
 	}
-	return i.Token().SignWith(string(i.opts.Algorithm), own.private).SetHeader("jwk", set.Keys[0]).SetHeader("kid", nil).Sign()
+	return t.clone().SignWith(string(i.opts.Algorithm), own.private).SetHeader("jwk", set.Keys[0]).SetHeader("kid", nil).Sign()
+}
+
+// clone returns a copy to spoil. What Set and SetHeader change is not shared.
+func (t *Token) clone() *Token {
+	c := *t
+	c.Header, c.Claims = maps.Clone(t.Header), maps.Clone(t.Claims)
+	return &c
 }

@@ -8,6 +8,7 @@
 // authorizes and does not authenticate, takes [User] or [Service] and
 // [authctx.NewContext] and needs no token at all.
 //
-// What cannot be done ends the test with Fatalf, so call it from the goroutine
-// of the test.
+// What cannot be done ends the test with Fatalf, so it is called from the
+// goroutine of the test that it was given; subtests, which have their own, begin
+// with [Issuer.For].
 package jwtauthtest

@@ -64,7 +64,7 @@ func (k *DPoPKey) Proof(method, url, accessToken string) *Token {
 	id := make([]byte, 16)
 	rand.Read(id)
 	hash := sha256.Sum256([]byte(accessToken))
-	t := &Token{tb: k.issuer.tb, now: k.issuer.opts.Now, Header: map[string]any{"typ": "dpop+jwt", "jwk": maps.Clone(k.jwk)}, Claims: map[string]any{
+	t := &Token{issuer: k.issuer, Header: map[string]any{"typ": "dpop+jwt", "jwk": maps.Clone(k.jwk)}, Claims: map[string]any{
 		"jti": b64(id), "htm": method, "htu": url, "iat": k.issuer.opts.Now().Unix(), "ath": b64(hash[:]),
 	}}
 	return t.SignWith(string(k.alg), k.key.private)

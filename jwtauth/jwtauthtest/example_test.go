@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
@@ -125,8 +127,9 @@ func ExampleIssuer_Break() {
 	// <nil>
 }
 
-// What no resource server may accept comes as a list.
-func ExampleIssuer_BadTokens() {
+// What no resource server may accept comes as a list, with the good token that it
+// was made of: a service that refuses that one too was set up wrong.
+func ExampleToken_Bad() {
 	t := &exampleT{}
 	defer t.end()
 
@@ -144,12 +147,15 @@ func ExampleIssuer_BadTokens() {
 		fmt.Println(err)
 		return
 	}
-	for _, bad := range idp.BadTokens() {
-		if _, err := verifier.Verify(t.Context(), bad.Token); err == nil || errors.Is(err, authctx.NoCredentials) {
-			fmt.Println("let through:", bad.Name)
+	good, bad := idp.Token().Bad()
+	_, err = verifier.Verify(t.Context(), good)
+	fmt.Println("good:", err)
+	for _, b := range bad {
+		if _, err := verifier.Verify(t.Context(), b.Token); err == nil || errors.Is(err, authctx.Unavailable) {
+			fmt.Println(b.Name, err)
 		}
 	}
-	// Output:
+	// Output: good: <nil>
 }
 
 // Header and claims of a token may be anything.
@@ -161,4 +167,85 @@ func ExampleToken() {
 	token := idp.Token().Set("sub", "bob").Set("tenant", nil).SetHeader("typ", "JWT")
 	fmt.Println(token.Claims["sub"], token.Claims["tenant"], token.Header["typ"], len(token.Sign()) > 100)
 	// Output: bob <nil> JWT true
+}
+
+// Subtests share an issuer, each under its own name for it, so that what goes
+// wrong in one ends that one. In a test, t is its *testing.T.
+func ExampleIssuer_For() {
+	t := &exampleT{}
+	defer t.end()
+
+	idp := jwtauthtest.NewIssuer(t, nil)
+	for _, user := range []string{"alice", "bob"} {
+		t.Run(user, func(t *exampleT) {
+			idp := idp.For(t) // before anything else
+			token := idp.Token().Set("sub", user)
+			fmt.Println(token.Claims["sub"], len(token.Sign()) > 100)
+		})
+	}
+	// Output:
+	// alice true
+	// bob true
+}
+
+// What JSON made from Go values cannot say is signed as text.
+func ExampleToken_SignText() {
+	t := &exampleT{}
+	defer t.end()
+
+	idp := jwtauthtest.NewIssuer(t, nil)
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: idp.URL()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token := idp.Token()
+	header, claims := token.Text()
+	for _, claims := range []string{claims, strings.Replace(claims, "{", `{"sub":"admin",`, 1)} {
+		_, err := verifier.Verify(t.Context(), token.SignText(header, claims))
+		fmt.Println(errors.Is(err, authctx.InvalidToken))
+	}
+	// Output:
+	// false
+	// true
+}
+
+// A service that is to follow several rotations in one test must not cool down
+// between them.
+func ExampleIssuer_Rotate() {
+	t := &exampleT{}
+	defer t.end()
+
+	idp := jwtauthtest.NewIssuer(t, nil)
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: idp.URL(), CoolDown: time.Nanosecond})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 3 {
+		_, err := verifier.Verify(t.Context(), idp.Token().Sign())
+		fmt.Println(err)
+		idp.Rotate()
+		idp.DropOldKeys()
+	}
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -22,7 +23,8 @@ const Audience = "https://api.test"
 // Options configure [NewIssuer]. The zero value and nil are complete.
 type Options struct {
 	// Algorithm signs; empty means ES256. It must not be an HMAC one, which has
-	// no key to publish: see [Token.SignWith].
+	// no key to publish: see [Token.SignWith]. "Ed25519" is EdDSA under its other
+	// name, which tokens have then.
 	Algorithm jwtauth.Algorithm
 	// Audience is "aud"; empty means [Audience].
 	Audience string
@@ -35,17 +37,20 @@ type Options struct {
 
 // Issuer is an identity provider: an HTTP server on a loopback port with a key
 // set and the documents that lead to it, and the keys to sign tokens. It is
-// safe for concurrent use.
+// safe for concurrent use, by subtests too: see [Issuer.For].
 type Issuer struct {
-	tb     testing.TB
+	tb testing.TB // the test that fails when something cannot be done
+	*provider
+}
+
+// provider is what all tests of an issuer share.
+type provider struct {
 	opts   Options
 	server *httptest.Server
-	// unpublished is a key that is never in the set, always the same one: to a
-	// verifier a new one might be news.
-	unpublished func() *key
 
 	mu          sync.Mutex
 	keys        []*key // all published; the last one signs
+	never       *key   // see unpublished
 	set         *jwtauth.SigningKeys
 	issuer      *jwtauth.Issuer
 	broken      http.Handler // nil when all is well
@@ -53,10 +58,13 @@ type Issuer struct {
 	discoveries int
 }
 
+// maxKeys is how many keys verifiers take of one set.
+const maxKeys = 100
+
 // NewIssuer starts an issuer, which stops when the test ends.
 func NewIssuer(tb testing.TB, opts *Options) *Issuer {
 	tb.Helper()
-	i := &Issuer{tb: tb}
+	i := &Issuer{tb, &provider{}}
 	if opts != nil {
 		i.opts = *opts
 	}
@@ -72,7 +80,6 @@ func NewIssuer(tb testing.TB, opts *Options) *Issuer {
 	if i.opts.Now == nil {
 		i.opts.Now = time.Now
 	}
-	i.unpublished = sync.OnceValue(func() *key { return newKey(tb, i.opts.Algorithm) })
 	i.server = httptest.NewServer(http.HandlerFunc(i.serve))
 	tb.Cleanup(func() {
 		i.server.CloseClientConnections() // what hangs must not keep Close waiting
@@ -82,6 +89,11 @@ func NewIssuer(tb testing.TB, opts *Options) *Issuer {
 	return i
 }
 
+// For returns the same issuer for a subtest, parallel ones included: what cannot
+// be done, here or with what is made here, ends that test and not the one that
+// started the issuer.
+func (i *Issuer) For(tb testing.TB) *Issuer { return &Issuer{tb, i.provider} }
+
 // URL returns the issuer identifier, under which the discovery documents are.
 func (i *Issuer) URL() string { return i.server.URL }
 
@@ -89,12 +101,22 @@ func (i *Issuer) URL() string { return i.server.URL }
 func (i *Issuer) JWKSURL() string { return i.current().JWKSURL() }
 
 // Rotate lets a new key sign at once and publishes it beside the older ones,
-// without the notice that a careful issuer would give.
+// without the notice that a careful issuer would give. DropOldKeys makes room
+// after 99 of them.
+//
+// A service that looked for another unknown key within its
+// [jwtauth.RemoteKeysConfig] CoolDown, of 10 seconds, does not look again and
+// answers 503: after an earlier rotation whose old keys were dropped, or after the
+// tokens of [Token.Bad]. Where tests rotate, give it a CoolDown of
+// [time.Nanosecond].
 func (i *Issuer) Rotate() {
 	i.tb.Helper()
 	next := newKey(i.tb, i.opts.Algorithm)
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if len(i.keys) == maxKeys {
+		i.tb.Fatalf("jwtauthtest: %d keys are published, which is all that verifiers take: call DropOldKeys first", maxKeys)
+	}
 	i.sign(append(slices.Clone(i.keys), next)...)
 }
 
@@ -115,13 +137,21 @@ func (i *Issuer) Handler() http.Handler {
 // Break answers every request with h from now on: one of [Down], [Hang], [Slow],
 // [Status], [Junk], [NoKeys] and [Oversized], or any handler.
 func (i *Issuer) Break(h http.Handler) {
+	i.tb.Helper()
+	if absent.Nil(h) {
+		i.tb.Fatalf("jwtauthtest: Break was given a nil handler, which could not answer: Repair ends a fault")
+	}
+	i.setBroken(h)
+}
+
+// Repair ends what Break began.
+func (i *Issuer) Repair() { i.setBroken(nil) }
+
+func (i *Issuer) setBroken(h http.Handler) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.broken = h
 }
-
-// Repair ends what Break began.
-func (i *Issuer) Repair() { i.Break(nil) }
 
 // Fetches returns how often the key set was asked for, broken answers
 // included.
@@ -189,7 +219,7 @@ func (i *Issuer) builder(raw string) *Token {
 	signing := i.keys[len(i.keys)-1]
 	i.mu.Unlock()
 	parts := strings.Split(raw, ".")
-	t := &Token{tb: i.tb, now: i.opts.Now, Header: decode(i.tb, parts[0]), Claims: decode(i.tb, parts[1])}
+	t := &Token{issuer: i, Header: decode(i.tb, parts[0]), Claims: decode(i.tb, parts[1])}
 	t.Header["kid"] = signing.id
 	return t.SignWith(string(i.opts.Algorithm), signing.private)
 }
@@ -204,7 +234,6 @@ func (i *Issuer) current() *jwtauth.Issuer {
 // the lock.
 func (i *Issuer) sign(keys ...*key) {
 	i.tb.Helper()
-	i.keys = keys
 	last := len(keys) - 1
 	cfg := jwtauth.SigningKeysConfig{Current: keys[last].signing, Now: i.opts.Now}
 	for _, k := range keys[:last] {
@@ -214,13 +243,25 @@ func (i *Issuer) sign(keys ...*key) {
 	if err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)
 	}
-	i.set = set
-	i.issuer, err = jwtauth.NewIssuer(jwtauth.IssuerConfig{
+	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
 		Issuer: i.server.URL, Audience: []string{i.opts.Audience}, Keys: set, Lifetime: i.opts.Lifetime, Now: i.opts.Now,
 	})
 	if err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)
 	}
+	i.keys, i.set, i.issuer = keys, set, issuer
+}
+
+// unpublished returns a key that is never in the set, always the same one: to a
+// verifier a new one might be news.
+func (i *Issuer) unpublished() *key {
+	i.tb.Helper()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.never == nil {
+		i.never = newKey(i.tb, i.opts.Algorithm)
+	}
+	return i.never
 }
 
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {

@@ -24,6 +24,9 @@ type key struct {
 func newKey(tb testing.TB, alg jwtauth.Algorithm) *key {
 	tb.Helper()
 	k := &key{}
+	if known, err := jwtauth.ParseAlgorithm(string(alg)); err == nil {
+		alg = known // by its usual name
+	}
 	var err error
 	switch alg {
 	case jwtauth.EdDSA:

@@ -1,12 +1,13 @@
 package jwtauthtest
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"testing"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/authctx/authctx/jwtauth"
 )
 
 // Token is a token in the making. Header and Claims may be changed at will
@@ -14,13 +15,14 @@ import (
 type Token struct {
 	Header, Claims map[string]any
 
-	tb  testing.TB
-	now func() time.Time
-	alg string
-	key any
+	issuer *Issuer
+	alg    string
+	key    any
 }
 
-// Set sets a claim; a nil value takes it away.
+// Set sets a claim; a nil value takes it away. A [time.Time] becomes a
+// NumericDate, in whole seconds (RFC 7519 section 2), and any other value what
+// [json.Marshal] makes of it. What JSON cannot say is for [Token.SignText].
 func (t *Token) Set(claim string, value any) *Token {
 	set(t.Claims, claim, value)
 	return t
@@ -34,9 +36,12 @@ func (t *Token) SetHeader(name string, value any) *Token {
 }
 
 func set(m map[string]any, name string, value any) {
-	if value == nil {
+	switch v := value.(type) {
+	case nil:
 		delete(m, name)
-	} else {
+	case time.Time:
+		m[name] = v.Unix()
+	default:
 		m[name] = value
 	}
 }
@@ -44,13 +49,13 @@ func set(m map[string]any, name string, value any) {
 // Expired sets the issue of the token to one day ago, and its end to five minutes
 // after that.
 func (t *Token) Expired() *Token {
-	yesterday := t.now().Add(-24 * time.Hour)
+	yesterday := t.issuer.opts.Now().Add(-24 * time.Hour)
 	return t.Set("iat", yesterday.Unix()).Set("exp", yesterday.Add(5*time.Minute).Unix())
 }
 
 // NotYetValid lets the token begin in a day.
 func (t *Token) NotYetValid() *Token {
-	tomorrow := t.now().Add(24 * time.Hour)
+	tomorrow := t.issuer.opts.Now().Add(24 * time.Hour)
 	return t.Set("nbf", tomorrow.Unix()).Set("exp", tomorrow.Add(5*time.Minute).Unix())
 }
 
@@ -63,27 +68,60 @@ func (t *Token) SignWith(alg string, key any) *Token {
 
 // Sign returns the compact serialization.
 func (t *Token) Sign() string {
-	t.tb.Helper()
-	input := t.encode(t.Header) + "." + t.encode(t.Claims)
-	method, key := jwt.GetSigningMethod(t.alg), t.key
-	if t.alg == "none" {
+	t.issuer.tb.Helper()
+	return t.SignText(t.Text())
+}
+
+// Text returns header and claims in JSON, to be changed and signed by
+// [Token.SignText].
+func (t *Token) Text() (header, claims string) {
+	t.issuer.tb.Helper()
+	return t.text(t.Header), t.text(t.Claims)
+}
+
+// SignText returns the compact serialization of a header and claims as they are
+// given, JSON or not, in place of those of the token: of a claim that comes twice,
+// of bytes that are not UTF-8, or of data after the end. What signs is as chosen
+// with SignWith.
+func (t *Token) SignText(header, claims string) string {
+	t.issuer.tb.Helper()
+	return t.sign(b64([]byte(header)) + "." + b64([]byte(claims)))
+}
+
+// sign returns a signing input with its signature (RFC 7515 section 5.1).
+func (t *Token) sign(input string) string {
+	t.issuer.tb.Helper()
+	alg, key := t.alg, t.key
+	if known, err := jwtauth.ParseAlgorithm(alg); err == nil {
+		alg = string(known) // by its usual name
+	}
+	if alg == "none" {
 		key = jwt.UnsafeAllowNoneSignatureType
 	}
+	method := jwt.GetSigningMethod(alg)
 	if method == nil {
-		t.tb.Fatalf("jwtauthtest: nothing signs with %q", t.alg)
+		t.issuer.tb.Fatalf("jwtauthtest: nothing signs with %q", t.alg)
 	}
 	sig, err := method.Sign(input, key)
 	if err != nil {
-		t.tb.Fatalf("jwtauthtest: %v", err)
+		t.issuer.tb.Fatalf("jwtauthtest: %v", err)
 	}
-	return input + "." + base64.RawURLEncoding.EncodeToString(sig)
+	return input + "." + b64(sig)
 }
 
-func (t *Token) encode(m map[string]any) string {
-	t.tb.Helper()
+func (t *Token) text(m map[string]any) string {
+	t.issuer.tb.Helper()
+	for name, value := range m {
+		// json.Marshal writes U+FFFD as it is, and as an escape in place of what is
+		// not UTF-8: a token would be signed that says something else.
+		text, err := json.Marshal(map[string]any{name: value})
+		if err == nil && strings.Contains(strings.ReplaceAll(string(text), `\\`, ""), `\ufffd`) {
+			t.issuer.tb.Fatalf("jwtauthtest: %q holds what is not valid UTF-8, which JSON cannot say: use SignText", name)
+		}
+	}
 	text, err := json.Marshal(m)
 	if err != nil {
-		t.tb.Fatalf("jwtauthtest: %v", err)
+		t.issuer.tb.Fatalf("jwtauthtest: %v", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(text)
+	return string(text)
 }
