@@ -23,13 +23,21 @@ func FirebaseClaims() *ClaimMapping {
 
 // DexClaims reads tokens of Dex. Its access tokens are ID tokens in all but
 // name, with "at_hash", so that the verifier needs [IDTokenTypes]. The client is
-// "azp", which Dex writes beside several audiences, or the only audience.
+// "azp", which Dex writes beside several audiences, or the only audience. What
+// Dex has of its own in an answer about a token is read too: "client_id", and
+// under "ext" what it writes into tokens at the top level.
 func DexClaims() *ClaimMapping {
+	either := func(path ...string) []ClaimSource {
+		return []ClaimSource{Claim(path...), Claim(append([]string{"ext"}, path...)...)}
+	}
 	return newClaimMapping(ClaimMappingConfig{
-		ClientID: []ClaimSource{Claim("azp"), Claim("aud")},
+		Name:     append(either("name"), Claim("preferred_username"), Claim("username")),
+		Email:    either("email"),
+		Groups:   either("groups"),
+		ClientID: []ClaimSource{Claim("azp"), Claim("client_id"), Claim("aud")},
 		Extra: map[string][]ClaimSource{
-			"connector":         {Claim("federated_claims", "connector_id")},
-			"connector-user-id": {Claim("federated_claims", "user_id")},
+			"connector":         either("federated_claims", "connector_id"),
+			"connector-user-id": either("federated_claims", "user_id"),
 		},
 	})
 }
