@@ -40,6 +40,7 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"no cool-down":          {with("-keys-cooldown", "0s"), []string{"-keys-cooldown"}},
 		"a negative cool-down":  {with("-keys-cooldown", "-1s"), []string{"-keys-cooldown"}},
 		"Transaction Tokens":    {with("-typ", "at+jwt,txntoken+jwt"), []string{"txntoken+jwt"}},
+		"nonces for nothing":    {with("-dpop-nonce"), []string{"-dpop-nonce needs -external-url"}},
 		"an unknown flag":       {with("-nonsense"), []string{"-nonsense"}},
 		"what counts once, twice": {with("-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
 			"-introspect", "http://id:s3cret@127.0.0.1:1", "-introspect", "http://id:s3cret@127.0.0.1:2"),
@@ -64,7 +65,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	t.Parallel()
 	for program, flags := range map[string][]string{
 		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "allow-plaintext", "forward",
-			"introspect", "external-url", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
+			"introspect", "external-url", "dpop-nonce", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
 		"quickstart": {"serve", "token-life"},
 		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},
 	} {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -29,6 +30,8 @@ type tokens struct {
 	keysCoolDown time.Duration
 	introspect   introspection
 	externalURL  program.Once
+	proofNonce   bool
+	nonceSecret  []byte // of every reader of proofs, nil without nonces
 
 	keys    []*jwtauth.RemoteKeys
 	closing []io.Closer
@@ -53,6 +56,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"in "+clientIDVariable+" and "+clientSecretVariable)
 	fs.Var(&t.externalURL, "external-url", "the `URL` at which clients reach this gateway; with it, tokens that are bound\n"+
 		"to a key of the client are taken with a proof of possession (DPoP)")
+	fs.BoolVar(&t.proofNonce, "dpop-nonce", false, "with -external-url: demand a nonce of this gateway in every proof, so that none\n"+
+		"can be made in advance")
 	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
 	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
 	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
@@ -69,6 +74,9 @@ func (t *tokens) check() error {
 	}
 	if len(t.jwks) > 0 && len(t.jwks) != len(t.issuers) {
 		errs = append(errs, fmt.Errorf("-jwks is given %d times and -issuer %d times", len(t.jwks), len(t.issuers)))
+	}
+	if t.proofNonce && t.externalURL.Text == "" {
+		errs = append(errs, errors.New("-dpop-nonce needs -external-url"))
 	}
 	if t.leeway < 0 {
 		errs = append(errs, errors.New("-leeway must not be negative"))
@@ -90,6 +98,10 @@ func (t *tokens) authenticator() (authctx.Authenticator, error) {
 	verifier, err := t.verifier(common)
 	if err != nil {
 		return nil, err
+	}
+	if t.proofNonce {
+		t.nonceSecret = make([]byte, 32)
+		rand.Read(t.nonceSecret)
 	}
 	shape := jwtauth.AnyShape
 	var opaque []authctx.Authenticator
@@ -118,7 +130,9 @@ func (t *tokens) readers(v jwtauth.TokenVerifier, shape jwtauth.TokenShape) ([]a
 	if err != nil || t.externalURL.Text == "" {
 		return []authctx.Authenticator{bearer}, err
 	}
-	dpop, err := jwtauth.NewDPoP(v, jwtauth.DPoPConfig{ExternalURL: t.externalURL.Text, Shape: shape})
+	dpop, err := jwtauth.NewDPoP(v, jwtauth.DPoPConfig{
+		ExternalURL: t.externalURL.Text, Shape: shape, RequireNonce: t.proofNonce, NonceSecret: t.nonceSecret,
+	})
 	return []authctx.Authenticator{bearer, dpop}, err
 }
 
