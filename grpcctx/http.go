@@ -22,7 +22,9 @@ func IsRequest(r *http.Request) bool {
 // WriteError answers a gRPC request that a net/http handler refuses, as a
 // gateway does, with the status of err (see [Status]): one block of headers and
 // nothing after it, which gRPC calls Trailers-Only. It must be all that is
-// written to w; headers that w already has are sent along. A nil err is answered
+// written to w; headers that w already has, such as a DPoP nonce, are sent along
+// and reach a client of gRPC as trailer metadata. A [Server] that refuses a call
+// sends them as header metadata, so a client looks at both. A nil err is answered
 // as [authctx.Unavailable]: what is refused without a reason is no success.
 func WriteError(w http.ResponseWriter, err error) {
 	if err == nil {

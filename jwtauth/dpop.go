@@ -26,7 +26,9 @@ import (
 // [authctx.OneOf]; tokens bound to a key are then still good for DPoP alone, but
 // a rule cannot tell how a caller was known: routes that are for DPoP alone have
 // a server of their own, whose authenticator is the DPoP and nothing else. A
-// browser reads the nonce only if CORS exposes DPoP-Nonce and WWW-Authenticate.
+// browser reads the nonce only if CORS exposes DPoP-Nonce and WWW-Authenticate; a
+// client of gRPC finds it in the header metadata of a server's answer and in the
+// trailer of a gateway's.
 type DPoP struct {
 	verifier   TokenVerifier
 	cfg        DPoPConfig
