@@ -28,14 +28,19 @@ func (k proofKey) thumbprint() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// proof returns a new proof for a request with a token.
-func (k proofKey) proof(t *testing.T, method, url, token string) string {
+// proof returns a new proof for a request with a token, none where one is asked
+// for, and with the nonce that the server gave, if any.
+func (k proofKey) proof(t *testing.T, method, url, token string, nonce ...string) string {
 	t.Helper()
-	hash := sha256.Sum256([]byte(token))
-	proof := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
-		"jti": fmt.Sprint(time.Now().UnixNano()), "htm": method, "htu": url, "iat": time.Now().Unix(),
-		"ath": base64.RawURLEncoding.EncodeToString(hash[:]),
-	})
+	claims := jwt.MapClaims{"jti": fmt.Sprint(time.Now().UnixNano()), "htm": method, "htu": url, "iat": time.Now().Unix()}
+	if token != "" {
+		hash := sha256.Sum256([]byte(token))
+		claims["ath"] = base64.RawURLEncoding.EncodeToString(hash[:])
+	}
+	if len(nonce) > 0 {
+		claims["nonce"] = nonce[0]
+	}
+	proof := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
 	proof.Header["typ"] = "dpop+jwt"
 	proof.Header["jwk"] = map[string]any{"kty": "OKP", "crv": "Ed25519", "x": k.x()}
 	signed, err := proof.SignedString(k.PrivateKey)
