@@ -22,9 +22,10 @@ import (
 //
 // A token that is bound to a client certificate (RFC 8705 section 3) counts only
 // on a connection on which the client has shown it. The certificate may be
-// self-signed if the server's TLS configuration takes such. One that is bound
-// to a key is refused, because presented as plain bearer it is stolen or misused
-// (RFC 9449 section 7.2): it is for [DPoP].
+// self-signed if the server's TLS configuration takes such; one with ClientCAs
+// tells clients whose certificates to show, and most keep others back. One that
+// is bound to a key is refused, because presented as plain bearer it is stolen or
+// misused (RFC 9449 section 7.2): it is for [DPoP].
 type Bearer struct {
 	verifier   TokenVerifier
 	source     BearerOptions
