@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -29,6 +30,9 @@ func New() (*Authority, error) {
 		return nil, err
 	}
 	template := &x509.Certificate{
+		// RFC 5280 section 4.1.2.4 wants a name; without one, OpenSSL takes every
+		// certificate for one that has signed itself.
+		Subject:               pkix.Name{CommonName: "authority of an example"},
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign,
