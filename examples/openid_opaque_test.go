@@ -116,14 +116,7 @@ func TestOpenIDTokensAreReadByTheirShape(t *testing.T) {
 			return o.http.Transport.RoundTrip(r)
 		})
 	})
-	bearer := func(v jwtauth.TokenVerifier, shape jwtauth.TokenShape) authctx.Authenticator {
-		b, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Shape: shape})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	get := serveAPI(t, authctx.OneOf(bearer(v, jwtauth.JWTShape), bearer(i, jwtauth.OpaqueShape)))
+	get := serveAPI(t, authctx.OneOf(bearer(t, v, jwtauth.JWTShape), bearer(t, i, jwtauth.OpaqueShape)))
 	signed, opaque := o.machine("machine", "ES256").AccessToken, o.machine("machine", "opaque").AccessToken
 	for what, c := range map[string]struct {
 		token  string
@@ -154,6 +147,15 @@ func TestOpenIDTokensAreReadByTheirShape(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func bearer(t *testing.T, v jwtauth.TokenVerifier, shape jwtauth.TokenShape) authctx.Authenticator {
+	t.Helper()
+	b, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Shape: shape})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
 
 // serveAPI serves an API that says who calls, and returns how to call it.
 func serveAPI(t *testing.T, auth authctx.Authenticator) (get func(header ...string) reply) {

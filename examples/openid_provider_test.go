@@ -39,13 +39,14 @@ type openID struct {
 	}
 }
 
-func startOpenID(t *testing.T, args ...string) *openID {
+func startOpenID(t *testing.T) *openID {
 	t.Helper()
-	return startOpenIDWith(t, nil, append([]string{"--listen", "127.0.0.1:0"}, args...)...)
+	return startOpenIDAt(t, "127.0.0.1:0", nil)
 }
 
-// startOpenIDWith is startOpenID for clients that speak TLS.
-func startOpenIDWith(t *testing.T, config *tls.Config, args ...string) *openID {
+// startOpenIDAt starts it at an address, for clients that speak TLS if there is
+// a configuration for them.
+func startOpenIDAt(t *testing.T, address string, config *tls.Config, args ...string) *openID {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip(err)
@@ -53,18 +54,28 @@ func startOpenIDWith(t *testing.T, config *tls.Config, args ...string) *openID {
 	if _, err := os.Stat("openid/node_modules"); err != nil {
 		t.Skip("the provider is not installed: npm ci --prefix examples/openid")
 	}
-	cmd := exec.Command("node", append([]string{"openid/provider.mjs"}, args...)...)
+	cmd := exec.Command("node", append([]string{"openid/provider.mjs", "--listen", address}, args...)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := &openID{process: startCommand(t, cmd), stdin: stdin}
 	o.issuer = o.address("listening on")
-	transport := &http.Transport{TLSClientConfig: config}
-	t.Cleanup(transport.CloseIdleConnections)
-	o.http = &http.Client{Transport: transport}
-	o.getJSON(o.issuer+"/.well-known/openid-configuration", &o.metadata)
+	o = o.as(config)
+	res, err := o.http.Get(o.issuer + "/.well-known/openid-configuration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.decode(res, &o.metadata)
 	return o
+}
+
+// as returns the provider for a client that shows a certificate.
+func (o openID) as(config *tls.Config) *openID {
+	transport := &http.Transport{TLSClientConfig: config}
+	o.t.Cleanup(transport.CloseIdleConnections)
+	o.http = &http.Client{Transport: transport}
+	return &o
 }
 
 // sign makes the provider sign with other keys. The first that is named signs,
@@ -72,7 +83,9 @@ func startOpenIDWith(t *testing.T, config *tls.Config, args ...string) *openID {
 func (o *openID) sign(names string) {
 	o.t.Helper()
 	fmt.Fprintln(o.stdin, names)
-	o.address("signing with " + names)
+	if got := o.address("signing with"); got != names {
+		o.t.Fatalf("the provider signs with %s, not %s", got, names)
+	}
 }
 
 // stop ends the provider without a farewell.
@@ -80,15 +93,6 @@ func (o *openID) stop() {
 	o.t.Helper()
 	o.cmd.Process.Kill()
 	<-o.exited
-}
-
-func (o *openID) getJSON(address string, into any) {
-	o.t.Helper()
-	res, err := o.http.Get(address)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	o.decode(res, into)
 }
 
 func (o *openID) decode(res *http.Response, into any) {

@@ -50,7 +50,9 @@ server.on('request', (req, res) => answer(req, res));
 // outside of it.
 function sign(issuer, names) {
   const provider = new Provider(issuer, settings({ keys: names.flatMap(keysNamed), client: pem(flags.client), secure }));
-  provider.on('server_error', (_, err) => console.error(err));
+  for (const event of ['server_error', 'grant.error', 'introspection.error', 'revocation.error']) {
+    provider.on(event, (_, err) => console.error(event, err.error_detail ?? err));
+  }
   answer = provider.callback();
 }
 

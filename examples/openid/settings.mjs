@@ -82,7 +82,7 @@ export function settings({ keys, client, secure }) {
         enabled: secure, certificateBoundAccessTokens: true, tlsClientAuth: true, selfSignedTlsClientAuth: true,
         getCertificate: (ctx) => ctx.socket.getPeerX509Certificate(),
         certificateAuthorized: (ctx) => ctx.socket.authorized,
-        certificateSubjectMatches: (ctx, _, expected) => ctx.socket.getPeerX509Certificate().subjectAltName === `URI:${expected}`,
+        certificateSubjectMatches: (ctx, _, expected) => ctx.socket.getPeerX509Certificate().subjectAltName.split(', ').includes(`URI:${expected}`),
       },
     },
   };
