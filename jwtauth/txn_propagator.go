@@ -54,7 +54,8 @@ type TxnPropagatorConfig struct {
 	// The scopes of a caller of [authctx.Signed] provenance are always known: those
 	// in the token that named the caller, and no others when it has none. For a
 	// caller whose issuer knows no scopes it is therefore the first of several
-	// minters that decides, such as the edge or the publisher of a message.
+	// minters that decides, such as the edge or the publisher of a message. Plain
+	// fields in between make the scopes of a caller without any unknown again.
 	Scopes func(context.Context, authctx.Principal) ([]string, error)
 	// RequestContext says in which circumstances the request came in ("rctx"),
 	// such as {"req_ip": "192.0.2.1"}: a value for JSON that every service of the
