@@ -16,10 +16,7 @@ type issuerPolicy struct {
 	parser *strictjson.Parser
 	holder keyHolder // of Keys; nil when they cannot tell
 	until  time.Time // when a cache must forget what was verified, by either clock; zero sets no end
-	// resolver and resolvedAs find the policy that has taken the place of this
-	// one; nil for a Verifier of its own.
-	resolver   *resolver
-	resolvedAs string
+	answer *resolved // to which this belongs; nil for a Verifier of its own
 
 	// Refusals that say what was expected, for operators.
 	accepted                                           accepted

@@ -1,11 +1,11 @@
 package jwtauth
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,37 +22,61 @@ type resolver struct {
 	parser *strictjson.Parser
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	owned  sync.WaitGroup
+	owned  sync.WaitGroup // calls of Resolve, and verifiers until they are released
 
 	mu        sync.Mutex
-	recent    *list.List // of resolved, most recently used first
-	known     map[string]*list.Element
-	unknown   map[string]time.Time // until when an issuer is known not to exist
+	known     map[string]*resolved
+	proven    *list.List // of known: a token was verified, the last time most recently in front
+	newcomers *list.List // of known: the others, the latest in front
+	unknown   denials    // issuers that do not exist
+	failing   denials    // issuers of which nobody could tell
 	asking    map[string]*resolving
-	strangers int         // of asking: issuers that are not kept
+	strangers int         // of asking: issuers that are not known
 	closed    atomic.Bool // stays as it is while mu is held
-	failed    error       // what Release did last in place of returning
+
+	held    map[*Verifier]*held
+	leaving map[*Verifier]chan struct{} // closed when its Release has ended
+	calls   uint64                      // of Resolve
+	failed  error                       // what Release did last in place of returning
 }
 
-// resolved is one answer.
+// resolved is an answer that is kept.
 type resolved struct {
+	resolver *resolver
 	issuer   string
-	verifier *Verifier
-	policy   *issuerPolicy // of verifier, but it ends with the answer
+	held     *held
+	policy   *issuerPolicy // of the verifier, but it ends with the answer
 	origins  []any         // of its keys
+	asked    time.Time     // when Resolve last said that there is this issuer
+	late     bool          // it could not be renewed: nobody waits for that any more
+	proven   bool          // a token of the issuer was verified
+	place    *list.Element // in proven or newcomers
 }
 
 // resolving is one call of Resolve, for which any number of requests wait.
 type resolving struct {
 	issuer   string
 	stranger bool
+	number   uint64          // among all calls
 	ctx      context.Context // ends with its time
-	policy   *issuerPolicy
+	waiting  int             // requests
+	answered bool            // what follows is final, though the keys may be waited for yet
+	policy   *issuerPolicy   // in use by each request that waited
 	err      error
-	done     chan struct{} // closed at its end
+	done     chan struct{} // closed when answered
 }
 
-// choose implements chooser.
+// resolveCoolDown is how long what could not be told is not asked again.
+const resolveCoolDown = 10 * time.Second
+
+var (
+	errResolving      = refusal(authctx.Unavailable, "too many issuers are being looked up")
+	errResolverClosed = refusal(authctx.Unavailable, "the resolving verifier is closed")
+	errNotResolved    = refusal(authctx.Unavailable, "Resolve has not returned")
+	errStillReleased  = refusal(authctx.Unavailable, "Release has not returned of the verifier that Resolve did")
+)
+
+// choose implements chooser. The policy is in use until its answer is left.
 func (r *resolver) choose(ctx context.Context, s *scratch) (*issuerPolicy, error) {
 	if err := s.parseClaims(r.parser); err != nil {
 		return nil, err
@@ -65,7 +89,8 @@ func (r *resolver) choose(ctx context.Context, s *scratch) (*issuerPolicy, error
 }
 
 // find returns the present answer about an issuer, which it waits for if need
-// be, though not for a Resolve that takes no notice of its context.
+// be, though not for a Resolve that takes no notice of its context. The answer is
+// in use until it is left.
 func (r *resolver) find(ctx context.Context, iss string) (*issuerPolicy, error) {
 	policy, call, err := r.lookup(iss)
 	if call == nil {
@@ -73,17 +98,10 @@ func (r *resolver) find(ctx context.Context, iss string) (*issuerPolicy, error) 
 	}
 	select {
 	case <-call.done:
-		return call.policy, call.err
-	case <-ctx.Done():
-		return nil, unavailable("issuer", ctx.Err())
 	case <-call.ctx.Done():
+	case <-ctx.Done():
 	}
-	select {
-	case <-call.done: // its context ends then, too
-		return call.policy, call.err
-	default:
-		return nil, errNotResolved
-	}
+	return r.collect(ctx, call)
 }
 
 // lookup returns what is known, or the call to wait for.
@@ -94,131 +112,265 @@ func (r *resolver) lookup(iss string) (*issuerPolicy, *resolving, error) {
 	if r.closed.Load() {
 		return nil, nil, errResolverClosed
 	}
-	e := r.known[iss]
-	if e != nil {
-		if known := e.Value.(*resolved); !moment.Reached(known.policy.until, now) {
-			r.recent.MoveToFront(e)
-			return known.policy, nil, nil
+	known := r.known[iss]
+	if known != nil && !moment.Reached(known.policy.until, now) {
+		return known.use(), nil, nil
+	}
+	if err := r.denied(iss, now); err != nil {
+		return nil, nil, err
+	}
+	late := known != nil && known.late && r.goOn(known, now)
+	call := r.asking[iss]
+	if call == nil || call.answered && !late {
+		if known == nil && r.strangers >= maxResolving {
+			return nil, nil, errResolving
 		}
+		call = r.start(strings.Clone(iss), known == nil)
 	}
-	if until, ok := r.unknown[iss]; ok && !moment.Reached(until, now) {
-		return nil, nil, errIssuer
+	if late {
+		return known.use(), nil, nil
 	}
-	if call := r.asking[iss]; call != nil {
-		return nil, call, nil
-	}
-	if e == nil && r.strangers >= maxResolving {
-		return nil, nil, errResolving
-	}
-	return nil, r.start(strings.Clone(iss), e == nil), nil
+	call.waiting++
+	return nil, call, nil
 }
 
-var (
-	errResolving      = refusal(authctx.Unavailable, "too many issuers are being looked up")
-	errResolverClosed = refusal(authctx.Unavailable, "the resolving verifier is closed")
-	errNotResolved    = refusal(authctx.Unavailable, "Resolve has not returned")
-)
+// collect ends a request's wait for a call. If that is over without an answer, an
+// issuer that is known goes on.
+func (r *resolver) collect(ctx context.Context, call *resolving) (*issuerPolicy, error) {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if call.answered {
+		return call.policy, call.err
+	}
+	call.waiting--
+	if r.closed.Load() {
+		return nil, errResolverClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable("issuer", err)
+	}
+	if known := r.known[call.issuer]; known != nil && r.goOn(known, now) {
+		return known.use(), nil
+	}
+	return nil, errNotResolved
+}
+
+// goOn lets an answer be believed for a little longer that could not be renewed,
+// unless that has lasted for too long. It needs the lock.
+func (r *resolver) goOn(a *resolved, now time.Time) bool {
+	if !moment.Reached(a.policy.until, now) {
+		return true
+	}
+	end := a.asked.Add(r.cfg.MaxStale)
+	if moment.Reached(end, now) {
+		return false
+	}
+	policy := *a.policy
+	if policy.until = now.Add(resolveCoolDown); end.Before(policy.until) {
+		policy.until = end
+	}
+	a.policy, a.late = &policy, true
+	return true
+}
 
 // start begins a call on a context of our own, so that no request that leaves
 // takes the answer from the others. It needs the lock.
 func (r *resolver) start(iss string, stranger bool) *resolving {
 	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
-	call := &resolving{issuer: iss, stranger: stranger, ctx: ctx, done: make(chan struct{}), err: errNotResolved}
+	call := &resolving{issuer: iss, stranger: stranger, ctx: ctx, done: make(chan struct{})}
 	r.asking[iss] = call
 	if stranger {
 		r.strangers++
 	}
 	r.owned.Go(func() {
 		defer cancel()
-		r.release(r.ask(ctx, call))
+		r.ask(ctx, call)
 	})
 	return call
 }
 
-// finish wakes whoever waits, whatever became of the call. A panic of Resolve is
-// a failure like others and ends no program: strangers choose what it is asked.
-func (r *resolver) finish(call *resolving) {
-	if p := recover(); p != nil {
-		call.err = unavailable("issuer", fmt.Errorf("panic in Resolve: %v", p))
+// ask calls Resolve and answers the call with what comes of it. Keys that are not
+// there yet take no keys away that are: those who wait go on with them, until the
+// new ones have been loaded.
+func (r *resolver) ask(ctx context.Context, call *resolving) {
+	defer r.finish(call)
+	h, err := r.resolve(ctx, call)
+	if err == nil {
+		defer r.letGo(h)
+		if !loaded(h.verifier) && r.answerEarly(call, h) {
+			err = ready(ctx, h.verifier)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.asking, call.issuer)
-	if call.stranger {
-		r.strangers--
-	}
-	close(call.done)
-}
-
-// ask calls Resolve, keeps the answer and ends the call. It returns the verifiers
-// that had to leave: nobody waits for their release.
-func (r *resolver) ask(ctx context.Context, call *resolving) (gone []*Verifier) {
-	defer r.finish(call)
-	v, err := r.cfg.Resolve(ctx, call.issuer)
-	if err == nil && v == nil {
-		err = errors.New("jwtauth: Resolve returned neither a verifier nor an error")
+	if err == nil {
+		err = r.keep(call, h)
 	}
 	if err != nil {
-		err = unavailable("issuer", err, authctx.WrongIssuer)
+		r.fail(call, err)
 	}
-	call.policy, gone, call.err = r.keep(call.issuer, v, err)
-	return gone
 }
 
-// keep remembers an answer and returns the verifiers that had to leave for it.
-func (r *resolver) keep(iss string, v *Verifier, err error) (_ *issuerPolicy, gone []*Verifier, _ error) {
+// resolve returns the verifier that Resolve does, held. If that was released
+// meanwhile, Resolve did not know, and is asked again.
+func (r *resolver) resolve(ctx context.Context, call *resolving) (*held, error) {
+	for {
+		r.number(call)
+		v, err := r.cfg.Resolve(ctx, call.issuer)
+		if err == nil && unmade(v) {
+			err = errors.New("jwtauth: Resolve returned neither an error nor a verifier that NewVerifier made")
+		}
+		if err != nil {
+			return nil, unavailable("issuer", err, authctx.WrongIssuer)
+		}
+		h, leaving := r.hold(call, v)
+		if h != nil {
+			return h, nil
+		}
+		select {
+		case <-leaving:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return nil, errStillReleased
+		}
+	}
+}
+
+// answerEarly answers a call with what was known before and reports whether there
+// is something else than h.
+func (r *resolver) answerEarly(call *resolving, h *held) bool {
 	now := r.cfg.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var origins []any
-	if err == nil {
-		origins = keyOrigins(v.policy.Keys)
-		gone, err = r.ownKeys(iss, v.policy, origins, now)
+	known := r.known[call.issuer]
+	if known == nil || known.held == h {
+		return false
 	}
-	if err == nil && r.closed.Load() {
-		gone, err = append(gone, v), errResolverClosed
+	known.asked = now
+	if r.goOn(known, now) {
+		known.late = true
+		call.answer(known.policy, nil)
 	}
-	unknown := errors.Is(err, authctx.WrongIssuer)
-	if e := r.known[iss]; e != nil && (err == nil || unknown) {
-		gone = append(gone, r.drop(e))
-	}
-	if unknown {
-		if len(r.unknown) >= r.cfg.MaxIssuers {
-			clear(r.unknown)
+	return true
+}
+
+// loaded reports whether the keys of v are there, as far as can be told.
+func loaded(v *Verifier) bool {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ready(now, v) == nil
+}
+
+// ready waits until the keys of v are there, where their sources can tell.
+func ready(ctx context.Context, v *Verifier) error {
+	for _, source := range keyOrigins(v.policy.Keys) {
+		if s, ok := source.(interface{ Ready(context.Context) error }); ok {
+			if err := s.Ready(ctx); err != nil {
+				return unavailable("keys", err)
+			}
 		}
-		r.unknown[iss] = now.Add(r.cfg.UnknownFor)
 	}
-	if err != nil {
-		return nil, slices.DeleteFunc(gone, r.keeps), err
+	return nil
+}
+
+// keep takes an answer over. It needs the lock.
+func (r *resolver) keep(call *resolving, h *held) error {
+	if r.closed.Load() {
+		return errResolverClosed
 	}
-	delete(r.unknown, iss)
-	policy := *v.policy
-	policy.until, policy.Now = now.Add(r.cfg.MaxAge), r.cfg.Now
-	policy.resolver, policy.resolvedAs = r, iss
-	r.known[iss] = r.recent.PushFront(&resolved{iss, v, &policy, origins})
-	for r.recent.Len() > r.cfg.MaxIssuers {
-		gone = append(gone, r.drop(r.recent.Back()))
+	now, policy := r.cfg.Now(), *h.verifier.policy
+	a := &resolved{
+		resolver: r, issuer: call.issuer, held: h, policy: &policy, origins: keyOrigins(policy.Keys), asked: now,
 	}
-	return &policy, slices.DeleteFunc(gone, r.keeps), nil
+	policy.until, policy.Now, policy.answer = now.Add(r.cfg.MaxAge), r.cfg.Now, a
+	if err := r.ownKeys(a, now); err != nil {
+		h.borrowed = h.users == 1
+		return err
+	}
+	delete(r.unknown, a.issuer)
+	delete(r.failing, a.issuer)
+	r.insert(a)
+	call.answer(a.policy, nil)
+	r.crowd()
+	return nil
 }
 
 // ownKeys refuses an answer whose keys are another issuer's too: a key serves
-// one issuer. It returns the verifiers that held them and had to leave, because
-// nothing believes them any more. It needs the lock.
-func (r *resolver) ownKeys(iss string, p *issuerPolicy, origins []any, now time.Time) (gone []*Verifier, _ error) {
-	for e := r.recent.Front(); e != nil; {
-		this, other := e, e.Value.(*resolved)
-		e = e.Next()
+// one issuer. Another whose answer is over is dropped. It needs the lock.
+func (r *resolver) ownKeys(a *resolved, now time.Time) error {
+	for _, other := range r.known {
 		switch {
-		case other.issuer == iss || other.policy.Issuer == p.Issuer || !shareKeys(origins, other.origins):
+		case other.issuer == a.issuer || other.policy.Issuer == a.policy.Issuer || !shareKeys(a.origins, other.origins):
 		case !moment.Reached(other.policy.until, now):
-			return gone, &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
-				"jwtauth: Resolve: the issuer %q shares its Keys with %q", p.Issuer, other.policy.Issuer)}
+			return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
+				"jwtauth: Resolve: the issuer %q shares its Keys with %q", a.policy.Issuer, other.policy.Issuer)}
 		default:
-			gone = append(gone, r.drop(this))
+			r.drop(other)
 		}
 	}
-	return gone, nil
+	return nil
+}
+
+// fail answers a call for which there is nothing new. It needs the lock.
+func (r *resolver) fail(call *resolving, err error) {
+	now, known := r.cfg.Now(), r.known[call.issuer]
+	switch {
+	case authctx.ReasonOf(err) == authctx.WrongIssuer:
+		if known != nil {
+			r.drop(known)
+		}
+		r.unknown.add(call.issuer, errIssuer, now.Add(r.cfg.UnknownFor), r.cfg.MaxIssuers)
+	case known != nil && r.goOn(known, now):
+		call.answer(known.policy, nil)
+	default:
+		err = later(err)
+		r.failing.add(call.issuer, err, now.Add(resolveCoolDown), r.cfg.MaxIssuers)
+	}
+	call.answer(nil, err)
+}
+
+// later says when to try again.
+func later(err error) error {
+	refused := authctx.Error{Reason: authctx.Unavailable}
+	if named, ok := errors.AsType[*authctx.Error](err); ok {
+		refused = *named
+	}
+	refused.RetryAfter = cmp.Or(refused.RetryAfter, resolveCoolDown)
+	return &refused
+}
+
+// answer ends the wait of requests, if nothing has yet. It needs the lock.
+func (c *resolving) answer(policy *issuerPolicy, err error) {
+	if c.answered {
+		return
+	}
+	c.answered, c.policy, c.err = true, policy, err
+	if policy != nil {
+		policy.answer.held.users += c.waiting
+	}
+	close(c.done)
+}
+
+// finish ends a call, whatever became of it. A panic of Resolve is a failure like
+// others and ends no program: strangers choose what it is asked.
+func (r *resolver) finish(call *resolving) {
+	err := errNotResolved
+	if p := recover(); p != nil {
+		err = unavailable("issuer", fmt.Errorf("panic in Resolve: %v", p))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !call.answered {
+		r.fail(call, err)
+	}
+	if r.asking[call.issuer] == call {
+		delete(r.asking, call.issuer)
+	}
+	if call.stranger {
+		r.strangers--
+	}
 }
 
 // over reports whether an answer is not to be believed any more.
@@ -226,81 +378,32 @@ func (r *resolver) over(p *issuerPolicy, now time.Time) bool {
 	return r.closed.Load() || moment.Reached(p.until, now)
 }
 
-// keeps reports whether an answer that is kept is v. Issuers may share one whose
-// name is a template.
-func (r *resolver) keeps(v *Verifier) bool {
-	for e := r.recent.Front(); e != nil; e = e.Next() {
-		if e.Value.(*resolved).verifier == v {
-			return true
-		}
+// denied returns why an issuer is not asked about now. It needs the lock.
+func (r *resolver) denied(iss string, now time.Time) error {
+	if err := r.unknown.find(iss, now); err != nil {
+		return err
 	}
-	return false
+	return r.failing.find(iss, now)
 }
 
-func (r *resolver) drop(e *list.Element) *Verifier {
-	old := r.recent.Remove(e).(*resolved)
-	delete(r.known, old.issuer)
-	return old.verifier
+// denials are what issuers are answered with for a while.
+type denials map[string]denial
+
+type denial struct {
+	err   error
+	until time.Time
 }
 
-// release lets go of verifiers, of each whatever becomes of the others.
-func (r *resolver) release(gone []*Verifier) {
-	if r.cfg.Release == nil {
-		return
+func (d denials) find(iss string, now time.Time) error {
+	if no, ok := d[iss]; ok && !moment.Reached(no.until, now) {
+		return no.err
 	}
-	for _, v := range gone {
-		r.releaseOne(v)
-	}
+	return nil
 }
 
-func (r *resolver) releaseOne(v *Verifier) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.failed = fmt.Errorf("jwtauth: panic in Release: %v", p)
-		}
-	}()
-	r.cfg.Release(v)
-}
-
-func (r *resolver) close() error {
-	r.mu.Lock()
-	r.closed.Store(true)
-	r.mu.Unlock()
-	r.cancel()
-	r.await(r.owned.Wait)
-	r.mu.Lock()
-	var gone []*Verifier
-	for r.recent.Len() > 0 {
-		if v := r.drop(r.recent.Front()); !r.keeps(v) {
-			gone = append(gone, v)
-		}
+func (d denials) add(iss string, err error, until time.Time, bound int) {
+	if len(d) >= bound {
+		clear(d)
 	}
-	r.mu.Unlock()
-	released := r.await(func() { r.release(gone) })
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !released {
-		return errors.Join(r.failed, errNotReleased)
-	}
-	return r.failed
-}
-
-var errNotReleased = errors.New("jwtauth: Release has not returned")
-
-// await waits for f and reports whether it has returned, but does not wait for
-// ever for a Resolve or Release that does not.
-func (r *resolver) await(f func()) bool {
-	ended := make(chan struct{})
-	go func() {
-		f()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return true
-	case <-time.After(r.cfg.Timeout):
-		return false
-	}
+	d[iss] = denial{err, until}
 }

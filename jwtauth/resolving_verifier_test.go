@@ -276,7 +276,7 @@ func TestRule5_AStreamAsksAgainAfterMaxAge(t *testing.T) {
 	now, answer := testNow, func(issuer string) (*jwtauth.Verifier, error) { return verifierOf(t, issuer, s), nil }
 	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
 		Resolve:    func(_ context.Context, issuer string) (*jwtauth.Verifier, error) { return answer(issuer) },
-		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, MaxStale: time.Minute, Now: func() time.Time { return now },
 	}))
 	stream := must(r.VerifyToken(t.Context(), s.token(t, goodClaims(map[string]any{"exp": now.Add(time.Hour).Unix()}))))
 	recheck := func(when string, want error) {
@@ -292,6 +292,7 @@ func TestRule5_AStreamAsksAgainAfterMaxAge(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	recheck("nobody can tell", authctx.Unavailable)
 	answer = func(issuer string) (*jwtauth.Verifier, error) { return verifierOf(t, issuer, newSigner(t, "k1")), nil }
+	now = now.Add(10 * time.Second)
 	recheck("other keys", authctx.UnknownKey)
 	answer = func(string) (*jwtauth.Verifier, error) { return nil, authctx.WrongIssuer }
 	now = now.Add(2 * time.Minute)
@@ -326,6 +327,9 @@ func TestRule5_ACloseEndsTokensInTheCacheAndStreams(t *testing.T) {
 }
 
 func TestRule1_NewResolvingVerifierNamesEveryProblem(t *testing.T) {
-	_, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{MaxIssuers: -1, MaxTokenBytes: 1})
+	_, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{MaxIssuers: -1, MaxStale: time.Minute, MaxTokenBytes: 1})
 	requireNames(t, err, "Resolve", "Algorithms", "MaxIssuers,", "MaxTokenBytes")
+	if err == nil || !strings.Contains(err.Error(), "MaxStale must not be shorter than MaxAge, which is 10m0s") {
+		t.Error(err)
+	}
 }

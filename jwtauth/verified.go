@@ -61,9 +61,9 @@ func (v *verified) lasts(now time.Time) error {
 func (v *verified) recheck(ctx context.Context) error {
 	now := v.policy.Now()
 	err := v.lasts(now)
-	r := v.policy.resolver
+	a := v.policy.answer
 	switch {
-	case r != nil && (err == error(errKeyUnconfirmed) || err == nil && r.over(v.policy, now)):
+	case a != nil && (err == error(errKeyUnconfirmed) || err == nil && a.resolver.over(v.policy, now)):
 		return v.confirm(ctx)
 	case err != nil:
 		return err
@@ -74,11 +74,12 @@ func (v *verified) recheck(ctx context.Context) error {
 // confirm asks the issuer's present verifier whether it still has v's key,
 // because the source that v came from was closed, or the answer about the issuer
 // is over.
-func (v *verified) confirm(ctx context.Context) error {
-	policy, err := v.policy.resolver.find(ctx, v.policy.resolvedAs)
+func (v *verified) confirm(ctx context.Context) (err error) {
+	policy, err := v.policy.answer.resolver.find(ctx, v.policy.answer.issuer)
 	if err != nil {
 		return err
 	}
+	defer func() { policy.answer.leave(err == nil) }()
 	key, err := policy.Keys.Key(ctx, v.key.id, v.policy.algorithmOf(v.key))
 	switch {
 	case err != nil:

@@ -37,8 +37,8 @@ type VerifiedToken struct {
 	// Confirmation names the key or certificate that the presenter must prove
 	// to have. Whoever cannot check that refuses the token.
 	Confirmation Confirmation
-	// Recheck asks again whether the token still stands: its time, its key and
-	// revocation. It verifies no signature. Nil when there is nothing to ask.
+	// Recheck asks again whether the token still stands: its time, its key, its
+	// tenant and revocation. It verifies no signature. Nil when there is nothing to ask.
 	Recheck func(ctx context.Context) error
 	// Cached reports that the token had been verified before.
 	Cached bool

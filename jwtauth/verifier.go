@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/authctx/authctx"
 )
@@ -19,8 +20,9 @@ import (
 // verified are remembered by a keyed hash, see [CacheConfig]; nothing is shared
 // with other verifiers.
 type Verifier struct {
-	front  front
-	policy *issuerPolicy
+	front    front
+	policy   *issuerPolicy
+	released atomic.Pointer[releaseMark]
 }
 
 // NewVerifier returns a verifier, or an error that names every field of cfg that
@@ -118,7 +120,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 // first verifies a token that is not in the cache. Only the search for the key
 // runs on the caller's context; what requests for the same token share is
 // computation alone, which no caller can abort for the others.
-func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header, d digest) (*verified, error) {
+func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header, d digest) (found *verified, _ error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	if err := s.decode(c); err != nil {
@@ -128,6 +130,7 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header
 	if err != nil {
 		return nil, err
 	}
+	defer func() { policy.answer.leave(found != nil) }()
 	if len(c.token) > policy.MaxTokenBytes {
 		return nil, errTooLong
 	}

@@ -1,0 +1,430 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
+)
+
+// openKeys resolves to remote keys that are loaded in the background, and closes
+// them when it is told to.
+type openKeys struct {
+	t       testing.TB
+	sources sync.Map
+	open    atomic.Int32
+	down    atomic.Bool // the directory
+	gone    atomic.Bool // the tenants
+	asked   atomic.Int32
+}
+
+func (o *openKeys) resolve(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+	o.asked.Add(1)
+	switch {
+	case o.down.Load():
+		return nil, errors.New("database: too many connections")
+	case o.gone.Load():
+		return nil, authctx.WrongIssuer
+	}
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: issuer})
+	if err != nil {
+		return nil, err
+	}
+	v, err := jwtauth.NewVerifier(jwtauth.Config{
+		Issuer: issuer, Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
+	})
+	o.sources.Store(v, keys)
+	o.open.Add(1)
+	return v, err
+}
+
+func (o *openKeys) release(v *jwtauth.Verifier) {
+	keys, once := o.sources.LoadAndDelete(v)
+	if !once {
+		o.t.Error("released twice")
+		return
+	}
+	_ = keys.(*jwtauth.RemoteKeys).Close()
+	o.open.Add(-1)
+}
+
+// verifier is closed with the test, and nothing is open after that.
+func (o *openKeys) verifier(change func(*jwtauth.ResolverConfig)) *jwtauth.ResolvingVerifier {
+	cfg := jwtauth.ResolverConfig{Resolve: o.resolve, Release: o.release, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}}
+	change(&cfg)
+	r := must(jwtauth.NewResolvingVerifier(cfg))
+	o.t.Cleanup(func() {
+		if err := r.Close(); err != nil || o.open.Load() != 0 {
+			o.t.Errorf("%v; %d sources left open", err, o.open.Load())
+		}
+	})
+	return r
+}
+
+// laterClock is ahead of the real one.
+type laterClock struct{ ahead atomic.Int64 }
+
+func (c *laterClock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *laterClock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+func TestRule4_AProviderThatIsDownForADayFailsNoRequestWhoseKeyIsKnown(t *testing.T) {
+	for name, outage := range map[string]func(*jwtauthtest.Issuer, *openKeys){
+		"the provider":          func(idp *jwtauthtest.Issuer, _ *openKeys) { idp.Break(jwtauthtest.Status(503)) },
+		"the directory":         func(_ *jwtauthtest.Issuer, o *openKeys) { o.down.Store(true) },
+		"the provider, hanging": func(idp *jwtauthtest.Issuer, _ *openKeys) { idp.Break(jwtauthtest.Hang()) },
+		"the connection":        func(idp *jwtauthtest.Issuer, _ *openKeys) { idp.Break(jwtauthtest.Down()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			idp := jwtauthtest.NewIssuer(t, nil)
+			clock, o := new(laterClock), &openKeys{t: t}
+			r := o.verifier(func(c *jwtauth.ResolverConfig) { c.Now, c.Timeout = clock.Now, time.Second })
+			token := func() string { return idp.Token().Set("exp", time.Now().Add(48*time.Hour).Unix()).Sign() }
+			old := token()
+			found := must(r.VerifyToken(t.Context(), old))
+			outage(idp, o)
+			for range 130 {
+				clock.advance(11 * time.Minute)
+				_, err1 := r.Verify(t.Context(), old)
+				_, err2 := r.Verify(t.Context(), token())
+				if err := errors.Join(err1, err2, found.Recheck(t.Context())); err != nil {
+					t.Fatalf("after %v: %v", time.Duration(clock.ahead.Load()), err)
+				}
+			}
+			idp.Repair()
+			idp.Rotate()
+			o.down.Store(false)
+			for end := time.Now().Add(unhurried); ; clock.advance(11 * time.Second) {
+				_, err := r.Verify(t.Context(), token())
+				if err == nil {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("not renewed: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestRule4_AFailingResolveIsAskedOncePerCoolDown(t *testing.T) {
+	for name, known := range map[string]bool{"a known issuer": true, "a new issuer": false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSigner(t, "k1")
+			asked, down := 0, !known
+			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+				Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+					asked++
+					if down {
+						return nil, errors.New("database: too many connections")
+					}
+					return verifierOf(t, issuer, s), nil
+				},
+				Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Cache: jwtauth.CacheConfig{Disabled: true},
+			}))
+			token := s.token(t, goodClaims(map[string]any{"exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
+			if known {
+				must(r.Verify(t.Context(), token))
+				time.Sleep(10 * time.Minute)
+			}
+			asked, down = 0, true
+			for i := range 3 {
+				for range 100 {
+					_, err := r.Verify(t.Context(), token)
+					var refused *authctx.Error
+					if known && err != nil || !known && (!errors.As(err, &refused) || refused.Reason != authctx.Unavailable || refused.RetryAfter <= 0) {
+						t.Fatalf("%s: %v", name, err)
+					}
+				}
+				synctest.Wait()
+				if asked != i+1 {
+					t.Errorf("%s: asked %d times in %d cool-downs", name, asked, i+1)
+				}
+				time.Sleep(10 * time.Second)
+			}
+			down = false
+			_, _ = r.Verify(t.Context(), token)
+			synctest.Wait()
+			if _, err := r.Verify(t.Context(), token); err != nil || asked != 4 {
+				t.Errorf("%s: %v, asked %d times", name, err, asked)
+			}
+		})
+	}
+}
+
+func TestAnOutageOfTheDirectoryIsNoAnswer(t *testing.T) {
+	idp := jwtauthtest.NewIssuer(t, nil)
+	verify := func(r *jwtauth.ResolvingVerifier) error {
+		_, err := r.Verify(t.Context(), idp.Token().Set("exp", time.Now().Add(48*time.Hour).Unix()).Sign())
+		return err
+	}
+	t.Run("a no counts when it comes", func(t *testing.T) {
+		clock, o := new(laterClock), &openKeys{t: t}
+		r := o.verifier(func(c *jwtauth.ResolverConfig) { c.Now = clock.Now })
+		must(0, verify(r))
+		o.down.Store(true)
+		clock.advance(time.Hour)
+		must(0, verify(r))
+		o.down.Store(false)
+		o.gone.Store(true)
+		for end := time.Now().Add(unhurried); ; clock.advance(time.Second) { // the answer comes in the background
+			err := verify(r)
+			if errors.Is(err, authctx.WrongIssuer) {
+				break
+			}
+			if err != nil || time.Now().After(end) {
+				t.Fatalf("it goes on: %v", err)
+			}
+		}
+	})
+	t.Run("it is over with MaxStale", func(t *testing.T) {
+		clock, o := new(laterClock), &openKeys{t: t}
+		r := o.verifier(func(c *jwtauth.ResolverConfig) { c.Now, c.MaxStale = clock.Now, time.Hour })
+		must(0, verify(r))
+		o.down.Store(true)
+		clock.advance(59 * time.Minute)
+		must(0, verify(r))
+		clock.advance(time.Minute)
+		if err := verify(r); !errors.Is(err, authctx.Unavailable) {
+			t.Error(err)
+		}
+	})
+}
+
+// A hung directory costs a request the Timeout once, not every ten seconds.
+func TestRule4_RequestsWaitForOneRenewalThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		var hangs atomic.Bool
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
+				if hangs.Load() {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return verifierOf(t, issuer, s), nil
+			},
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Cache: jwtauth.CacheConfig{Disabled: true},
+		}))
+		token := s.token(t, goodClaims(map[string]any{"exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
+		must(r.Verify(t.Context(), token))
+		hangs.Store(true)
+		time.Sleep(10 * time.Minute)
+		for i := range 10 {
+			start := time.Now()
+			_, err := r.Verify(t.Context(), token)
+			if waited := time.Since(start); err != nil || i == 0 && waited != 5*time.Second || i > 0 && waited > 0 {
+				t.Errorf("request %d: %v after %v", i, err, waited)
+			}
+			time.Sleep(11 * time.Second)
+		}
+	})
+}
+
+func TestRule4_NeitherRenewalNorEvictionFailsARequest(t *testing.T) {
+	for name, change := range map[string]func(*jwtauth.ResolverConfig){
+		"renewal":  func(c *jwtauth.ResolverConfig) { c.MaxAge, c.MaxStale = 10*time.Millisecond, time.Minute },
+		"eviction": func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := (&openKeys{t: t}).verifier(change)
+			end := time.Now().Add(500 * time.Millisecond)
+			var all sync.WaitGroup
+			for range 3 {
+				idp := jwtauthtest.NewIssuer(t, nil)
+				token := idp.Token().Sign()
+				for range 3 {
+					all.Go(func() {
+						for time.Now().Before(end) {
+							if _, err := r.Verify(t.Context(), token); err != nil {
+								t.Error(err)
+								return
+							}
+						}
+					})
+				}
+			}
+			all.Wait()
+		})
+	}
+}
+
+// gatedKeys hold up whoever looks for a key.
+func gatedKeys(s testSigner, gate <-chan struct{}) jwtauth.KeySource {
+	return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+		<-gate
+		return s.key, nil
+	})
+}
+
+func TestAVerifierIsReleasedAfterTheRequestsThatUseIt(t *testing.T) {
+	for name, leave := range map[string]func(r *jwtauth.ResolvingVerifier, other func()){
+		"eviction": func(_ *jwtauth.ResolvingVerifier, other func()) { other() },
+		"Close":    func(r *jwtauth.ResolvingVerifier, _ func()) { go func() { _ = r.Close() }() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, gate := signers(t), make(chan struct{})
+			var released atomic.Int32
+			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+				Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+					if issuer != testIssuer {
+						return verifierOf(t, issuer, s(issuer)), nil
+					}
+					return newVerifier(t, s(issuer), func(c *jwtauth.Config) { c.Keys = gatedKeys(s(issuer), gate) }), nil
+				},
+				Release: func(v *jwtauth.Verifier) {
+					if v.Issuer() == testIssuer {
+						released.Add(1)
+					}
+				},
+				Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 1, Now: func() time.Time { return testNow },
+			}))
+			var all sync.WaitGroup
+			token := s(testIssuer).token(t, goodClaims(nil))
+			for range 3 {
+				all.Go(func() {
+					if _, err := r.Verify(t.Context(), token); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				})
+			}
+			synctest.Wait()
+			leave(r, func() {
+				const other = "https://other.example"
+				must(r.Verify(t.Context(), s(other).token(t, goodClaims(map[string]any{"iss": other}))))
+			})
+			synctest.Wait()
+			if n := released.Load(); n != 0 {
+				t.Errorf("%s: released while in use", name)
+			}
+			close(gate)
+			all.Wait()
+			synctest.Wait()
+			if n := released.Load(); n != 1 {
+				t.Errorf("%s: released %d times", name, n)
+			}
+		})
+	}
+}
+
+// Resolve returns the verifier of last time as long as it has not been told to
+// let go of it.
+func TestAVerifierThatIsKeptIsNotReleased(t *testing.T) {
+	for name, wait := range map[string]struct{ found, releasing time.Duration }{
+		"Resolve during Release": {0, time.Second},
+		"Release during Resolve": {time.Second, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			const a, b = "https://a.example", "https://b.example"
+			s := signers(t)
+			var mu sync.Mutex
+			table, closed := map[string]*jwtauth.Verifier{}, map[*jwtauth.Verifier]bool{}
+			for _, issuer := range []string{a, b} {
+				s(issuer) // before the goroutines
+			}
+			known := func(issuer string) *jwtauth.Verifier {
+				mu.Lock()
+				defer mu.Unlock()
+				if table[issuer] == nil {
+					table[issuer] = verifierOf(t, issuer, s(issuer))
+				}
+				return table[issuer]
+			}
+			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+				Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+					v := known(issuer)
+					time.Sleep(wait.found)
+					return v, nil
+				},
+				Release: func(v *jwtauth.Verifier) {
+					time.Sleep(wait.releasing)
+					mu.Lock()
+					defer mu.Unlock()
+					delete(table, v.Issuer())
+					closed[v] = true
+				},
+				Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 1, Cache: jwtauth.CacheConfig{Disabled: true},
+				Now: func() time.Time { return testNow },
+			}))
+			verify := func(issuer string) {
+				t.Helper()
+				if _, err := r.Verify(t.Context(), s(issuer).token(t, goodClaims(map[string]any{"iss": issuer}))); err != nil {
+					t.Errorf("%s: %s: %v", name, issuer, err)
+				}
+			}
+			verify(a)
+			var all sync.WaitGroup
+			all.Go(func() { verify(b) }) // a leaves
+			if wait.found > 0 {
+				time.Sleep(wait.found / 2)
+			} else {
+				all.Wait()
+			}
+			verify(a)
+			all.Wait()
+			time.Sleep(time.Minute)
+			verify(a)
+			mu.Lock()
+			if v := table[a]; v == nil || closed[v] {
+				t.Errorf("%s: the verifier that is kept was released", name)
+			}
+			mu.Unlock()
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if len(table) > 0 {
+				t.Errorf("%s: not released: %v", name, table)
+			}
+		})
+	}
+}
+
+func TestStrangersPushOutNobodyByNamingIssuersThatExist(t *testing.T) {
+	s := signers(t)
+	asked := map[string]int{}
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			asked[issuer]++
+			return verifierOf(t, issuer, s(issuer)), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxIssuers: 3, Cache: jwtauth.CacheConfig{Disabled: true},
+		Now: func() time.Time { return testNow },
+	}))
+	name := func(i int) string { return fmt.Sprintf("https://%d.example", i) }
+	verify := func(issuer string, want error) {
+		t.Helper()
+		token := s(issuer).token(t, goodClaims(map[string]any{"iss": issuer}))
+		if want != nil {
+			token = token[:strings.LastIndexByte(token, '.')+1] + strings.Repeat("A", 86)
+		}
+		if _, err := r.Verify(t.Context(), token); !errors.Is(err, want) {
+			t.Errorf("%s: %v", issuer, err)
+		}
+	}
+	verify(name(0), nil)
+	verify(name(1), nil)
+	for i := range 20 {
+		verify(name(i), authctx.BadSignature)
+	}
+	verify(name(1), nil)
+	verify(name(0), nil)
+	verify(name(2), nil) // the third
+	verify(name(1), authctx.BadSignature)
+	verify(name(3), nil) // takes the place of 1, which only a stranger named of late
+	for _, i := range []int{0, 2, 3} {
+		verify(name(i), nil)
+	}
+	for i, want := range []int{1, 1, 2, 2, 1} {
+		if got := asked[name(i)]; got != want {
+			t.Errorf("asked about %s %d times, want %d", name(i), got, want)
+		}
+	}
+}
