@@ -30,8 +30,9 @@ func (n *nameSet) add(s *scanner, object, i int) bool {
 	s.nodes[i].tag = tag
 	if object == 0 {
 		s.names.add(tag, i)
+		s.names.foldable = s.names.foldable || foldable(text)
 	}
-	bit := uint64(1) << slot(tag)
+	bit := uint64(1) << (tag >> 1 & 63)
 	if n.seen&bit == 0 {
 		n.seen |= bit
 		return false
@@ -61,18 +62,21 @@ func (n *nameSet) finish(s *scanner, object int) Problem {
 		}
 		seen[text] = struct{}{}
 		s.nodes[j].tag = nameTag(text)
+		s.names.foldable = s.names.foldable || object == 0 && foldable(text)
 	}
 	return 0
 }
 
-// nameSlots says of an object of few names where a name is, if it is there.
+// nameSlots says of the names of the outermost object, if they are few, where
+// one is that is there.
 type nameSlots struct {
-	node     [64]uint16 // the first name whose tag has this slot; 0 when none has
+	node     [256]uint16 // the first name whose tag has this slot; 0 when none has
 	complete bool
+	foldable bool // folding may change one of the names, few or not
 }
 
-// slot spreads tags over the bits of a word.
-func slot(tag uint16) uint16 { return tag >> 1 & 63 }
+// slot spreads tags so widely that few names share a slot.
+func slot(tag uint16) uint16 { return tag >> 1 & 255 }
 
 func (n *nameSlots) add(tag uint16, i int) {
 	if n.node[slot(tag)] == 0 && i <= math.MaxUint16 {
@@ -94,22 +98,20 @@ func nameTag(s string) uint16 {
 // shadows refuses top-level names that differ in case only, from one another or
 // from a known name.
 func (p *Parser) shadows(s *scanner) Problem {
-	count, suspects := 0, 0
+	if p.plain && !s.names.foldable {
+		return 0
+	}
+	count := 0
 	for i := 1; i < len(s.nodes); i = int(s.nodes[i+1].next) {
 		count++
 		text := s.nodes[i].text(s.src)
-		if foldable(text) {
-			suspects++
-		} else if p.plain {
-			continue
-		}
-		if p.misspells(text) {
+		if (foldable(text) || !p.plain) && p.misspells(text) {
 			s.at = int(s.nodes[i].start)
 			return ShadowedName
 		}
 	}
 	switch {
-	case suspects == 0:
+	case !s.names.foldable:
 		return 0
 	case count <= fewNames:
 		return s.distinctPairs()
@@ -161,8 +163,10 @@ func (s *scanner) distinctFolds() Problem {
 // foldable reports whether folding may change s, that is, whether s has an
 // upper-case ASCII letter or anything beyond ASCII.
 func foldable(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c < utf8.RuneSelf: // most
+		case 'A' <= c && c <= 'Z', c >= utf8.RuneSelf:
 			return true
 		}
 	}

@@ -100,7 +100,7 @@ func (p *Parser) Parse(d *Doc, src string) error {
 // Check returns what p has against a document that another parser accepted: a
 // different spelling of a name that p knows. It does not look at p's bounds.
 func (p *Parser) Check(d *Doc) error {
-	s := scanner{src: d.src, nodes: d.nodes}
+	s := scanner{src: d.src, nodes: d.nodes, names: &d.names}
 	if problem := p.shadows(&s); problem != 0 {
 		return Error{Problem: problem, Offset: s.at}
 	}

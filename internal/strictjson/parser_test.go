@@ -99,6 +99,24 @@ func TestA17_JWS4_DuplicateNamesAreRefusedAtAnyDepth(t *testing.T) {
 	}
 }
 
+// Among so many pairs are all sorts that look alike to whatever saves comparing.
+func TestEveryNameOfAPairIsToldFromTheOther(t *testing.T) {
+	p := strictjson.NewParser(claims)
+	var doc strictjson.Doc
+	for i := range 200 {
+		for j := range 200 {
+			src := fmt.Sprintf(`{"n%d":1,"n%d":2}`, i, j)
+			err := p.Parse(&doc, src)
+			switch first, second := doc.Get(fmt.Sprint("n", i)), doc.Get(fmt.Sprint("n", j)); {
+			case i == j && err == nil:
+				t.Errorf("%s is accepted", src)
+			case i != j && (first.Raw() != "1" || second.Raw() != "2" || doc.Get("n").Exists()):
+				t.Errorf("%s is read as %q, %q, %v", src, first.Raw(), second.Raw(), err)
+			}
+		}
+	}
+}
+
 // A reader that ignores case must find the same claims as one that does not.
 func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 	filler := `"0":0`
@@ -124,6 +142,16 @@ func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		})
+	}
+	lower := strictjson.NewParser(strictjson.Config{Known: []string{"sub", "roles"}})
+	for src, accepted := range map[string]bool{
+		`{"sub":"a","oId":"x"}`: true, `{"SUB":"admin"}`: false, `{"tier":1,"Tier":2}`: false,
+		`{` + filler + `,"Tier":1}`: true, `{` + filler + `,"ROLES":["admin"]}`: false, `{` + filler + `,"tier":1,"TIER":2}`: false,
+	} {
+		var doc strictjson.Doc
+		if err := lower.Parse(&doc, src); (err == nil) != accepted {
+			t.Errorf("no known name has a capital, %s: %v", src, err)
+		}
 	}
 	both := strictjson.NewParser(strictjson.Config{Known: []string{"roles", "Roles"}})
 	for src, accepted := range map[string]bool{`{"Roles":1}`: true, `{"roles":1}`: true, `{"ROLES":1}`: false, `{"roles":1,"Roles":1}`: false} {

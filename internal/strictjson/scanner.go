@@ -200,18 +200,15 @@ func (s *scanner) text() (int, Problem) {
 	if problem != 0 {
 		return 0, problem
 	}
-	for {
-		s.plainText()
-		switch c := s.peek(); {
-		case c == '"':
-			s.nodes[i].end = uint32(s.at)
-			s.at++
-			return i, 0
-		case c != '\\' || !s.escape():
+	for s.plainText(); s.peek() != '"'; s.plainText() {
+		if s.peek() != '\\' || !s.escape() {
 			return 0, BadString
 		}
 		s.nodes[i].escaped = true
 	}
+	s.nodes[i].end = uint32(s.at)
+	s.at++
+	return i, 0
 }
 
 // plainText skips what stands for itself in a string, eight bytes at a time: it
@@ -223,10 +220,10 @@ func (s *scanner) plainText() {
 		b := src[i : i+8]
 		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
-		quote, backslash := w^(ones*'"'), w^(ones*'\\')
-		// The high bit of a byte is set where the byte is zero or, in the last
-		// term, below a space. Borrows only spoil bytes after the first hit.
-		hit := ((w-ones*' ')&^w | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs
+		// The high bit of a byte is set where it is an ASCII character below a
+		// space, a quote or a backslash. Borrows only spoil bytes after the first
+		// hit.
+		hit := ((w - ones*' ') | (w ^ ones*'"' - ones) | (w ^ ones*'\\' - ones)) &^ w & highs
 		if hit != 0 {
 			s.at = i + bits.TrailingZeros64(hit)/8
 			return
