@@ -62,6 +62,7 @@ var strictClaims = map[string]string{
 	"nbf is negative":                     `"nbf":-1`,
 	"iat is text":                         `"iat":"0"`,
 	"iat wraps around":                    `"iat":9.3e18`,
+	"iat is before 1970":                  `"iat":-1`,
 	"invalid UTF-8":                       "\"sub\":\"al\xffice\"",
 	"half a surrogate pair":               `"sub":"\udc00"`,
 	"CVE-2025-53864 deep nesting":         `"x":` + strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat("}", 40),

@@ -161,8 +161,8 @@ func (i *Introspector) judge(s *scratch, asked time.Time) (VerifiedToken, error)
 	if err != nil {
 		return VerifiedToken{}, err
 	}
-	attrs, err := p.Claims.attributes(doc, p.Issuer, &s.lists)
-	if err != nil {
+	attrs := authctx.Attributes{Provenance: authctx.Verified, IssuedAt: life.issued, Expires: life.end}
+	if err := p.Claims.attributes(&attrs, doc, p.Issuer, &s.lists); err != nil {
 		return VerifiedToken{}, err
 	}
 	if !i.anyAud {
@@ -170,9 +170,7 @@ func (i *Introspector) judge(s *scratch, asked time.Time) (VerifiedToken, error)
 			return VerifiedToken{}, err
 		}
 	}
-	attrs.Provenance, attrs.Claims = authctx.Verified, doc.Root().Raw()
-	s.listBytes = listBytes(&attrs)
-	attrs.IssuedAt, attrs.Expires = life.issued, life.end
+	attrs.Claims, s.listBytes = doc.Root().Raw(), listBytes(&attrs)
 	principal, err := authctx.New(attrs)
 	if err != nil {
 		return VerifiedToken{}, refusedClaim(err)

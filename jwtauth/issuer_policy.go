@@ -22,8 +22,9 @@ type issuerPolicy struct {
 	accepted                                           accepted
 	wrongType, wrongIssuer, wrongAudience, wrongClient authctx.Error
 
-	// read makes attributes of claims that were verified.
-	read func(s *scratch, iss string, life lifetime) (authctx.Attributes, error)
+	// vouched reads the claims of tokens in which somebody else than the caller's
+	// issuer says who the caller is; nil where they are the caller's own.
+	vouched *txnMapping
 }
 
 // newIssuerPolicy validates cfg; label is what its errors are about.
@@ -31,9 +32,7 @@ func newIssuerPolicy(cfg Config, label string) (*issuerPolicy, error) {
 	if err := cfg.validate().of(label); err != nil {
 		return nil, err
 	}
-	p := completePolicy(cfg)
-	p.read = p.readMapped
-	return p, nil
+	return completePolicy(cfg), nil
 }
 
 // completePolicy is newIssuerPolicy for what is valid; names are claims that
@@ -196,8 +195,8 @@ func (p *issuerPolicy) checkIssuer(key *Key, doc *strictjson.Doc) (string, error
 
 // principal makes the caller of the claims and asks what only it can answer.
 func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx.Principal, error) {
-	attrs, err := p.read(s, iss, life)
-	if err != nil {
+	var attrs authctx.Attributes
+	if err := p.read(&attrs, s, iss, life); err != nil {
 		return authctx.Principal{}, err
 	}
 	if err := p.checkAudience(s.doc.Get("aud"), attrs.ClientID); err != nil {
@@ -218,12 +217,13 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 	return principal, nil
 }
 
-// readMapped reads claims as the configuration says: a caller's own credential.
-func (p *issuerPolicy) readMapped(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {
-	attrs, err := p.Claims.attributes(&s.doc, iss, &s.lists)
-	attrs.Issuer, attrs.Provenance = iss, authctx.Verified
-	attrs.IssuedAt, attrs.Expires = life.issued, life.end
-	return attrs, err
+// read fills in what verified claims say.
+func (p *issuerPolicy) read(a *authctx.Attributes, s *scratch, iss string, life lifetime) error {
+	if p.vouched != nil {
+		return p.vouched.attributes(a, &s.doc, iss, life, &s.lists)
+	}
+	a.Provenance, a.IssuedAt, a.Expires = authctx.Verified, life.issued, life.end
+	return p.Claims.attributes(a, &s.doc, iss, &s.lists)
 }
 
 // checkAudience judges for whom the token was issued.

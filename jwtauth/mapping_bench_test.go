@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"testing"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -28,7 +29,8 @@ func TestMappingAllocatesNothingOfItsOwn(t *testing.T) {
 	parseRealistic(t, m, &doc)
 	if n := testing.AllocsPerRun(100, func() {
 		lists = lists[:0]
-		if _, err := m.attributes(&doc, "https://login.example.com", &lists); err != nil {
+		var a authctx.Attributes
+		if err := m.attributes(&a, &doc, "https://login.example.com", &lists); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -48,7 +50,8 @@ func BenchmarkMapping(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				lists = lists[:0]
-				if _, err := preset.mapping.attributes(&doc, "https://login.example.com", &lists); err != nil {
+				var a authctx.Attributes
+				if err := preset.mapping.attributes(&a, &doc, "https://login.example.com", &lists); err != nil {
 					b.Fatal(err)
 				}
 			}

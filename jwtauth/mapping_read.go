@@ -9,22 +9,23 @@ import (
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
-// attributes returns what verified claims say of a caller of this issuer.
-// Expires, Claims and Provenance are left to whoever verified them. Lists are
-// appended to *all and are parts of it; the texts are substrings of doc's source.
-func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]string) (authctx.Attributes, error) {
+// attributes fills in what verified claims say of a caller of this issuer.
+// IssuedAt, Expires, Claims and Provenance are left to whoever verified them.
+// Lists are appended to *all and are parts of it; the texts are substrings of
+// doc's source.
+func (m *ClaimMapping) attributes(a *authctx.Attributes, doc *strictjson.Doc, issuer string, all *[]string) error {
 	r := claimReader{root: doc.Root(), all: *all}
 	defer func() { *all = r.all }()
 	if err := m.checkKind(&r); err != nil {
-		return authctx.Attributes{}, err
+		return err
 	}
-	a := authctx.Attributes{Issuer: issuer}
-	r.texts(&m.cfg, &a)
-	r.lists(&m.cfg, &a)
-	a.AuthTime, a.IssuedAt = r.date("auth_time"), r.date("iat")
+	a.Issuer = issuer
+	r.texts(&m.cfg, a)
+	r.lists(&m.cfg, a)
+	a.AuthTime = r.date("auth_time")
 	a.Actors = r.actors(issuer)
 	a.GroupsIncomplete = r.anyHolds(m.cfg.GroupsIncomplete)
-	if m.cfg.clientAlone && a.Subject == "" && namesNoPerson(r.root, &a) {
+	if m.cfg.clientAlone && a.Subject == "" && namesNoPerson(r.root, a) {
 		a.Subject = a.ClientID
 	}
 	ownClient := a.ClientID != "" && strings.TrimSuffix(a.Subject, m.cfg.clientSuffix) == a.ClientID
@@ -35,9 +36,9 @@ func (m *ClaimMapping) attributes(doc *strictjson.Doc, issuer string, all *[]str
 		r.fail(m.cfg.Subject[0].Path, "is missing")
 	}
 	if r.err != nil {
-		return authctx.Attributes{}, refusedClaim(r.err)
+		return refusedClaim(r.err)
 	}
-	return a, nil
+	return nil
 }
 
 // namesNoPerson reports whether claims without a subject are those of a token

@@ -126,7 +126,6 @@ func TestCVE_2025_30144_ClaimsOfAnotherTypeAreRefused(t *testing.T) {
 		`{"iss":"i","sub":"s","scope":true}`:                      "jwtauth: claim scope is not a list in the form expected",
 		`{"iss":"i","sub":"s","auth_time":"yesterday"}`:           "jwtauth: claim auth_time is not a date",
 		`{"iss":"i","sub":"s","auth_time":1e19}`:                  "jwtauth: claim auth_time is not a date",
-		`{"iss":"i","sub":"s","iat":-1}`:                          "jwtauth: claim iat is not a date",
 		`{"iss":"i","sub":"s","act":"support"}`:                   "jwtauth: claim act has an actor without a name",
 		`{"iss":"i","sub":"s","act":{"sub":7}}`:                   "jwtauth: claim act has an actor without a name",
 		`{"iss":"i","sub":"s","act":true}`:                        "jwtauth: claim act has an actor without a name",

@@ -108,10 +108,7 @@ func newVouchedVerifier(cfg Config, label string, mapping txnMapping) (*Verifier
 	if err != nil {
 		return nil, err
 	}
-	v.policy.parser = claimsParser(mapping.names())
-	v.policy.read = func(s *scratch, iss string, life lifetime) (authctx.Attributes, error) {
-		return mapping.attributes(&s.doc, iss, life, &s.lists)
-	}
+	v.policy.parser, v.policy.vouched = claimsParser(mapping.names()), &mapping
 	return v, nil
 }
 

@@ -175,11 +175,11 @@ func (m txnMapping) names() []string {
 	return []string{"txn", "scope", "req_wl", "tctx", "rctx", "act", "purp", "azd"}
 }
 
-// attributes returns everything that the claims say of the caller. The issuer of
+// attributes fills in everything that the claims say of the caller. The issuer of
 // the token is the caller's too unless "tctx" names another, and the caller ends
 // with the token unless "tctx" knows the end of the source. Lists are appended to
 // *all and are parts of it.
-func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime, all *[]string) (authctx.Attributes, error) {
+func (m txnMapping) attributes(a *authctx.Attributes, doc *strictjson.Doc, iss string, life lifetime, all *[]string) error {
 	r := txnReader{all: *all}
 	defer func() { *all = r.all }()
 	tctx, scope, workload := doc.Get("tctx"), doc.Get("scope"), doc.Get("req_wl")
@@ -189,15 +189,13 @@ func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime, a
 	}
 	if r.text(doc.Get("txn")) == "" || doc.Get("iat").Kind() == strictjson.Missing || scope.Kind() != strictjson.String ||
 		!(workload.Kind() == strictjson.String || m.olderDrafts && workload.Kind() == strictjson.Array) {
-		return authctx.Attributes{}, errTxnClaims
+		return errTxnClaims
 	}
-	a := authctx.Attributes{
-		Provenance: authctx.Signed,
-		Issuer:     iss, Subject: r.text(doc.Get("sub")), Scopes: r.words(scope),
-		Actors: r.actors(doc.Get("act")), IssuedAt: life.issued, Expires: life.end,
-	}
+	a.Provenance, a.IssuedAt, a.Expires = authctx.Signed, life.issued, life.end
+	a.Issuer, a.Subject = iss, r.text(doc.Get("sub"))
+	a.Scopes, a.Actors = r.words(scope), r.actors(doc.Get("act"))
 	if tctx.Exists() {
-		r.details(tctx, &a)
+		r.details(tctx, a)
 	}
 	if rctx := doc.Get("rctx"); rctx.Exists() && rctx.Kind() != strictjson.Object {
 		r.bad = true
@@ -206,9 +204,9 @@ func (m txnMapping) attributes(doc *strictjson.Doc, iss string, life lifetime, a
 		a.AsOf = life.issued
 	}
 	if r.bad {
-		return authctx.Attributes{}, errTxnClaims
+		return errTxnClaims
 	}
-	return a, nil
+	return nil
 }
 
 func (r *txnReader) details(tctx strictjson.Value, a *authctx.Attributes) {
