@@ -59,9 +59,10 @@ type cacheShard struct {
 	young, old map[digest]*verified
 	bytes      int       // of young
 	flights    []*flight // few: what is being verified at this moment
+	landed     *flight   // for the next one; nil or empty
 	maxEntries int       // of one generation
 	maxBytes   int
-	_          [40]byte // keeps neighbours out of one cache line
+	_          [32]byte // keeps neighbours out of one cache line
 }
 
 // newTokenCache returns nil when there is nothing to remember.
@@ -174,12 +175,17 @@ func (c *tokenCache) join(d digest, policy *issuerPolicy, key *Key) (_ *flight, 
 			return fl, false
 		}
 	}
-	fl := &flight{digest: d, policy: policy, key: key, err: errAborted}
+	fl := s.landed
+	if s.landed = nil; fl == nil {
+		fl = new(flight)
+	}
+	*fl = flight{digest: d, policy: policy, key: key, err: errAborted}
 	s.flights = append(s.flights, fl)
 	return fl, true
 }
 
-// finish remembers a good result and wakes whoever waits.
+// finish remembers a good result and wakes whoever waits. The flight is nobody's
+// then but theirs.
 func (c *tokenCache) finish(fl *flight) {
 	s := c.shard(fl.digest)
 	s.mu.Lock()
@@ -191,7 +197,10 @@ func (c *tokenCache) finish(fl *flight) {
 	}
 	if fl.done != nil {
 		close(fl.done)
+		return
 	}
+	*fl = flight{}
+	s.landed = fl
 }
 
 // wait returns what the leader found out, or gives up with ctx.

@@ -33,6 +33,30 @@ func TestCVE_2026_71326_AFlightIsOfOneTokenOneKeyAndOneSetOfRules(t *testing.T) 
 	}
 }
 
+func TestAFlightIsUsedAgainOnlyIfNobodyWaitedForIt(t *testing.T) {
+	c := newTokenCache(CacheConfig{MaxEntries: 2}.withDefaults())
+	policy, key := new(issuerPolicy), new(Key)
+	join := func() *flight {
+		fl, _ := c.join(digest{1}, policy, key)
+		return fl
+	}
+	alone := join()
+	alone.found, alone.err = &verified{}, nil
+	c.finish(alone)
+	if *alone != (flight{}) {
+		t.Error("a flight that is over keeps what it found")
+	}
+	waited := join()
+	if waited != alone {
+		t.Error("a flight that nobody waited for is not used again")
+	}
+	join()
+	c.finish(waited)
+	if waited.err != errAborted || join() == waited {
+		t.Error("a flight is taken from those who waited for it")
+	}
+}
+
 // What was hashed, checked or signed is gone from the memory that is used again.
 func TestNoTokenStaysInABuffer(t *testing.T) {
 	key, err := NewHMACKey("k", HS256, bytes.Repeat([]byte("k"), 32))
