@@ -27,8 +27,8 @@ import (
 // identity, because two issuers may use the same one (RFC 7519 section 4.1.2).
 // Compare principals with [Principal.Equal]; == does not compile.
 type Principal struct {
+	_ [0]func() // not comparable; first, because it would take room behind
 	a *attributes
-	_ [0]func() // not comparable
 }
 
 // New returns the principal that attrs describe. It copies what attrs hold and
