@@ -31,6 +31,7 @@ type listReader struct {
 	source  *ClaimSource
 	start   int // where the list begins in all
 	scalars bool
+	marks   uint64              // of all values, a bit each, so that most need no comparison
 	seen    map[string]struct{} // of long lists
 }
 
@@ -177,9 +178,11 @@ func (l *listReader) add(value string) {
 	list := l.all[l.start:]
 	switch {
 	case len(list) < shortList:
-		if slices.Contains(list, value) {
+		bit := mark(value)
+		if l.marks&bit != 0 && slices.Contains(list, value) {
 			return
 		}
+		l.marks |= bit
 	case l.seen == nil:
 		l.seen = make(map[string]struct{}, 4*shortList)
 		for _, v := range list {
@@ -193,6 +196,13 @@ func (l *listReader) add(value string) {
 		l.seen[value] = struct{}{}
 	}
 	l.all = append(l.all, value)
+}
+
+// mark returns the bit of a value that is not empty.
+func mark(value string) uint64 {
+	n := len(value)
+	h := uint32(n) + uint32(value[0])<<8 + uint32(value[n/2])<<16 + uint32(value[n-1])<<24
+	return 1 << (h * 0x9e3779b1 >> 26)
 }
 
 // prefixed returns a value with the source's prefixes taken off and put in
