@@ -15,7 +15,7 @@ const fewNames = 32
 // is empty.
 type nameSet struct {
 	count int
-	seen  uint64 // a bit per tag, so that most names need no comparison
+	seen  uint64 // a bit per tag, so that most names of an inner object need no comparison
 }
 
 // add takes in the name at node i of an object and reports whether it is there
@@ -28,13 +28,15 @@ func (n *nameSet) add(s *scanner, object, i int) bool {
 	text := s.nodes[i].text(s.src)
 	tag := nameTag(text)
 	s.nodes[i].tag = tag
+	var first bool
 	if object == 0 {
-		s.names.add(tag, i)
+		first = s.names.add(tag, i)
 		s.names.foldable = s.names.foldable || foldable(text)
+	} else {
+		bit := uint64(1) << (tag >> 1 & 63)
+		first, n.seen = n.seen&bit == 0, n.seen|bit
 	}
-	bit := uint64(1) << (tag >> 1 & 63)
-	if n.seen&bit == 0 {
-		n.seen |= bit
+	if first {
 		return false
 	}
 	for j := object + 1; j < i; j = int(s.nodes[j+1].next) {
@@ -78,10 +80,14 @@ type nameSlots struct {
 // slot spreads tags so widely that few names share a slot.
 func slot(tag uint16) uint16 { return tag >> 1 & 255 }
 
-func (n *nameSlots) add(tag uint16, i int) {
-	if n.node[slot(tag)] == 0 && i <= math.MaxUint16 {
-		n.node[slot(tag)] = uint16(i)
+// add reports whether the slot was free.
+func (n *nameSlots) add(tag uint16, i int) bool {
+	at := &n.node[slot(tag)]
+	if *at != 0 || i > math.MaxUint16 {
+		return false
 	}
+	*at = uint16(i)
+	return true
 }
 
 // nameTag is a cheap hash, for telling most names apart without looking at

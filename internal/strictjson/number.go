@@ -128,11 +128,12 @@ func (s *scanner) number() Problem {
 
 // digits skips digits and reports whether there was one.
 func (s *scanner) digits() bool {
-	start := s.at
-	for s.at < len(s.src) && isDigit(s.src[s.at]) {
-		s.at++
+	start, i := s.at, s.at
+	for i < len(s.src) && isDigit(s.src[i]) {
+		i++
 	}
-	return s.at > start
+	s.at = i
+	return i > start
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

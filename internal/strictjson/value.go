@@ -27,8 +27,9 @@ func (d *Doc) Root() Value {
 // Get returns a member of the outermost object, as [Value.Get] does.
 func (d *Doc) Get(name string) Value { return d.Root().Get(name) }
 
-// Clear forgets the document and keeps the memory of its index.
-func (d *Doc) Clear() { *d = Doc{nodes: d.nodes[:0]} }
+// Clear forgets the document and keeps the memory of its index. Where names were
+// means nothing without nodes.
+func (d *Doc) Clear() { d.src, d.nodes = "", d.nodes[:0] }
 
 // Value is a handle on one value of a [Doc], good until the Doc is parsed into
 // again. The zero Value is Missing.
@@ -122,10 +123,14 @@ func (v Value) Elements() iter.Seq[Value] {
 // Text returns the text of a string and whether v is one. It is a substring of
 // the document unless there was something to unescape.
 func (v Value) Text() (string, bool) {
-	if v.Kind() != String {
+	if v.doc == nil {
 		return "", false
 	}
-	return v.node().text(v.doc.src), true
+	n := v.node()
+	if n.kind != String {
+		return "", false
+	}
+	return n.text(v.doc.src), true
 }
 
 // Raw returns v as the document has it, a string with its quotes; empty when v
