@@ -73,8 +73,11 @@ func (l *listReader) elements(v strictjson.Value) bool {
 // scalar takes in a string, or another scalar where those count.
 func (l *listReader) scalar(v strictjson.Value) bool {
 	text, ok := v.Text()
-	if kind := v.Kind(); !ok && l.scalars && (kind == strictjson.Number || kind == strictjson.True || kind == strictjson.False) {
-		text, ok = v.Raw(), true
+	if !ok && l.scalars {
+		switch v.Kind() {
+		case strictjson.Number, strictjson.True, strictjson.False:
+			text, ok = v.Raw(), true
+		}
 	}
 	l.add(text)
 	return ok
