@@ -80,7 +80,8 @@ func TestOpenIDOutagesLoseNoRequestWhoseKeyIsKnown(t *testing.T) {
 	get := func(token string) int {
 		return send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token).status
 	}
-	alice := o.login("alice", "RS256").AccessToken
+	login := o.login("alice", "RS256")
+	alice := login.AccessToken
 	stop, counted := make(chan struct{}), make(chan int)
 	go func() {
 		n := 0
@@ -102,6 +103,9 @@ func TestOpenIDOutagesLoseNoRequestWhoseKeyIsKnown(t *testing.T) {
 	o.sign("second first")
 	if status := get(o.machine("machine", "ES256").AccessToken); status != 200 {
 		t.Errorf("signed with a key that is new: status %d", status)
+	}
+	if status := get(o.refresh(login.RefreshToken, "RS256").AccessToken); status != 200 {
+		t.Errorf("refreshed: status %d", status)
 	}
 	o.sign("third second first")
 	third := o.machine("machine", "ES256").AccessToken

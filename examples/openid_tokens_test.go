@@ -2,6 +2,8 @@ package examples_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
 	"net/url"
 	"slices"
 	"testing"
@@ -83,5 +85,33 @@ func TestOpenIDIDTokensAreNoAccessTokens(t *testing.T) {
 		if p, err := byChoice.Verify(t.Context(), login.AccessToken); !errors.Is(err, authctx.WrongType) {
 			t.Errorf("%s, an access token where ID tokens are meant: %v, %v", flow, p, err)
 		}
+	}
+}
+
+// A signed answer of the userinfo endpoint has nothing of its own but the client
+// it is for, so that the audience has to do.
+func TestOpenIDUserinfoIsNoAccessToken(t *testing.T) {
+	t.Parallel()
+	o := startOpenID(t)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", o.metadata.UserInfo, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+o.login("alice", "").AccessToken)
+	res, err := o.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	signed, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("status %d, %v", res.StatusCode, err)
+	}
+	if p, err := o.verifier(t).Verify(t.Context(), string(signed)); !errors.Is(err, authctx.WrongAudience) {
+		t.Errorf("by default: %v, %v", p, err)
+	}
+	strict := o.verifier(t, func(c *jwtauth.Config) { c.Audiences, c.Types = []string{"web"}, jwtauth.RFC9068Types() })
+	if p, err := strict.Verify(t.Context(), string(signed)); !errors.Is(err, authctx.WrongType) {
+		t.Errorf("as of RFC 9068, the client an audience: %v, %v", p, err)
 	}
 }

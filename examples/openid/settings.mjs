@@ -2,6 +2,7 @@
 // for.
 import { X509Certificate, randomBytes } from 'node:crypto';
 import { errors } from 'oidc-provider';
+import MemoryAdapter from 'oidc-provider/lib/adapters/memory_adapter.js';
 
 const api = 'https://api.example.com';
 const scope = 'orders.read orders.write';
@@ -27,7 +28,7 @@ const program = (client_id, more) => ({
 function clients(certificate) {
   const list = [
     {
-      client_id: 'web', client_secret,
+      client_id: 'web', client_secret, userinfo_signed_response_alg: 'ES256',
       grant_types: ['authorization_code', 'refresh_token', 'implicit'],
       response_types: ['code', 'id_token', 'code id_token'],
       redirect_uris: ['https://app.example.com/callback'],
@@ -53,12 +54,15 @@ function person(sub) {
   return { sub, name: `${sub} Example`, email: `${sub}@example.com`, tenant: 'acme', roles: sub === 'alice' ? ['admin'] : ['user'] };
 }
 
-// Sessions and nonces survive a change of keys.
+// What was issued, sessions and nonces survive a change of keys: a subclass shares
+// its memory, and the class itself would get another for every provider.
+class Memory extends MemoryAdapter {}
 const secret = randomBytes(32);
 
 export function settings({ keys, client, secure }) {
   return {
     jwks: { keys },
+    adapter: Memory,
     clients: clients(client),
     cookies: { keys: [secret.toString('hex')] },
     findAccount: (_, accountId) => ({ accountId, claims: () => person(accountId) }),
@@ -77,7 +81,7 @@ export function settings({ keys, client, secure }) {
       revocation: { enabled: true },
       resourceIndicators: { enabled: true, getResourceServerInfo },
       dPoP: { enabled: true, nonceSecret: secret, requireNonce: () => true },
-      jwtUserinfo: { enabled: true },
+      jwtUserinfo: { enabled: true }, // signed, as the client web wants it
       mTLS: {
         enabled: secure, certificateBoundAccessTokens: true, tlsClientAuth: true, selfSignedTlsClientAuth: true,
         getCertificate: (ctx) => ctx.socket.getPeerX509Certificate(),
