@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -94,5 +95,26 @@ func TestOpenIDTokensBoundToAKeyPassWithAProofAlone(t *testing.T) {
 				t.Errorf("gRPC: with the nonce: %v", err)
 			}
 		})
+	}
+}
+
+// The same with a client that many use, which finds the nonce among our
+// challenges by itself.
+func TestOpenIDClientsUseBoundTokens(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	s, o := startOpenIDSystem(t, "-listen", address, "-external-url", "http://"+address, "-dpop-nonce")
+	const want = `ES256 first machine-dpop
+ES256 second machine-dpop
+ES256 plain bearer:invalid_token,dpop:
+Ed25519 first machine-dpop
+Ed25519 second machine-dpop
+Ed25519 plain bearer:invalid_token,dpop:
+`
+	for _, way := range []string{"EdDSA", "opaque"} {
+		client := exec.CommandContext(t.Context(), "node", "openid/client.mjs", o.issuer, openIDSecret, audience+"/"+way, s.url+"/whoami")
+		if out, err := client.CombinedOutput(); err != nil || string(out) != want {
+			t.Errorf("%s: %v\n%s", way, err, out)
+		}
 	}
 }
