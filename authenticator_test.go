@@ -66,6 +66,68 @@ func TestOneOf(t *testing.T) {
 	}
 }
 
+// An authenticator of a user's own says where it reads and not whether it finds
+// something there.
+func TestOneOfRefusesTwoKindsWhereverTheyAreRead(t *testing.T) {
+	header := reads(t, "header", authctx.FieldSet{Names: []string{"authorization"}})
+	bob := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "bob"})
+	takes := func(fields authctx.FieldSet) authctx.Authenticator {
+		return authctx.NewAuthenticator(fields, func(context.Context, *authctx.Request) (authctx.Result, error) {
+			return authctx.Result{Principal: bob}, nil
+		})
+	}
+	for name, c := range map[string]struct {
+		fields authctx.FieldSet
+		field  string
+		value  string
+		kinds  bool // whether the value is a credential
+	}{
+		"a cookie":              {authctx.FieldSet{Cookies: []string{"sid"}}, "Cookie", "a=b; sid=x", true},
+		"another cookie":        {authctx.FieldSet{Cookies: []string{"sid"}}, "Cookie", "side=x", false},
+		"a subprotocol":         {authctx.FieldSet{Subprotocols: []string{"bearer."}}, "Sec-WebSocket-Protocol", "chat, bearer.x", true},
+		"another subprotocol":   {authctx.FieldSet{Subprotocols: []string{"bearer."}}, "Sec-WebSocket-Protocol", "chat", false},
+		"another field":         {authctx.FieldSet{Names: []string{"x-api-key"}}, "X-API-Key", "x", true},
+		"another field, absent": {authctx.FieldSet{Names: []string{"x-api-key"}}, "X-API-Keys", "x", false},
+	} {
+		r := request(map[string][]string{"Authorization": {"good"}, c.field: {c.value}})
+		res, err := authctx.OneOf(header, takes(c.fields)).Authenticate(t.Context(), r)
+		if c.kinds != errors.Is(err, authctx.InvalidRequest) || !c.kinds && res.Principal.Subject() != "header" {
+			t.Errorf("%s: %v, %v", name, res.Principal, err)
+		}
+	}
+}
+
+func TestOneOfRefusesTwoKindsThatAreNoFields(t *testing.T) {
+	bob := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "bob"})
+	takes := func(fields authctx.FieldSet) authctx.Authenticator {
+		return authctx.NewAuthenticator(fields, func(context.Context, *authctx.Request) (authctx.Result, error) {
+			return authctx.Result{Principal: bob}, nil
+		})
+	}
+	cookies := authctx.OneOf(takes(authctx.FieldSet{Cookies: []string{"a"}}), takes(authctx.FieldSet{Cookies: []string{"b"}}))
+	protocols := authctx.OneOf(takes(authctx.FieldSet{Subprotocols: []string{"a."}}), takes(authctx.FieldSet{Subprotocols: []string{"b."}}))
+	for name, r := range map[string]*authctx.Request{
+		"cookies": request(map[string][]string{"Cookie": {"a=1; b=2"}}), "cookies in two lines": request(map[string][]string{"Cookie": {"a=1", "b=2"}}),
+	} {
+		if _, err := cookies.Authenticate(t.Context(), r); !errors.Is(err, authctx.InvalidRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := protocols.Authenticate(t.Context(), request(map[string][]string{"Sec-WebSocket-Protocol": {"a.x, b.y"}})); !errors.Is(err, authctx.InvalidRequest) {
+		t.Errorf("subprotocols: %v", err)
+	}
+	if res, err := cookies.Authenticate(t.Context(), request(map[string][]string{"Cookie": {"b=2"}})); err != nil || len(res.Read.Names) != 0 || len(res.Read.Cookies) != 1 {
+		t.Errorf("one cookie: %+v, %v", res.Read, err)
+	}
+}
+
+func TestACookieHasAValue(t *testing.T) {
+	r := request(map[string][]string{"Cookie": {`sid; sid2=x;  sid = y; sid=; sid="z"; SID=w`}})
+	if got := r.Cookies("sid"); len(got) != 2 || got[0] != "" || got[1] != "z" {
+		t.Errorf("%q", got)
+	}
+}
+
 // What a member leaves to the others is bad if none of them takes it, however
 // members are nested and wrapped.
 func TestRule8_WhatNobodyTakesIsBadAndNotAbsent(t *testing.T) {

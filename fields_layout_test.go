@@ -39,6 +39,24 @@ func TestLayoutsOfOtherSystems(t *testing.T) {
 	}
 }
 
+// Every request has fields whose names are longer than the prefix.
+func TestAPrefixOfExtraAttributesReadsNoOtherField(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "k"})
+	others := map[string][]string{
+		"X-Forwarded-Proto-Original": {"https"}, "Access-Control-Request-Headers": {"a"}, "X-Remote-Extra-": {"nameless"},
+		"X-Remote-Extr-a-scopes": {"b"}, "XX-Remote-Extra-scopes": {"c"},
+	}
+	if _, err := auth.Authenticate(t.Context(), request(others)); auth.Presents(request(others)) || !errors.Is(err, authctx.NoCredentials) {
+		t.Errorf("without a caller: %v", err)
+	}
+	others["X-Remote-User"], others["x-remote-EXTRA-scopes"] = []string{"alice"}, []string{"a"}
+	res, err := auth.Authenticate(t.Context(), request(others))
+	if extra := res.Principal.Attributes().Extra; err != nil || len(extra) != 1 || !slices.Equal(extra["scopes"], []string{"a"}) {
+		t.Errorf("%q, %v", extra, err)
+	}
+}
+
 func TestLayoutWithoutEncodingRefusesWhatItWouldChange(t *testing.T) {
 	proxy := authctx.OAuth2ProxyLayout()
 	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &proxy, SoleIssuer: "i"})

@@ -190,6 +190,18 @@ func TestForgedFieldsBesideATokenChangeNothing(t *testing.T) {
 	}
 }
 
+func TestASignedCallerBesideFieldsIsRefusedWhicheverItIs(t *testing.T) {
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Issuer: "i"})
+	for name, want := range map[string]authctx.Reason{
+		"Txn-Token": authctx.InvalidRequest, "X-User-Deferred": authctx.InvalidRequest, "X-User-Unknown": 0,
+	} {
+		r := request(map[string][]string{"x-user-id": {"alice"}, name: {"eyJ.e30.x"}})
+		if _, err := auth.Authenticate(t.Context(), r); authctx.ReasonOf(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestRule1_FieldsNeedATrustAndAnIssuer(t *testing.T) {
 	k8s := authctx.KubernetesLayout()
 	for name, cfg := range map[string]authctx.FieldsAuthenticatorConfig{

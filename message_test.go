@@ -158,6 +158,22 @@ func TestInjectingNobodyStripsAndFails(t *testing.T) {
 	}
 }
 
+// forger writes a caller whoever it is told of.
+type forger struct{ *authctx.FieldsPropagator }
+
+func (forger) Inject(_ context.Context, _ authctx.Principal, set func(name, value string)) error {
+	set("x-user-id", "somebody")
+	return nil
+}
+
+func TestNoPropagatorIsAskedToWriteNobody(t *testing.T) {
+	headers := map[string]string{}
+	err := authctx.InjectHeaders(context.Background(), forger{propagator(t, authctx.FieldsPropagatorConfig{})}, headers)
+	if !errors.Is(err, authctx.NoCredentials) || len(headers) != 0 {
+		t.Errorf("%q, %v", headers, err)
+	}
+}
+
 // Nobody would have removed what a propagator does not own.
 func TestAMessageGetsOnlyWhatThePropagatorOwns(t *testing.T) {
 	ctx := authctx.NewContext(t.Context(), mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s"}))

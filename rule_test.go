@@ -305,3 +305,24 @@ func TestANilErrorPointerOfARuleDenies(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEmptyLoginClassIsNobodys(t *testing.T) {
+	none := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s"})
+	gold := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", ACR: "gold"})
+	for name, c := range map[string]struct {
+		rule       authctx.Rule
+		none, gold bool
+	}{
+		"empty":         {authctx.ACR(""), false, false},
+		"empty, gold":   {authctx.ACR("", "gold"), false, true},
+		"gold, empty":   {authctx.ACR("gold", ""), false, true},
+		"another":       {authctx.ACR("silver"), false, false},
+		"of other case": {authctx.ACR("Gold"), false, false},
+	} {
+		for p, want := range map[*authctx.Principal]bool{&none: c.none, &gold: c.gold} {
+			if err := c.rule.Check(t.Context(), *p); want != (err == nil) || !want && !errors.Is(err, authctx.InsufficientAuthentication) {
+				t.Errorf("%s, %q: %v", name, p.ACR(), err)
+			}
+		}
+	}
+}

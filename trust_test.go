@@ -95,6 +95,21 @@ func TestTrustByCertificate(t *testing.T) {
 		{"a port", domain, []string{"spiffe://prod.example:1/x"}, nil, false},
 		{"user info", domain, []string{"spiffe://a@prod.example/x"}, nil, false},
 		{"dot segments", domain, []string{"spiffe://prod.example/../x"}, nil, false},
+		{"no scheme", domain, []string{"prod.example/x"}, nil, false},
+		{"no scheme, slashes", domain, []string{"//prod.example/x"}, nil, false},
+		{"the longest name", domain, []string{"spiffe://prod.example/" + strings.Repeat("x", 2048-22)}, nil, true},
+		{"a name too long", domain, []string{"spiffe://prod.example/" + strings.Repeat("x", 2048-21)}, nil, false},
+		{"all that a segment may hold", domain, []string{"spiffe://prod.example/aZ09.-_"}, nil, true},
+		{"an encoded letter", domain, []string{"spiffe://prod.example/%61"}, nil, false},
+		{"a colon", domain, []string{"spiffe://prod.example/a:b"}, nil, false},
+		{"a semicolon", domain, []string{"spiffe://prod.example/a;b"}, nil, false},
+		{"a tilde", domain, []string{"spiffe://prod.example/~a"}, nil, false},
+		{"an at sign", domain, []string{"spiffe://prod.example/a@b"}, nil, false},
+		{"a segment of one dot", domain, []string{"spiffe://prod.example/./x"}, nil, false},
+		{"a segment of two dots", domain, []string{"spiffe://prod.example/x/.."}, nil, false},
+		{"a segment of three dots", domain, []string{"spiffe://prod.example/..."}, nil, true},
+		{"an empty segment", domain, []string{"spiffe://prod.example/a//b"}, nil, false},
+		{"a slash at the end", domain, []string{"spiffe://prod.example/a/"}, nil, false},
 		{"not SPIFFE", domain, []string{"https://prod.example/x"}, nil, false},
 		{"the DNS name", dns, nil, []string{"other", "Gateway.Internal"}, true},
 		{"another DNS name", dns, nil, []string{"xgateway.internal"}, false},
@@ -205,7 +220,7 @@ func TestRule1_TrustWithoutAMeaningIsAnError(t *testing.T) {
 		"TrustSPIFFEID": authctx.TrustSPIFFEID, "TrustSPIFFEDomain": authctx.TrustSPIFFEDomain,
 		"TrustDNSName": authctx.TrustDNSName, "TrustPeerCIDR": authctx.TrustPeerCIDR,
 	} {
-		for _, bad := range []string{"", "*", "spiffe://", "spiffe://prod.example", "a b", "x/*", "spiffe://prod.example/*"} {
+		for _, bad := range []string{"", "*", "spiffe://", "spiffe://prod.example", "a b", "x/*", "spiffe://prod.example/*", "prod.example/x", "//prod.example/x"} {
 			if _, err := make(bad); err == nil {
 				t.Errorf("%s(%q) was accepted", name, bad)
 			}

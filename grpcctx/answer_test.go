@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -51,6 +52,33 @@ func TestACallerWhoWasNotCarriedOnIsInternal(t *testing.T) {
 	st := grpcctx.Status(&uncarried.Error{Cause: errors.New("secret-detail")})
 	if st.Code() != codes.Internal || st.Message() != uncarried.Detail || len(st.Details()) > 0 {
 		t.Error(st)
+	}
+}
+
+// A reason that no server of this module tells is not one that a client learns,
+// nor is one under another code.
+func TestAClientReadsNoReasonThatServersDoNotTell(t *testing.T) {
+	said := func(code codes.Code, reason, domain string) error {
+		st, err := status.New(code, "no").WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: domain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Err()
+	}
+	for _, reason := range authctx.Reasons() {
+		name, told := strings.ToUpper(reason.String()), reason.Public() == reason
+		e, ok := grpcctx.FromError(said(grpcctx.Status(reason).Code(), name, grpcctx.ErrorDomain))
+		if ok != told || ok && e.Reason != reason {
+			t.Errorf("%s: %v, %v", reason, e, ok)
+		}
+		for _, other := range []error{
+			said(codes.NotFound, name, grpcctx.ErrorDomain), said(grpcctx.Status(reason).Code(), name, "googleapis.com"),
+			said(grpcctx.Status(reason).Code(), strings.ToLower(name), grpcctx.ErrorDomain),
+		} {
+			if e, ok := grpcctx.FromError(other); ok {
+				t.Errorf("%v is read as %v", other, e)
+			}
+		}
 	}
 }
 

@@ -60,6 +60,66 @@ func TestIncomingMetadataIsReadWithoutACopy(t *testing.T) {
 	if got, left := r.incoming(capital, &strip); !same(got, md) || !same(left, others) {
 		t.Errorf("in capitals, read %v and left %v", got, left)
 	}
+	mixed := metadata.NewIncomingContext(context.Background(), metadata.MD{"X-User-ID": {"alice"}, "other": {"value"}})
+	for range 20 { // whichever of the two comes last
+		if got, left := r.incoming(mixed, &strip); !same(got, md) || !same(left, others) {
+			t.Errorf("one of them in capitals, read %v and left %v", got, left)
+		}
+	}
+}
+
+// What is known of a forward proxy may be no more than that there is one.
+func TestAForwardProxyOfUnknownPortListensOnAny(t *testing.T) {
+	for name, test := range map[string]struct {
+		proxy forwardProxy
+		want  bool
+	}{
+		"none":           {forwardProxy{}, false},
+		"this port":      {forwardProxy{exists: true, port: 3128}, true},
+		"another port":   {forwardProxy{exists: true, port: 3129}, false},
+		"of no port":     {forwardProxy{exists: true}, true},
+		"no proxy, port": {forwardProxy{port: 3128}, false},
+	} {
+		if got := test.proxy.listensOn(3128); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if p := proxyFor("dns:///%zz"); p != (forwardProxy{exists: true}) {
+		t.Errorf("a target that nobody can read is taken for one without a proxy: %+v", p)
+	}
+}
+
+// The peer of the handler that makes a call is not the peer of the call.
+func TestThePeerOfAHandlerVouchesForNoConnection(t *testing.T) {
+	handler := peer.NewContext(context.Background(), &peer.Peer{Addr: &net.UnixAddr{Name: "/run/service", Net: "unix"}})
+	g := new(guard)
+	if !g.withinMachine(handler, nil) {
+		t.Error("a Unix socket leaves the machine")
+	}
+	for name, ctx := range map[string]context.Context{
+		"hidden": withoutPeer(handler), "none": context.Background(), "none, hidden": withoutPeer(context.Background()),
+		"nil":         peer.NewContext(context.Background(), &peer.Peer{Addr: (*net.UnixAddr)(nil)}),
+		"far":         peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 1}}),
+		"any address": peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4zero, Port: 1}}),
+	} {
+		if g.withinMachine(ctx, nil) {
+			t.Errorf("%s: counts as this machine", name)
+		}
+	}
+}
+
+func TestNoNameOfASocketIsAnAddress(t *testing.T) {
+	for name, addr := range map[string]net.Addr{
+		"nil": nil, "a Unix socket": &net.UnixAddr{Name: "10.0.0.1:80", Net: "unix"}, "an abstract one": &net.UnixAddr{Name: "127.0.0.1", Net: "unix"},
+		"a packet one": &net.UnixAddr{Name: "[::1]:80", Net: "unixgram"}, "no address": &net.TCPAddr{},
+	} {
+		if got := addrPort(addr); got.Addr().IsValid() {
+			t.Errorf("%s is taken for %v", name, got)
+		}
+	}
+	if got := addrPort(&net.TCPAddr{IP: net.ParseIP("::ffff:10.0.0.1"), Port: 80}); got.String() != "10.0.0.1:80" {
+		t.Errorf("an address is taken for %v", got)
+	}
 }
 
 // A server that allows a caller adds this much to a call and no more: the
@@ -179,4 +239,14 @@ func looksLikeIdentity(name string) bool {
 		name = strings.TrimSuffix(name, "-bin")
 	}
 	return name == "authorization" || name == "txn-token"
+}
+
+func TestAStatusMessageIsPrintableASCIIOnTheWire(t *testing.T) {
+	for message, want := range map[string]string{
+		"": "", "plain text": "plain text", "100%": "100%25", "a\r\nb": "a%0D%0Ab", "~\x7f": "~%7F", "\x00": "%00", "zoë": "zo%C3%AB",
+	} {
+		if got := percentEncode(message); got != want {
+			t.Errorf("%q: %q", message, got)
+		}
+	}
 }

@@ -53,6 +53,20 @@ func TestRule6_IdentityIsStrippedOnEveryPath(t *testing.T) {
 	}
 }
 
+func TestAServerOfAnonymousCallersTakesOthersToo(t *testing.T) {
+	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Policy, c.AllowAnonymous = nil, true })
+	cc := dial(t, serve(t, new(echo), s.ServerOptions()...))
+	for _, method := range kinds {
+		for name, ctx := range map[string]context.Context{"nobody": t.Context(), "alice": withToken(t.Context(), "alice")} {
+			if err := call(ctx, cc, method); err != nil {
+				t.Errorf("%s, %s: %v", name, method, err)
+			}
+		}
+		wantRefusal(t, call(withToken(t.Context(), "mallory"), cc, method), authctx.InvalidToken)
+		wantRefusal(t, call(withToken(t.Context(), "outage"), cc, method), authctx.Unavailable)
+	}
+}
+
 func TestRule6_KeepingCredentialsKeepsNoIdentity(t *testing.T) {
 	out, in := plainFields(t)
 	e := new(echo)

@@ -43,6 +43,9 @@ func TestAnswers(t *testing.T) {
 			s := newServer(t, httpctx.ServerConfig{Realm: `my "api"`})
 			w := httptest.NewRecorder()
 			w.Header().Set("Content-Encoding", "gzip")
+			w.Header().Set("WWW-Authenticate", "Basic") // of somebody who began another answer
+			w.Header().Set("Etag", `"1"`)
+			w.Header().Set("Last-Modified", "Sat, 21 Nov 2026 00:00:00 GMT")
 			s.WriteError(w, httptest.NewRequest("GET", "/", nil), tc.err)
 			res := w.Result()
 			if res.StatusCode != tc.status {
@@ -53,6 +56,9 @@ func TestAnswers(t *testing.T) {
 			}
 			if wait := res.Header.Get("Retry-After"); (wait != "") != (tc.status == 503) {
 				t.Errorf("Retry-After %q", wait)
+			}
+			if res.Header.Get("Etag") != "" || res.Header.Get("Last-Modified") != "" {
+				t.Errorf("another body is described by %v", res.Header)
 			}
 			if res.Header.Get("Content-Encoding") != "" || res.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("header %v", res.Header)

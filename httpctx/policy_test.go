@@ -72,6 +72,7 @@ func TestRule10_TheStartUpCheckListsWhatWasForgotten(t *testing.T) {
 			"/orders.v1.Orders/Get":        authctx.Authenticated(),
 			"/grpc.health.v1.Health/*":     authctx.Authenticated(),
 			"GET example.com/orders/{id}/": authctx.Authenticated(),
+			"example.com/mistyped":         authctx.Authenticated(),
 		},
 	})})
 	mux := s.NewMux()
@@ -82,7 +83,7 @@ func TestRule10_TheStartUpCheckListsWhatWasForgotten(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`"DELETE /orders"`, `"GET /forgotten"`, `"GET /mistyped"`, `"/static/"`, `"GET example.com/orders/{id}/"`} {
+	for _, want := range []string{`"DELETE /orders"`, `"GET /forgotten"`, `"GET /mistyped"`, `"/static/"`, `"GET example.com/orders/{id}/"`, `"example.com/mistyped"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not listed in: %v", want, err)
 		}

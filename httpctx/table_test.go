@@ -98,6 +98,46 @@ func TestRule10_ATableRulesWhateverIsInside(t *testing.T) {
 	}
 }
 
+// A pattern of one path alone, "/{$}", says nothing of what some server may read
+// below it.
+func TestRule10_AnExactPatternCoversNothingBelowIt(t *testing.T) {
+	h := gatewayOf(t, authctx.PolicyConfig{
+		Rules:   map[string]authctx.Rule{"/admin/": authctx.Role("admin"), "/docs/{name}": authctx.Role("admin")},
+		Public:  []string{"/{$}", "/docs/{$}", "/docs"},
+		Default: authctx.Role("admin"),
+	}, spy)
+	for _, line := range []string{"GET /", "GET /docs/", "GET /docs"} {
+		if w := asked(t, h, line, "api", ""); w.Code != 200 {
+			t.Errorf("%s: %d", line, w.Code)
+		}
+	}
+	for _, behind := range []string{";admin/users", "%2Fadmin/users", "%3Badmin", "\\admin", "%5Cadmin", "%252Fadmin", "%3Fx", "%23x", "x%2F..x"} {
+		for _, base := range []string{"/", "/docs/"} {
+			if w := asked(t, h, "GET "+base+behind, "api", ""); w.Code != 401 {
+				t.Errorf("%s%s by nobody: %d", base, behind, w.Code)
+			}
+			if w := asked(t, h, "GET "+base+behind, "api", "bob"); w.Code != 403 {
+				t.Errorf("%s%s by bob: %d", base, behind, w.Code)
+			}
+		}
+	}
+}
+
+// A pattern with a wildcard is no method of a service, though a request for one
+// falls under it: no server says which of the two it goes by.
+func TestRule10_APatternBelowAServiceTakesNothingFromIt(t *testing.T) {
+	for _, pattern := range []string{"/shop.Orders/{method}", "POST /shop.Orders/{method}", "/shop.Orders/", "/shop.Orders/a/b"} {
+		h := gatewayOf(t, authctx.PolicyConfig{
+			Rules: map[string]authctx.Rule{"/shop.Orders/*": authctx.Role("admin"), pattern: authctx.Authenticated()},
+		}, spy)
+		for _, line := range []string{"POST /shop.Orders/Delete", "POST /shop.Orders/a/b"} {
+			if w := asked(t, h, line, "api", "bob"); w.Code != 403 {
+				t.Errorf("%s: %s by bob: %d", pattern, line, w.Code)
+			}
+		}
+	}
+}
+
 // TestPathTricksBehindAProxy sends what some server would take for a route of
 // the table. Bob may do everything else.
 func TestPathTricksBehindAProxy(t *testing.T) {

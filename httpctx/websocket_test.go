@@ -209,6 +209,30 @@ func TestRule9_UpgradesOtherThanWebSocketAreRefusedByProxies(t *testing.T) {
 	}
 }
 
+// A ReverseProxy leaves one Upgrade of several. Somebody else may call Rewrite.
+func TestRule9_AnUpgradeToSeveralProtocolsIsNoWebSocket(t *testing.T) {
+	p := newProxy(t, newServer(t, httpctx.ServerConfig{}), newFields(t))
+	for _, c := range []struct {
+		upgrade []string
+		passes  bool
+	}{
+		{nil, true}, {[]string{"websocket"}, true}, {[]string{"WebSocket"}, true}, {[]string{"h2c"}, true}, // which is taken out
+		{[]string{"websocket", "h2c"}, false}, {[]string{"h2c", "websocket"}, false}, {[]string{"websocket", "websocket"}, false},
+		{[]string{"websocket", ""}, false}, {[]string{""}, false}, {[]string{"tcp"}, false},
+	} {
+		in := httptest.NewRequest("GET", "/", nil)
+		out := httptest.NewRequest("GET", "http://127.0.0.1/", nil)
+		if c.upgrade != nil {
+			out.Header["Connection"], out.Header["Upgrade"] = []string{"Upgrade"}, c.upgrade
+		}
+		pr := &httputil.ProxyRequest{In: in, Out: out}
+		p.Rewrite(pr)
+		if err := context.Cause(pr.Out.Context()); c.passes != (err == nil) || !c.passes && (!errors.Is(err, authctx.PermissionDenied) || len(pr.Out.Header["Upgrade"]) > 0) {
+			t.Errorf("%q: %v, %v", c.upgrade, err, pr.Out.Header)
+		}
+	}
+}
+
 // curl --http2 and Java's HttpClient offer HTTP/2 and go on in HTTP/1.1 when the
 // offer is ignored (RFC 9110 section 7.8). The upstream must not see it: what
 // speaks h2c behind a proxy that does not is a tunnel past it.

@@ -134,6 +134,9 @@ var strictHeaders = map[string]string{
 	"encrypted":                              `{"alg":"ES256","kid":"k1","enc":"A128GCM"}`,
 	"a nested token":                         `{"alg":"ES256","kid":"k1","cty":"JWT"}`,
 	"a nested token by media type":           `{"alg":"ES256","kid":"k1","cty":"application/jwt"}`,
+	"a cty that is a number":                 `{"alg":"ES256","kid":"k1","cty":1}`,
+	"a cty that is null":                     `{"alg":"ES256","kid":"k1","cty":null}`,
+	"a cty that is a list":                   `{"alg":"ES256","kid":"k1","cty":["JWT"]}`,
 	"a key of its own":                       `{"alg":"ES256","kid":"k1","jwk":{"kty":"EC"}}`,
 	"jwx 2234 alg twice":                     `{"alg":"ES256","alg":"ES256","kid":"k1"}`,
 	"a name twice, deep down":                `{"alg":"ES256","kid":"k1","x":{"a":1,"a":2}}`,
@@ -145,7 +148,16 @@ var strictHeaders = map[string]string{
 	"a kid that is null":                     `{"alg":"ES256","kid":null}`,
 	"a kid that is a number":                 `{"alg":"ES256","kid":1}`,
 	"a kid with a line break":                `{"alg":"ES256","kid":"k1\n"}`,
+	"a kid with an escaped line break":       `{"alg":"ES256","kid":"k1\n"}`,
+	"a kid with an escaped NUL":              `{"alg":"ES256","kid":"k1\u0000"}`,
+	"a kid with a DEL":                       `{"alg":"ES256","kid":"k1\u007f"}`,
 	"a kid too long":                         `{"alg":"ES256","kid":"` + strings.Repeat("k", 257) + `"}`,
+	"typ in another case":                    `{"alg":"ES256","kid":"k1","Typ":"logout+jwt"}`,
+	"b64 in another case":                    `{"alg":"ES256","kid":"k1","B64":false}`,
+	"zip in another case":                    `{"alg":"ES256","kid":"k1","Zip":"DEF"}`,
+	"enc in another case":                    `{"alg":"ES256","kid":"k1","Enc":"A128GCM"}`,
+	"cty in another case":                    `{"alg":"ES256","kid":"k1","Cty":"JWT"}`,
+	"jwk in another case":                    `{"alg":"ES256","kid":"k1","Jwk":{"kty":"EC"}}`,
 	"a typ that is a number":                 `{"alg":"ES256","kid":"k1","typ":1}`,
 	"a typ that is null":                     `{"alg":"ES256","kid":"k1","typ":null}`,
 	"invalid UTF-8":                          "{\"alg\":\"ES256\",\"kid\":\"k1\",\"x\":\"\xff\"}",
@@ -166,8 +178,17 @@ func TestStrictHeaders(t *testing.T) {
 	if _, err := v.Verify(t.Context(), s.compact(t, `{"alg":"ES256","kid":"k1"}`, claims)); err != nil {
 		t.Fatalf("the header that all of these spoil: %v", err)
 	}
+	// A key without ID serves tokens that name any, so that there the header itself
+	// must be refused and not what it names.
+	nameless := newVerifier(t, s, func(c *jwtauth.Config) {
+		c.Keys = must(jwtauth.NewStaticKeys(must(jwtauth.NewPublicKey("", jwtauth.ES256, s.private.(crypto.Signer).Public()))))
+	})
+	if _, err := nameless.Verify(t.Context(), s.compact(t, `{"alg":"ES256","kid":"`+strings.Repeat("k", 256)+`"}`, claims)); err != nil {
+		t.Fatalf("the longest kid: %v", err)
+	}
 	for name, header := range strictHeaders {
 		refused(t, v, name, s.compact(t, header, claims))
+		refused(t, nameless, name+", any key ID will do", s.compact(t, header, claims))
 	}
 }
 
@@ -192,6 +213,10 @@ func TestBCP_3_14_OnlyStrictCompactSerializationIsAToken(t *testing.T) {
 		"padding of the claims":     h + "." + p + "=." + sig,
 		"standard alphabet":         h + "." + p + "+/." + sig,
 		"a line break in a segment": h + "." + p[:8] + "\n" + p[8:] + "." + sig,
+		"CR in the header":          h[:8] + "\r" + h[8:] + "." + p + "." + sig,
+		"CR in the claims":          h + "." + p[:8] + "\r" + p[8:] + "." + sig,
+		"CR in the signature":       h + "." + p + "." + sig[:8] + "\r" + sig[8:],
+		"LF in the signature":       h + "." + p + "." + sig[:8] + "\n" + sig[8:],
 		"CR LF in the signature":    h + "." + p + "." + sig[:8] + "\r\n" + sig[8:],
 		"a line break in front":     "\n" + token,
 		"a line break behind":       token + "\n",

@@ -86,6 +86,8 @@ func TestBearerReadsOneTokenFromOnePlace(t *testing.T) {
 		"a list joined":                      {nil, fields("Authorization", `Digest username="a\", b", nc=1, Bearer `+token), authctx.InvalidRequest},
 		"the scheme as a parameter":          {nil, fields("Authorization", "Digest nc=1, bearer = x, Bearer=x"), authctx.NoCredentials},
 		"the scheme in a parameter":          {nil, fields("Authorization", `Digest username="a\", Bearer x", nc=1`), authctx.NoCredentials},
+		"a comma behind a backslash":         {nil, fields("Authorization", `Digest a=\, Bearer `+token), authctx.InvalidRequest},
+		"a quotation that ends in one":       {nil, fields("Authorization", `Digest a="\\", Bearer `+token), authctx.InvalidRequest},
 		"a list of signed fields":            {nil, fields("Authorization", "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host;range, Signature=0f"), authctx.NoCredentials},
 		"another scheme that begins alike":   {nil, fields("Authorization", "Bearer2 "+token), authctx.NoCredentials},
 		"a malformed token":                  {nil, fields("Authorization", "Bearer abc"), authctx.InvalidToken},
@@ -155,6 +157,23 @@ func TestRule1_NewBearerNamesEveryProblem(t *testing.T) {
 	}
 }
 
+func TestRule1_NoTokenIsReadFromAFieldThatIsThereForSomethingElse(t *testing.T) {
+	v := newVerifier(t, signerFor(t, jwtauth.EdDSA), nil)
+	for _, name := range []string{
+		"x-user-id", "x-user-roles", "x-user-extra", "txn-token", "x-user-deferred", "cookie", "set-cookie", "dpop", "client-cert", "authorization",
+		"www-authenticate", "proxy-authorization", "proxy-authenticate", "sec-websocket-protocol", "connection", "content-type", "host",
+	} {
+		for _, spelled := range []string{name, strings.ToUpper(name), strings.ReplaceAll(name, "-", "_")} {
+			if _, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Header: spelled}); err == nil || !strings.Contains(err.Error(), "Header must not be") {
+				t.Errorf("%s: %v", spelled, err)
+			}
+		}
+	}
+	if _, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Header: "X-Access-Token"}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTokensAreDividedByShape(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	signed := newBearer(t, newVerifier(t, s, nil), &jwtauth.BearerOptions{Shape: jwtauth.JWTShape})
@@ -163,7 +182,7 @@ func TestTokensAreDividedByShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	opaque := newBearer(t, verifierFunc(func(token string) (jwtauth.VerifiedToken, error) {
-		if token != "opaque.token" {
+		if !strings.HasSuffix(token, "opaque.token") {
 			return jwtauth.VerifiedToken{}, authctx.InvalidToken
 		}
 		return jwtauth.VerifiedToken{Principal: bob}, nil
@@ -173,6 +192,8 @@ func TestTokensAreDividedByShape(t *testing.T) {
 	} {
 		for token, want := range map[string]string{
 			s.token(t, goodClaims(nil)): "alice", "opaque.token": "bob", "neither": "", "eyJ.bad.token": "",
+			// What these begin with is no "{".
+			"eA.opaque.token": "bob", "ev.opaque.token": "bob", "e.opaque.token": "bob", "e~.opaque.token": "bob", "ew.opaque.token": "", "e_.opaque.token": "",
 		} {
 			res, err := members.Authenticate(t.Context(), fields("authorization", "Bearer "+token))
 			if res.Principal.Subject() != want || want == "" && !errors.Is(err, authctx.InvalidToken) {

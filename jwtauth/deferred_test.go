@@ -93,6 +93,21 @@ func TestDeferredWorkOutlivesTheCredentialAndSaysSince(t *testing.T) {
 	}
 }
 
+func TestRule8_DeferredWorkIsNobodys(t *testing.T) {
+	w := newDeferredWorld(t)
+	prop := must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+		TrustDomain: testDomain, Topic: "orders", Workload: "shop", Keys: w.keys, Lifetime: time.Hour, Now: w.Now,
+		Scopes: func(context.Context, authctx.Principal) ([]string, error) {
+			t.Error("asked for the scopes of nobody")
+			return []string{"orders.write"}, nil
+		},
+	}))
+	err := prop.Inject(t.Context(), authctx.Principal{}, func(name, _ string) { t.Errorf("%s was written", name) })
+	if !errors.Is(err, authctx.NoCredentials) {
+		t.Error(err)
+	}
+}
+
 func TestDeferredWorkIsForOneTopic(t *testing.T) {
 	w := newDeferredWorld(t)
 	headers := w.message(t, w.publish, jwtauthtest.User(t))

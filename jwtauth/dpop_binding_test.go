@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -20,6 +21,10 @@ func TestRFC9449_Section4_3_Check12_TheTokenIsBoundToTheKeyOfTheProof(t *testing
 		"a list of thumbprints":    map[string]any{"jkt": []string{c.key.Thumbprint()}},
 		"the thumbprint padded":    map[string]any{"jkt": c.key.Thumbprint() + "="},
 		"a beginning of it":        map[string]any{"jkt": c.key.Thumbprint()[:42]},
+		"a number beside another":  map[string]any{"jkt": 7, "x5t#S256": rfc8705Thumbprint},
+		"another beside a number":  map[string]any{"jkt": c.key.Thumbprint(), "x5t#S256": 7},
+		"another beside nothing":   map[string]any{"jkt": c.key.Thumbprint(), "x5t#S256": ""},
+		"another beside null":      map[string]any{"jkt": c.key.Thumbprint(), "x5t#S256": json.RawMessage("null")},
 		"a kind nobody knows":      map[string]any{"kid": c.key.Thumbprint()},
 		"the thumbprint as a text": c.key.Thumbprint(),
 	} {
@@ -31,6 +36,26 @@ func TestRFC9449_Section4_3_Check12_TheTokenIsBoundToTheKeyOfTheProof(t *testing
 	// A proof for one token does not carry over to another of the same client.
 	second := c.bound(t, map[string]any{"jkt": c.key.Thumbprint(), "more": 1})
 	c.try(t, dpopRequest(second, c.proof().Sign()), authctx.InvalidProof)
+}
+
+// A binding that cannot be read is none that could be left out.
+func TestATokenWhoseOtherBindingIsNoTextIsRefused(t *testing.T) {
+	c := newDPoPCase(t, nil)
+	cert := newCertificate(t)
+	bearer := newBearer(t, newVerifier(t, c.signer, nil), nil)
+	for name, jkt := range map[string]any{"a number": 7, "a list": []string{c.key.Thumbprint()}, "empty": "", "null": json.RawMessage("null"), "absent": nil} {
+		cnf := map[string]any{"jkt": jkt, "x5t#S256": thumbprintOf(cert)}
+		want := authctx.InvalidToken
+		if jkt == nil {
+			delete(cnf, "jkt")
+			want = 0
+		}
+		r := fields("authorization", "Bearer "+c.bound(t, cnf))
+		r.UnverifiedPeerCertificate = cert
+		if _, err := bearer.Authenticate(t.Context(), r); authctx.ReasonOf(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestATokenWithTwoBindingsNeedsBothProofs(t *testing.T) {

@@ -112,6 +112,34 @@ func TestDPoPAcceptsAGoodProof(t *testing.T) {
 	}
 }
 
+// Where a service takes several algorithms that fit one type of key, the JWK of
+// the proof may say for which of them the key is.
+func TestRule2_TheKeyOfAProofServesNoAlgorithmButItsOwn(t *testing.T) {
+	for bound, passes := range map[string]bool{"": true, "RS256": true, "PS256": false, "RS512": false} {
+		c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.Algorithms = []jwtauth.Algorithm{jwtauth.RS256, jwtauth.PS256} })
+		c.key = c.issuer.NewDPoPKey(jwtauth.RS256)
+		c.token = c.bound(t, map[string]any{"jkt": c.key.Thumbprint()})
+		p, want := c.proof(), authctx.InvalidProof
+		if bound != "" {
+			p.Header["jwk"].(map[string]any)["alg"] = bound
+		}
+		if passes {
+			want = 0
+		}
+		c.try(t, c.request(p.Sign()), want)
+	}
+}
+
+func TestRFC9449_AProofMayEndByItself(t *testing.T) {
+	c := newDPoPCase(t, nil)
+	for ahead, want := range map[int64]authctx.Reason{600: 0, 1: 0, -29: 0, -30: authctx.InvalidProof} {
+		c.try(t, c.request(c.proof().Set("exp", c.now.Unix()+ahead).Sign()), want)
+	}
+	for ahead, want := range map[int64]authctx.Reason{-600: 0, 30: 0, 31: authctx.InvalidProof} {
+		c.try(t, c.request(c.proof().Set("nbf", c.now.Unix()+ahead).Sign()), want)
+	}
+}
+
 // dpopAttack is a good proof with something changed; null takes a member away.
 type dpopAttack struct {
 	Check               int // of RFC 9449 section 4.3, counted from 1
@@ -223,6 +251,42 @@ func TestRFC9449_Section4_3_Check2_TheProofIsAStrictJWT(t *testing.T) {
 		t.Run(name, func(t *testing.T) { c.try(t, c.request(proof), authctx.InvalidProof) })
 	}
 	c.try(t, c.request(sign(header, claims)), 0) // the forger signs well
+}
+
+func TestRule3_NoClaimOfAProofIsShadowedByAnotherSpelling(t *testing.T) {
+	c := newDPoPCase(t, nil)
+	for _, name := range []string{"JTI", "Htm", "Htu", "Iat", "Ath", "Nonce", "NONCE", "Exp", "Nbf", "nonc\u00e9"} {
+		want := authctx.InvalidProof
+		if name == "nonc\u00e9" {
+			want = 0 // no spelling of any
+		}
+		c.try(t, c.request(c.proof().Set(name, "x").Sign()), want)
+	}
+}
+
+func TestAProofHasAtMost8KiB(t *testing.T) {
+	c := newDPoPCase(t, nil)
+	padded := func(inHeader, pad int) string {
+		return c.proof().SetHeader("pad", strings.Repeat("x", inHeader)).Set("pad", strings.Repeat("x", pad)).Sign()
+	}
+	tried := map[int]bool{}
+	for inHeader := range 4 { // base64 does not have every length
+		near := (8<<10 - len(padded(inHeader, 0))) * 3 / 4
+		for pad := near - 3; pad <= near+3; pad++ {
+			p := padded(inHeader, pad)
+			switch n := len(p); {
+			case n == 8<<10 && !tried[n]:
+				c.try(t, c.request(p), 0)
+				tried[n] = true
+			case n == 8<<10+1 && !tried[n]:
+				c.try(t, c.request(p), authctx.InvalidProof)
+				tried[n] = true
+			}
+		}
+	}
+	if len(tried) != 2 {
+		t.Errorf("tried only %v", tried)
+	}
 }
 
 func TestRFC9449_Section4_3_Check6_AWeakKeyProvesNothing(t *testing.T) {

@@ -57,6 +57,16 @@ func issuerWith(t testing.TB, key *jwtauth.SigningKey, now func() time.Time) *jw
 	return issuer
 }
 
+func TestRule1_AnIssuedTokenLivesForADayAtMost(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Ahead: time.Hour, Retain: 48 * time.Hour}))
+	for life, good := range map[time.Duration]bool{24 * time.Hour: true, 24*time.Hour + 1: false, 24*time.Hour + time.Second: false, -time.Second: false} {
+		_, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: life})
+		if good != (err == nil) {
+			t.Errorf("%v: %v", life, err)
+		}
+	}
+}
+
 func TestRule1_IssuerNamesEveryMissingSetting(t *testing.T) {
 	_, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{})
 	for _, want := range []string{"Issuer", "Audience", "Keys", "Lifetime"} {

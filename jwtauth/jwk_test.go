@@ -59,6 +59,7 @@ func unusableKeys() map[string]string {
 		"oct without k":         `{"kty":"oct","kid":"bad"}`,
 		"RSA with k":            jwk("bad", rsaKey, jwkMembers{"k": "AAAA"}),
 		"an RSA private key":    jwk("bad", rsaKey, jwkMembers{"d": jwkBytes(private.D.Bytes())}),
+		"RSA with more primes":  jwk("bad", rsaKey, jwkMembers{"oth": []any{map[string]string{"r": "AQAB", "d": "AQAB", "t": "AQAB"}}}),
 		"RSA with only a prime": jwk("bad", rsaKey, jwkMembers{"p": jwkBytes(private.Primes[0].Bytes())}),
 		"an EC private key":     jwk("bad", p256, jwkMembers{"d": jwkBytes(keysP256().D.Bytes())}),
 		"an Ed25519 private":    jwk("bad", ed, jwkMembers{"d": jwkBytes(make([]byte, 32))}),

@@ -63,6 +63,7 @@ func TestNewPublicKeyBindsAKeyToOneAlgorithm(t *testing.T) {
 		{"P-256 is not for ES384", jwtauth.ES384, &keysP256().PublicKey, ""},
 		{"P-521 is not for ES256", jwtauth.ES256, &keysP521().PublicKey, ""},
 		{"Ed25519 is not for ES256", jwtauth.ES256, keysEd25519().Public(), ""},
+		{"RSA 2048 by no algorithm that exists", "RS1", &keysRSA().PublicKey, ""},
 		{"none", "none", &keysRSA().PublicKey, ""},
 		{"lower case", "rs256", &keysRSA().PublicKey, ""},
 		{"a private key", jwtauth.RS256, keysRSA(), ""},
@@ -173,6 +174,29 @@ func TestCVE_2015_9235_APEMTextIsNeverAnHMACSecret(t *testing.T) {
 	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(&keysRSA().PublicKey))})
 	if key, err := jwtauth.ParsePublicKeyPEM("k1", jwtauth.HS256, text); err == nil {
 		t.Fatalf("got %v", key)
+	}
+}
+
+// The modulus is no product of two primes, which nobody can see.
+func TestAnRSAKeyHasBetween2048And8192Bits(t *testing.T) {
+	for bits, good := range map[int]bool{2047: false, 2048: true, 8192: true, 8193: false} {
+		n := must(rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), uint(bits-1))))
+		n.SetBit(n.SetBit(n, bits-1, 1), 0, 1)
+		if _, err := jwtauth.NewPublicKey("k", jwtauth.RS256, &rsa.PublicKey{N: n, E: 65537}); good != (err == nil) {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+	}
+}
+
+func TestAKeyIDIsOneThatATokenCanName(t *testing.T) {
+	for id, good := range map[string]bool{
+		"": true, "k": true, strings.Repeat("k", 256): true, strings.Repeat("k", 257): false,
+	} {
+		_, public := jwtauth.NewPublicKey(id, jwtauth.RS256, &keysRSA().PublicKey)
+		_, secret := jwtauth.NewHMACKey(id, jwtauth.HS256, make([]byte, 32))
+		if good != (public == nil) || good != (secret == nil) {
+			t.Errorf("%.10q: %v, %v", id, public, secret)
+		}
 	}
 }
 

@@ -144,9 +144,11 @@ func TestRule2_AKeyOfOneIssuerVerifiesNothingForAnother(t *testing.T) {
 			jwk("k1", mine, jwkMembers{"issuer": testIssuer}),
 			jwk("k2", mine, jwkMembers{"issuer": "https://other.example"}),
 			jwk("k3", mine, jwkMembers{"issuer": testIssuer + "/"}),
+			jwk("k4", mine, jwkMembers{"issuer": testIssuer[:len(testIssuer)-1]}),
+			jwk("k5", mine, jwkMembers{"issuer": "https://"}),
 		))
 		v := remoteVerifier(t, signer, s)
-		for id, want := range map[string]bool{"k1": true, "k2": false, "k3": false} {
+		for id, want := range map[string]bool{"k1": true, "k2": false, "k3": false, "k4": false, "k5": false} {
 			if _, err := v.Verify(t.Context(), edToken(t, signer, id, 0)); (err == nil) != want {
 				t.Errorf("%s: %v", id, err)
 			}

@@ -315,6 +315,63 @@ func TestRule1_EveryUnusableFieldOfAMappingIsReported(t *testing.T) {
 	}
 }
 
+// A test of a claim decides who is let in and what kind of caller that is.
+func TestAClaimIsTestedByItsValueAndKind(t *testing.T) {
+	mapping := func(change func(*jwtauth.ClaimMappingConfig, jwtauth.ClaimTest), test jwtauth.ClaimTest) *jwtauth.ClaimMapping {
+		var cfg jwtauth.ClaimMappingConfig
+		test.Path = []string{"x"}
+		change(&cfg, test)
+		return must(jwtauth.NewClaimMapping(cfg))
+	}
+	refuse := func(c *jwtauth.ClaimMappingConfig, t jwtauth.ClaimTest) { c.Refuse = []jwtauth.ClaimTest{t} }
+	require := func(c *jwtauth.ClaimMappingConfig, t jwtauth.ClaimTest) { c.Require = []jwtauth.ClaimTest{t} }
+	service := func(c *jwtauth.ClaimMappingConfig, t jwtauth.ClaimTest) { c.Service = []jwtauth.ClaimTest{t} }
+	values := jwtauth.ClaimTest{Values: []string{"a", "true"}}
+	for x, holds := range map[string]bool{
+		`"a"`: true, `["b","a"]`: true, `true`: true, `"true"`: true, `["true"]`: true, `[true]`: true,
+		`"b"`: false, `"A"`: false, `"a "`: false, `["b"]`: false, `[]`: false, `[false]`: false,
+		`false`: false, `null`: false, `""`: false,
+	} {
+		claims := `{"iss":"i","sub":"s","x":` + x + `}`
+		if _, err := jwtauth.ReadClaims(mapping(refuse, values), claims); holds != errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("refuse %s: %v", x, err)
+		}
+		if _, err := jwtauth.ReadClaims(mapping(require, values), claims); holds != (err == nil) {
+			t.Errorf("require %s: %v", x, err)
+		}
+		if a, err := jwtauth.ReadClaims(mapping(service, values), claims); err != nil || holds != (a.Kind == authctx.Service) {
+			t.Errorf("service %s: %v, %v", x, a.Kind, err)
+		}
+		_, err := jwtauth.ReadClaims(mapping(require, jwtauth.ClaimTest{Present: true}), claims)
+		if present := x != `null`; present != (err == nil) {
+			t.Errorf("presence of %s: %v", x, err)
+		}
+	}
+	for _, x := range []string{`7`, `{"a":"a"}`, `[["a"]]`, `[{"a":"a"}]`, `["b",7]`} {
+		for name, change := range map[string]func(*jwtauth.ClaimMappingConfig, jwtauth.ClaimTest){"refuse": refuse, "require": require, "service": service} {
+			if a, err := jwtauth.ReadClaims(mapping(change, values), `{"iss":"i","sub":"s","x":`+x+`}`); !errors.Is(err, authctx.InvalidToken) {
+				t.Errorf("%s %s: %v, %v", name, x, a.Kind, err)
+			}
+		}
+	}
+}
+
+func TestListsOfNamesAreThoseOfObjectsAlone(t *testing.T) {
+	names := must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Roles: []jwtauth.ClaimSource{{Path: []string{"x"}, Form: jwtauth.ClaimKeys}}}))
+	for x, good := range map[string]bool{
+		`{"admin":1}`: true, `[{"admin":1},{"admin":2}]`: true, `[]`: true, `[[{"admin":1}]]`: false, `["admin"]`: false, `[{"admin":1},null]`: false, `"admin"`: false, `7`: false,
+	} {
+		if a, err := jwtauth.ReadClaims(names, `{"iss":"i","sub":"s","x":`+x+`}`); good != (err == nil) {
+			t.Errorf("%s: %q, %v", x, a.Roles, err)
+		}
+	}
+	for _, o := range []string{`"admin"`, `["admin"]`, `7`, `true`} {
+		if a, err := jwtauth.ReadClaims(jwtauth.ClerkClaims(), `{"iss":"i","sub":"s","sid":"s","azp":"w","v":2,"o":`+o+`}`); err == nil {
+			t.Errorf("Clerk's organization %s: %+v", o, a)
+		}
+	}
+}
+
 func TestRule12_AMappingSharesNothingWithItsConfig(t *testing.T) {
 	cfg := jwtauth.ClaimMappingConfig{
 		Roles:   []jwtauth.ClaimSource{jwtauth.Claim("a", "b")},

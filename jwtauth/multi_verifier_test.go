@@ -111,6 +111,27 @@ func TestEachIssuerHasItsOwnRules(t *testing.T) {
 	}
 }
 
+func TestRule3_TheLimitOfATokenIsThatOfItsIssuer(t *testing.T) {
+	a, b := newSigner(t, "k1"), signerFor(t, jwtauth.EdDSA)
+	va := newVerifier(t, a, func(c *jwtauth.Config) { c.Issuer, c.MaxTokenBytes = "https://a.example", 1<<10 })
+	vb := newVerifier(t, b, func(c *jwtauth.Config) { c.Issuer, c.MaxTokenBytes = "https://b.example", 4<<10 })
+	m := must(jwtauth.NewMultiVerifier(va, vb))
+	token := func(s testSigner, issuer string, pad int) string {
+		return s.token(t, goodClaims(map[string]any{"iss": issuer, "pad": strings.Repeat("x", pad)}))
+	}
+	for name, test := range map[string]struct {
+		token string
+		good  bool
+	}{
+		"a": {token(a, "https://a.example", 0), true}, "a, too long": {token(a, "https://a.example", 1<<10), false},
+		"b": {token(b, "https://b.example", 1<<10), true}, "b, too long": {token(b, "https://b.example", 4<<10), false},
+	} {
+		if _, err := m.Verify(t.Context(), test.token); test.good != (err == nil) || !test.good && !errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Which spelling of a claim could be taken for another depends on what the
 // issuer's own mapping reads.
 func TestRule3_TheNamesThatCountAreThoseOfTheTokensIssuer(t *testing.T) {

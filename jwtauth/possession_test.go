@@ -196,6 +196,23 @@ func withField(r *authctx.Request, name, value string) *authctx.Request {
 	return &clone
 }
 
+func TestRFC9440_AClientCertificateIsOneByteSequenceOfAtMost32KiB(t *testing.T) {
+	const before = ":AAAA:;a="
+	for value, good := range map[string]bool{
+		":AAAA:": true, " :AAAA: ": true, "AAAA:": false, ":AAAA": false, "AAAA": false, "::": false, ":": false, ":AAAA::": false, ":AAAA:, :AAAA:": false,
+		":AA\nAA:": false, ":AA\rAA:": false, ":AA AA:": false, ":AAAA:;a=\"b\"": true, ":AAAA:b": false, ":AA-_:": false,
+	} {
+		if _, err := jwtauth.ClientCert(value); good != (err == nil) {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+	for size, good := range map[int]bool{len(before) + 1: true, 32 << 10: true, 32<<10 + 1: false} {
+		if _, err := jwtauth.ClientCert(before + strings.Repeat("b", size-len(before))); good != (err == nil) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
 func TestRule6_ClientCertIsStrippedWhoeverSentIt(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	b := newBearer(t, newVerifier(t, s, nil), &jwtauth.BearerOptions{CertificateProxies: trustProxy(t)})

@@ -127,6 +127,91 @@ func TestAResolverThatFailsWithoutReasonIsUnavailable(t *testing.T) {
 	}
 }
 
+// What was said of an issuer that is none of ours counts for UnknownFor, and no
+// longer: it may be let in by then.
+func TestRule4_AnUnknownIssuerIsAskedAboutAgain(t *testing.T) {
+	for _, unknownFor := range []time.Duration{0, time.Minute} { // which zero stands for
+		unknownIssuer(t, unknownFor)
+	}
+}
+
+func unknownIssuer(t *testing.T, unknownFor time.Duration) {
+	t.Helper()
+	s, now, known := newSigner(t, "k1"), testNow, false
+	var asked []string
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			asked = append(asked, issuer)
+			if !known {
+				return nil, authctx.WrongIssuer
+			}
+			return verifierOf(t, issuer, s), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, UnknownFor: unknownFor, Now: func() time.Time { return now },
+	}))
+	token := s.token(t, goodClaims(nil))
+	for _, step := range []struct {
+		pass  time.Duration
+		want  error
+		asked int
+	}{{0, authctx.WrongIssuer, 1}, {time.Minute - 1, authctx.WrongIssuer, 1}, {1, nil, 2}, {0, nil, 2}} {
+		now = now.Add(step.pass)
+		if _, err := r.Verify(t.Context(), token); !errors.Is(err, step.want) || len(asked) != step.asked {
+			t.Errorf("%v later: %v, asked about %q", step.pass, err, asked)
+		}
+		known = true
+	}
+}
+
+func TestRule2_NobodyIsAskedAboutATokenWithoutAnIssuer(t *testing.T) {
+	s, asked := newSigner(t, "k1"), 0
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		Resolve: func(context.Context, string) (*jwtauth.Verifier, error) {
+			asked++
+			return verifierOf(t, testIssuer, s), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+	}))
+	for name, iss := range map[string]any{"absent": nil, "empty": "", "a number": 7, "a list": []string{testIssuer}, "too long": strings.Repeat("i", 1025)} {
+		if _, err := r.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"iss": iss}))); !errors.Is(err, authctx.InvalidToken) || asked > 0 {
+			t.Errorf("%s: %v, asked %d times", name, err, asked)
+		}
+	}
+	if _, err := r.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"iss": strings.Repeat("i", 1024)}))); !errors.Is(err, authctx.WrongIssuer) || asked != 1 {
+		t.Errorf("the longest name: %v, asked %d times", err, asked)
+	}
+	asked = 0
+	twice := strings.Replace(asJSON(t, goodClaims(nil)), `"iss"`, `"iss":"https://other.example","iss"`, 1)
+	if _, err := r.Verify(t.Context(), s.compact(t, `{"alg":"ES256","kid":"k1"}`, twice)); !errors.Is(err, authctx.InvalidToken) || asked > 0 {
+		t.Errorf("two issuers: %v, asked %d times", err, asked)
+	}
+}
+
+func TestNobodyIsAskedAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t, "k1")
+		var asked atomic.Int32
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			Resolve: func(context.Context, string) (*jwtauth.Verifier, error) {
+				asked.Add(1)
+				return verifierOf(t, testIssuer, s), nil
+			},
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
+		}))
+		token := s.token(t, goodClaims(nil))
+		found := must(r.VerifyToken(t.Context(), token))
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.Verify(t.Context(), token)
+		recheck := found.Recheck(t.Context())
+		synctest.Wait()
+		if n := asked.Load(); !errors.Is(err, authctx.Unavailable) || !errors.Is(recheck, authctx.Unavailable) || n != 1 {
+			t.Errorf("%v, recheck %v, asked %d times", err, recheck, n)
+		}
+	})
+}
+
 // signers returns the signer of each issuer, for a key serves one.
 func signers(t testing.TB) func(issuer string) testSigner {
 	made := map[string]testSigner{}

@@ -57,10 +57,20 @@ func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
 
 func TestARevocationIsNeverShortened(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now}
+	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Second} // less than what is between the two
 	list.RevokeSubject("iss", "bob", testNow, testNow.Add(time.Hour))
 	list.RevokeSubject("iss", "bob", testNow.Add(-time.Hour), testNow.Add(time.Minute))
+	must(0, list.RevokeToken("iss", "t1", testNow.Add(time.Hour)))
+	must(0, list.RevokeToken("iss", "t1", testNow.Add(time.Minute)))
+	must(0, list.RevokeSession("iss", "s1", time.Time{}))
+	must(0, list.RevokeSession("iss", "s1", testNow.Add(time.Minute)))
 	c.add(30 * time.Minute)
+	for _, a := range []authctx.Attributes{{TokenID: "t1"}, {SessionID: "s1"}} {
+		a.Issuer, a.Subject = "iss", "alice"
+		if got, _ := list.Revoked(t.Context(), principalOf(t, a)); !got {
+			t.Errorf("a shorter revocation undid a longer one: %+v", a)
+		}
+	}
 	bob := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "bob", IssuedAt: testNow})
 	if got, _ := list.Revoked(t.Context(), bob); !got {
 		t.Error("a later, weaker revocation undid an earlier one")

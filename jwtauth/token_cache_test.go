@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -181,6 +182,19 @@ func TestOnlySuccessIsRemembered(t *testing.T) {
 	cached(t, v, token, true)
 	if n := lookups.Load(); n != 2 {
 		t.Errorf("%d key lookups", n)
+	}
+}
+
+func TestRule1_ACacheIsEitherBoundedOrDisabled(t *testing.T) {
+	for _, bad := range []jwtauth.CacheConfig{
+		{MaxEntries: -1}, {MaxBytes: -1}, {MaxAge: -1},
+		{Disabled: true, MaxEntries: 1}, {Disabled: true, MaxBytes: 1}, {Disabled: true, MaxAge: 1},
+	} {
+		cfg := configFor(t, signerFor(t, jwtauth.EdDSA))
+		cfg.Cache = bad
+		if _, err := jwtauth.NewVerifier(cfg); err == nil || !strings.Contains(err.Error(), "Cache ") {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 }
 

@@ -109,6 +109,25 @@ func TestTxnAttacks(t *testing.T) {
 	}
 }
 
+// Every claim that this module reads, and every one that it reads of an older
+// draft: no other spelling stands beside it.
+func TestRule3_NoClaimOfATransactionTokenIsShadowedByAnotherSpelling(t *testing.T) {
+	for drafts, f := range map[string]*txnForge{
+		"current":   newTxnForge(t),
+		"older too": newTxnForge(t, func(c *jwtauth.TxnAuthenticatorConfig) { c.AcceptOlderDrafts = true }),
+	} {
+		for _, name := range []string{
+			"iss", "sub", "aud", "exp", "nbf", "iat", "cnf", "events",
+			"txn", "scope", "req_wl", "tctx", "rctx", "act", "purp", "azd",
+		} {
+			shadow := strings.ToUpper(name[:1]) + name[1:]
+			if _, err := f.authenticate(f.token().Set(shadow, "x").Sign()); !errors.Is(err, authctx.InvalidToken) {
+				t.Errorf("%s: %s: %v", drafts, shadow, err)
+			}
+		}
+	}
+}
+
 func TestTxnFieldHoldsExactlyOneToken(t *testing.T) {
 	f := newTxnForge(t)
 	good := f.token().Sign()

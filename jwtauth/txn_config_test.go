@@ -19,6 +19,11 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 			t.Errorf("propagator: error does not name %s: %v", want, err)
 		}
 	}
+	for _, life := range []time.Duration{-time.Minute, time.Second - 1, 10*time.Minute + 1} {
+		if _, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Lifetime: life}); err == nil || !strings.Contains(err.Error(), "Lifetime must lie") {
+			t.Errorf("propagator: a life of %v: %v", life, err)
+		}
+	}
 	_, err = jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Reuse: time.Second,
 		RequestContext: func(context.Context, authctx.Principal) (map[string]any, error) { return nil, nil }})
 	if err == nil || !strings.Contains(err.Error(), "Reuse and RequestContext exclude each other") {

@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"strings"
 	"testing"
@@ -54,6 +55,25 @@ func TestVerifyReadsWhatRFC9068Defines(t *testing.T) {
 	}
 }
 
+func TestATokenThatNamesNoKeyIsTakenWhereThereIsOneAlone(t *testing.T) {
+	s, other := signerFor(t, jwtauth.EdDSA), signerFor(t, jwtauth.ES256)
+	claims := asJSON(t, goodClaims(nil))
+	unnamed := s.compact(t, `{"alg":"EdDSA","typ":"at+jwt"}`, claims)
+	if _, err := newVerifier(t, s, nil).Verify(t.Context(), unnamed); err != nil {
+		t.Errorf("the only key has an ID: %v", err)
+	}
+	refused(t, newVerifier(t, s, nil), "another ID than that of the only key", s.compact(t, `{"alg":"EdDSA","typ":"at+jwt","kid":"k2"}`, claims))
+	nameless := must(jwtauth.NewPublicKey("", jwtauth.EdDSA, testEdKey().Public()))
+	one := newVerifier(t, s, func(c *jwtauth.Config) { c.Keys = must(jwtauth.NewStaticKeys(nameless)) })
+	for _, token := range []string{unnamed, s.token(t, goodClaims(nil))} {
+		if _, err := one.Verify(t.Context(), token); err != nil {
+			t.Errorf("the only key has no ID: %v", err)
+		}
+	}
+	second := must(jwtauth.NewPublicKey("k2", jwtauth.ES256, other.private.(*ecdsa.PrivateKey).Public()))
+	refused(t, newVerifier(t, s, func(c *jwtauth.Config) { c.Keys = must(jwtauth.NewStaticKeys(s.key, second)) }), "one of two keys", unnamed)
+}
+
 func TestATokenWhoseSubjectIsItsClientIsAService(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	p, err := newVerifier(t, s, nil).Verify(t.Context(), s.token(t, goodClaims(map[string]any{"sub": "job", "client_id": "job"})))
@@ -100,6 +120,21 @@ func TestRule1_NewVerifierNamesEveryProblem(t *testing.T) {
 	_, err = jwtauth.NewVerifier(cfg)
 	requireNames(t, err, "Audiences", "ClientIDs", "Algorithms", "Leeway", "MaxLifetime", "MaxTokenBytes",
 		"AllowMissingTokenID", "Tenants", "Types", "Cache")
+
+	for _, leeway := range []time.Duration{-2, -time.Second, time.Millisecond, 1500 * time.Millisecond, 5*time.Minute + 1, 5*time.Minute + time.Second} {
+		cfg = configFor(t, signerFor(t, jwtauth.RS256))
+		cfg.Leeway = leeway
+		_, err = jwtauth.NewVerifier(cfg)
+		requireNames(t, err, "Leeway")
+	}
+
+	for size, good := range map[int]bool{-1: false, 1: false, 255: false, 256: true, 1 << 20: true, 1<<20 + 1: false} {
+		cfg = configFor(t, signerFor(t, jwtauth.RS256))
+		cfg.MaxTokenBytes = size
+		if _, err = jwtauth.NewVerifier(cfg); good != (err == nil) {
+			t.Errorf("MaxTokenBytes %d: %v", size, err)
+		}
+	}
 
 	cfg = configFor(t, signerFor(t, jwtauth.RS256))
 	cfg.Issuer = "https://login.example/{tenantid}/v2.0"
