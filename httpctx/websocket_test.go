@@ -117,6 +117,43 @@ func webSocketServer(t *testing.T, where string, cfg httpctx.ServerConfig) *http
 	}))
 }
 
+// An answer that was begun for a caller is finished, however long it takes.
+func TestAPlainAnswerThroughAProxyIsNotCutAtItsCallersEnd(t *testing.T) {
+	end := make(chan struct{})
+	target, _ := url.Parse(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "begun, ")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-end:
+			_, _ = io.WriteString(w, "finished")
+		case <-r.Context().Done():
+		}
+	})).URL)
+	now := shortly(epoch.Add(time.Hour))
+	s := newServer(t, httpctx.ServerConfig{Now: now})
+	h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{
+		FlushInterval: -1, Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, _ := http.NewRequest("GET", serve(t, s.Handler(h)).URL, nil)
+	req.Header.Set("Authorization", "Bearer carol")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for carol := caller(t, "carol"); !carol.ExpiredAt(now()); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond) // for whoever would cut it
+	close(end)
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "begun, finished" {
+		t.Errorf("%d %q, %v", res.StatusCode, body, err)
+	}
+}
+
 func TestAWebSocketEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 	for name, refusal := range map[string]error{"revoked": authctx.TokenRevoked, "not to be known": errors.New("no answer")} {
 		t.Run(name, func(t *testing.T) {

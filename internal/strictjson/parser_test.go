@@ -229,8 +229,10 @@ func TestCVE_2025_61920_SizeAndNumberOfValuesAreBounded(t *testing.T) {
 	if got := problem(t, `{"a":"`+strings.Repeat("x", strictjson.DefaultMaxBytes)+`"}`); got != strictjson.TooLong {
 		t.Errorf("default size: %q", got)
 	}
-	if got := problem(t, `{"a":[0`+strings.Repeat(",0", strictjson.DefaultMaxValues)+`]}`); got != strictjson.TooMany {
-		t.Errorf("default number: %q", got)
+	for _, value := range []string{`0`, `""`, `[]`, `{}`, `null`} {
+		if got := problem(t, `{"a":[`+value+strings.Repeat(","+value, strictjson.DefaultMaxValues)+`]}`); got != strictjson.TooMany {
+			t.Errorf("default number of %s: %q", value, got)
+		}
 	}
 }
 
