@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -426,5 +427,35 @@ func TestStrangersPushOutNobodyByNamingIssuersThatExist(t *testing.T) {
 		if got := asked[name(i)]; got != want {
 			t.Errorf("asked about %s %d times, want %d", name(i), got, want)
 		}
+	}
+}
+
+func TestCloseAmongRequestsAndRenewalsLeavesNothingOpen(t *testing.T) {
+	idp := jwtauthtest.NewIssuer(t, nil)
+	token := idp.Token().Sign()
+	for range 20 {
+		o := &openKeys{t: t}
+		r := o.verifier(func(c *jwtauth.ResolverConfig) { c.MaxAge, c.MaxStale = time.Millisecond, time.Minute })
+		must(r.Verify(t.Context(), token))
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for {
+					if _, err := r.Verify(t.Context(), token); authctx.ReasonOf(err) == authctx.Unavailable {
+						return
+					} else if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for o.asked.Load() < 3 { // renewals are under way
+			runtime.Gosched()
+		}
+		if err := r.Close(); err != nil || o.open.Load() != 0 {
+			t.Errorf("%v; %d sources left open", err, o.open.Load())
+		}
+		all.Wait()
 	}
 }
