@@ -433,12 +433,12 @@ func TestStrangersPushOutNobodyByNamingIssuersThatExist(t *testing.T) {
 func TestCloseAmongRequestsAndRenewalsLeavesNothingOpen(t *testing.T) {
 	idp := jwtauthtest.NewIssuer(t, nil)
 	token := idp.Token().Sign()
-	for range 20 {
+	for range 5 {
 		o := &openKeys{t: t}
 		r := o.verifier(func(c *jwtauth.ResolverConfig) { c.MaxAge, c.MaxStale = time.Millisecond, time.Minute })
 		must(r.Verify(t.Context(), token))
 		var all sync.WaitGroup
-		for range 4 {
+		for range 2 {
 			all.Go(func() {
 				for {
 					if _, err := r.Verify(t.Context(), token); authctx.ReasonOf(err) == authctx.Unavailable {
