@@ -23,7 +23,7 @@ type BadToken struct {
 // first: a service that was set up for another audience refuses all of them, and a
 // test that presents only bad would not notice. Each of those is 401.
 //
-// What is the same as good is left out, and so is "an ID token" if good has a
+// What is the same as good is left out, and so are ID tokens if good has a
 // "nonce" or "at_hash": a service that takes ID tokens is tested with one of those.
 // One of bad has a key that is not published, always the same; nobody can tell
 // that, which is 503, as long as [jwtauth.RemoteKeys] cool down after another
@@ -59,6 +59,11 @@ func (t *Token) Bad() (good string, bad []BadToken) {
 	add("typed as a logout token", t.clone().SetHeader("typ", "logout+jwt"))
 	if !hashed && !nonce {
 		add("an ID token", t.clone().SetHeader("typ", "JWT").Set("at_hash", "x").Set("nonce", "n"))
+		bare := t.clone().SetHeader("typ", "JWT").Set("nonce", "n")
+		for _, name := range []string{"scope", "scp", "client_id", "cid"} {
+			bare.Set(name, nil)
+		}
+		add("an ID token without hashes", bare)
 	}
 	add("longer than any token", t.clone().Set("pad", strings.Repeat("x", 64<<10)))
 	bad = append(bad, t.badSignatures(good)...)
