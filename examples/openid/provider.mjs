@@ -29,7 +29,9 @@ const secure = flags.tls !== undefined;
 const server = secure
   // Who needs a certificate that somebody vouches for, and who does not, is the
   // provider's to say.
-  ? https.createServer({ cert: pem(flags.tls), key: pem(flags.tls), ca: pem(flags.ca), requestCert: true, rejectUnauthorized: false })
+  ? https.createServer({
+    cert: pem(flags.tls), key: pem(flags.tls), ca: pem(flags.ca), requestCert: true, rejectUnauthorized: false,
+  })
   : http.createServer();
 
 const made = new Map();
@@ -37,7 +39,9 @@ function keysNamed(name) {
   if (!made.has(name)) {
     const pairs = [['rsa', { modulusLength: 2048 }], ['ec', { namedCurve: 'P-256' }], ['ed25519']];
     made.set(name, pairs.map(([kind, options]) => ({
-      ...generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' }), kid: `${name}-${kind}`, use: 'sig',
+      ...generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' }),
+      kid: `${name}-${kind}`,
+      use: 'sig',
     })));
   }
   return made.get(name);

@@ -41,7 +41,8 @@ function clients(certificate) {
   if (certificate) {
     const cert = new X509Certificate(certificate);
     list.push(program('machine-mtls', {
-      ...withCertificate, token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: 'spiffe://prod.example/machine',
+      ...withCertificate, token_endpoint_auth_method: 'tls_client_auth',
+      tls_client_auth_san_uri: 'spiffe://prod.example/machine',
     }), program('machine-self-signed', {
       ...withCertificate, token_endpoint_auth_method: 'self_signed_tls_client_auth',
       jwks: { keys: [{ ...cert.publicKey.export({ format: 'jwk' }), x5c: [cert.raw.toString('base64')] }] },
@@ -51,7 +52,8 @@ function clients(certificate) {
 }
 
 function person(sub) {
-  return { sub, name: `${sub} Example`, email: `${sub}@example.com`, tenant: 'acme', roles: sub === 'alice' ? ['admin'] : ['user'] };
+  const roles = [sub === 'alice' ? 'admin' : 'user'];
+  return { sub, name: `${sub} Example`, email: `${sub}@example.com`, tenant: 'acme', roles };
 }
 
 // What was issued, sessions and nonces survive a change of keys: a subclass shares
@@ -73,7 +75,7 @@ export function settings({ keys, client, secure }) {
       return claims;
     },
     responseTypes: ['code', 'id_token', 'code id_token'],
-    clientAuthMethods: ['client_secret_basic', 'tls_client_auth', 'self_signed_tls_client_auth'].filter((m) => secure || !m.includes('tls')),
+    clientAuthMethods: ['client_secret_basic', ...secure ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []],
     rotateRefreshToken: true,
     features: {
       clientCredentials: { enabled: true },
@@ -86,7 +88,8 @@ export function settings({ keys, client, secure }) {
         enabled: secure, certificateBoundAccessTokens: true, tlsClientAuth: true, selfSignedTlsClientAuth: true,
         getCertificate: (ctx) => ctx.socket.getPeerX509Certificate(),
         certificateAuthorized: (ctx) => ctx.socket.authorized,
-        certificateSubjectMatches: (ctx, _, expected) => ctx.socket.getPeerX509Certificate().subjectAltName.split(', ').includes(`URI:${expected}`),
+        certificateSubjectMatches: (ctx, _, expected) =>
+          ctx.socket.getPeerX509Certificate().subjectAltName.split(', ').includes(`URI:${expected}`),
       },
     },
   };
