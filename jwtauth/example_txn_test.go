@@ -114,16 +114,14 @@ func ExampleJoinKeys() {
 
 // Some issuers know no scopes. What that means must be said: here, that their
 // callers' transactions have none either.
-func ExampleTxnPropagatorConfig_scopes() {
+func ExampleCallerScopes() {
 	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
 	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
 	edge, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
 		TrustDomain: "prod.example.com",
 		Workload:    "gateway",
 		Keys:        keys,
-		Scopes: func(_ context.Context, p authctx.Principal) ([]string, error) {
-			return p.Scopes(), nil
-		},
+		Scopes:      jwtauth.CallerScopes,
 	})
 	if err != nil {
 		fmt.Println(err)

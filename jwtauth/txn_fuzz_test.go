@@ -1,7 +1,6 @@
 package jwtauth_test
 
 import (
-	"context"
 	"reflect"
 	"strings"
 	"testing"
@@ -17,7 +16,7 @@ func FuzzTxnRoundTrip(f *testing.F) {
 	f.Add("https://idp.test", "alice", "orders.read", "editor", "region", false, int64(1_800_000_600))
 	f.Add("i#%", "s#\x00\u2028<", "a b", "ä,\"", "sub", true, int64(1_799_999_999))
 	w := newTxnWorld(f, newTestKey(f, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
-		e.Scopes = func(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil }
+		e.Scopes = jwtauth.CallerScopes
 	})
 	f.Fuzz(func(t *testing.T, issuer, subject, scope, text, key string, service bool, end int64) {
 		a := authctx.Attributes{

@@ -90,6 +90,12 @@ type minted struct {
 	key   *Key
 }
 
+// CallerScopes is for Scopes of a [TxnPropagatorConfig] or a
+// [DeferredPropagatorConfig]: tokens carry the scopes of their callers, and none
+// for callers without. It states that an issuer may know no scopes, where rules
+// go by something else, such as permissions.
+func CallerScopes(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil }
+
 // grantedScopes decides which scopes a token for p may carry.
 func (m *txnMinter) grantedScopes(ctx context.Context, p authctx.Principal) ([]string, error) {
 	granted := p.Scopes()
@@ -115,7 +121,7 @@ func (m *txnMinter) grantedScopes(ctx context.Context, p authctx.Principal) ([]s
 var (
 	// Unknown must not become unconstrained (section 13.14).
 	errUnknownScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
-		"jwtauth: the caller has no scopes, and no Scopes function says what that means")}
+		"jwtauth: the caller has no scopes, and Scopes does not say what that means; see CallerScopes")}
 	errWiderScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
 		"jwtauth: scopes must not exceed those of the caller")}
 )

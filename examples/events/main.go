@@ -123,7 +123,7 @@ func newPublisher(topic string, keys *jwtauth.SigningKeys) (func(ctx context.Con
 		Workload:    "spiffe://" + trustDomain + "/shop",
 		Keys:        keys,
 		Lifetime:    23 * time.Hour,
-		Scopes:      func(context.Context, authctx.Principal) ([]string, error) { return nil, nil },
+		Scopes:      jwtauth.CallerScopes,
 	})
 	if err != nil {
 		return nil, err

@@ -98,7 +98,7 @@ func (f *forwarding) newForwarder(soleIssuer string) (*forwarder, error) {
 		Lifetime:    f.life,
 		SoleIssuer:  soleIssuer,
 		// Callers of issuers that know no scopes are carried on without any.
-		Scopes: func(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil },
+		Scopes: jwtauth.CallerScopes,
 	})
 	if err != nil {
 		return nil, program.Usage(err)

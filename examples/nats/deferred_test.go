@@ -222,7 +222,7 @@ func TestAWorkerCarriesItsCallerOn(t *testing.T) {
 	mails, posted := w.queue("MAILS")
 	mails.caller = must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
 		TrustDomain: trustDomain, Topic: "MAILS", Workload: "worker", Keys: w.signing, Lifetime: 23 * time.Hour, Now: w.now,
-		Scopes: func(context.Context, authctx.Principal) ([]string, error) { return nil, nil },
+		Scopes: jwtauth.CallerScopes,
 	}))
 
 	publisher, messages := w.queue(topic)

@@ -27,7 +27,7 @@ func newPublisher(stream jetstream.JetStream, topic string, keys *jwtauth.Signin
 		Workload:    "spiffe://" + trustDomain + "/shop",
 		Keys:        keys,
 		Lifetime:    23 * time.Hour,
-		Scopes:      func(context.Context, authctx.Principal) ([]string, error) { return nil, nil },
+		Scopes:      jwtauth.CallerScopes,
 	})
 	return publisher{stream, caller}, err
 }

@@ -112,7 +112,7 @@ func newEdge(t *testing.T, keys *jwtauth.SigningKeys) *jwtauth.TxnPropagator {
 	t.Helper()
 	return must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
 		TrustDomain: trustDomain, Workload: "gateway", Keys: keys,
-		Scopes: func(context.Context, authctx.Principal) ([]string, error) { return nil, nil },
+		Scopes: jwtauth.CallerScopes,
 	}))
 }
 

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"context"
 	"reflect"
 	"testing"
 	"time"
@@ -17,9 +16,6 @@ func newSigningKeys(t *testing.T) *jwtauth.SigningKeys {
 	return must[*jwtauth.SigningKeys](t)(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key}))
 }
 
-// anyScopes carries the scopes of callers who have some, and the others without.
-func anyScopes(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil }
-
 func plainFields(t *testing.T) (authctx.Propagator, authctx.Authenticator) {
 	return must[*authctx.FieldsPropagator](t)(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})),
 		must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
@@ -28,7 +24,7 @@ func plainFields(t *testing.T) (authctx.Propagator, authctx.Authenticator) {
 func txnTokens(t *testing.T) (authctx.Propagator, authctx.Authenticator) {
 	keys := newSigningKeys(t)
 	return must[*jwtauth.TxnPropagator](t)(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
-			TrustDomain: trustDomain, Workload: "gateway", Keys: keys, Scopes: anyScopes,
+			TrustDomain: trustDomain, Workload: "gateway", Keys: keys, Scopes: jwtauth.CallerScopes,
 		})),
 		must[*jwtauth.TxnAuthenticator](t)(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: trustDomain, Keys: keys}))
 }
@@ -36,7 +32,7 @@ func txnTokens(t *testing.T) (authctx.Propagator, authctx.Authenticator) {
 func deferredTokens(t *testing.T) (authctx.Propagator, authctx.Authenticator) {
 	keys := newSigningKeys(t)
 	return must[*jwtauth.DeferredPropagator](t)(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
-			TrustDomain: trustDomain, Topic: topic, Workload: "gateway", Keys: keys, Scopes: anyScopes, Lifetime: 12 * time.Hour,
+			TrustDomain: trustDomain, Topic: topic, Workload: "gateway", Keys: keys, Scopes: jwtauth.CallerScopes, Lifetime: 12 * time.Hour,
 		})),
 		must[*jwtauth.DeferredAuthenticator](t)(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
 			TrustDomain: trustDomain, Topics: []string{topic}, Keys: keys,

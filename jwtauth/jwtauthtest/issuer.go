@@ -200,7 +200,7 @@ func (i *Issuer) TxnToken(trustDomain string, p authctx.Principal) *Token {
 	i.mu.Unlock()
 	edge, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
 		TrustDomain: trustDomain, Workload: i.URL(), Keys: set, Now: i.opts.Now,
-		Scopes: func(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil },
+		Scopes: jwtauth.CallerScopes,
 	})
 	var raw string
 	if err == nil {
