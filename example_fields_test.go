@@ -78,7 +78,7 @@ func ExampleAuthenticate_message() {
 			fields[h.Key] = append(fields[h.Key], string(h.Value))
 		}
 		result, err := authctx.Authenticate(context.Background(), authenticator, &authctx.Request{
-			Transport: authctx.MessageTransport, Target: topic, Fields: authctx.FieldMap(fields),
+			Transport: authctx.TransportMessage, Target: topic, Fields: authctx.FieldMap(fields),
 		})
 		return result.NewContext(context.Background()), err // nobody, if there is an error
 	}

@@ -138,7 +138,7 @@ func ExampleNewFieldsAuthenticator() {
 	}
 	for _, peer := range []string{"10.1.0.7:4711", "192.0.2.1:4711"} {
 		result, err := authenticator.Authenticate(context.Background(), &authctx.Request{
-			Transport: "http",
+			Transport: authctx.TransportHTTP,
 			Peer:      netip.MustParseAddrPort(peer),
 			Fields:    authctx.FieldMap(map[string][]string{"X-User-Id": {"alice"}, "X-User-Issuer": {"https://idp.example"}}),
 		})
@@ -315,7 +315,7 @@ func ExampleNewSlogObserver() {
 		},
 	}))
 	authctx.NewSlogObserver(logger).Observe(context.Background(), authctx.Event{
-		Transport: "http", Entry: "GET /orders/{id}", Outcome: authctx.Denied,
+		Transport: authctx.TransportHTTP, Entry: "GET /orders/{id}", Outcome: authctx.Denied,
 		Reason: authctx.TokenExpired, Duration: 42 * time.Microsecond,
 	})
 	// Output: level=WARN msg="authctx: denied" transport=http entry="GET /orders/{id}" reason=token_expired duration=42µs

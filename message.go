@@ -8,9 +8,6 @@ import (
 	"reflect"
 )
 
-// MessageTransport is [Request].Transport of a message taken from a queue.
-const MessageTransport = "message"
-
 // InjectHeaders writes the caller of ctx into the headers of a message that is
 // about to be published, through prop. The headers are a map of strings, of
 // bytes, or of lists of strings, as in NATS. Whatever identity fields they had
@@ -86,7 +83,7 @@ func ExtractHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, a Auth
 	for name, value := range headers {
 		fields[name] = headerValues(value)
 	}
-	res, err := Authenticate(ctx, a, &Request{Transport: MessageTransport, Target: topic, Fields: FieldMap(fields)})
+	res, err := Authenticate(ctx, a, &Request{Transport: TransportMessage, Target: topic, Fields: FieldMap(fields)})
 	if err != nil {
 		return NewContext(ctx, Principal{}), err
 	}

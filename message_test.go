@@ -207,7 +207,7 @@ func TestMessageAuthenticatorsSeeTheTopic(t *testing.T) {
 		return authctx.Result{}, authctx.NoCredentials
 	})
 	_, _ = authctx.ExtractHeaders(context.Background(), a, "orders", map[string]string{})
-	if seen.Transport != authctx.MessageTransport || seen.Target != "orders" || seen.Peer.IsValid() {
+	if seen.Transport != authctx.TransportMessage || seen.Target != "orders" || seen.Peer.IsValid() {
 		t.Errorf("%+v", seen)
 	}
 }

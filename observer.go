@@ -30,8 +30,8 @@ func (f ObserverFunc) Observe(ctx context.Context, e Event) {
 // told of twice: allowed, and then denied by a rule of the handler or ended; the
 // second time Duration is zero.
 type Event struct {
-	// Transport is "http" or "grpc". A program that consumes messages may make
-	// events of its own, with [MessageTransport].
+	// Transport is [TransportHTTP] or [TransportGRPC]. A program that consumes
+	// messages may make events of its own, with [TransportMessage].
 	Transport string
 	// Entry is what decided: the key of the policy table, "default" for its
 	// default rule, or over HTTP the routed pattern; empty when nothing matched.

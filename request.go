@@ -9,10 +9,17 @@ import (
 	"strings"
 )
 
+// Values of Transport in a [Request] and an [Event].
+const (
+	TransportHTTP    = "http"
+	TransportGRPC    = "grpc"
+	TransportMessage = "message" // taken from a queue or a topic
+)
+
 // Request is what an [Authenticator] may see of any transport. A transport
 // builds one per call from what it received; authenticators only read it.
 type Request struct {
-	// Transport is "http", "grpc" or "message".
+	// Transport is [TransportHTTP], [TransportGRPC] or [TransportMessage].
 	Transport string
 	// Method is the HTTP method; "POST" for gRPC, empty for messages.
 	Method string

@@ -124,7 +124,7 @@ func setResponse(ctx context.Context, response []authctx.Field) {
 
 // newRequest describes a call. Every gRPC call is a POST.
 func newRequest(ctx context.Context, method string, md metadata.MD) *authctx.Request {
-	r := &authctx.Request{Transport: "grpc", Method: "POST", Target: method, Fields: fields(md)}
+	r := &authctx.Request{Transport: authctx.TransportGRPC, Method: "POST", Target: method, Fields: fields(md)}
 	if p, ok := peer.FromContext(ctx); ok {
 		if !peeraddr.IsUnix(p.LocalAddr) { // of the peer, grpc.Server.ServeHTTP has only the text
 			r.Peer = addrPort(p.Addr)

@@ -129,7 +129,7 @@ func withoutCaller(ctx context.Context) context.Context {
 func (s *Server) authenticate(r *http.Request, now time.Time) (authctx.Result, error) {
 	in := &incoming{fields: fieldReader{r.Header, s.keys}}
 	in.request = authctx.Request{
-		Transport:        "http",
+		Transport:        authctx.TransportHTTP,
 		Method:           r.Method,
 		Target:           target(r.URL),
 		Fields:           &in.fields,
@@ -207,7 +207,7 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 
 func (s *Server) observe(r *http.Request, d *decision, ignored []string, start time.Time) {
 	s.observer.Observe(d.ctx, authctx.Event{
-		Transport: "http",
+		Transport: authctx.TransportHTTP,
 		Entry:     d.route.name(),
 		Method:    r.Method,
 		Target:    target(r.URL),
@@ -234,7 +234,7 @@ func (s *Server) observeAfter(r *http.Request, entry string, outcome authctx.Out
 		return
 	}
 	s.observer.Observe(r.Context(), authctx.Event{
-		Transport: "http",
+		Transport: authctx.TransportHTTP,
 		Entry:     entry,
 		Method:    r.Method,
 		Target:    target(r.URL),

@@ -109,7 +109,7 @@ func (d *DeferredAuthenticator) Authenticate(ctx context.Context, r *authctx.Req
 	switch {
 	case len(values) == 0:
 		return authctx.Result{}, authctx.NoCredentials
-	case r.Transport != authctx.MessageTransport:
+	case r.Transport != authctx.TransportMessage:
 		return authctx.Result{}, errNotAMessage
 	case len(values) > 1:
 		return authctx.Result{}, errTwoTokens

@@ -307,7 +307,7 @@ func TestDPoPOverGRPC(t *testing.T) {
 	r.Transport, r.Method, r.Target = "grpc", "POST", method
 	c.try(t, r, 0)
 	message := c.request(c.key.Proof("POST", "https://api.example/orders", c.token).Sign())
-	message.Transport, message.Method, message.Target = authctx.MessageTransport, "", "orders"
+	message.Transport, message.Method, message.Target = authctx.TransportMessage, "", "orders"
 	c.try(t, message, authctx.InvalidProof)
 	for _, method := range []any{"", nil} {
 		message.Fields = c.request(c.key.Proof("POST", "https://api.example/orders", c.token).Set("htm", method).Sign()).Fields
