@@ -26,18 +26,18 @@ type admission struct {
 	event  authctx.Event
 }
 
-// Decide decides about the call of method, a full method, to which ctx belongs,
+// Check decides about the call of method, a full method, to which ctx belongs,
 // as the interceptors do, and tells the observer. A nil error with a zero
 // principal is a call that needs none: of a public method, or with
 // AllowAnonymous any without credentials. A caller whom a rule refuses is in
 // Result.Principal all the same.
 //
-// Decide changes nothing: ctx carries no caller, its metadata still has forged
+// Check changes nothing: ctx carries no caller, its metadata still has forged
 // identity and the client's credential, and the fields of Result.Response, with
 // or without an error, are not sent. It is for trying a policy out, on servers
 // that go on deciding as they did before; what protects one are the interceptors
 // of [Server.ServerOptions].
-func (s *Server) Decide(ctx context.Context, method string) (authctx.Result, error) {
+func (s *Server) Check(ctx context.Context, method string) (authctx.Result, error) {
 	var a admission
 	err := s.decide(ctx, method, &a)
 	return a.result, err

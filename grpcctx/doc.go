@@ -10,7 +10,7 @@
 //	…
 //	srv := grpc.NewServer(auth.ServerOptions()...)
 //	pb.RegisterUsersServer(srv, users)
-//	if err := auth.Check(srv); err != nil { … } // what was forgotten
+//	if err := auth.CheckServices(srv); err != nil { … } // what was forgotten
 //
 // A client writes the caller of the context on every outgoing call, and
 // nothing else that looks like one:

@@ -52,7 +52,7 @@ func Example() {
 	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: reader, Policy: policy}))
 	srv := grpc.NewServer(auth.ServerOptions()...)
 	healthpb.RegisterHealthServer(srv, whoServer{})
-	if err := auth.Check(srv); err != nil {
+	if err := auth.CheckServices(srv); err != nil {
 		log.Fatal(err)
 	}
 	lis := must(net.Listen("tcp", "127.0.0.1:0"))
@@ -102,7 +102,7 @@ func ExampleNewServer() {
 	srv := grpc.NewServer(auth.ServerOptions()...)
 	defer srv.Stop()
 	healthpb.RegisterHealthServer(srv, health.NewServer())
-	fmt.Println(auth.Check(srv))
+	fmt.Println(auth.CheckServices(srv))
 
 	// A configuration that protects nothing is none.
 	_, err = grpcctx.NewServer(grpcctx.ServerConfig{})
@@ -140,7 +140,7 @@ func ExampleNewClient() {
 }
 
 // A policy is tried out on a server that still decides in its own way.
-func ExampleServer_Decide() {
+func ExampleServer_Check() {
 	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
 	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{
 		Authenticator: reader,
@@ -153,7 +153,7 @@ func ExampleServer_Decide() {
 	}))
 	srv := grpc.NewServer(grpc.ChainUnaryInterceptor(
 		func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			_, _ = auth.Decide(ctx, info.FullMethod) // the observer is told
+			_, _ = auth.Check(ctx, info.FullMethod) // the observer is told
 			return next(ctx, req)
 		}))
 	healthpb.RegisterHealthServer(srv, health.NewServer())
@@ -170,7 +170,7 @@ func ExampleServer_Decide() {
 	// SERVING <nil>
 }
 
-func ExampleServer_Check() {
+func ExampleServer_CheckServices() {
 	policy := must(authctx.NewPolicy(authctx.PolicyConfig{
 		Rules:  map[string]authctx.Rule{"/grpc.health.v1.Health/Wotch": authctx.Authenticated()},
 		Public: []string{"/grpc.health.v1.Health/Check"},
@@ -179,7 +179,7 @@ func ExampleServer_Check() {
 	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: reader, Policy: policy}))
 	srv := grpc.NewServer(auth.ServerOptions()...)
 	healthpb.RegisterHealthServer(srv, health.NewServer())
-	fmt.Println(auth.Check(srv))
+	fmt.Println(auth.CheckServices(srv))
 	// Output:
 	// grpcctx: the policy says nothing about /grpc.health.v1.Health/List
 	// grpcctx: the policy says nothing about /grpc.health.v1.Health/Watch

@@ -166,7 +166,7 @@ func TestRule10_AMethodIsRuledOrPublicOrRefused(t *testing.T) {
 	}
 }
 
-func TestRule10_CheckListsWhatWasForgotten(t *testing.T) {
+func TestRule10_CheckServicesListsWhatWasForgotten(t *testing.T) {
 	policy := newPolicy(t, authctx.PolicyConfig{
 		Rules: map[string]authctx.Rule{
 			unary:                       authctx.Authenticated(),
@@ -180,7 +180,7 @@ func TestRule10_CheckListsWhatWasForgotten(t *testing.T) {
 		auth := newServer(t, func(c *grpcctx.ServerConfig) { c.Policy = policy })
 		srv := grpc.NewServer(auth.ServerOptions()...)
 		srv.RegisterService(new(echo).desc(), nil)
-		return auth.Check(srv)
+		return auth.CheckServices(srv)
 	}
 	err := check(policy)
 	if err == nil {
@@ -201,7 +201,7 @@ func TestRule10_CheckListsWhatWasForgotten(t *testing.T) {
 }
 
 // Without its interceptors a server lets everybody in, whatever the policy says.
-func TestRule10_CheckFindsAServerWithoutInterceptors(t *testing.T) {
+func TestRule10_CheckServicesFindsAServerWithoutInterceptors(t *testing.T) {
 	for name, change := range map[string]func(*grpcctx.ServerConfig){
 		"by a policy":    func(*grpcctx.ServerConfig) {},
 		"AllowAnonymous": func(c *grpcctx.ServerConfig) { c.Policy, c.AllowAnonymous = nil, true },
@@ -209,11 +209,11 @@ func TestRule10_CheckFindsAServerWithoutInterceptors(t *testing.T) {
 		auth := newServer(t, change)
 		srv := grpc.NewServer()
 		srv.RegisterService(new(echo).desc(), nil)
-		if err := auth.Check(srv); err == nil || !strings.Contains(err.Error(), "pass ServerOptions to grpc.NewServer") {
+		if err := auth.CheckServices(srv); err == nil || !strings.Contains(err.Error(), "pass ServerOptions to grpc.NewServer") {
 			t.Errorf("%s: %v", name, err)
 		}
 		auth.ServerOptions()
-		if err := auth.Check(srv); err != nil {
+		if err := auth.CheckServices(srv); err != nil {
 			t.Errorf("%s, with options: %v", name, err)
 		}
 	}
@@ -270,7 +270,7 @@ func TestUnaryMessagesAreDecodedBeforeAnybodyIsAsked(t *testing.T) {
 	}
 }
 
-// ServerOptions and Check say so.
+// ServerOptions and CheckServices say so.
 func TestAStreamThatIsDescribedAsNoneRunsWithoutInterceptors(t *testing.T) {
 	e := new(echo)
 	desc := e.desc()
@@ -278,8 +278,8 @@ func TestAStreamThatIsDescribedAsNoneRunsWithoutInterceptors(t *testing.T) {
 	auth := newServer(t)
 	srv := grpc.NewServer(auth.ServerOptions()...)
 	srv.RegisterService(desc, nil)
-	if err := auth.Check(srv); err != nil {
-		t.Errorf("Check can see it: %v", err)
+	if err := auth.CheckServices(srv); err != nil {
+		t.Errorf("CheckServices can see it: %v", err)
 	}
 	if err := call(t.Context(), dial(t, run(t, srv)), clientStream); err != nil || len(e.calls()) != 1 {
 		t.Errorf("%v, %d calls", err, len(e.calls()))
@@ -299,7 +299,7 @@ func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
 				c.Observer = observer
 			})
 			ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer alice"))
-			if res, err := s.Decide(ctx, unary); errors.Is(err, authctx.TokenExpired) != (past >= 0) || res.Principal.IsZero() != (past >= 0) {
+			if res, err := s.Check(ctx, unary); errors.Is(err, authctx.TokenExpired) != (past >= 0) || res.Principal.IsZero() != (past >= 0) {
 				t.Errorf("%v past the end: %v, %v", past, res.Principal, err)
 			}
 			if past < 0 {
@@ -317,8 +317,8 @@ func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
 	}
 }
 
-// What Decide says of a call is what the interceptors would do, and that is all.
-func TestDecideDecidesAndChangesNothing(t *testing.T) {
+// What Check says of a call is what the interceptors would do, and that is all.
+func TestCheckDecidesAndChangesNothing(t *testing.T) {
 	seen := new(events)
 	s := newServer(t, func(c *grpcctx.ServerConfig) {
 		c.Observer = seen
@@ -345,8 +345,8 @@ func TestDecideDecidesAndChangesNothing(t *testing.T) {
 		var got authctx.Result
 		var decided error
 		tryOut := func(ctx context.Context, method string) {
-			got, decided = s.Decide(ctx, method)
-			if res, err := nonce.Decide(ctx, method); !errors.Is(err, authctx.NonceRequired) || len(res.Response) != 1 {
+			got, decided = s.Check(ctx, method)
+			if res, err := nonce.Check(ctx, method); !errors.Is(err, authctx.NonceRequired) || len(res.Response) != 1 {
 				t.Errorf("%s: %v, %v", test.name, res.Response, err)
 			}
 		}

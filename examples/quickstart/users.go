@@ -28,7 +28,7 @@ func newUsersService(config *tls.Config, gateway authctx.Authenticator) (*grpc.S
 	}
 	s := grpc.NewServer(append(server.ServerOptions(), program.BoundConnections(), grpc.Creds(credentials.NewTLS(config)))...)
 	pb.RegisterUsersServer(s, usersService{})
-	return s, server.Check(s)
+	return s, server.CheckServices(s)
 }
 
 type usersService struct{ pb.UnimplementedUsersServer }

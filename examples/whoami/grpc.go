@@ -38,7 +38,7 @@ func newGRPCServer(auth authctx.Authenticator, config *tls.Config) (*grpc.Server
 	pb.RegisterWhoAmIServer(s, whoAmIServer{})
 	healthpb.RegisterHealthServer(s, health.NewServer())
 	reflection.Register(s)
-	return s, server.Check(s) // fails if a method has no rule
+	return s, server.CheckServices(s) // fails if a method has no rule
 }
 
 // whoAmIServer is the gRPC service. Who may call what is in the policy; nothing

@@ -10,15 +10,15 @@ import (
 	"google.golang.org/grpc"
 )
 
-// ServiceLister is what [Server.Check] looks at; a [grpc.Server] is one.
+// ServiceLister is what [Server.CheckServices] looks at; a [grpc.Server] is one.
 type ServiceLister interface {
 	GetServiceInfo() map[string]grpc.ServiceInfo
 }
 
-// Check compares the policy with the methods of srv and returns an error that
-// lists what does not fit: methods that the policy does not list, which would
-// be refused, and entries that name a method which a registered service does
-// not have. Call it once all services are registered, before serving.
+// CheckServices compares the policy with the methods of srv and returns an error
+// that lists what does not fit: methods that the policy does not list, which
+// would be refused, and entries that name a method which a registered service
+// does not have. Call it once all services are registered, before serving.
 //
 // It fails too when nobody has asked for [Server.ServerOptions], for srv then
 // lets everybody in. It cannot see whether srv was given them, nor the streams
@@ -26,7 +26,7 @@ type ServiceLister interface {
 //
 // It has nothing to say about entries for services that are not registered, as
 // one policy may be shared by several programs.
-func (s *Server) Check(srv ServiceLister) error {
+func (s *Server) CheckServices(srv ServiceLister) error {
 	var errs []error
 	if !s.handedOut.Load() {
 		errs = append(errs, errors.New("grpcctx: the server has no interceptors: pass ServerOptions to grpc.NewServer"))
