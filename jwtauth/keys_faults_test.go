@@ -178,7 +178,7 @@ func TestKeySet_UnknownKidFlood_AgainstAFailingProvider(t *testing.T) {
 	})
 }
 
-// B3: unknown keys never wait in a limiter, and cost no goroutines.
+// Unknown keys never wait in a limiter, and cost no goroutines.
 func TestKeySet_UnknownKidFlood_WithinTheCoolDownNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys := keysFrom(t, newKeyServer(edSet(1)))
@@ -249,7 +249,7 @@ func TestCVE_2025_59936_KeyIDsAreOnlyCompared(t *testing.T) {
 	})
 }
 
-// B15: the set is parsed when it is loaded and never for a token.
+// The set is parsed when it is loaded and never for a token.
 func TestCVE_2026_59396_BadTokensParseNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var many []int
@@ -266,7 +266,7 @@ func TestCVE_2026_59396_BadTokensParseNothing(t *testing.T) {
 	})
 }
 
-// B2: reading while the set is replaced all the time. The race detector is the
+// Reading while the set is replaced all the time. The race detector is the
 // judge of most of it.
 func TestKeySet_ConcurrentRefreshes_ReadersSeeWholeSets(t *testing.T) {
 	var n atomic.Int32
