@@ -122,17 +122,3 @@ func (s *stripper) trailer(clone, r *http.Request) {
 		}
 	}
 }
-
-// endNotifier is a body that calls ended when it was read to its end.
-type endNotifier struct {
-	io.ReadCloser
-	ended func()
-}
-
-func (b *endNotifier) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.ended()
-	}
-	return n, err
-}

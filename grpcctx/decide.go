@@ -2,20 +2,14 @@ package grpcctx
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"net"
-	"net/netip"
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/inbound"
-	"github.com/authctx/authctx/internal/peeraddr"
 	"github.com/authctx/authctx/internal/vigil"
 )
 
@@ -122,42 +116,13 @@ func setResponse(ctx context.Context, response []authctx.Field) {
 	}
 }
 
-// newRequest describes a call. Every gRPC call is a POST.
-func newRequest(ctx context.Context, method string, md metadata.MD) *authctx.Request {
-	r := &authctx.Request{Transport: authctx.TransportGRPC, Method: "POST", Target: method, Fields: fields(md)}
-	if p, ok := peer.FromContext(ctx); ok {
-		if !peeraddr.IsUnix(p.LocalAddr) { // of the peer, grpc.Server.ServeHTTP has only the text
-			r.Peer = addrPort(p.Addr)
-		}
-		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-			setCertificates(r, t.State)
-		}
-	}
-	return r
+// isKey reports whether name, in lower case, may be a key of metadata.
+func isKey(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
 }
 
-// addrPort returns the zero address for what is not an IP address, such as a
-// Unix socket, whatever that is called.
-func addrPort(addr net.Addr) netip.AddrPort {
-	switch a := addr.(type) {
-	case nil:
-		return netip.AddrPort{}
-	case *net.TCPAddr:
-		return peeraddr.Unmap(a.AddrPort())
-	}
-	if peeraddr.IsUnix(addr) {
-		return netip.AddrPort{}
-	}
-	return peeraddr.Parse(addr.String()) // grpc.Server.ServeHTTP has text only
-}
-
-// setCertificates keeps apart what this server's TLS stack verified and what was
-// merely shown.
-func setCertificates(r *authctx.Request, state tls.ConnectionState) {
-	if len(state.VerifiedChains) > 0 {
-		r.PeerCertificates = state.VerifiedChains[0]
-	}
-	if len(state.PeerCertificates) > 0 {
-		r.UnverifiedPeerCertificate = state.PeerCertificates[0]
-	}
+// isPrintable reports whether metadata can hold value under a key that does not
+// end in "-bin".
+func isPrintable(value string) bool {
+	return !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
 }

@@ -1,0 +1,104 @@
+package httpctx
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/vigil"
+)
+
+// watch calls end when the caller of r comes to an end or does not pass a
+// recheck, and tells the observer, unless ctx is done before. It does not wait
+// for that.
+func (s *Server) watch(ctx context.Context, r *http.Request, entry string, res authctx.Result, end func(error)) {
+	vigil.New(res, s.recheck, s.now).Start(ctx, end, func(err error) {
+		s.observeAfter(r, entry, authctx.Ended, res.Principal, err)
+	})
+}
+
+// mayOutlive reports whether the request may become a connection that outlives
+// its caller. What a handler takes for a request to upgrade is its own affair,
+// so any Upgrade counts.
+func (s *Server) mayOutlive(r *http.Request, res *authctx.Result) bool {
+	return len(r.Header["Upgrade"]) > 0 && vigil.Needed(res, s.recheck)
+}
+
+// watched returns w, or for a request that mayOutlive its caller a writer whose
+// connection is closed at the caller's end.
+func (s *Server) watched(w http.ResponseWriter, r *http.Request, d *decision) http.ResponseWriter {
+	if !s.mayOutlive(r, &d.result) {
+		return w
+	}
+	res, entry := d.result, d.route.name() // not d, which would be kept on the heap for every request
+	r = r.WithContext(d.ctx)
+	return &watchedWriter{ResponseWriter: w, hijacked: func(conn net.Conn) net.Conn {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+		s.watch(ctx, r, entry, res, func(error) { _ = conn.Close() }) // nobody is left to tell
+		return &watchedConn{conn, cancel}
+	}}
+}
+
+// watchedWriter is a response writer whose connection, once hijacked, lives no
+// longer than its caller.
+type watchedWriter struct {
+	http.ResponseWriter
+	hijacked func(net.Conn) net.Conn
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush implements [http.Flusher] as far as the wrapped writer does.
+func (w *watchedWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+// Hijack implements [http.Hijacker].
+func (w *watchedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return w.hijacked(conn), rw, nil
+}
+
+// watchedConn is a connection that need not be watched once it is closed.
+type watchedConn struct {
+	net.Conn
+	unwatch context.CancelFunc
+}
+
+func (c *watchedConn) Close() error {
+	c.unwatch()
+	return c.Conn.Close()
+}
+
+// CloseWrite ends one direction, as a ReverseProxy does when its upstream has
+// ended that; where it cannot, both end.
+func (c *watchedConn) CloseWrite() error {
+	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return conn.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// watchedContext returns a copy of ctx, the context of a WebSocket or a gRPC call
+// that goes to an upstream, which is cancelled at the caller's end. The watch
+// ends with ctx.
+func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
+	let := admission(in.Context())
+	res := authctx.Result{Principal: caller, Recheck: let.recheck}
+	if !vigil.Needed(&res, p.server.recheck) {
+		return ctx
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	p.server.watch(ctx, in, let.entry, res, func(err error) {
+		if !hasReason(err) {
+			err = &authctx.Error{Reason: authctx.Unavailable, Cause: err}
+		}
+		cancel(&refusal{err})
+	})
+	return ctx
+}
