@@ -63,7 +63,7 @@ func (s *Server) decide(ctx context.Context, method string, a *admission) (err e
 		}
 	}
 	if s.keepCredentials && !a.result.Principal.IsZero() {
-		s.strip.keep(left, md, a.result.Read)
+		s.strip.keep(left, md, &a.result.Read)
 		ctx = inbound.NewContext(ctx, md, a.result.Read)
 	}
 	a.ctx = a.result.NewContext(metadata.NewIncomingContext(ctx, left))
@@ -92,7 +92,7 @@ func (s *Server) describe(a *admission, req *authctx.Request, entry string, md m
 		Principal: a.result.Principal,
 		Peer:      req.Peer,
 		Cached:    a.result.Cached,
-		Ignored:   unread(md, s.reported, a.result.Read),
+		Ignored:   s.strip.unread(md, &a.result.Read),
 	}
 }
 

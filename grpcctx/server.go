@@ -10,7 +10,6 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
-	"github.com/authctx/authctx/internal/ignored"
 )
 
 // ServerConfig configures [NewServer].
@@ -75,9 +74,8 @@ type Server struct {
 	observer        authctx.Observer
 	now             func() time.Time
 
-	md       mdReader
-	strip    stripper
-	reported authctx.FieldSet // what an operator hears of when it was not believed
+	md    mdReader
+	strip stripper
 
 	handedOut atomic.Bool // ServerOptions was asked for
 }
@@ -101,9 +99,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	read := cfg.Authenticator.Fields()
-	s.strip = newStripper(read, cfg.Strip)
-	s.reported = ignored.Reportable(s.strip.set)
+	s.strip = newStripper(cfg.Authenticator.Fields(), cfg.Strip)
 	return s, nil
 }
 

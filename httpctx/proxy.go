@@ -79,7 +79,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		server:    cfg.Server,
 		writer:    newWriter(cfg.Propagator),
 		plaintext: cfg.AllowInsecurePlaintext,
-		strip:     newStripper(cfg.Server.strip.set, written),
+		strip:     newStripper(cfg.Server.strip.set.FieldSet, written),
 		clean:     newStripper(written),
 	}, nil
 }

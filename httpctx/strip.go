@@ -9,29 +9,15 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/elements"
-	"github.com/authctx/authctx/internal/ignored"
+	"github.com/authctx/authctx/internal/strip"
 )
 
 // stripper removes the fields of a set from headers and trailers.
-type stripper struct {
-	set      authctx.FieldSet
-	never    authctx.FieldSet // of these, what is never kept
-	reported authctx.FieldSet // of these, what an operator hears of when it was not believed
-}
+type stripper struct{ set strip.Set }
 
 // newStripper returns a stripper of identity fields and of the others.
 func newStripper(others ...authctx.FieldSet) stripper {
-	identity := authctx.IdentityFields()
-	set := withoutCovered(identity.Union(others...))
-	return stripper{set: set, never: identity, reported: ignored.Reportable(set)}
-}
-
-// withoutCovered drops names that a prefix covers, since every name is compared
-// with every field of every request.
-func withoutCovered(set authctx.FieldSet) authctx.FieldSet {
-	prefixes := authctx.FieldSet{Prefixes: set.Prefixes}
-	set.Names = slices.DeleteFunc(set.Names, prefixes.Owns)
-	return set
+	return stripper{strip.NewSet(others...)}
 }
 
 // header returns h without the fields of the set: a copy, or h itself when it
@@ -50,17 +36,17 @@ func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.Fi
 	}
 	for name, values := range h {
 		if !s.set.Owns(name) {
-			if left, changed := elements.Strip(name, values, &s.set, &kept); changed {
+			if left, changed := elements.Strip(name, values, &s.set.FieldSet, &kept); changed {
 				replace(own(), name, left)
 			}
 			continue
 		}
-		if ignored.Reads(kept, name) && !s.never.Owns(name) {
+		if s.set.Keeps(name, &kept) {
 			continue
 		}
 		delete(own(), name)
-		if read != nil && !ignored.Reads(*read, name) && s.reported.Owns(name) && len(unread) < ignored.Max {
-			unread = append(unread, ignored.Name(name))
+		if read != nil {
+			unread = s.set.AppendUnread(unread, name, read)
 		}
 	}
 	slices.Sort(unread)
@@ -85,7 +71,7 @@ func (s *stripper) delete(h http.Header) {
 		} else if strings.EqualFold(name, "connection") {
 			left, _ := elements.Remove(values, ",", s.set.Owns)
 			replace(h, name, left)
-		} else if left, changed := elements.Strip(name, values, &s.set, &authctx.FieldSet{}); changed {
+		} else if left, changed := elements.Strip(name, values, &s.set.FieldSet, &authctx.FieldSet{}); changed {
 			replace(h, name, left)
 		}
 	}

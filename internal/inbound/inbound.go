@@ -12,7 +12,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/elements"
-	"github.com/authctx/authctx/internal/ignored"
+	"github.com/authctx/authctx/internal/strip"
 )
 
 // credential is a context that answers key itself. Its own type, and not
@@ -31,7 +31,7 @@ type key struct{}
 func NewContext(ctx context.Context, fields map[string][]string, read authctx.FieldSet) context.Context {
 	c := &credential{Context: ctx, fields: map[string][]string{}, cookies: map[elements.Cookie]bool{}}
 	for name, values := range fields {
-		if ignored.Reads(read, name) {
+		if strip.Reads(&read, name) {
 			c.fields[strings.ToLower(name)] = values
 		}
 		if strings.EqualFold(name, "cookie") {

@@ -1,0 +1,73 @@
+// Package strip knows which fields of a request are removed, which of those stay
+// because they were read, and which an operator hears of because nobody did.
+package strip
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/authctx/authctx"
+)
+
+// Set is the fields that are removed.
+type Set struct {
+	authctx.FieldSet
+	identity authctx.FieldSet // of these, what never stays
+	reported authctx.FieldSet // of these, what an operator may hear of
+}
+
+// NewSet returns a set of identity fields and of the others.
+func NewSet(others ...authctx.FieldSet) Set {
+	identity := authctx.IdentityFields()
+	set := identity.Union(others...)
+	// Every name is compared with every field of every request: what a prefix
+	// covers need not be.
+	prefixes := authctx.FieldSet{Prefixes: set.Prefixes}
+	set.Names = slices.DeleteFunc(set.Names, prefixes.Owns)
+	return Set{set, identity, reportable(set)}
+}
+
+// reportable returns set without the fields in which clients send their own
+// tokens: that one of those was not read is no sign of anything.
+func reportable(set authctx.FieldSet) authctx.FieldSet {
+	names := slices.DeleteFunc(slices.Clone(set.Names), func(name string) bool {
+		return name == "authorization" || name == "cookie" || name == "dpop"
+	})
+	return authctx.FieldSet{Names: names, Prefixes: set.Prefixes}
+}
+
+// Keeps reports whether a field stays since it is in kept. Identity never does.
+func (s *Set) Keeps(name string, kept *authctx.FieldSet) bool {
+	return Reads(kept, name) && !s.identity.Owns(name)
+}
+
+// How many names one request can make an observer write down, and how much of
+// each.
+const (
+	maxUnread = 16
+	maxName   = 64
+)
+
+// AppendUnread appends to names what an observer is told of a field that came
+// in, if it belongs to s, says who is calling, and is not in read.
+func (s *Set) AppendUnread(names []string, name string, read *authctx.FieldSet) []string {
+	if !s.reported.Owns(name) || Reads(read, name) || len(names) == maxUnread {
+		return names
+	}
+	return append(names, name[:min(len(name), maxName)])
+}
+
+// Reads reports whether an authenticator that reads set has read the field of
+// this very name, letter case aside; the look-alikes that the set owns too were
+// never read.
+func Reads(set *authctx.FieldSet, name string) bool {
+	return slices.ContainsFunc(set.Names, func(n string) bool { return sameName(n, name) }) ||
+		slices.ContainsFunc(set.Prefixes, func(p string) bool {
+			return len(name) >= len(p) && sameName(name[:len(p)], p)
+		})
+}
+
+// sameName looks at no letter case, of ASCII letters alone: the names of a set are
+// ASCII, and what Unicode would fold into that, such as the Kelvin sign, is
+// longer.
+func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
