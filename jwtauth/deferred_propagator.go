@@ -65,7 +65,9 @@ type DeferredPropagator struct {
 // NewDeferredPropagator returns a propagator for cfg, or an error that names
 // every setting that is missing or contradictory.
 func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, error) {
-	if err := cfg.validate(); err != nil {
+	problems := cfg.problems()
+	cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint, &problems)
+	if err := problems.of("deferred work propagator"); err != nil {
 		return nil, err
 	}
 	d := &DeferredPropagator{
@@ -81,7 +83,8 @@ func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, e
 	return d, nil
 }
 
-func (cfg *DeferredPropagatorConfig) validate() error {
+// problems returns what is wrong apart from Keys.
+func (cfg *DeferredPropagatorConfig) problems() problems {
 	var problems problems
 	bad := problems.add
 	checkTrustDomain(cfg.TrustDomain, &problems)
@@ -94,10 +97,7 @@ func (cfg *DeferredPropagatorConfig) validate() error {
 	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxDeferredLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, MaxDeferredLifetime)
 	}
-	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
-		bad("%s", problem)
-	}
-	return problems.of("deferred work propagator")
+	return problems
 }
 
 // Fields returns the field of the token.

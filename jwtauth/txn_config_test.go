@@ -102,24 +102,47 @@ func TestRule1_ATrustDomainHoldsNothingThatCannotBeSeen(t *testing.T) {
 }
 
 func TestTxnPropagatorRefusesContradictions(t *testing.T) {
-	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Retain: 3 * time.Minute}))
-	secret := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
-	good := jwtauth.TxnPropagatorConfig{TrustDomain: "d", Workload: "w", Keys: keys}
-	for name, change := range map[string]func(*jwtauth.TxnPropagatorConfig){
-		"tokens that outlive published keys": func(c *jwtauth.TxnPropagatorConfig) { c.Lifetime = 4 * time.Minute },
-		"reuse for more than half a life":    func(c *jwtauth.TxnPropagatorConfig) { c.Reuse = 61 * time.Second },
-		"two ways to name subjects": func(c *jwtauth.TxnPropagatorConfig) {
+	for name, row := range map[string]struct {
+		change func(*jwtauth.TxnPropagatorConfig)
+		says   string
+	}{
+		"tokens that outlive published keys": {func(c *jwtauth.TxnPropagatorConfig) { c.Lifetime = 4 * time.Minute }, "set SigningKeysConfig.Retain"},
+		"reuse for more than half a life":    {func(c *jwtauth.TxnPropagatorConfig) { c.Reuse = 61 * time.Second }, "Reuse must not"},
+		"two ways to name subjects": {func(c *jwtauth.TxnPropagatorConfig) {
 			c.SoleIssuer, c.Subject = "i", func(authctx.Principal) (string, error) { return "s", nil }
-		},
-		"a symmetric key without its name": func(c *jwtauth.TxnPropagatorConfig) { c.Keys = secret },
+		}, "SoleIssuer and Subject"},
+		"a symmetric key without its name": {func(c *jwtauth.TxnPropagatorConfig) {
+			c.Keys = must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
+		}, "AllowHMACAndLetEveryVerifierMint"},
 	} {
-		cfg := good
-		if change(&cfg); errorOf(jwtauth.NewTxnPropagator(cfg)) == nil {
-			t.Errorf("accepted %s", name)
+		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Retain: 3 * time.Minute}))
+		cfg := jwtauth.TxnPropagatorConfig{TrustDomain: "d", Workload: "w", Keys: keys}
+		if _, err := jwtauth.NewTxnPropagator(cfg); err != nil {
+			t.Fatalf("refused a good configuration: %v", err)
+		}
+		row.change(&cfg)
+		if _, err := jwtauth.NewTxnPropagator(cfg); err == nil || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: want an error about %q alone: %v", name, row.says, err)
 		}
 	}
-	if _, err := jwtauth.NewTxnPropagator(good); err != nil {
-		t.Errorf("refused a good configuration: %v", err)
+}
+
+func TestAPropagatorThatIsNotMadeRestrictsNoKeys(t *testing.T) {
+	for name, fail := range map[string]func(*jwtauth.SigningKeys) error{
+		"TxnPropagator": func(keys *jwtauth.SigningKeys) error {
+			return errorOf(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: "d", Keys: keys}))
+		},
+		"DeferredPropagator": func(keys *jwtauth.SigningKeys) error {
+			return errorOf(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{TrustDomain: "d", Topic: "t", Keys: keys, Lifetime: time.Hour}))
+		},
+	} {
+		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+		if err := fail(keys); err == nil || !strings.Contains(err.Error(), "Workload") {
+			t.Fatalf("%s without Workload: %v", name, err)
+		}
+		if err := keys.Rotate(newTestKey(t, jwtauth.ES384)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -51,15 +51,16 @@ type txnMinter struct {
 	scopes   func(context.Context, authctx.Principal) ([]string, error)
 }
 
-// reserveForMinting returns everything that keeps s from signing tokens of that
-// life for verifiers that were not told otherwise. If there is nothing, s refuses
-// rotations that would change that.
-func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool) (problems []string) {
+// reserveForMinting adds to p whatever keeps s from signing tokens of that life
+// for verifiers that were not told otherwise. If p holds nothing then, s refuses
+// rotations that would change that: a propagator that is not made reserves nothing.
+func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool, p *problems) {
 	if unmade(s) {
-		return []string{"Keys is required"}
+		p.add("Keys is required")
+		return
 	}
 	if problem := s.tooShortFor(lifetime); problem != "" {
-		problems = append(problems, problem)
+		p.add("%s", problem)
 	}
 	mintable := txnAlgorithms()
 	if hmac {
@@ -71,17 +72,16 @@ func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool) (prob
 	for _, key := range ring.keys[ring.current(now):] {
 		switch alg := key.Algorithm(); {
 		case key.public.symmetric() && !hmac:
-			problems = append(problems, "Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means")
+			p.add("Keys signs with a secret; AllowHMACAndLetEveryVerifierMint says what that means")
 		case !slices.Contains(mintable, alg):
-			problems = append(problems, fmt.Sprintf("Keys signs with %s, and verifiers take %v unless told otherwise", alg, mintable))
+			p.add("Keys signs with %s, and verifiers take %v unless told otherwise", alg, mintable)
 		}
 	}
-	if len(problems) == 0 {
+	if len(*p) == 0 {
 		s.algorithms = slices.DeleteFunc(mintable, func(alg Algorithm) bool {
 			return s.algorithms != nil && !slices.Contains(s.algorithms, alg)
 		})
 	}
-	return problems
 }
 
 // minted is a signed token and the key that signed it.

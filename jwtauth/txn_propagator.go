@@ -101,7 +101,9 @@ type TxnPropagator struct {
 // setting that is missing or contradictory.
 func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 	cfg.Lifetime = cmp.Or(cfg.Lifetime, DefaultTxnLifetime)
-	if err := cfg.validate(); err != nil {
+	problems := cfg.problems()
+	cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint, &problems)
+	if err := problems.of("transaction token propagator"); err != nil {
 		return nil, err
 	}
 	t := &TxnPropagator{
@@ -124,7 +126,8 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 	return t, nil
 }
 
-func (cfg *TxnPropagatorConfig) validate() error {
+// problems returns what is wrong apart from Keys.
+func (cfg *TxnPropagatorConfig) problems() problems {
 	var problems problems
 	bad := problems.add
 	checkTrustDomain(cfg.TrustDomain, &problems)
@@ -143,10 +146,7 @@ func (cfg *TxnPropagatorConfig) validate() error {
 	if cfg.SoleIssuer != "" && cfg.Subject != nil {
 		bad("SoleIssuer and Subject exclude each other")
 	}
-	for _, problem := range cfg.Keys.reserveForMinting(cfg.Lifetime, cfg.AllowHMACAndLetEveryVerifierMint) {
-		bad("%s", problem)
-	}
-	return problems.of("transaction token propagator")
+	return problems
 }
 
 func (cfg *TxnPropagatorConfig) subject() func(authctx.Principal) (string, error) {
