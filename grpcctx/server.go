@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/authctx/authctx"
-	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/serving"
 )
 
 // ServerConfig configures [NewServer].
@@ -106,25 +106,12 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 func (cfg *ServerConfig) validate() error {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("grpcctx: server: "+text)) }
-	if absent.Nil(cfg.Authenticator) {
-		bad("Authenticator is required")
-	} else if err := cfg.Authenticator.Fields().Validate(); err != nil {
-		bad("Authenticator: " + err.Error())
-	}
+	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.RecheckInterval, cfg.Observer)
 	switch {
 	case cfg.Policy == nil && !cfg.AllowAnonymous:
 		bad("Policy is required")
 	case cfg.Policy != nil && cfg.AllowAnonymous:
 		bad("AllowAnonymous contradicts Policy; list public methods in the policy")
-	}
-	if err := cfg.Strip.Validate(); err != nil {
-		bad("Strip: " + err.Error())
-	}
-	if cfg.RecheckInterval < 0 {
-		bad("RecheckInterval is negative")
-	}
-	if absent.Hollow(cfg.Observer) {
-		bad("Observer holds a nil pointer")
 	}
 	return errors.Join(errs...)
 }

@@ -206,20 +206,9 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 }
 
 func (s *Server) observe(r *http.Request, d *decision, ignored []string, start time.Time) {
-	s.observer.Observe(d.ctx, authctx.Event{
-		Transport: authctx.TransportHTTP,
-		Entry:     d.route.name(),
-		Method:    r.Method,
-		Target:    target(r.URL),
-		Outcome:   authctx.OutcomeOf(d.err),
-		Reason:    authctx.ReasonOf(d.err),
-		Err:       d.err,
-		Principal: d.result.Principal,
-		Peer:      peer(r),
-		Ignored:   ignored,
-		Cached:    d.result.Cached,
-		Duration:  s.now().Sub(start),
-	})
+	e := newEvent(r, d.route.name(), authctx.OutcomeOf(d.err), d.result.Principal, d.err)
+	e.Ignored, e.Cached, e.Duration = ignored, d.result.Cached, s.now().Sub(start)
+	s.observer.Observe(d.ctx, e)
 }
 
 // observeRefusal tells the observer of a refusal after the request was let in.
@@ -230,10 +219,13 @@ func (s *Server) observeRefusal(r *http.Request, err error) {
 
 // observeAfter tells the observer what became of a request that was let in.
 func (s *Server) observeAfter(r *http.Request, entry string, outcome authctx.Outcome, p authctx.Principal, err error) {
-	if s.observer == nil {
-		return
+	if s.observer != nil {
+		s.observer.Observe(r.Context(), newEvent(r, entry, outcome, p, err))
 	}
-	s.observer.Observe(r.Context(), authctx.Event{
+}
+
+func newEvent(r *http.Request, entry string, outcome authctx.Outcome, p authctx.Principal, err error) authctx.Event {
+	return authctx.Event{
 		Transport: authctx.TransportHTTP,
 		Entry:     entry,
 		Method:    r.Method,
@@ -243,5 +235,5 @@ func (s *Server) observeAfter(r *http.Request, entry string, outcome authctx.Out
 		Err:       err,
 		Principal: p,
 		Peer:      peer(r),
-	})
+	}
 }

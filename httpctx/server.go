@@ -7,6 +7,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/serving"
 )
 
 // ServerConfig configures [NewServer].
@@ -102,22 +103,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 func (cfg *ServerConfig) validate() error {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("httpctx: server: "+text)) }
-	if absent.Nil(cfg.Authenticator) {
-		bad("Authenticator is required")
-	} else if err := cfg.Authenticator.Fields().Validate(); err != nil {
-		bad("Authenticator: " + err.Error())
-	}
-	if err := cfg.Strip.Validate(); err != nil {
-		bad("Strip: " + err.Error())
-	}
+	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.RecheckInterval, cfg.Observer)
 	if cfg.AllowAnonymous && cfg.Policy != nil {
 		bad("AllowAnonymous contradicts Policy; list public routes in the policy")
-	}
-	if cfg.RecheckInterval < 0 {
-		bad("RecheckInterval is negative")
-	}
-	if absent.Hollow(cfg.Observer) {
-		bad("Observer holds a nil pointer")
 	}
 	if !quotable(cfg.Realm) {
 		bad("Realm is not printable ASCII")
