@@ -1,7 +1,6 @@
 package httpctx
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -40,46 +39,49 @@ func (a *admitted) String() string { return fmt.Sprintf("%v.WithAdmission", a.Co
 func (a *admitted) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
 
 // withAdmission returns d's context with what will be asked for again. Most
-// requests have nothing of that.
+// requests have nothing of that. What a Server outside has said, and this one has
+// not, still holds.
 func (s *Server) withAdmission(r *http.Request, d *decision) context.Context {
-	a := admitted{watched: s.mayOutlive(r, &d.result), table: d.route.table}
-	if s.table != a.table && !isOriginal(r) {
-		a.url = r.URL
+	var a *admitted
+	note := func() *admitted {
+		if a == nil {
+			inner := *admission(d.ctx)
+			inner.Context = d.ctx
+			a = &inner
+		}
+		return a
 	}
-	if grpchttp.MayBe(r.Header) {
-		a.recheck = d.result.Recheck
+	if s.mayOutlive(r, &d.result) {
+		note().watched = true
+	}
+	if table := d.route.table; table != nil {
+		note().table = table
+	} else if s.table != nil && !isOriginal(r) {
+		note().url = r.URL
+	}
+	if d.result.Recheck != nil && grpchttp.MayBe(r.Header) {
+		note().recheck = d.result.Recheck
 	}
 	if len(s.answers.challenges) > 1 && !d.result.Principal.IsZero() {
-		a.scheme = scheme(r)
+		if scheme := scheme(r); scheme != "" {
+			note().scheme = scheme
+		}
 	}
 	if s.observer != nil {
-		a.entry = d.route.name()
+		if entry := d.route.name(); entry != "" {
+			note().entry = entry
+		}
 	}
-	if !a.watched && a.recheck == nil && a.scheme == "" && a.entry == "" && a.table == nil && a.url == nil {
+	if a == nil {
 		return d.ctx
 	}
-	inner := a
-	inner.inherit(admission(d.ctx))
-	inner.Context = d.ctx
-	return &inner
+	return a
 }
 
 // isOriginal reports whether r has the path of its request line still.
 func isOriginal(r *http.Request) bool {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	return path == target(r.URL)
-}
-
-// inherit takes over what a Server outside has said and this one has not.
-func (a *admitted) inherit(outer *admitted) {
-	a.watched = a.watched || outer.watched
-	a.table = cmp.Or(a.table, outer.table)
-	a.url = cmp.Or(a.url, outer.url)
-	if a.recheck == nil {
-		a.recheck = outer.recheck
-	}
-	a.scheme = cmp.Or(a.scheme, outer.scheme)
-	a.entry = cmp.Or(a.entry, outer.entry)
 }
 
 // admission returns what is known of a request that was let in, nothing of any
