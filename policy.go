@@ -19,7 +19,9 @@ import (
 // A whole service means nothing to [net/http.ServeMux], so it rules no route of
 // one: a route below "/package.Service/" has to be listed as it is registered,
 // or is refused. It never falls to Default. Calls through an HTTP proxy, or by a
-// route above it such as "/", it does rule.
+// route above it such as "/", it does rule. Where an HTTP handler does not say how
+// it routes, such as a proxy, patterns match as the documentation of package
+// httpctx has it, under "How paths are matched".
 type PolicyConfig struct {
 	// Rules says who may call what.
 	Rules map[string]Rule

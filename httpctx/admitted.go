@@ -19,7 +19,7 @@ type admitted struct {
 	scheme  string                      // of the credential, whose field is gone by now
 	watched bool                        // the Server watches over the connection if it is handed over
 	recheck func(context.Context) error // of the caller of a gRPC call; may be nil
-	table   *table                      // that was asked; nil when a mux was
+	table   *table                      // that has ruled; nil where a mux said how it routes
 	url     *url.URL                    // that the Server saw, where it is not the request line's
 }
 

@@ -42,7 +42,7 @@ func (s *Server) router(next http.Handler) func(*http.Request) route {
 		}
 		rt := s.routed(pattern)
 		if s.table != nil {
-			s.table.hold(&rt, r)
+			s.table.addUnrouted(&rt, r)
 		}
 		return rt
 	}
@@ -164,18 +164,18 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 	return err
 }
 
-// confirm decides about the route of a request that a mux has handed to a proxy,
-// unless the table has done so, and tells the observer if it is refused. A
+// checkBehindMux decides by the table about a request that a mux has handed to a
+// proxy, unless that was done already, and tells the observer if it is refused. A
 // preflight passes as in decide.
-func (s *Server) confirm(r *http.Request) (preflight bool, err error) {
-	let := admission(r.Context())
-	if s.table == nil || s.table == let.table {
+func (s *Server) checkBehindMux(r *http.Request) (preflight bool, err error) {
+	known := admission(r.Context())
+	if s.table == nil || s.table == known.table {
 		return false, nil
 	}
 	in := r.WithContext(r.Context())
 	in.Pattern = "" // of which the Server was asked
-	if let.url != nil {
-		in.URL = let.url
+	if known.url != nil {
+		in.URL = known.url
 	} else if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		in.URL = u // with what a mux has stripped
 	}

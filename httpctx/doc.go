@@ -13,4 +13,45 @@
 //
 // The functions and interfaces that a configuration holds, clocks included, are
 // called by several requests at the same time.
+//
+// # How paths are matched
+//
+// When the handler behind a [Server] is a [net/http.ServeMux], the policy is asked
+// about the pattern that the mux will route the request by. If it has an entry of
+// a more specific pattern, or of a whole RPC service, which then is no route of
+// the mux, that must allow the request too.
+//
+// Any other handler, such as a proxy, another router or a mux inside of
+// middleware, does not say how it routes. The policy's patterns are then matched
+// as by a mux that has these and no others: "/" is everything else, and what none
+// matches is left to the default rule. If an outer mux has routed the request by a
+// pattern that the policy lists, [net/http.Request.Pattern], that entry must allow
+// it too, and so must that of a whole RPC service. A handler of one route is
+// better given to a mux inside, Handler(mux), which knows how it routes. The path
+// is the one that comes in, with what the handler may strip from it.
+//
+// Such a handler may read a path in another way than a mux does. The request is
+// let through if all entries allow it under which it falls for some server: one
+// that decodes the path never, once or more often, that ignores letter case or a
+// slash at the end, and that takes any of the characters / \ ; ? # % for the end
+// of a segment or of the path, encoded or not. What stands before the first
+// segment with such a character is sure. The rest may be read as anything below,
+// since nothing may climb: dot segments are refused, however they are encoded.
+//
+// So "/files/a%2Fb" asks for all that the policy lists at or below "/files" and
+// for what it says of everything there. "GET /files/{name}" alone does not say
+// that and the request is refused; "GET /files/{name...}" does, and so do
+// "/files/", "/" and a default rule. If already the first segment has such a
+// character, all entries must allow the request. An entry that ends in a slash
+// rules its own path alone, "/static/" that of "/static", unless a wildcard stands
+// there; one that does not, "/a", leaves "/a/" to others.
+//
+// Other liberties of a server, such as taking "/a.json" for "/a", a wildcard for
+// more than one segment, as Echo's last one, or another host than the request's,
+// are not known here: rule what is behind one by a strict Default.
+//
+// Refused as [authctx.InvalidRequest] are empty and dot segments, control
+// characters, encoded or not, a method that is not in upper case, and a path that
+// something outside changed without its RawPath, as [net/http.StripPrefix] does
+// not.
 package httpctx

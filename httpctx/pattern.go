@@ -132,7 +132,7 @@ func (p *pattern) match(q *query) (some, every bool) {
 	switch below := folded != ""; {
 	case p.tree:
 		return true, every && (below || q.slash || q.open)
-	case below || !p.slash && (q.slash || q.open): // of the bare path, table.ask asks
+	case below || !p.slash && (q.slash || q.open): // table.askTrimmed asks of that
 		return false, false
 	}
 	return true, every && q.slash == p.slash

@@ -103,7 +103,8 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // next that is a proxy: an upstream may read a path in another way than the mux,
 // and so as one that is ruled by another entry. It asks about the path that the
 // Server saw, with what is stripped on the way. A request of a public route has no
-// caller then, and is refused if it may be one of a route that is not.
+// caller then, and is refused if it may be one of a route that is not. The package
+// documentation tells more, under "How paths are matched".
 func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	//lint:ignore SA1019 refusing a Director takes looking at it
 	if rp == nil || rp.Rewrite == nil || rp.Director != nil {
@@ -123,7 +124,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	}
 	h.ErrorHandler = p.errorHandler(rp)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		preflight, err := p.server.confirm(r)
+		preflight, err := p.server.checkBehindMux(r)
 		switch {
 		case err != nil:
 			p.server.WriteError(w, r, err)

@@ -29,9 +29,9 @@ type reading struct {
 	open    bool // more segments follow, which are not sure
 }
 
-// read returns the reading of the path of r, or an error if that is not clean or
+// readPath returns the reading of the path of r, or an error if that is not clean or
 // could climb. Segments behind the given number of them do not matter.
-func read(r *http.Request, segments int) (reading, error) {
+func readPath(r *http.Request, segments int) (reading, error) {
 	if u := r.URL; u.Opaque != "" || u.Path == "*" || u.Path == "" && r.Method == http.MethodConnect {
 		return reading{}, unclear("the request names no path")
 	}

@@ -14,10 +14,10 @@ import (
 type ServerConfig struct {
 	// Authenticator says who is calling. It is required.
 	Authenticator authctx.Authenticator
-	// Policy is the table of rules, keyed by pattern: see [Server.Handler]. No
-	// two patterns may conflict as in a mux, letter case aside. When it is nil,
-	// every authenticated caller passes and rules are a matter of
-	// [Server.Require] and of handlers.
+	// Policy is the table of rules, keyed by pattern: see "How paths are matched"
+	// in the package documentation. No two patterns may conflict as in a mux,
+	// letter case aside. When it is nil, every authenticated caller passes and
+	// rules are a matter of [Server.Require] and of handlers.
 	Policy *authctx.Policy
 	// AllowAnonymous lets requests without credentials reach the handler, which
 	// sees no caller. Bad credentials are still refused. It contradicts Policy,
@@ -115,44 +115,11 @@ func (cfg *ServerConfig) validate() error {
 
 // Handler returns a handler that lets only decided requests through to next.
 //
-// When next is an [http.ServeMux], the policy is asked about the pattern that
-// the mux will route the request by. If it has an entry of a more specific
-// pattern, or of a whole RPC service, which then is no route of the mux, that must
-// allow the request too. A request that the mux answers itself, such as one for
-// an unknown path, gets that answer if it is authenticated, and 401 otherwise.
-//
-// Any other next, such as a proxy, another router or a mux inside of middleware,
-// does not say how it routes. The policy's patterns are then matched as by a mux
-// that has these and no others: "/" is everything else, and what none matches is
-// left to the default rule. If an outer mux has routed the request by a pattern
-// that the policy lists, [http.Request.Pattern], that entry must allow it too, and
-// so must that of a whole RPC service. A handler of one route is better given to
-// a mux inside, Handler(mux), which knows how it routes. The path is the one that
-// comes in, with what next may strip from it.
-//
-// Such a next may read a path in another way than a mux does. The request is let
-// through if all entries allow it under which it falls for some server: one that
-// decodes the path never, once or more often, that ignores letter case or a slash
-// at the end, and that takes any of the characters / \ ; ? # % for the end of a
-// segment or of the path, encoded or not. What stands before the first segment
-// with such a character is sure. The rest may be read as anything below, since
-// nothing may climb: dot segments are refused, however they are encoded.
-//
-// So "/files/a%2Fb" asks for all that the policy lists at or below "/files" and
-// for what it says of everything there. "GET /files/{name}" alone does not say
-// that and the request is refused; "GET /files/{name...}" does, and so do
-// "/files/", "/" and a default rule. If already the first segment has such a
-// character, all entries must allow the request. An entry that ends in a slash
-// rules its own path alone, "/static/" that of "/static", unless a wildcard stands
-// there; one that does not, "/a", leaves "/a/" to others.
-//
-// Other liberties of a server, such as taking "/a.json" for "/a", a wildcard for
-// more than one segment, as Echo's last one, or another host than the request's,
-// are not known here: rule what is behind one by a strict Default.
-//
-// Refused as [authctx.InvalidRequest] are empty and dot segments, control
-// characters, encoded or not, a method that is not in upper case, and a path that
-// something outside changed without its RawPath, as [http.StripPrefix] does not.
+// When next is an [http.ServeMux], the policy is asked about the pattern that the
+// mux will route the request by; otherwise about the path. How, and what is
+// refused as [authctx.InvalidRequest], is in the package documentation under "How
+// paths are matched". A request that the mux answers itself, such as one for an
+// unknown path, gets that answer if it is authenticated, and 401 otherwise.
 //
 // Without a Policy, or with one of nothing but a default rule, none of this is
 // asked: any path and any method reach next, from whoever passes.

@@ -115,7 +115,7 @@ type query struct {
 // has routed r by a pattern that the policy lists, that is asked too.
 func (t *table) route(r *http.Request, method string) route {
 	rt := route{pattern: r.Pattern, table: t}
-	rd, err := read(r, t.depth+1)
+	rd, err := readPath(r, t.depth+1)
 	if err == nil && method != strings.ToUpper(method) {
 		err = unclear("the method is not in upper case") // which is another one to some servers
 	}
@@ -159,7 +159,7 @@ func (t *table) ask(q *query, add func(authctx.Entry)) (covered bool) {
 		}
 	}
 	if q.slash || q.open { // some server leaves out the slash, or what is not sure
-		t.askBare(*q, add)
+		t.askTrimmed(*q, add)
 	}
 	for _, s := range t.services { // no mux knows them, so that both count
 		if last != nil && s.hasMethod(last.entry.Name) {
@@ -174,11 +174,12 @@ func (t *table) ask(q *query, add func(authctx.Entry)) (covered bool) {
 	return covered
 }
 
-// askBare calls add with the entries that must allow a request for the path
-// without what stands behind it. What stands at the end of a tree, "/static/", it
-// leaves to that: nobody chooses such a path. A wildcard there is anybody's, and
-// less specific patterns count too.
-func (t *table) askBare(q query, add func(authctx.Entry)) {
+// askTrimmed calls add with the entries that must allow a request for the path
+// without its last slash or what is not sure: for "/a", if q is for "/a/" or
+// "/a/b%2Fc". Then "/a" and "/{name}" count. Trees do not: "/" need not allow
+// "/static" to whoever asks for "/static/". But by "/{name}/" a client gets at
+// any path, such as "/admin", and less specific trees count too.
+func (t *table) askTrimmed(q query, add func(authctx.Entry)) {
 	q.slash, q.open = false, false
 	chosen := false
 	for p := range t.matches(&q) {
@@ -193,7 +194,9 @@ func (t *table) askBare(q query, add func(authctx.Entry)) {
 
 // matches returns the patterns under which q falls in some reading, the most
 // specific first, and whether it does in every one. If so, those that would
-// follow count for none: they are less specific, or match nothing of it.
+// follow count for none: they are less specific, or match nothing of it. Where
+// there are "/files/{name}", "/files/" and "/", "/files/a" falls under the first
+// alone; "/files/a%2Fb" does in some reading, and in every one under the second.
 func (t *table) matches(q *query) iter.Seq2[*pattern, bool] {
 	return func(yield func(*pattern, bool) bool) {
 		var last *pattern
@@ -237,9 +240,10 @@ func (t *table) candidates(q *query) iter.Seq[*pattern] {
 	}
 }
 
-// hold adds to rt, by which a mux routes r, what this mux does not have: the
-// entry of a more specific pattern, and that of an RPC service.
-func (t *table) hold(rt *route, r *http.Request) {
+// addUnrouted adds to rt, by which a mux routes r, the entries that must allow r
+// and that this mux has no route for, such as "/admin/" where it has "/" alone:
+// that of a more specific pattern, and that of an RPC service.
+func (t *table) addUnrouted(rt *route, r *http.Request) {
 	if rt.entry.Name == rt.pattern && !t.crowded[rt.pattern] {
 		return
 	}

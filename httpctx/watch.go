@@ -88,13 +88,13 @@ func (c *watchedConn) CloseWrite() error {
 // that goes to an upstream, which is cancelled at the caller's end. The watch
 // ends with ctx.
 func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
-	let := admission(in.Context())
-	res := authctx.Result{Principal: caller, Recheck: let.recheck}
+	known := admission(in.Context())
+	res := authctx.Result{Principal: caller, Recheck: known.recheck}
 	if !vigil.Needed(&res, p.server.recheck) {
 		return ctx
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	p.server.watch(ctx, in, let.entry, res, func(err error) {
+	p.server.watch(ctx, in, known.entry, res, func(err error) {
 		if !hasReason(err) {
 			err = &authctx.Error{Reason: authctx.Unavailable, Cause: err}
 		}
