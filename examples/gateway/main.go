@@ -10,12 +10,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"time"
 
 	"github.com/authctx/authctx/examples/internal/program"
-	"github.com/authctx/authctx/internal/loopback"
 )
 
 const about = `gateway verifies access tokens and tells the services behind it who is calling.
@@ -114,11 +114,19 @@ func (g *gateway) check() error {
 		errs = append(errs, errors.New("-upstream or -grpc-upstream is required, or both"))
 	}
 	for name, u := range map[string]*url.URL{"-upstream": g.upstream, "-grpc-upstream": g.grpcUpstream} {
-		if u != nil && u.Scheme == "http" && !loopback.Is(u.Hostname()) && !g.plaintext {
+		if u != nil && u.Scheme == "http" && !thisMachine(u.Hostname()) && !g.plaintext {
 			errs = append(errs, fmt.Errorf("%s %s is on another machine and has no TLS: needs -allow-plaintext", name, u.Host))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// thisMachine reports whether an upstream on host is told who is calling without
+// TLS. For another one the proxy would refuse every request; this program does not
+// start.
+func thisMachine(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // withHealth answers the two questions of whoever runs the gateway, and leaves
