@@ -4,9 +4,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/authctx/authctx/internal/spiffeid"
 )
 
 // TrustSPIFFEID trusts peers whose verified certificate names exactly one of
@@ -24,8 +25,8 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 	ids := append([]string{first}, rest...)
 	var errs []error
 	for _, id := range ids {
-		if _, path, err := parseSPIFFEID(id); err != nil {
-			errs = append(errs, err)
+		if _, path, ok := spiffeid.Split(id); !ok {
+			errs = append(errs, notSPIFFE(id))
 		} else if path == "" {
 			errs = append(errs, fmt.Errorf("authctx: trust: %q names a trust domain and no workload; say TrustSPIFFEDomain if that is meant", id))
 		}
@@ -50,7 +51,7 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 	domains := append([]string{first}, rest...)
 	var errs []error
 	for _, domain := range domains {
-		if _, path, err := parseSPIFFEID("spiffe://" + domain); err != nil || path != "" {
+		if _, path, ok := spiffeid.Split(spiffeid.Scheme + domain); !ok || path != "" {
 			errs = append(errs, fmt.Errorf("authctx: trust: %q is not a SPIFFE trust domain", domain))
 		}
 	}
@@ -62,7 +63,7 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 		if err != nil {
 			return err
 		}
-		if domain, _, err := parseSPIFFEID(id); err != nil || !slices.Contains(domains, domain) {
+		if domain, _, ok := spiffeid.Split(id); !ok || !slices.Contains(domains, domain) {
 			return fmt.Errorf("trust domain of %q is not trusted", id)
 		}
 		return nil
@@ -116,42 +117,13 @@ func spiffeIDOf(leaf *x509.Certificate) (string, error) {
 		return "", fmt.Errorf("certificate has %d URI names and must have one", len(leaf.URIs))
 	}
 	id := leaf.URIs[0].String()
-	_, path, err := parseSPIFFEID(id)
-	if err == nil && path == "" {
-		err = fmt.Errorf("%.200q names a trust domain and no workload", id)
+	switch _, path, ok := spiffeid.Split(id); {
+	case !ok:
+		return "", notSPIFFE(id)
+	case path == "":
+		return "", fmt.Errorf("%.200q names a trust domain and no workload", id)
 	}
-	return id, err
+	return id, nil
 }
 
-// parseSPIFFEID splits "spiffe://domain/path" by the rules of the SPIFFE ID
-// specification section 2; nothing is normalized.
-func parseSPIFFEID(id string) (domain, path string, err error) {
-	malformed := fmt.Errorf("authctx: trust: %.200q is not a SPIFFE ID", id)
-	rest, ok := strings.CutPrefix(id, "spiffe://")
-	if _, parseErr := url.Parse(id); !ok || parseErr != nil || len(id) > 2048 {
-		return "", "", malformed
-	}
-	domain, path = rest, ""
-	if i := strings.IndexByte(rest, '/'); i >= 0 {
-		domain, path = rest[:i], rest[i:]
-	}
-	if domain == "" || strings.Trim(domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
-		return "", "", malformed
-	}
-	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		if path != "" && !validSegment(segment) {
-			return "", "", malformed
-		}
-	}
-	return domain, path, nil
-}
-
-func validSegment(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return s != "" && s != "." && s != ".."
-}
+func notSPIFFE(id string) error { return fmt.Errorf("authctx: trust: %.200q is not a SPIFFE ID", id) }

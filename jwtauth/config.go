@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/spiffeid"
 )
 
 // Config says which tokens of one issuer a [Verifier] takes. Issuer, Algorithms,
@@ -155,8 +156,10 @@ func (c *Config) validateNames(p *problems) {
 	case templates == 0 && c.Tenants != nil:
 		bad("Tenants means nothing because Issuer does not contain %s", TenantPlaceholder)
 	}
-	if c.Claims != nil && c.Claims.cfg.SPIFFE && !strings.HasPrefix(c.Issuer, "spiffe://") {
-		bad("Issuer must be a trust domain, such as spiffe://example.org, because Claims are those of SPIFFE; it is %.200q", c.Issuer)
+	if c.Claims != nil && c.Claims.cfg.SPIFFE {
+		if _, path, ok := spiffeid.Split(c.Issuer); !ok || path != "" {
+			bad("Issuer must be a trust domain, such as spiffe://example.org, because Claims are those of SPIFFE; it is %.200q", c.Issuer)
+		}
 	}
 	if len(c.Audiences) == 0 && len(c.ClientIDs) == 0 {
 		bad("Audiences is required; ClientIDs replaces it for providers without aud")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/spiffeid"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -97,20 +98,14 @@ func (m *ClaimMapping) errNoIssuer() error {
 	return errIssuerType
 }
 
-// trustDomain returns the trust domain of a SPIFFE ID (SPIFFE-ID sections 2.1
-// and 2.2) as an ID of its own, without path.
+// trustDomain returns the trust domain of a workload's SPIFFE ID as an ID of its
+// own, without path (SPIFFE-ID section 2.3).
 func trustDomain(id string) (string, bool) {
-	rest, ok := strings.CutPrefix(id, "spiffe://")
-	domain, path, _ := strings.Cut(rest, "/")
-	if !ok || domain == "" || strings.Trim(domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
+	domain, path, ok := spiffeid.Split(id)
+	if !ok || path == "" {
 		return "", false
 	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "" || segment == "." || segment == ".." {
-			return "", false
-		}
-	}
-	return id[:len("spiffe://")+len(domain)], true
+	return id[:len(spiffeid.Scheme)+len(domain)], true
 }
 
 // names returns every top-level claim that m reads, for refusing other

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -82,6 +83,9 @@ func TestWhatIsNoJWTSVIDIsRefusedUnderEveryType(t *testing.T) {
 		"no expiry":             {"exp": nil},
 		"no SPIFFE ID":          {"sub": "billing"},
 		"the domain as subject": {"sub": svidDomain},
+		"a space in the path":   {"sub": svidDomain + "/a b"},
+		"an encoded letter":     {"sub": svidDomain + "/%61"},
+		"an ID of 2,049 bytes":  {"sub": svidDomain + "/" + strings.Repeat("x", 2048-len(svidDomain))},
 	} {
 		for _, typ := range []string{``, `,"typ":"JWT"`, `,"typ":"JOSE"`} {
 			token := s.compact(t, `{"alg":"ES256","kid":"k1"`+typ+`}`, svidClaims(t, change))
@@ -104,7 +108,7 @@ func TestOfASPIFFEBundleOnlyTheKeysOfJWTSVIDsCount(t *testing.T) {
 
 func TestRule1_SPIFFEClaimsNeedATrustDomainAsIssuer(t *testing.T) {
 	cfg := svidConfig(t, signerFor(t, jwtauth.ES256))
-	for _, issuer := range []string{"https://example.org", "example.org"} {
+	for _, issuer := range []string{"https://example.org", "example.org", "spiffe://Example.org", svidDomain + "/", svidSubject} {
 		cfg.Issuer = issuer
 		_, err := jwtauth.NewVerifier(cfg)
 		requireNames(t, err, "Issuer")
