@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/authctx/authctx/internal/fieldname"
 )
 
 // plainFieldPrefix begins every plain identity field of ours, known or not yet
@@ -162,7 +164,9 @@ func (l *FieldLayout) validate() error {
 	if l.Extra != "" && l.ExtraPrefix != "" {
 		bad("Extra and ExtraPrefix exclude each other")
 	}
-	taken := slices.Concat(neededFields[:], credentialFields[:], httpFields[:])
+	// Stripping would take a credential away, too, if it carried an attribute.
+	// deferredField is left out: it begins like our own.
+	taken := slices.Concat(neededFields[:], fieldname.Credentials[:], []string{TxnTokenField}, httpFields[:])
 	seen := map[string]bool{}
 	for _, name := range slices.Concat(l.names(), l.Also) {
 		if !validFieldName(name) {
@@ -193,15 +197,6 @@ func (l *FieldLayout) validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// credentialFields carry another credential, or what a server says of one, and
-// would be stripped if they carried attributes. deferredField is one too, but
-// begins like our own.
-var credentialFields = [...]string{
-	"authentication-info", "authorization", "client-cert", "client-cert-chain", "cookie", "dpop", "dpop-nonce",
-	"proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "sec-websocket-protocol", "set-cookie",
-	TxnTokenField, "www-authenticate",
 }
 
 // httpFields are what clients, servers, caches and browsers say to one another

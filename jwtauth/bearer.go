@@ -6,6 +6,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/fieldname"
 )
 
 // Bearer is an [authctx.Authenticator] that reads a bearer token from one place
@@ -132,8 +133,7 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	}
 	if strings.EqualFold(o.Header, authorization) {
 		bad("Header must not be authorization, which is what is read without it")
-	}
-	if o.Header != "" && (authctx.FieldSet{Names: []string{o.Header}}.Validate() != nil || notForTokens.Owns(o.Header)) {
+	} else if o.Header != "" && (authctx.FieldSet{Names: []string{o.Header}}.Validate() != nil || notForTokens.Owns(o.Header)) {
 		bad("Header must not be %s, which servers refuse or which is there for something else", o.Header)
 	}
 	if o.HeaderScheme && o.Header == "" {
@@ -150,10 +150,7 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 
 // notForTokens are fields that say who is calling, or something else besides those
 // that no [authctx.FieldSet] may own.
-var notForTokens = plainNames.Union(authctx.FieldSet{Names: []string{
-	authctx.TxnTokenField, DeferredField, "cookie", "set-cookie", "dpop", "client-cert",
-	"www-authenticate", "proxy-authorization", "proxy-authenticate", "sec-websocket-protocol",
-}})
+var notForTokens = plainNames.Union(txnFields, deferredFields(), authctx.FieldSet{Names: fieldname.Credentials[:]})
 
 // validToken reports whether s is empty or a token of RFC 9110 section 5.6.2.
 func validToken(s string) bool {

@@ -161,7 +161,7 @@ func TestRule1_NoTokenIsReadFromAFieldThatIsThereForSomethingElse(t *testing.T) 
 	v := newVerifier(t, signerFor(t, jwtauth.EdDSA), nil)
 	for _, name := range []string{
 		"x-user-id", "x-user-roles", "x-user-extra", "txn-token", "x-user-deferred", "cookie", "set-cookie", "dpop", "client-cert", "authorization",
-		"www-authenticate", "proxy-authorization", "proxy-authenticate", "sec-websocket-protocol", "connection", "content-type", "host",
+		"www-authenticate", "proxy-authorization", "proxy-authenticate", "proxy-authentication-info", "authentication-info", "client-cert-chain", "dpop-nonce", "sec-websocket-protocol", "connection", "content-type", "host",
 	} {
 		for _, spelled := range []string{name, strings.ToUpper(name), strings.ReplaceAll(name, "-", "_")} {
 			if _, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Header: spelled}); err == nil || !strings.Contains(err.Error(), "Header must not be") {
