@@ -3,9 +3,10 @@ package authctx
 import (
 	"context"
 	"errors"
-	"reflect"
 	"slices"
 	"time"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // Authenticator says who is calling. Implementations are safe for concurrent
@@ -116,19 +117,12 @@ func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 	members := append([]Authenticator{first}, rest...)
 	var fields FieldSet
 	for i, m := range members {
-		if isNil(m) {
+		if absent.Nil(m) {
 			members[i] = NewAuthenticator(FieldSet{}, nil)
 		}
 		fields = fields.Union(members[i].Fields())
 	}
 	return &oneOf{members: members, fields: fields}
-}
-
-// isNil knows an interface that holds a nil pointer, such as a constructor
-// leaves behind whose error was dropped, or a nil function.
-func isNil(a any) bool {
-	v := reflect.ValueOf(a)
-	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
 }
 
 type oneOf struct {
@@ -209,7 +203,7 @@ func presents(m Authenticator, r *Request) bool {
 // and Result.Read is filled in, but with [NoCredentials] nothing was read.
 // Transports call this instead of the method.
 func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, error) {
-	if isNil(a) {
+	if absent.Nil(a) {
 		return Result{}, &Error{Reason: Unavailable, Cause: errors.New("no authenticator")}
 	}
 	res, err := a.Authenticate(ctx, r)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // FieldsAuthenticatorConfig configures [NewFieldsAuthenticator].
@@ -41,7 +43,7 @@ type FieldsAuthenticator struct {
 // names every setting that is missing or wrong.
 func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator, error) {
 	layout, err := layoutOrPlain(cfg.Layout)
-	if isNil(cfg.Trust) {
+	if absent.Nil(cfg.Trust) {
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Trust is required, and so is each of its members"))
 	}
 	if layout.Issuer == "" && cfg.Issuer == "" {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/authctx/authctx/internal/strictjson"
 )
 
 // The grammar of plain identity fields: text is plain where plain is safe, so
@@ -130,7 +132,7 @@ func splitPairs(value string, sep byte, add func(left, right string)) error {
 // parseSeconds reads Unix seconds: digits only, up to the year 9999.
 func parseSeconds(value string) (int64, error) {
 	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil || n > maxTime {
+	if err != nil || n > strictjson.MaxDate {
 		return 0, errGrammar
 	}
 	return int64(n), nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // InjectHeaders writes the caller of ctx into the headers of a message that is
@@ -28,7 +30,7 @@ import (
 // consumer's AsOf is the publisher's, zero for a caller of the request at hand.
 // For work that may wait, use a propagator made for that.
 func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Propagator, headers map[string]V) error {
-	if isNil(prop) {
+	if absent.Nil(prop) {
 		return errors.New("authctx: propagator is nil")
 	}
 	if headers == nil {

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // PolicyConfig is the table that a [Policy] is made of. Its keys are:
@@ -69,7 +71,7 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 		if err := validEntryName(name); err != nil {
 			bad("Rules: %w", err)
 		}
-		if isNil(cfg.Rules[name]) {
+		if absent.Nil(cfg.Rules[name]) {
 			bad("Rules: %q has a nil rule", name)
 		}
 		p.entries[name] = Entry{Name: name, rule: cfg.Rules[name]}
@@ -84,7 +86,7 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 		p.entries[name] = Entry{Name: name, Public: true}
 	}
 	if cfg.Default != nil {
-		if isNil(cfg.Default) {
+		if absent.Nil(cfg.Default) {
 			bad("Default is a nil rule")
 		}
 		p.fallback = Entry{Name: "default", rule: cfg.Default}

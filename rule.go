@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // Rule decides whether a caller may do something. Implementations are safe for
@@ -146,7 +148,7 @@ func Any(first Rule, rest ...Rule) Rule {
 	})
 }
 
-func nilRule(r Rule) bool { return isNil(r) }
+func nilRule(r Rule) bool { return absent.Nil(r) }
 
 func deny(cause string) error {
 	return &Error{Reason: PermissionDenied, Cause: errors.New(cause)}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // Trust says whose word about a caller is believed. Implementations are safe
@@ -121,4 +123,4 @@ func TrustAllOf(first Trust, rest ...Trust) Trust {
 	})
 }
 
-func nilTrust(t Trust) bool { return isNil(t) }
+func nilTrust(t Trust) bool { return absent.Nil(t) }

@@ -130,7 +130,7 @@ func (p *Parser) misspells(text string) bool {
 	if _, exact := p.known[text]; exact {
 		return false
 	}
-	_, known := p.folded[fold(text)]
+	_, known := p.folded[Fold(text)]
 	return known
 }
 
@@ -156,7 +156,7 @@ func (s *scanner) distinctPairs() Problem {
 func (s *scanner) distinctFolds() Problem {
 	seen := make(map[string]struct{}, fewNames)
 	for i := 1; i < len(s.nodes); i = int(s.nodes[i+1].next) {
-		key := fold(s.nodes[i].text(s.src))
+		key := Fold(s.nodes[i].text(s.src))
 		if _, twice := seen[key]; twice {
 			s.at = int(s.nodes[i].start)
 			return ShadowedName
@@ -179,10 +179,10 @@ func foldable(s string) bool {
 	return false
 }
 
-// fold maps every rune to one representative of its simple case folding class,
-// lower case for ASCII letters, so that fold(a) == fold(b) says what
+// Fold maps every rune to one representative of its simple case folding class,
+// lower case for ASCII letters, so that Fold(a) == Fold(b) says what
 // strings.EqualFold(a, b) does.
-func fold(s string) string {
+func Fold(s string) string {
 	if !foldable(s) {
 		return s
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// MaxDate is the last second that [Value.Date] returns, the end of the year
-// 9999.
+// MaxDate is the last second that [Value.Date] returns, the end of the year 9999
+// and of what JSON, HTTP and people write as a date.
 const MaxDate = 253402300799
 
 // Int64 returns the value of a number written as an integer and whether v is

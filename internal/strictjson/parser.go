@@ -62,7 +62,7 @@ func NewParser(cfg Config) *Parser {
 	}
 	for _, name := range cfg.Known {
 		p.known[strings.Clone(name)] = struct{}{}
-		p.folded[strings.Clone(fold(name))] = struct{}{}
+		p.folded[strings.Clone(Fold(name))] = struct{}{}
 		p.plain = p.plain && !foldable(name)
 	}
 	return p
