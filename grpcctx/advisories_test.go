@@ -297,7 +297,7 @@ func TestHeimdall3423_KeysAreComparedWithoutCase(t *testing.T) {
 
 // Labels that a peer chooses filled the memory of whoever counted by them.
 func TestCVE_2023_47108_APeerChoosesNoLabel(t *testing.T) {
-	seen := new(events)
+	seen := new(journal)
 	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{unary: authctx.Authenticated()}, Default: authctx.Role("admin")})
 	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer, c.Policy = seen, policy })
 	unknown := grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return io.ErrUnexpectedEOF })
@@ -306,7 +306,7 @@ func TestCVE_2023_47108_APeerChoosesNoLabel(t *testing.T) {
 		c.answer(t, fmt.Sprintf("/made.up.Service%d/Method%d", i, i), hpack.HeaderField{Name: "authorization", Value: "Bearer x" + strconv.Itoa(i)})
 	}
 	c.answer(t, unary)
-	list := seen.list()
+	list := seen.All()
 	if len(list) != 51 {
 		t.Fatalf("%d events", len(list))
 	}

@@ -24,7 +24,7 @@ import (
 )
 
 func TestRule11_ARefusalTellsTheClientNothingOfTheCause(t *testing.T) {
-	seen := new(events)
+	seen := new(journal)
 	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen })
 	wrapping := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		resp, err := next(ctx, req)
@@ -39,7 +39,7 @@ func TestRule11_ARefusalTellsTheClientNothingOfTheCause(t *testing.T) {
 		if text := fmt.Sprintf("%v %+v", err, status.Convert(err).Proto()); strings.Contains(text, cause) || strings.Contains(text, token) {
 			t.Errorf("the client reads %q", text)
 		}
-		event := seen.list()[len(seen.list())-1]
+		event := seen.All()[len(seen.All())-1]
 		if !strings.Contains(event.Err.Error(), cause) {
 			t.Errorf("the operator reads %v, want %q in it", event.Err, cause)
 		}
@@ -176,7 +176,7 @@ type uncomparable struct {
 func (u uncomparable) Unwrap() error { return u.error }
 
 func TestTheObserverIsToldOfEveryDecision(t *testing.T) {
-	seen := new(events)
+	seen := new(journal)
 	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{
 		"/" + echoService + "/*": authctx.Authenticated(), unary: authctx.Role("admin"),
 	}})
@@ -198,7 +198,7 @@ func TestTheObserverIsToldOfEveryDecision(t *testing.T) {
 		{unary, unary, "", authctx.Failed, authctx.Unavailable},
 	}
 	var got []summary
-	for _, e := range seen.list() {
+	for _, e := range seen.All() {
 		got = append(got, summary{e.Entry, e.Target, e.Principal.Subject(), e.Outcome, e.Reason})
 		if e.Transport != "grpc" || e.Method != "POST" || !e.Peer.Addr().IsLoopback() || (e.Err == nil) != (e.Reason == 0) {
 			t.Errorf("event %+v", e)
@@ -320,7 +320,7 @@ func TestAFieldThatMetadataCannotHoldIsNotSent(t *testing.T) {
 }
 
 func TestAHostileRequestIsNotALongEvent(t *testing.T) {
-	seen := new(events)
+	seen := new(journal)
 	cc := dial(t, serve(t, new(echo), newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()...))
 	ctx := withToken(t.Context(), "alice")
 	for i := range 500 {
@@ -329,14 +329,14 @@ func TestAHostileRequestIsNotALongEvent(t *testing.T) {
 	if err := call(ctx, cc, unary); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(seen.list()[0].Ignored); n == 0 || n > 16 {
+	if n := len(seen.All()[0].Ignored); n == 0 || n > 16 {
 		t.Errorf("the event names %d fields", n)
 	}
 	huge := metadata.AppendToOutgoingContext(withToken(t.Context(), "alice"), "x-user-"+strings.Repeat("a", 1<<20), "root")
 	if err := call(huge, cc, unary); err != nil {
 		t.Fatal(err)
 	}
-	if names := seen.list()[1].Ignored; len(names) != 1 || len(names[0]) > 100 {
+	if names := seen.All()[1].Ignored; len(names) != 1 || len(names[0]) > 100 {
 		t.Errorf("the event has names of %d bytes", len(strings.Join(names, "")))
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/internal/observertest"
 )
 
 // Full methods of the test service, one of each kind.
@@ -308,23 +309,7 @@ func newClient(t testing.TB, cfg grpcctx.ClientConfig) *grpcctx.Client {
 	return c
 }
 
-// events collects what an observer is told.
-type events struct {
-	mu  sync.Mutex
-	all []authctx.Event
-}
-
-func (e *events) Observe(_ context.Context, event authctx.Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, event)
-}
-
-func (e *events) list() []authctx.Event {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.all)
-}
+type journal = observertest.Journal
 
 func nothing() *wrapperspb.StringValue { return wrapperspb.String("") }
 

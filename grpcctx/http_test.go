@@ -127,7 +127,7 @@ func TestWhatIsAGRPCRequest(t *testing.T) {
 // A grpc.Server behind net/http, as one address for everything needs it.
 func TestTheServerWorksBehindServeHTTP(t *testing.T) {
 	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Second) })
-	e, seen := &echo{onStream: blocked["in a receive"]}, new(events)
+	e, seen := &echo{onStream: blocked["in a receive"]}, new(journal)
 	s := newServer(t, func(c *grpcctx.ServerConfig) {
 		c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice, "bob": newPrincipal(t)}, nil)
 		c.Observer = seen
@@ -139,8 +139,8 @@ func TestTheServerWorksBehindServeHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCleanContext(t, e.one(t))
-	if !seen.list()[0].Peer.Addr().IsLoopback() {
-		t.Errorf("the peer is %v", seen.list()[0].Peer)
+	if !seen.All()[0].Peer.Addr().IsLoopback() {
+		t.Errorf("the peer is %v", seen.All()[0].Peer)
 	}
 	wantRefusal(t, call(t.Context(), cc, unary), authctx.NoCredentials)
 	wantRefusal(t, drain(open(t, withToken(t.Context(), "alice"), cc, bidiStream)), authctx.TokenExpired)

@@ -222,13 +222,13 @@ func TestRule10_CheckServicesFindsAServerWithoutInterceptors(t *testing.T) {
 // ServerOptions says so.
 func TestUnknownMethodsAreDecidedWhereTheyHaveAHandler(t *testing.T) {
 	for _, method := range []string{"/" + echoService + "/Nope", "/authctx.test.v1.Other/Nope"} {
-		seen := new(events)
+		seen := new(journal)
 		opts := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()
 		ask := func(ctx context.Context, opts ...grpc.ServerOption) codes.Code {
 			return status.Code(dial(t, serve(t, new(echo), opts...)).Invoke(ctx, method, nothing(), nothing()))
 		}
-		if code := ask(t.Context(), opts...); code != codes.Unimplemented || len(seen.list()) > 0 {
-			t.Errorf("%s: %v, %d events", method, code, len(seen.list()))
+		if code := ask(t.Context(), opts...); code != codes.Unimplemented || len(seen.All()) > 0 {
+			t.Errorf("%s: %v, %d events", method, code, len(seen.All()))
 		}
 		opts = append(opts, grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return status.Error(codes.Unimplemented, "unknown method")
@@ -240,7 +240,7 @@ func TestUnknownMethodsAreDecidedWhereTheyHaveAHandler(t *testing.T) {
 			t.Errorf("%s, with a handler, for alice: %v", method, code)
 		}
 		var told []string
-		for _, e := range seen.list() {
+		for _, e := range seen.All() {
 			told = append(told, e.Target)
 		}
 		if !slices.Equal(told, []string{method, method}) {
@@ -251,7 +251,7 @@ func TestUnknownMethodsAreDecidedWhereTheyHaveAHandler(t *testing.T) {
 
 // ServerOptions says so.
 func TestUnaryMessagesAreDecodedBeforeAnybodyIsAsked(t *testing.T) {
-	seen := new(events)
+	seen := new(journal)
 	opts := newServer(t, func(c *grpcctx.ServerConfig) { c.Observer = seen }).ServerOptions()
 	cc := dial(t, serve(t, new(echo), append(opts, grpc.MaxRecvMsgSize(1000))...))
 	for name, test := range map[string]struct {
@@ -261,8 +261,8 @@ func TestUnaryMessagesAreDecodedBeforeAnybodyIsAsked(t *testing.T) {
 		"malformed": {wrapperspb.Bytes([]byte{0xff}), codes.Internal}, // no text is like that
 		"too large": {wrapperspb.String(strings.Repeat("x", 1000)), codes.ResourceExhausted},
 	} {
-		if err := cc.Invoke(t.Context(), unary, test.message, nothing()); status.Code(err) != test.code || len(seen.list()) > 0 {
-			t.Errorf("%s: %v, %d events", name, err, len(seen.list()))
+		if err := cc.Invoke(t.Context(), unary, test.message, nothing()); status.Code(err) != test.code || len(seen.All()) > 0 {
+			t.Errorf("%s: %v, %d events", name, err, len(seen.All()))
 		}
 	}
 	for _, method := range streams {
@@ -292,7 +292,7 @@ func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
 	end := time.Unix(1_700_000_000, 0)
 	alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = end })
 	for _, past := range []time.Duration{-1, 0, 24 * time.Hour} {
-		for _, observer := range []authctx.Observer{nil, new(events)} {
+		for _, observer := range []authctx.Observer{nil, new(journal)} {
 			s := newServer(t, func(c *grpcctx.ServerConfig) {
 				c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
 				c.Now = func() time.Time { return end.Add(past) }
@@ -319,7 +319,7 @@ func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
 
 // What Check says of a call is what the interceptors would do, and that is all.
 func TestCheckDecidesAndChangesNothing(t *testing.T) {
-	seen := new(events)
+	seen := new(journal)
 	s := newServer(t, func(c *grpcctx.ServerConfig) {
 		c.Observer = seen
 		c.Policy = newPolicy(t, authctx.PolicyConfig{
@@ -358,7 +358,7 @@ func TestCheckDecidesAndChangesNothing(t *testing.T) {
 		if got.Principal.Subject() != test.who || authctx.ReasonOf(decided).Public() != test.reason.Public() {
 			t.Errorf("%s: %v, %v", test.name, got.Principal, decided)
 		}
-		told := seen.list()
+		told := seen.All()
 		if last := told[len(told)-1]; last.Outcome != authctx.OutcomeOf(decided) || last.Target != test.method {
 			t.Errorf("%s: the observer is told %+v", test.name, last)
 		}

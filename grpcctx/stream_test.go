@@ -76,7 +76,7 @@ func TestRule9_AStreamEndsWithItsCallerWhateverItsHandlerWaitsFor(t *testing.T) 
 			}
 			t.Run(where+method, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					seen := new(events)
+					seen := new(journal)
 					unblocked := make(chan error, 1)
 					e := &echo{onStream: func(ss grpc.ServerStream) error {
 						err := handler(ss)
@@ -102,7 +102,7 @@ func TestRule9_AStreamEndsWithItsCallerWhateverItsHandlerWaitsFor(t *testing.T) 
 					}
 					wantRefusal(t, drain(cs), authctx.TokenExpired)
 					synctest.Wait()
-					list := seen.list()
+					list := seen.All()
 					last := list[len(list)-1]
 					if len(list) != 2 || last.Outcome != authctx.Ended || last.Reason != authctx.TokenExpired || last.Principal.Subject() != "alice" || last.Target != method {
 						t.Errorf("the observer was told %+v", list)
@@ -134,7 +134,7 @@ func TestRule9_AStreamEndsWhenARecheckSaysSo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				seen := new(events)
+				seen := new(journal)
 				var asked atomic.Int32
 				recheck := func(context.Context) error {
 					if asked.Add(1) < 5 {
@@ -154,7 +154,7 @@ func TestRule9_AStreamEndsWhenARecheckSaysSo(t *testing.T) {
 					t.Errorf("ended after %v and %d rechecks", got, asked.Load())
 				}
 				synctest.Wait()
-				list := seen.list()
+				list := seen.All()
 				if last := list[len(list)-1]; last.Outcome != authctx.Ended || last.Reason != test.reason {
 					t.Errorf("the observer was told %+v", last)
 				}
@@ -215,7 +215,7 @@ func TestRule9_AStreamEndsWithItsCallerWhateverTheObserverDoes(t *testing.T) {
 func TestAHandlerThatIgnoresItsContextIsStillWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
-		seen := new(events)
+		seen := new(journal)
 		s := newServer(t, func(c *grpcctx.ServerConfig) {
 			c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
 			c.Observer = seen
@@ -230,7 +230,7 @@ func TestAHandlerThatIgnoresItsContextIsStillWatched(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 		time.Sleep(3 * time.Hour)
-		list := seen.list()
+		list := seen.All()
 		if last := list[len(list)-1]; last.Outcome != authctx.Ended {
 			t.Errorf("the observer was told %+v", last)
 		}

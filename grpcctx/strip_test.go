@@ -18,7 +18,7 @@ func TestRule6_IdentityIsStrippedOnEveryPath(t *testing.T) {
 		"x_user_id", "root", "x.user.id", "root", "x-user-id-bin", "root", "grpc-metadata-x-user-id", "root", "txn-token", "e30")
 	for _, method := range kinds {
 		t.Run("public "+method, func(t *testing.T) {
-			e, seen := new(echo), new(events)
+			e, seen := new(echo), new(journal)
 			s := newServer(t, func(c *grpcctx.ServerConfig) {
 				c.Policy = newPolicy(t, authctx.PolicyConfig{Public: []string{method}})
 				c.Observer = seen
@@ -32,7 +32,7 @@ func TestRule6_IdentityIsStrippedOnEveryPath(t *testing.T) {
 				t.Errorf("a public method sees the caller %v", p)
 			}
 			want := []string{"grpc-metadata-x-user-id", "txn-token", "x-user-id", "x-user-id-bin", "x-user-roles", "x.user.id", "x_user_id"}
-			if got := seen.list()[0].Ignored; !slices.Equal(got, want) {
+			if got := seen.All()[0].Ignored; !slices.Equal(got, want) {
 				t.Errorf("reported as ignored: %v, want %v", got, want)
 			}
 		})

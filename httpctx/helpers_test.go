@@ -11,12 +11,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/observertest"
 )
 
 // epoch is the clock of these tests.
@@ -231,28 +231,12 @@ func identityIn(h http.Header) []string {
 	return found
 }
 
-// journal is an observer that keeps what it is told.
-type journal struct {
-	mu     sync.Mutex
-	events []authctx.Event
-}
-
-func (j *journal) Observe(_ context.Context, e authctx.Event) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.events = append(j.events, e)
-}
-
-func (j *journal) all() []authctx.Event {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return slices.Clone(j.events)
-}
+type journal struct{ observertest.Journal }
 
 // last returns the last event.
 func (j *journal) last(t testing.TB) authctx.Event {
 	t.Helper()
-	all := j.all()
+	all := j.All()
 	if len(all) == 0 {
 		t.Fatal("no event")
 	}

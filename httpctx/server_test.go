@@ -153,7 +153,7 @@ func TestRequireLetsThroughWhomTheRuleAllows(t *testing.T) {
 	mux.Handle("GET /hollow", s.Require((*rule)(nil))(spy))
 	srv := serve(t, s.Handler(mux))
 	get(t, srv.URL+"/admin", token("alice"))
-	if n := len(j.all()); n != 1 {
+	if n := len(j.All()); n != 1 {
 		t.Errorf("%d events for one allowed request", n)
 	}
 	for path, want := range map[string]int{"/admin": 403, "/nil": 403, "/hollow": 403} {
@@ -286,7 +286,7 @@ func TestLaterEventsNameTheEntryThatLetTheRequestIn(t *testing.T) {
 		r := httptest.NewRequest("GET", path, nil)
 		r.Header = token("bob")
 		h.ServeHTTP(httptest.NewRecorder(), r)
-		events := j.all()
+		events := j.All()
 		for _, e := range events[len(events)-2:] {
 			if e.Entry != want {
 				t.Errorf("%s: %v of entry %q, want %q", path, e.Outcome, e.Entry, want)

@@ -51,7 +51,7 @@ func open(t *testing.T, cfg httpctx.ServerConfig, res authctx.Result) (service, 
 }
 
 func endedIn(j *journal) (ended []authctx.Event) {
-	for _, e := range j.all() {
+	for _, e := range j.All() {
 		if e.Outcome == authctx.Ended {
 			ended = append(ended, e)
 		}
@@ -239,7 +239,7 @@ func TestWhatAProxyHasServedIsNotWatchedAnyMore(t *testing.T) {
 				}
 				serveProxied(t, h, lastsForAnHour(t), prepare, 1)
 				time.Sleep(2 * time.Hour)
-				if events := j.all(); len(events) > 0 {
+				if events := j.All(); len(events) > 0 {
 					t.Errorf("told of %v", events)
 				}
 			})
@@ -288,7 +288,7 @@ func TestWhatIsRewrittenIsWatchedUntilItsContextEnds(t *testing.T) {
 				end()
 				<-lasting.Context().Done()
 				synctest.Wait()
-				if events := j.all(); len(events) != 1 || events[0].Outcome != authctx.Ended {
+				if events := j.All(); len(events) != 1 || events[0].Outcome != authctx.Ended {
 					t.Errorf("told of %v", events)
 				}
 			})

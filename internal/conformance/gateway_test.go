@@ -29,6 +29,7 @@ import (
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/observertest"
 )
 
 // Tests of a reverse proxy for gRPC, in front of a service that knows nothing of
@@ -423,30 +424,17 @@ func drain(t *testing.T, cc *grpc.ClientConn) error {
 	return err
 }
 
-// journal keeps what an observer is told.
-type journal struct {
-	mu     sync.Mutex
-	events []authctx.Event
-}
-
-func (j *journal) Observe(_ context.Context, e authctx.Event) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.events = append(j.events, e)
-}
+type journal struct{ observertest.Journal }
 
 // wait waits for an event that may come after the answer.
 func (j *journal) wait(t *testing.T, outcome authctx.Outcome, reason authctx.Reason) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		j.mu.Lock()
-		for _, e := range j.events {
+		for _, e := range j.All() {
 			if e.Outcome == outcome && e.Reason == reason && e.Principal.Subject() == "alice" {
-				j.mu.Unlock()
 				return
 			}
 		}
-		j.mu.Unlock()
 	}
 	t.Errorf("nobody was told of %v, %v", outcome, reason)
 }
