@@ -48,6 +48,7 @@ type FieldLayout struct {
 	// stripped even when the layout gives them no meaning.
 	OwnPrefix string
 	// Also lists further fields that are stripped and neither read nor written.
+	// Those of HTTP and of credentials are for Strip of a server instead.
 	Also []string
 }
 

@@ -175,10 +175,16 @@ func (d *fieldDecoder) extra(a *Attributes) {
 	if d.layout.ExtraPrefix == "" {
 		return
 	}
-	read := map[string]bool{} // names that differ in case have their values together
+	var read map[string]bool // names that differ in case have their values together
 	for _, name := range slices.Collect(d.request.Fields.Names()) {
-		key, ok := d.layout.extraKey(lowerName(name))
-		if ok && !read[key] {
+		key, ok := d.layout.extraKey(name)
+		if !ok {
+			continue
+		}
+		if key = lowerName(key); !read[key] {
+			if read == nil {
+				read = map[string]bool{}
+			}
 			read[key] = true
 			d.check(d.layout.ExtraPrefix, d.extraField(a, name, key))
 		}

@@ -3,6 +3,7 @@ package authctx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -54,6 +55,24 @@ func TestAPrefixOfExtraAttributesReadsNoOtherField(t *testing.T) {
 	res, err := auth.Authenticate(t.Context(), request(others))
 	if extra := res.Principal.Attributes().Extra; err != nil || len(extra) != 1 || !slices.Equal(extra["scopes"], []string{"a"}) {
 		t.Errorf("%q, %v", extra, err)
+	}
+}
+
+// Clients choose how many fields there are besides.
+func TestFieldsOfOthersCostAPrefixNothing(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "k"})
+	few := map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-a": {"b"}}
+	many := maps.Clone(few)
+	for i := range 100 {
+		many[fmt.Sprint("X-Other-Field-", i)] = []string{"x"}
+	}
+	allocs := func(fields map[string][]string) float64 {
+		r := request(fields)
+		return testing.AllocsPerRun(20, func() { _, _ = auth.Authenticate(context.Background(), r) })
+	}
+	if few, many := allocs(few), allocs(many); many > few+8 { // of the list of names, which grows
+		t.Errorf("%v allocations, and %v with a hundred fields of others", few, many)
 	}
 }
 

@@ -77,7 +77,7 @@ func (f *FieldsPropagator) Fields() FieldSet { return f.fields }
 // actors that it has none for (see [FieldLayout]). Nothing is ever cut.
 //
 // Verified claims and provenance do not travel. The encoded form is kept with p
-// for the two propagators that wrote it last, so that a caller who makes many
+// for the two propagators that encoded it last, so that a caller who makes many
 // calls is encoded once for each.
 func (f *FieldsPropagator) Inject(_ context.Context, p Principal, set func(name, value string)) error {
 	if p.IsZero() {

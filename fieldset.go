@@ -1,7 +1,6 @@
 package authctx
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +26,8 @@ func (f Field) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.Name) }
 // LogValue implements [slog.LogValuer] with the name.
 func (f Field) LogValue() slog.Value { return slog.StringValue(f.Name) }
 
-// MarshalJSON returns the name, for logs.
-func (f Field) MarshalJSON() ([]byte, error) { return json.Marshal(f.Name) }
+// MarshalText returns the name, for logs.
+func (f Field) MarshalText() ([]byte, error) { return []byte(f.Name), nil }
 
 // FieldSet says which fields of a request carry identity. Whoever reads or
 // writes such fields publishes its set, and everything that must know, above

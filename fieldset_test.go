@@ -2,6 +2,7 @@ package authctx_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -167,6 +168,10 @@ func TestRule11_AFieldShowsItsNameAlone(t *testing.T) {
 		}
 		text, err := json.Marshal(v)
 		printed.Write(text)
+		if _, isMap := v.(map[string]authctx.Field); !isMap {
+			text, _ = xml.Marshal(v)
+			printed.Write(text)
+		}
 		if out := printed.String(); err != nil || strings.Contains(out, "t0ken") || strings.Contains(out, "74306b656e") || !strings.Contains(out, field.Name) {
 			t.Errorf("%v, %s", err, out)
 		}

@@ -19,10 +19,10 @@ import (
 // an empty map and append what is in it then. The list must not hold identity
 // fields of its own: [IdentityFields] tells which they are.
 //
-// It fails with [NoCredentials] when ctx has no caller, and when prop repeats a
-// field, as a layout with Repeat may, and the map has one value of a name. It
-// fails too when prop writes what is not among its Fields, and when prop or
-// headers is nil.
+// It fails with [NoCredentials] when ctx has no caller. Errors without a reason
+// are a field that prop repeats, as a layout with Repeat may, where the map has
+// one value of a name; a field that is not among those of prop; a nil prop, and
+// nil headers.
 //
 // Plain fields in a message are believed by whoever trusts every writer of the
 // topic, and a message that is read after the caller's effective end is refused.

@@ -3,6 +3,7 @@ package authctx
 import (
 	"context"
 	"log/slog"
+	"unicode/utf8"
 )
 
 // NewSlogObserver returns an observer that logs each event as one record: what
@@ -94,6 +95,9 @@ const (
 func shortened(s string, most int) string {
 	if len(s) <= most {
 		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
 	}
 	return s[:most] + "..."
 }

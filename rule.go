@@ -40,9 +40,12 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 
 // Authorize reports whether the caller of ctx may pass rule: nil to go on,
 // [NoCredentials] when ctx has no caller, otherwise what the rule said. A nil
-// rule denies.
+// rule, or one that holds a nil pointer, denies.
 func Authorize(ctx context.Context, rule Rule) error {
 	p, _ := FromContext(ctx)
+	if isNil(rule) {
+		rule = nil
+	}
 	return checkRule(ctx, rule, p)
 }
 

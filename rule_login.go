@@ -28,12 +28,13 @@ func ACR(first string, rest ...string) Rule {
 	})
 }
 
-// loginAhead is how far the clock of whoever saw the login may be ahead.
-const loginAhead = time.Minute
+// loginAhead is how far the clock of whoever saw the login may be ahead, which is
+// as far as a verifier of tokens can be told to take that.
+const loginAhead = 5 * time.Minute
 
 // MaxAuthAge returns a rule that allows callers who logged in less than age ago;
-// others, and callers of whom that is not known or whose login lies more than a
-// minute in the future, get [InsufficientAuthentication] with the age in whole
+// others, and callers of whom that is not known or whose login lies more than
+// five minutes in the future, get [InsufficientAuthentication] with the age in whole
 // seconds (RFC 9470 section 3). The zero or a negative age allows nobody. A nil
 // clock means [time.Now].
 func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
@@ -41,18 +42,21 @@ func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
 		now = time.Now
 	}
 	told := age // a copy: whoever gets the error may change it
-	refusal := &Error{
-		Reason: InsufficientAuthentication,
-		Cause:  errors.New("the login is too old, in the future, or its time is not known"),
-		MaxAge: &told,
+	refusal := func(cause string) error {
+		return &Error{Reason: InsufficientAuthentication, Cause: errors.New(cause), MaxAge: &told}
 	}
+	unknown, ahead := refusal("the time of the login is not known"), refusal("the login lies in the future")
+	tooOld := refusal("the login is too old")
 	return RuleFunc(func(_ context.Context, p Principal) error {
 		login := p.AuthTime()
 		if login.IsZero() {
-			return refusal
+			return unknown
 		}
-		if ago := now().Sub(login); age <= 0 || ago >= age || ago < -loginAhead {
-			return refusal
+		switch ago := now().Sub(login); {
+		case age <= 0 || ago >= age:
+			return tooOld
+		case ago < -loginAhead:
+			return ahead
 		}
 		return nil
 	})

@@ -317,6 +317,22 @@ func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
 	}
 }
 
+// A lookup may take until the end has come.
+func TestNobodyIsLetInWhoseEndCameDuringTheLookup(t *testing.T) {
+	end := time.Unix(1_700_000_000, 0)
+	clock, alice := end.Add(-1), newPrincipal(t, func(a *authctx.Attributes) { a.Expires = end })
+	s := newServer(t, func(c *grpcctx.ServerConfig) {
+		c.Now = func() time.Time { return clock }
+		c.Authenticator = authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+			clock = clock.Add(time.Second)
+			return authctx.Result{Principal: alice}, nil
+		})
+	})
+	if res, err := s.Check(t.Context(), unary); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("%v, %v", res.Principal, err)
+	}
+}
+
 // What Check says of a call is what the interceptors would do, and that is all.
 func TestCheckDecidesAndChangesNothing(t *testing.T) {
 	seen := new(journal)

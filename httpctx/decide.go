@@ -88,10 +88,13 @@ type decision struct {
 
 // decide is the only place where a request is let through.
 func (s *Server) decide(r *http.Request, rt route) decision {
-	start := s.now()
+	var start time.Time
+	if s.observer != nil {
+		start = s.now()
+	}
 	d := decision{route: rt, preflight: !rt.entry.Public && s.isPreflight(r, rt)}
 	if !rt.entry.Public && !d.preflight {
-		d.result, d.err = s.authenticate(r, start)
+		d.result, d.err = s.authenticate(r)
 		if d.err == nil {
 			d.ctx = d.result.NewContext(r.Context())
 			d.err = s.authorize(d.ctx, &d.route, d.result.Principal)
@@ -126,7 +129,7 @@ func withoutCaller(ctx context.Context) context.Context {
 	return ctx
 }
 
-func (s *Server) authenticate(r *http.Request, now time.Time) (authctx.Result, error) {
+func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
 	in := &incoming{fields: fieldReader{r.Header, s.keys}}
 	in.request = authctx.Request{
 		Transport:        authctx.TransportHTTP,
@@ -141,7 +144,7 @@ func (s *Server) authenticate(r *http.Request, now time.Time) (authctx.Result, e
 	}
 	res, err := authctx.Authenticate(r.Context(), s.authenticator, &in.request)
 	if err == nil {
-		err = vigil.Standing(&res, now)
+		err = vigil.Standing(&res, s.now)
 	}
 	return res, err
 }

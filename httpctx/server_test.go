@@ -240,6 +240,19 @@ func TestNobodyIsLetInPastTheEffectiveEnd(t *testing.T) {
 	}
 }
 
+// A lookup may take until the end has come.
+func TestNobodyIsLetInWhoseEndCameDuringTheLookup(t *testing.T) {
+	clock := epoch.Add(time.Hour - 1)
+	slow := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		clock = clock.Add(time.Second)
+		return authctx.Result{Principal: caller(t, "carol")}, nil
+	})
+	s := newServer(t, httpctx.ServerConfig{Authenticator: slow, Now: func() time.Time { return clock }})
+	if res, err := s.Check(httptest.NewRequest("GET", "/", nil)); !errors.Is(err, authctx.TokenExpired) {
+		t.Errorf("%v, %v", res.Principal, err)
+	}
+}
+
 func TestAnAuthenticatorSeesTheConnectionAndNotWhatHeadersSayOfIt(t *testing.T) {
 	leaf, other := &x509.Certificate{}, &x509.Certificate{}
 	var got authctx.Request

@@ -8,11 +8,12 @@ import (
 )
 
 // Standing returns why the caller of res, whom an authenticator has just named,
-// does not stand at time now, and then takes the caller out of res. What the
+// does not stand any more, and then takes the caller out of res. What the
 // authenticator looked at does not matter: not all of them know the end that they
-// set. The pointer keeps a copy of res off a stack that has to stay shallow.
-func Standing(res *authctx.Result, now time.Time) error {
-	if !res.Principal.ExpiredAt(now) {
+// set, and it may have come while they looked. The pointer keeps a copy of res
+// off a stack that has to stay shallow.
+func Standing(res *authctx.Result, now func() time.Time) error {
+	if res.Principal.Expires().IsZero() || !res.Principal.ExpiredAt(now()) {
 		return nil
 	}
 	*res = authctx.Result{Response: res.Response, Read: res.Read}
