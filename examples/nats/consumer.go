@@ -20,7 +20,13 @@ type consumer struct {
 	caller authctx.Authenticator
 	rule   authctx.Rule
 	work   func(ctx context.Context, body string) error
+	// done has the work that was done, by the ID in its token, which anybody who
+	// sees the message can send again, with another body too. Elsewhere it is
+	// stored, in one step with what was done.
+	done map[string]bool
 }
+
+var errDoneBefore = errors.New("the work was done before")
 
 // newConsumer returns a consumer that knows publishers by their keys. The clock
 // is that of the tests; nil is today's.
@@ -38,7 +44,7 @@ func newConsumer(topic string, keys jwtauth.KeySource, now func() time.Time, wor
 		}
 		return nil
 	})
-	return consumer{topic, caller, authctx.All(authctx.Permission("invoices:send"), recent), work}, err
+	return consumer{topic, caller, authctx.All(authctx.Permission("invoices:send"), recent), work, map[string]bool{}}, err
 }
 
 // handle does the work of a message and tells the broker what became of it. It
@@ -54,8 +60,26 @@ func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
 	case err != nil: // it will not become better
 		return errors.Join(err, msg.TermWithReason(authctx.ReasonOf(err).Public().String()))
 	}
+	id, err := workID(ctx)
+	if err != nil {
+		return errors.Join(err, msg.Term())
+	}
+	if c.done[id] {
+		return errors.Join(errDoneBefore, msg.DoubleAck(ctx))
+	}
 	if err := c.work(ctx, string(msg.Data())); err != nil {
 		return errors.Join(err, msg.NakWithDelay(retryAfter))
 	}
+	c.done[id] = true
 	return msg.DoubleAck(ctx)
+}
+
+// workID returns what the token calls the work that the caller of ctx asked for.
+func workID(ctx context.Context) (string, error) {
+	caller, _ := authctx.FromContext(ctx)
+	var claims struct {
+		ID string `json:"txn"`
+	}
+	err := caller.DecodeClaims(&claims)
+	return claims.ID, err
 }

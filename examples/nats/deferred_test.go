@@ -152,6 +152,34 @@ func TestAMessageThatWasMovedIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever may write the topic that it read gains nothing by it.
+func TestAMessageThatIsSentAgainIsNotDoneAgain(t *testing.T) {
+	w := newWorld(t)
+	publisher, messages := w.queue(topic)
+	consumer, log := w.consumer(topic, w.signing)
+	for _, body := range []string{"invoice 5", "invoice 6"} {
+		if err := publisher.publish(as(t.Context(), "alice", "invoices:send"), "invoices.1", body); err != nil {
+			t.Fatal(err)
+		}
+		original := w.next(messages)
+		if err := consumer.handle(t.Context(), original); err != nil {
+			t.Fatal(err)
+		}
+		again := nats.NewMsg("invoices.1")
+		again.Header, again.Data = original.Headers(), []byte("invoice 6 000 000")
+		if err := w.connect().PublishMsg(again); err != nil {
+			t.Fatal(err)
+		}
+		if err := consumer.handle(t.Context(), w.next(messages)); !errors.Is(err, errDoneBefore) {
+			t.Errorf("sent again: %v", err)
+		}
+	}
+	w.settled(messages)
+	if len(*log) != 2 {
+		t.Errorf("the work was %v", *log)
+	}
+}
+
 // What a publisher without keys can write, byte by byte as it likes.
 func TestHeadersThatSomebodyMadeUpAreRefused(t *testing.T) {
 	w := newWorld(t)
