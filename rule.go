@@ -43,7 +43,7 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 // rule, or one that holds a nil pointer, denies.
 func Authorize(ctx context.Context, rule Rule) error {
 	p, _ := FromContext(ctx)
-	if isNil(rule) {
+	if absent.Nil(rule) {
 		rule = nil
 	}
 	return checkRule(ctx, rule, p)
