@@ -36,13 +36,19 @@ const (
 // ParseAlgorithm returns the algorithm of that exact name, or an error. Case
 // matters (RFC 7515 section 4.1.1).
 func ParseAlgorithm(name string) (Algorithm, error) {
-	switch a := Algorithm(name); a {
+	switch a := Algorithm(name).short(); a {
 	case HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA:
 		return a, nil
-	case "Ed25519":
-		return EdDSA, nil
 	}
 	return "", fmt.Errorf("jwtauth: %.40q is not a signature algorithm that is supported here", name)
+}
+
+// short returns the name that keys, tokens and settings are compared by.
+func (a Algorithm) short() Algorithm {
+	if a == "Ed25519" {
+		return EdDSA
+	}
+	return a
 }
 
 // Symmetric reports whether whoever can verify can also sign.

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
-	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/fieldname"
 )
 
@@ -139,9 +138,7 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	if o.HeaderScheme && o.Header == "" {
 		bad("HeaderScheme means nothing without Header")
 	}
-	if o.CertificateProxies != nil && absent.Nil(o.CertificateProxies) {
-		bad("CertificateProxies holds a nil pointer or function")
-	}
+	problems.hollow("CertificateProxies", o.CertificateProxies)
 	if o.Shape > OpaqueShape {
 		bad("Shape is unknown")
 	}

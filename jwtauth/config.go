@@ -1,11 +1,11 @@
 package jwtauth
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/spiffeid"
 )
 
@@ -90,18 +90,12 @@ func (c *Config) validate() (p problems) {
 	if c.Claims.unmade() {
 		bad(unmadeClaims)
 	}
-	if !validLeeway(c.Leeway) {
-		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
-	}
+	p.leeway(c.Leeway)
 	if c.MaxLifetime < 0 {
 		bad("MaxLifetime must not be negative")
 	}
-	if c.MaxTokenBytes != 0 && (c.MaxTokenBytes < leastMaxTokenBytes || c.MaxTokenBytes > mostMaxTokenBytes) {
-		bad("MaxTokenBytes must be between %d and %d", leastMaxTokenBytes, mostMaxTokenBytes)
-	}
-	if c.Revocations != nil && absent.Nil(c.Revocations) {
-		bad("Revocations holds a nil %T, which could not answer", c.Revocations)
-	}
+	p.tokenBytes(c.MaxTokenBytes)
+	p.hollow("Revocations", c.Revocations)
 	if c.AllowMissingTokenID && c.Revocations == nil {
 		bad("AllowMissingTokenID means nothing without Revocations")
 	}
@@ -137,10 +131,6 @@ func neverSecret(keys KeySource) bool {
 		return !slices.ContainsFunc(keys.sources, func(k KeySource) bool { return !neverSecret(k) })
 	}
 	return false
-}
-
-func validLeeway(d time.Duration) bool {
-	return d == NoLeeway || d >= 0 && d <= MaxLeeway && d%time.Second == 0
 }
 
 // validateNames judges who may have issued a token, for whom and with what.
@@ -186,19 +176,10 @@ func (c Config) withDefaults() Config {
 	c.Audiences, c.ClientIDs = slices.Clone(c.Audiences), slices.Clone(c.ClientIDs)
 	c.Algorithms, c.Types = slices.Clone(c.Algorithms), c.Types.clone()
 	for i, a := range c.Algorithms {
-		if a == "Ed25519" {
-			c.Algorithms[i] = EdDSA
-		}
+		c.Algorithms[i] = a.short()
 	}
-	switch c.Leeway {
-	case 0:
-		c.Leeway = defaultLeeway
-	case NoLeeway:
-		c.Leeway = 0
-	}
-	if c.MaxTokenBytes == 0 {
-		c.MaxTokenBytes = defaultMaxTokenBytes
-	}
+	c.Leeway = leewayOf(c.Leeway)
+	c.MaxTokenBytes = cmp.Or(c.MaxTokenBytes, defaultMaxTokenBytes)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

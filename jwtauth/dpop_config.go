@@ -25,8 +25,8 @@ type DPoPConfig struct {
 	// MaxAge is how long after it was made a proof is good: between 1 s and
 	// [MaxProofAge], 1 minute when zero.
 	MaxAge time.Duration
-	// Leeway is how far the client's clock may differ, in either direction: 30 s
-	// when zero, at most [MaxLeeway]. [NoLeeway] stands for none.
+	// Leeway is how far the client's clock may differ, in either direction: whole
+	// seconds, 30 s when zero, at most [MaxLeeway]. [NoLeeway] stands for none.
 	Leeway time.Duration
 
 	// RequireNonce demands a nonce of this service in every proof (RFC 9449
@@ -86,15 +86,11 @@ func (c *DPoPConfig) validate(v TokenVerifier) error {
 	if c.MaxAge != 0 && (c.MaxAge < time.Second || c.MaxAge > MaxProofAge) {
 		bad("MaxAge must be between 1 s and %v", MaxProofAge)
 	}
-	if c.Leeway != NoLeeway && (c.Leeway < 0 || c.Leeway > MaxLeeway) {
-		bad("Leeway must be between 0 and %v, or NoLeeway", MaxLeeway)
-	}
+	problems.leeway(c.Leeway)
 	if absent.Hollow(c.Replays) {
 		bad("Replays holds a nil pointer; leave it out to remember in this process")
 	}
-	if c.CertificateProxies != nil && absent.Nil(c.CertificateProxies) {
-		bad("CertificateProxies holds a nil pointer or function")
-	}
+	problems.hollow("CertificateProxies", c.CertificateProxies)
 	if c.Shape > OpaqueShape {
 		bad("Shape is unknown")
 	}
@@ -131,16 +127,11 @@ func (c DPoPConfig) withDefaults() DPoPConfig {
 		c.Algorithms = []Algorithm{ES256, EdDSA}
 	}
 	for i, a := range c.Algorithms {
-		c.Algorithms[i], _ = ParseAlgorithm(string(a)) // validated; Ed25519 is EdDSA
+		c.Algorithms[i] = a.short()
 	}
 	c.MaxAge = cmp.Or(c.MaxAge, defaultProofAge)
 	c.NonceLife = cmp.Or(c.NonceLife, defaultNonceLife)
-	switch c.Leeway {
-	case 0:
-		c.Leeway = defaultLeeway
-	case NoLeeway:
-		c.Leeway = 0
-	}
+	c.Leeway = leewayOf(c.Leeway)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

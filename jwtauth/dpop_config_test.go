@@ -29,6 +29,7 @@ func TestRule1_NewDPoPNamesEveryProblem(t *testing.T) {
 		"an empty algorithm":   {v, func(c *jwtauth.DPoPConfig) { c.Algorithms = []jwtauth.Algorithm{""} }, []string{"Algorithms"}},
 		"a long life":          {v, func(c *jwtauth.DPoPConfig) { c.MaxAge = time.Hour }, []string{"MaxAge"}},
 		"a negative leeway":    {v, func(c *jwtauth.DPoPConfig) { c.Leeway = -2 }, []string{"Leeway"}},
+		"half a second":        {v, func(c *jwtauth.DPoPConfig) { c.Leeway = time.Second / 2 }, []string{"Leeway"}},
 		"a short secret":       {v, func(c *jwtauth.DPoPConfig) { c.RequireNonce, c.NonceSecret = true, []byte("short") }, []string{"NonceSecret"}},
 		"a secret for nothing": {v, func(c *jwtauth.DPoPConfig) { c.NonceSecret = testSecret }, []string{"RequireNonce"}},
 		"a long nonce":         {v, func(c *jwtauth.DPoPConfig) { c.RequireNonce, c.NonceLife = true, 2*time.Hour }, []string{"NonceLife"}},

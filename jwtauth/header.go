@@ -91,13 +91,11 @@ func readHeader(doc *strictjson.Doc, allowed *accepted) (h header, err error) {
 	case doc.Get("kid").Kind() != strictjson.Missing && !validKeyID(kid):
 		return header{}, errKeyID
 	}
-	if alg == "Ed25519" {
-		alg = string(EdDSA)
-	}
-	if err := allowed.check(Algorithm(alg)); err != nil {
+	algorithm := Algorithm(alg).short()
+	if err := allowed.check(algorithm); err != nil {
 		return header{}, err
 	}
-	return header{Algorithm(alg), mediaType(typ), kid}, nil
+	return header{algorithm, mediaType(typ), kid}, nil
 }
 
 // optionalText returns a member that is text, empty when absent; false when it

@@ -49,7 +49,7 @@ type IntrospectionConfig struct {
 
 	// Leeway is as in [Config].
 	Leeway time.Duration
-	// MaxTokenBytes bounds the token that is sent; 16 KiB when zero.
+	// MaxTokenBytes bounds the token that is sent, as in [Config].
 	MaxTokenBytes int
 	// Timeout bounds one exchange with the endpoint, and so how long a request
 	// waits; 5 s when zero.
@@ -125,15 +125,11 @@ func (c *IntrospectionConfig) validate() error {
 	if slices.Contains(c.Audiences, "") || slices.Contains(c.ClientIDs, "") {
 		bad("Audiences or ClientIDs has an empty element")
 	}
-	if !validLeeway(c.Leeway) {
-		bad("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
-	}
+	problems.leeway(c.Leeway)
 	if c.Claims.unmade() {
 		bad(unmadeClaims)
 	}
-	if absent.Hollow(c.Revocations) {
-		bad("Revocations holds a nil pointer")
-	}
+	problems.hollow("Revocations", c.Revocations)
 	if absent.Hollow(c.Transport) {
 		bad("Transport holds a nil pointer; leave it out for one of our own")
 	}
@@ -143,9 +139,7 @@ func (c *IntrospectionConfig) validate() error {
 	if c.MaxPending < 0 {
 		bad("MaxPending must not be negative")
 	}
-	if c.MaxTokenBytes < 0 || c.MaxTokenBytes > mostMaxTokenBytes {
-		bad("MaxTokenBytes must be between 1 and %d, or 0 for the default", mostMaxTokenBytes)
-	}
+	problems.tokenBytes(c.MaxTokenBytes)
 	c.Cache.validate(&problems)
 	return problems.of(labelFor("introspector", c.Issuer))
 }

@@ -40,7 +40,7 @@ func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *test
 			Audiences: []string{""}, InsecureAnyAudience: true, Leeway: time.Hour, Timeout: -1, MaxPending: -1, MaxTokenBytes: 1<<20 + 1, Cache: jwtauth.CacheConfig{MaxAge: -1}},
 			[]string{`Endpoint: "http://as.example.com/introspect" is not https`, "InsecureAnyAudience contradicts Audiences and ClientIDs",
 				"Audiences or ClientIDs has an empty element", "Leeway must be", "Timeout must not be negative", "MaxPending must not be negative",
-				"MaxTokenBytes must be between 1 and 1048576", "Cache"}},
+				"MaxTokenBytes must be between 256 and 1048576", "Cache"}},
 	} {
 		i, err := jwtauth.NewIntrospector(c.cfg)
 		if err == nil || i != nil {

@@ -3,6 +3,9 @@ package jwtauth
 import (
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // problems are what is missing or contradictory in a configuration.
@@ -26,4 +29,36 @@ func labelFor(kind, issuer string) string {
 		return kind
 	}
 	return fmt.Sprintf("%s for %.200q", kind, issuer)
+}
+
+// leeway judges a setting of that name.
+func (p *problems) leeway(d time.Duration) {
+	if d != NoLeeway && (d < 0 || d > MaxLeeway || d%time.Second != 0) {
+		p.add("Leeway must be whole seconds between 0 and %v, or NoLeeway", MaxLeeway)
+	}
+}
+
+// leewayOf returns how much a setting means that was judged.
+func leewayOf(d time.Duration) time.Duration {
+	switch d {
+	case 0:
+		return defaultLeeway
+	case NoLeeway:
+		return 0
+	}
+	return d
+}
+
+// tokenBytes judges a MaxTokenBytes, of which zero is the default.
+func (p *problems) tokenBytes(n int) {
+	if n != 0 && (n < leastMaxTokenBytes || n > mostMaxTokenBytes) {
+		p.add("MaxTokenBytes must be between %d and %d", leastMaxTokenBytes, mostMaxTokenBytes)
+	}
+}
+
+// hollow judges an interface that may be left out.
+func (p *problems) hollow(name string, v any) {
+	if v != nil && absent.Nil(v) {
+		p.add("%s holds a nil %T, which could not answer", name, v)
+	}
 }
