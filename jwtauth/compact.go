@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"sync"
 
@@ -122,7 +123,10 @@ func (e claimsJSONError) Error() string { return "jwtauth: token claims are not 
 // claimsParser returns a parser that lets no other spelling pass for a claim
 // that this package decides by, nor for one of the given names.
 func claimsParser(names []string) *strictjson.Parser {
-	return strictjson.NewParser(strictjson.Config{MaxBytes: mostMaxTokenBytes, Known: append([]string{
-		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "tid", "at_hash", "c_hash", "s_hash", "nonce", "events",
-	}, names...)})
+	return strictjson.NewParser(strictjson.Config{MaxBytes: mostMaxTokenBytes, Known: slices.Concat(decidingClaims[:], names)})
+}
+
+// decidingClaims are those that this package decides by, whatever it maps.
+var decidingClaims = [...]string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "tid", "at_hash", "c_hash", "s_hash", "nonce", "events",
 }

@@ -152,9 +152,12 @@ func (c *IntrospectionConfig) policy() *issuerPolicy {
 		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,
 	}
 	cfg.Cache.MaxAge = cmp.Or(cfg.Cache.MaxAge, defaultIntrospectionAge)
-	policy := completePolicy(cfg, "active", "token_type", "token_use", "typ", "username")
+	policy := completePolicy(cfg, introspectedClaims[:]...)
 	claims := *policy.Claims
 	claims.cfg.clientAlone = true
 	policy.Claims = &claims
 	return policy
 }
+
+// introspectedClaims are what an answer is judged by besides claims.
+var introspectedClaims = [...]string{"active", "token_type", "token_use", "typ", "username"}

@@ -90,15 +90,13 @@ func (d *numericDate) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// reservedClaims are names that Extra must not take: claims that Issue writes,
-// claims that change what a token means, and all that verifiers read unless they
-// are told otherwise.
-var reservedClaims = [...]string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "cid", "scope", "scp",
-	"roles", "groups", "entitlements", "permissions", "tenant", "tid", "name", "preferred_username", "username",
-	"email", "email_verified", "sid", "acr", "amr", "auth_time", "act", "may_act", "cnf", "at_hash", "c_hash", "s_hash",
-	"nonce", "events", "txn", "req_wl", "tctx", "rctx", "token_use", "typ", "fea",
-}
+// reservedClaims are names that Extra must not take: all that verifiers read
+// unless they are told otherwise, claims that Issue writes among them, and claims
+// that change what others mean.
+var reservedClaims = slices.Concat(
+	decidingClaims[:], RFC9068Claims().names(), txnMapping{}.names(), introspectedClaims[:],
+	[]string{"email_verified", "may_act"},
+)
 
 // addClaims adds lists to an object. No added name may differ from a reserved
 // one, or from another, in case only, because some reader will take the two for
@@ -107,7 +105,7 @@ func addClaims(claims []byte, extra map[string][]string) ([]byte, error) {
 	names := slices.Sorted(maps.Keys(extra))
 	for i, name := range names {
 		same := func(other string) bool { return strings.EqualFold(name, other) }
-		if n := slices.IndexFunc(reservedClaims[:], same); n >= 0 {
+		if n := slices.IndexFunc(reservedClaims, same); n >= 0 {
 			return nil, fmt.Errorf("jwtauth: issue: Extra has the key %q, which is a claim of its own", reservedClaims[n])
 		}
 		if n := slices.IndexFunc(names[:i], same); n >= 0 {

@@ -43,7 +43,7 @@ func completePolicy(cfg Config, names ...string) *issuerPolicy {
 	return &issuerPolicy{
 		Config:        cfg,
 		issuer:        newIssuerName(cfg.Issuer, cfg.Tenants),
-		parser:        claimsParser(append(names, cfg.Claims.names()...)),
+		parser:        claimsParser(slices.Concat(names, cfg.Claims.names())),
 		holder:        holder,
 		accepted:      newAccepted(cfg.Algorithms),
 		wrongType:     expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types),
