@@ -131,8 +131,6 @@ func (d *DeferredAuthenticator) Authenticate(ctx context.Context, r *authctx.Req
 }
 
 var (
-	errNotAMessage = &authctx.Error{Reason: authctx.WrongType, Cause: errors.New(
-		"jwtauth: a deferred-work token counts in messages only")}
-	errOtherTopic = &authctx.Error{Reason: authctx.WrongAudience, Cause: errors.New(
-		"jwtauth: the message comes from a topic that this consumer does not read")}
+	errNotAMessage = refusal(authctx.WrongType, "a deferred-work token counts in messages only")
+	errOtherTopic  = refusal(authctx.WrongAudience, "the message comes from a topic that this consumer does not read")
 )

@@ -189,7 +189,7 @@ func ExampleNewRemoteKeys() {
 	fmt.Println(err)
 	// Output:
 	// key "2026-11" (EdDSA) <nil>
-	// authctx: unknown signing key: the issuer has no key of that ID
+	// authctx: unknown signing key: jwtauth: the issuer has no key of that ID
 }
 
 func ExampleRemoteKeys_Keyfunc() {

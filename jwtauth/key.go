@@ -117,6 +117,10 @@ func (k *Key) Withdrawn() bool {
 	return k.withdrawn.Load() != nil || k.gone != nil && k.gone()
 }
 
+// noticeIfGone asks the source of a key that can tell, which withdraws the key if
+// it is gone.
+func (k *Key) noticeIfGone() { _ = k.Withdrawn() }
+
 // Withdraw makes nothing count any more that was verified with k, cached results
 // included. A [KeySource] of your own calls it when the issuer has removed the
 // key. It is final, may be called again, and is safe for concurrent use.
@@ -141,9 +145,11 @@ func (k *Key) stands() error {
 }
 
 var (
-	errKeyGone        = &authctx.Error{Reason: authctx.UnknownKey, Cause: errors.New("the issuer has withdrawn the key")}
-	errKeyUnconfirmed = &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("nobody confirms the key any more")}
+	errKeyGone        = refusal(authctx.UnknownKey, keyIsGone)
+	errKeyUnconfirmed = refusal(authctx.Unavailable, "nobody confirms the key any more")
 )
+
+const keyIsGone = "the issuer has withdrawn the key"
 
 // Format implements [fmt.Formatter] so that no verb prints more than the ID and
 // the algorithm.

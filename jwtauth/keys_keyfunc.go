@@ -62,7 +62,7 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 	jwk, err := s.storage.KeyRead(ctx, keyID)
 	if err != nil {
 		if known := s.known(keyID); known != nil && errors.Is(err, jwkset.ErrKeyNotFound) {
-			known.Withdrawn() // which notices that it left
+			known.noticeIfGone()
 		}
 		return nil, s.refusal(err)
 	}
@@ -138,7 +138,7 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 
 // errKeyLeft is errKeyGone for a key that the storage no longer had: if it has
 // it again, it is believed again. One that somebody withdrew stays withdrawn.
-var errKeyLeft = &authctx.Error{Reason: authctx.UnknownKey, Cause: errKeyGone.Cause}
+var errKeyLeft = refusal(authctx.UnknownKey, keyIsGone)
 
 // remember makes k the key that is handed out, in place of one that left or that
 // k replaces, and returns the others there were before. If there is yet another

@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"context"
-	"errors"
 
 	"github.com/authctx/authctx"
 )
@@ -74,6 +73,6 @@ func (s *staticKeys) origins() []any {
 
 // Refusals that say nothing of the request are made once.
 var (
-	errNoKeyID   = &authctx.Error{Reason: authctx.UnknownKey, Cause: errors.New("the token does not name its key, and there may be several")}
-	errNoSuchKey = &authctx.Error{Reason: authctx.UnknownKey, Cause: errors.New("the issuer has no key of that ID")}
+	errNoKeyID   = refusal(authctx.UnknownKey, "the token does not name its key, and there may be several")
+	errNoSuchKey = refusal(authctx.UnknownKey, "the issuer has no key of that ID")
 )

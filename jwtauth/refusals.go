@@ -49,11 +49,11 @@ var (
 	errTokenUse           = refusal(authctx.WrongType, "introspection: the token is no access token")
 	errAnswerJSON         = refusal(authctx.Unavailable, "introspection: the answer is not strict JSON with a boolean active")
 	errTooManyPending     = refusal(authctx.Unavailable, "introspection: MaxPending tokens are being asked about")
-	errIntrospectorClosed = &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("jwtauth: introspection: closed")}
+	errIntrospectorClosed = refusal(authctx.Unavailable, "introspection: closed")
 	errAborted            = refusal(authctx.Unavailable, "verification by another request was aborted")
 )
 
-func refusal(reason authctx.Reason, cause string) error {
+func refusal(reason authctx.Reason, cause string) *authctx.Error {
 	if cause == "" {
 		return &authctx.Error{Reason: reason}
 	}

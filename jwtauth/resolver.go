@@ -356,7 +356,7 @@ func (c *resolving) answer(policy *issuerPolicy, err error) {
 // finish ends a call, whatever became of it. A panic of Resolve is a failure like
 // others and ends no program: strangers choose what it is asked.
 func (r *resolver) finish(call *resolving) {
-	err := errNotResolved
+	var err error = errNotResolved
 	if p := recover(); p != nil {
 		err = unavailable("issuer", fmt.Errorf("panic in Resolve: %v", p))
 	}

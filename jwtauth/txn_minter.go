@@ -120,10 +120,8 @@ func (m *txnMinter) grantedScopes(ctx context.Context, p authctx.Principal) ([]s
 
 var (
 	// Unknown must not become unconstrained (section 13.14).
-	errUnknownScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
-		"jwtauth: the caller has no scopes, and Scopes does not say what that means; see CallerScopes")}
-	errWiderScopes = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
-		"jwtauth: scopes must not exceed those of the caller")}
+	errUnknownScopes = refusal(authctx.PermissionDenied, "the caller has no scopes, and Scopes does not say what that means; see CallerScopes")
+	errWiderScopes   = refusal(authctx.PermissionDenied, "scopes must not exceed those of the caller")
 )
 
 func subset(list, of []string) bool {
@@ -187,8 +185,7 @@ func soleIssuerSubject(issuer string) func(authctx.Principal) (string, error) {
 	}
 }
 
-var errOtherIssuer = &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New(
-	"jwtauth: transaction token: the caller's issuer is not SoleIssuer")}
+var errOtherIssuer = refusal(authctx.PermissionDenied, "transaction token: the caller's issuer is not SoleIssuer")
 
 var issuerEscaper = strings.NewReplacer("%", "%25", "#", "%23")
 

@@ -322,7 +322,4 @@ func (r *txnReader) actors(v strictjson.Value) (chain []authctx.Actor) {
 	return chain
 }
 
-var errTxnClaims = &authctx.Error{
-	Reason: authctx.InvalidToken,
-	Cause:  errors.New("jwtauth: a claim that a transaction token must have is missing or of another type"),
-}
+var errTxnClaims = refusal(authctx.InvalidToken, "a claim that a transaction token must have is missing or of another type")
