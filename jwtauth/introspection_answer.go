@@ -78,25 +78,8 @@ func (i *Introspector) post(ctx context.Context, token string) ([]byte, error) {
 	// values says so and is not sent, see [http.Transport].
 	req.Header["Idempotency-Key"] = nil
 	i.sign(req)
-	resp, err := i.client.Do(req)
-	if err != nil {
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // without the address, whose query may be a secret
-		}
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, answerError(resp)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(body) > maxAnswerBytes:
-		return nil, fmt.Errorf("the answer has more than %d bytes", maxAnswerBytes)
-	}
-	return body, nil
+	body, _, err := exchange(i.client, req, maxAnswerBytes, answerError)
+	return body, err
 }
 
 // answerError says what an answer other than 200 means. Only one is about the

@@ -87,10 +87,7 @@ func introspectionClient(transport http.RoundTripper, timeout time.Duration) *ht
 		own.DisableKeepAlives, own.MaxIdleConnsPerHost, own.IdleConnTimeout = false, 32, 90*time.Second
 		transport = own
 	}
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return clientOver(transport)
 }
 
 // Close ends what is being asked and waits for it. Questions after that are

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"math"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -26,10 +24,7 @@ func newFetcher(cfg RemoteKeysConfig) fetcher {
 	if transport == nil {
 		transport = ownTransport(cfg.Timeout)
 	}
-	return fetcher{cfg: cfg, jwksURL: cfg.JWKSURL, client: &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return fetcher{cfg: cfg, jwksURL: cfg.JWKSURL, client: clientOver(transport)}
 }
 
 // load returns the key set and how long the provider says it is fresh. A load
@@ -106,25 +101,10 @@ func (f *fetcher) get(ctx context.Context, address string, fresh bool) (body []b
 	if fresh {
 		req.Header.Set("Cache-Control", "no-cache")
 	}
-	resp, err := f.client.Do(req)
-	if err != nil {
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // without the address, whose query may be a secret
-		}
-		return nil, 0, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, 0, statusError(resp.StatusCode)
-	}
-	body, err = io.ReadAll(io.LimitReader(resp.Body, f.cfg.MaxBytes+1))
-	switch {
-	case err != nil:
-		return nil, 0, err
-	case int64(len(body)) > f.cfg.MaxBytes:
-		return nil, 0, fmt.Errorf("the answer has more than %d bytes", f.cfg.MaxBytes)
-	}
-	return body, freshFor(resp.Header), nil
+	body, header, err := exchange(f.client, req, f.cfg.MaxBytes, func(resp *http.Response) error {
+		return statusError(resp.StatusCode)
+	})
+	return body, freshFor(header), err
 }
 
 // freshFor returns max-age (RFC 9111 section 5.2.2.1) less the time the answer

@@ -1,0 +1,57 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// clientOver returns a client that follows no redirect and keeps no cookie.
+func clientOver(transport http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// ownTransport shares nothing with http.DefaultTransport. Loads are minutes
+// apart, so each makes a connection of its own: none can be dead by then, and
+// the provider may have moved.
+func ownTransport(timeout time.Duration) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
+		TLSHandshakeTimeout:    timeout,
+		ResponseHeaderTimeout:  timeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableKeepAlives:      true,
+	}
+}
+
+// exchange returns body and header of a 200 response of at most so many bytes;
+// refusal says what any other response means.
+func exchange(client *http.Client, req *http.Request, most int64, refusal func(*http.Response) error) ([]byte, http.Header, error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the address, whose query may be a secret
+		}
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, nil, refusal(resp)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case int64(len(body)) > most:
+		return nil, nil, fmt.Errorf("the answer has more than %d bytes", most)
+	}
+	return body, resp.Header, nil
+}
