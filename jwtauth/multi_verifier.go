@@ -138,7 +138,7 @@ func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, erro
 	return nil, &t.unknown
 }
 
-func union[T comparable](list, more []T) []T {
+func union(list, more []Algorithm) []Algorithm {
 	for _, v := range more {
 		if !slices.Contains(list, v) {
 			list = append(list, v)

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -18,46 +19,52 @@ func PresetClaims(name string, args ...string) (*ClaimMapping, error) {
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("jwtauth: %q is no preset; there are %s", name, strings.Join(PresetNames(), ", "))
-	case len(args) > 0 && !preset.args:
+	case len(args) > 0 && preset.judge == nil:
 		return nil, fmt.Errorf("jwtauth: preset %s takes no arguments", name)
 	case slices.Contains(args, ""):
 		return nil, fmt.Errorf("jwtauth: preset %s has an empty argument", name)
 	}
-	if i := slices.IndexFunc(args, noNamespace); i >= 0 && name == "auth0" {
-		return nil, fmt.Errorf("jwtauth: preset auth0 has the argument %.200q, and namespaces begin with a URL", args[i])
+	for _, arg := range args {
+		if err := preset.judge(arg); err != nil {
+			return nil, fmt.Errorf("jwtauth: preset %s has the argument %.200q, and %w", name, arg, err)
+		}
 	}
 	return preset.make(args...), nil
 }
 
-// noNamespace reports whether s is no beginning of the names of claims at Auth0: a
+// judgeNamespace refuses what is no beginning of the names of claims at Auth0: a
 // URL with a host, or a URN. A host and port alone would parse as a URL.
-func noNamespace(s string) bool {
+func judgeNamespace(s string) error {
 	u, err := url.Parse(s)
-	return err != nil || u.Scheme == "" || u.Host == "" && u.Scheme != "urn"
+	if err != nil || u.Scheme == "" || u.Host == "" && u.Scheme != "urn" {
+		return errors.New("namespaces begin with a URL")
+	}
+	return nil
 }
 
 // PresetNames returns the names that [PresetClaims] knows, sorted.
 func PresetNames() []string { return slices.Sorted(maps.Keys(presets())) }
 
 type preset struct {
-	make func(args ...string) *ClaimMapping
-	args bool // takes arguments
+	make  func(args ...string) *ClaimMapping
+	judge func(arg string) error // nil where there are no arguments
 }
 
 func presets() map[string]preset {
 	plain := func(f func() *ClaimMapping) preset {
 		return preset{make: func(...string) *ClaimMapping { return f() }}
 	}
+	anything := func(string) error { return nil }
 	return map[string]preset{
 		"rfc9068":    plain(RFC9068Claims),
-		"keycloak":   {KeycloakClaims, true},
-		"auth0":      {Auth0Claims, true},
+		"keycloak":   {KeycloakClaims, anything},
+		"auth0":      {Auth0Claims, judgeNamespace},
 		"okta":       plain(OktaClaims),
 		"entra":      plain(EntraClaims),
 		"cognito":    plain(CognitoClaims),
 		"google":     plain(GoogleClaims),
 		"firebase":   plain(FirebaseClaims),
-		"zitadel":    {ZitadelClaims, true},
+		"zitadel":    {ZitadelClaims, anything},
 		"hydra":      plain(HydraClaims),
 		"dex":        plain(DexClaims),
 		"supabase":   plain(SupabaseClaims),

@@ -11,16 +11,6 @@ import (
 // and of what JSON, HTTP and people write as a date.
 const MaxDate = 253402300799
 
-// Int64 returns the value of a number written as an integer and whether v is
-// one that fits.
-func (v Value) Int64() (int64, bool) {
-	if v.Kind() != Number {
-		return 0, false
-	}
-	i, err := strconv.ParseInt(v.Raw(), 10, 64)
-	return i, err == nil
-}
-
 // Date returns the time that a NumericDate (RFC 7519 section 2) names, and
 // whether v is a number between 0 and MaxDate, both included. Fractions of a
 // second count, to the nanosecond.

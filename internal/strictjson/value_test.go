@@ -124,19 +124,3 @@ func TestA27_DatesAreNumbersInRange(t *testing.T) {
 		t.Error("a missing date is one")
 	}
 }
-
-func TestIntegersKeepTheirPrecision(t *testing.T) {
-	for raw, want := range map[string]int64{
-		"9007199254740993": 9007199254740993, "9223372036854775807": 9223372036854775807,
-		"-9223372036854775808": -9223372036854775808, "0": 0,
-	} {
-		if got, ok := parse(t, `{"n":`+raw+`}`).Get("n").Int64(); !ok || got != want {
-			t.Errorf("%s: %d, %v", raw, got, ok)
-		}
-	}
-	for _, raw := range []string{"9223372036854775808", "1.0", "1e3", `"1"`, "null", "true"} {
-		if got, ok := parse(t, `{"n":`+raw+`}`).Get("n").Int64(); ok {
-			t.Errorf("%s: %d", raw, got)
-		}
-	}
-}
