@@ -106,7 +106,11 @@ func readKeys(raw []json.RawMessage) jwkSet {
 
 // errNotForSigning marks a key that was not published for tokens, so that it
 // does not make the ID ambiguous that it shares with one that was.
-var errNotForSigning = errors.New("it is not for verifying signatures")
+var (
+	errNotForSigning = errors.New("it is not for verifying signatures")
+	errOtherUse      = fmt.Errorf(`%w: "use" is not "sig"`, errNotForSigning)
+	errOtherOps      = fmt.Errorf(`%w: "key_ops" has no "verify"`, errNotForSigning)
+)
 
 // jsonObject is one JSON object, names taken exactly as they are written:
 // encoding/json would match them in any case and let the last of several win.
@@ -194,6 +198,13 @@ func (m jsonObject) key() (*Key, error) {
 	return key, nil
 }
 
+// jwk shows a public key as jwkset does.
+func (k *Key) jwk() (jwkset.JWK, error) {
+	return jwkset.NewJWKFromKey(k.material, jwkset.JWKOptions{
+		Metadata: jwkset.JWKMetadataOptions{ALG: jwkset.ALG(k.algorithm), KID: k.id, USE: jwkset.UseSig},
+	})
+}
+
 // memberReader reads members of a JWK and remembers every problem.
 type memberReader struct {
 	object jsonObject
@@ -248,13 +259,13 @@ func verifyingUse(use string) bool { return use == "sig" || use == "jwt-svid" }
 func (m jsonObject) checkUse() error {
 	if m.has("use") {
 		if use, err := m.text("use"); err != nil || !verifyingUse(use) {
-			return fmt.Errorf(`%w: "use" is not "sig"`, errNotForSigning)
+			return errOtherUse
 		}
 	}
 	if m.has("key_ops") {
 		var ops []string
 		if json.Unmarshal(m["key_ops"], &ops) != nil || !slices.Contains(ops, "verify") {
-			return fmt.Errorf(`%w: "key_ops" has no "verify"`, errNotForSigning)
+			return errOtherOps
 		}
 	}
 	if kty, _ := m.text("kty"); kty == "oct" || m.has("k") {

@@ -98,6 +98,11 @@ func NewHMACKey(id string, algorithm Algorithm, secret []byte) (*Key, error) {
 // exported, nor for %p and %w.
 type hmacSecret func() []byte
 
+func (k *Key) symmetric() bool {
+	_, ok := k.material.(hmacSecret)
+	return ok
+}
+
 // ID returns the key ID, empty when the key has none.
 func (k *Key) ID() string { return k.id }
 

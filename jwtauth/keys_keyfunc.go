@@ -209,9 +209,9 @@ func keyOf(jwk jwkset.JWK) (*Key, error) {
 	m := jwk.Marshal()
 	switch {
 	case m.USE != "" && !verifyingUse(string(m.USE)):
-		return nil, fmt.Errorf(`%w: "use" is not "sig"`, errNotForSigning)
+		return nil, errOtherUse
 	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
-		return nil, fmt.Errorf(`%w: "key_ops" has no "verify"`, errNotForSigning)
+		return nil, errOtherOps
 	}
 	return newPublicKey(m.KID, Algorithm(m.ALG), jwk.Key())
 }

@@ -79,13 +79,6 @@ func (s keyStorage) KeyRead(ctx context.Context, keyID string) (jwkset.JWK, erro
 	return k.jwk()
 }
 
-// jwk shows a public key as jwkset does.
-func (k *Key) jwk() (jwkset.JWK, error) {
-	return jwkset.NewJWKFromKey(k.material, jwkset.JWKOptions{
-		Metadata: jwkset.JWKMetadataOptions{ALG: jwkset.ALG(k.algorithm), KID: k.id, USE: jwkset.UseSig},
-	})
-}
-
 func (s keyStorage) KeyReadAll(context.Context) ([]jwkset.JWK, error) {
 	set := s.keys.set.Load()
 	if set == nil {

@@ -281,8 +281,3 @@ func (s *SigningKeys) verificationKeys() []*Key {
 	}
 	return append(keys, ring.published...)
 }
-
-func (k *Key) symmetric() bool {
-	_, ok := k.material.(hmacSecret)
-	return ok
-}

@@ -5,7 +5,6 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
-	"sync"
 )
 
 // digest stands for a token.
@@ -51,16 +50,4 @@ func (h *tokenHash) sum(token string) digest {
 	*b = append(append((*b)[:0], token...), h.secret[:]...)
 	*b = h.ghash.Seal(*b, oneNonce, nil, (*b)[:len(token)])
 	return sha256.Sum256((*b)[len(token):])
-}
-
-// tokenBuffers hold tokens while they are made or hashed.
-var tokenBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
-
-// releaseTokenBuffer forgets what a buffer held, and the buffer if it had to be
-// a large one.
-func releaseTokenBuffer(b *[]byte) {
-	clear(*b)
-	if cap(*b) <= 2*defaultMaxTokenBytes {
-		tokenBuffers.Put(b)
-	}
 }

@@ -7,37 +7,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/authctx/authctx"
 )
 
-// Bounds on Transaction Tokens. The draft wants "minutes or less" (section 6).
-const (
-	// DefaultTxnLifetime is what a zero [TxnPropagatorConfig.Lifetime] means.
-	DefaultTxnLifetime = 2 * time.Minute
-	// MaxTxnLifetime is the longest a Transaction Token may live.
-	MaxTxnLifetime = 10 * time.Minute
-
-	maxTxnBytes = 8 << 10 // what many servers take for all fields together
-)
-
-// checkTrustDomain refuses what nobody can mean: a space that came along from a
-// file would make every service refuse every token. Otherwise a trust domain is
-// any StringOrURI (RFC 7519 section 2).
-func checkTrustDomain(name string, p *problems) (ok bool) {
-	unseen := func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
-	switch {
-	case name == "":
-		p.add("TrustDomain is required")
-	case strings.ContainsFunc(name, unseen) || !utf8.ValidString(name):
-		p.add("TrustDomain is %.200q: it must not hold white space or characters that cannot be seen", name)
-	default:
-		return true
-	}
-	return false
-}
+// maxTxnBytes is what many servers take for all fields together.
+const maxTxnBytes = 8 << 10
 
 // txnMinter signs tokens that say who a principal is.
 type txnMinter struct {
