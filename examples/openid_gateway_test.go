@@ -24,7 +24,7 @@ func startOpenIDSystem(t *testing.T, args ...string) (*openIDSystem, *openID) {
 	}
 	_, whoamiURL, whoamiGRPC := startWhoami(t, "-trust", trust)
 	gateway := exec.Command(filepath.Join(programs, "gateway"), append([]string{
-		"-listen", "127.0.0.1:0", "-issuer", o.issuer, "-audience", audience, "-introspect", o.metadata.Introspection,
+		"-listen", "127.0.0.1:0", "-issuer", o.issuer, "-audience", audience, "-introspect", o.metadata.Introspection, "-introspect-clients",
 		"-upstream", whoamiURL, "-grpc-upstream", whoamiGRPC}, args...)...)
 	gateway.Env = append(os.Environ(), "GATEWAY_CLIENT_ID=gateway", "GATEWAY_CLIENT_SECRET="+openIDSecret)
 	address := startCommand(t, gateway).address("listening on")

@@ -20,7 +20,7 @@ func (o *openID) introspector(t *testing.T, changes ...func(*jwtauth.Introspecti
 	ahead := new(atomic.Int64)
 	cfg := jwtauth.IntrospectionConfig{
 		Endpoint: o.metadata.Introspection, ClientID: "gateway", ClientSecret: openIDSecret, Issuer: o.issuer,
-		Audiences: []string{audience}, Cache: jwtauth.CacheConfig{MaxAge: 10 * time.Second},
+		Audiences: []string{audience}, ClientWithoutSubject: true, Cache: jwtauth.CacheConfig{MaxAge: 10 * time.Second},
 		Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
 	}
 	for _, change := range changes {
@@ -48,6 +48,10 @@ func TestOpenIDOpaqueTokensAreAskedAbout(t *testing.T) {
 	p, err = verify(machine)
 	if err != nil || p.Kind() != authctx.Service || p.Subject() != "machine" {
 		t.Errorf("%+v, %v", p.Attributes(), err)
+	}
+	byDefault, _ := o.introspector(t, func(c *jwtauth.IntrospectionConfig) { c.ClientWithoutSubject = false })
+	if p, err := byDefault.Verify(t.Context(), machine); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("the client that nothing says to be the subject: %v, %v", p, err)
 	}
 	for what, token := range map[string]string{
 		"a refresh token":         login.RefreshToken,

@@ -119,37 +119,64 @@ func TestNullInAnAnswerIsNoMember(t *testing.T) {
 }
 
 func TestAnEndpointThatAnswersForNoJWTsIsNoOutage(t *testing.T) {
-	for answer, want := range map[string]authctx.Reason{
-		`{"error":"unsupported_token_type","error_description":"Structured JWT Tokens cannot be introspected"}`: authctx.WrongType,
-		`{"error":"invalid_request"}`:          authctx.Unavailable,
-		`{"error":["unsupported_token_type"]}`: authctx.Unavailable,
-		`unsupported_token_type`:               authctx.Unavailable,
-		`{"error":"unsupported_token_type"`:    authctx.Unavailable,
+	const unsupported = `{"error":"unsupported_token_type","error_description":"Structured JWT Tokens cannot be introspected"}`
+	for _, c := range []struct {
+		status int
+		answer string
+		want   authctx.Reason
+	}{
+		{400, unsupported, authctx.WrongType},
+		{400, `{"error":"invalid_request"}`, authctx.Unavailable},
+		{400, `{"error":["unsupported_token_type"]}`, authctx.Unavailable},
+		{400, `unsupported_token_type`, authctx.Unavailable},
+		{400, `{"error":"unsupported_token_type"`, authctx.Unavailable},
+		{401, unsupported, authctx.Unavailable},
+		{302, unsupported, authctx.Unavailable},
+		{404, unsupported, authctx.Unavailable},
+		{503, unsupported, authctx.Unavailable},
 	} {
 		asked := 0
 		e := newEndpoint(t, func(w http.ResponseWriter, _ *http.Request) {
 			asked++
-			w.WriteHeader(http.StatusBadRequest)
-			_, _ = io.WriteString(w, answer)
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.answer)
 		})
 		i := newIntrospector(t, introspectionConfig(e.URL, newClock()))
 		for range 2 {
-			if _, err := i.Verify(t.Context(), "a.b.c.d.e"); authctx.ReasonOf(err) != want {
-				t.Errorf("%s: %v, want %v", answer, err, want)
+			if _, err := i.Verify(t.Context(), "a.b.c.d.e"); authctx.ReasonOf(err) != c.want {
+				t.Errorf("%d %s: %v, want %v", c.status, c.answer, err, c.want)
 			}
 		}
-		if remembered := asked == 1; remembered != (want == authctx.WrongType) {
-			t.Errorf("%s: asked %d times", answer, asked)
+		if remembered := asked == 1; remembered != (c.want == authctx.WrongType) {
+			t.Errorf("%d %s: asked %d times", c.status, c.answer, asked)
 		}
 	}
 }
 
-// RFC 7662 section 2.2 leaves "sub" to the server, and there is nobody to name
-// where a client got a token for itself.
-func TestAnAnswerWithoutAPersonIsAboutTheClient(t *testing.T) {
+// RFC 7662 section 2.2 leaves "sub" to the server. What Doorkeeper says of a
+// user's token is what others say of one that a client got for itself.
+func TestAnAnswerWithoutASubjectMakesNobodyTheClient(t *testing.T) {
+	for name, text := range map[string]string{
+		"Doorkeeper":              `{"active":true,"scope":"orders.read","client_id":"spa","token_type":"Bearer","exp":1767226200,"iat":1767225600}`,
+		"Spring's check_token":    `{"active":true,"exp":1767226200,"user_name":"alice","authorities":["ROLE_USER"],"client_id":"spa","scope":["read"]}`,
+		"a user by another name":  `{"active":true,"exp":1767226200,"user_id":"42","client_id":"spa","scope":"read"}`,
+		"a user by username only": `{"active":true,"exp":1767226200,"username":"alice","client_id":"spa","scope":"read"}`,
+	} {
+		cfg := introspectionConfig(newEndpoint(t, answer(text)).URL, newClock())
+		cfg.Audiences, cfg.ClientIDs = nil, []string{"spa"}
+		if p, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); authctx.ReasonOf(err) != authctx.InvalidToken {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+}
+
+// Some endpoints name a subject of everybody but of clients that got a token for
+// themselves, and whoever knows that of one may say so.
+func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 	const client = `{"active":true,"aud":"orders","client_id":"billing","scope":"orders.read","token_type":"Bearer"`
 	i := func(text string, change ...func(*jwtauth.IntrospectionConfig)) *jwtauth.Introspector {
 		cfg := introspectionConfig(newEndpoint(t, answer(text)).URL, newClock())
+		cfg.ClientWithoutSubject = true
 		for _, f := range change {
 			f(&cfg)
 		}
@@ -160,6 +187,9 @@ func TestAnAnswerWithoutAPersonIsAboutTheClient(t *testing.T) {
 		if err != nil || p.Subject() != "billing" || p.ClientID() != "billing" || p.Kind() != authctx.Service {
 			t.Errorf("%s: %v, %v", rest, p, err)
 		}
+	}
+	if p, err := i(client+`,"sub":"alice"}`).Verify(t.Context(), "opaque"); err != nil || p.Subject() != "alice" || p.Kind() != authctx.User {
+		t.Errorf("a user: %v, %v", p, err)
 	}
 	bySubject := func(c *jwtauth.IntrospectionConfig) {
 		c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Subject: []jwtauth.ClaimSource{jwtauth.Claim("employee")}}))

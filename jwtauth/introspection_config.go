@@ -32,20 +32,26 @@ type IntrospectionConfig struct {
 	// Audiences and ClientIDs are as in [Config]: an answer must name an
 	// audience of ours, or, for endpoints that leave "aud" out or empty, a client.
 	//
-	// Some servers answer for refresh tokens too, which have no audience, and
-	// tell them only by leaving "token_type" out. Without Audiences they would
-	// count, unless Claims asks for it: the Require of its configuration has
+	// Some servers call refresh tokens active too and tell them only by leaving
+	// "aud" and "token_type" out. ClientIDs without Audiences, and
+	// InsecureAnyAudience, take such a refresh token for an access token, unless
+	// Claims asks for what it lacks: the Require of its configuration has
 	// {Path: []string{"token_type"}, Present: true}.
 	Audiences, ClientIDs []string
 	// InsecureAnyAudience takes tokens that were issued for any other service
-	// of the same issuer, as far as the endpoint tells us about them. Whoever
-	// receives a token can then use it here.
+	// of the same issuer, as far as the endpoint tells us about them, refresh
+	// tokens as said at Audiences included. Whoever receives a token can then use
+	// it here.
 	InsecureAnyAudience bool
-	// Claims says how the answer becomes a principal; nil is as in [Config]. An
-	// answer that names a client and nothing of a person, neither "sub" nor
-	// "username" nor a session, is about a token that the client got for itself:
-	// the client is its subject, as RFC 9068 section 2.2 has it.
+	// Claims says how the answer becomes a principal; nil is as in [Config].
 	Claims *ClaimMapping
+	// ClientWithoutSubject takes an answer without "sub" to be about a token that
+	// the client got for itself, and the client for its subject (RFC 9068 section
+	// 2.2). It is for endpoints that name no subject of such a token and a "sub"
+	// or "username" of every other. Many name nobody for a user's token either,
+	// or by a member of their own: the user would be the client. Answers that are
+	// seen to be about a user or a login are refused all the same.
+	ClientWithoutSubject bool
 
 	// Leeway is as in [Config].
 	Leeway time.Duration
@@ -153,9 +159,11 @@ func (c *IntrospectionConfig) policy() *issuerPolicy {
 	}
 	cfg.Cache.MaxAge = cmp.Or(cfg.Cache.MaxAge, defaultIntrospectionAge)
 	policy := completePolicy(cfg, introspectedClaims[:]...)
-	claims := *policy.Claims
-	claims.cfg.clientAlone = true
-	policy.Claims = &claims
+	if c.ClientWithoutSubject {
+		claims := *policy.Claims
+		claims.cfg.clientAlone = true
+		policy.Claims = &claims
+	}
 	return policy
 }
 

@@ -42,9 +42,9 @@ func (m *ClaimMapping) attributes(a *authctx.Attributes, doc *strictjson.Doc, is
 	return nil
 }
 
-// namesNoPerson reports whether claims without a subject are those of a token
-// that a client got for itself. A server that leaves out only the subject of a
-// user, or has it elsewhere, must not make the client of that user.
+// namesNoPerson reports whether claims without a subject may be those of a token
+// that a client got for itself. No list of what names a user is complete: that
+// the server names one is for the operator to know.
 func namesNoPerson(root strictjson.Value, a *authctx.Attributes) bool {
 	return !root.Get("sub").Exists() && !root.Get("username").Exists() && a.Name == "" && a.Email == "" &&
 		a.SessionID == "" && a.AuthTime.IsZero() && len(a.Actors) == 0

@@ -347,7 +347,7 @@ func TestAClaimIsTestedByItsValueAndKind(t *testing.T) {
 			t.Errorf("presence of %s: %v", x, err)
 		}
 	}
-	for _, x := range []string{`7`, `{"a":"a"}`, `[["a"]]`, `[{"a":"a"}]`, `["b",7]`} {
+	for _, x := range []string{`7`, `{"a":"a"}`, `[["a"]]`, `[{"a":"a"}]`, `["b",7]`, `["a",7]`, `[true,["b"]]`} {
 		for name, change := range map[string]func(*jwtauth.ClaimMappingConfig, jwtauth.ClaimTest){"refuse": refuse, "require": require, "service": service} {
 			if a, err := jwtauth.ReadClaims(mapping(change, values), `{"iss":"i","sub":"s","x":`+x+`}`); !errors.Is(err, authctx.InvalidToken) {
 				t.Errorf("%s %s: %v, %v", name, x, a.Kind, err)

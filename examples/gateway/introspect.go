@@ -21,12 +21,16 @@ const (
 // introspection is where to ask about tokens that are no JWT.
 type introspection struct {
 	flag                             program.Once
+	clients                          bool // have no subject
 	endpoint, clientID, clientSecret string
 }
 
 // parse reads the flag, which may hold a secret that no error may show.
 func (i *introspection) parse() error {
-	if i.flag.Text == "" {
+	switch {
+	case i.flag.Text == "" && i.clients:
+		return errors.New("-introspect-clients needs -introspect")
+	case i.flag.Text == "":
 		return nil
 	}
 	u, err := url.Parse(i.flag.Text)
@@ -47,14 +51,15 @@ func (i *introspection) parse() error {
 // introspector returns who asks. The endpoint speaks for the first issuer.
 func (t *tokens) introspector(common jwtauth.Config) (*jwtauth.Introspector, error) {
 	return jwtauth.NewIntrospector(jwtauth.IntrospectionConfig{
-		Endpoint:     t.introspect.endpoint,
-		ClientID:     t.introspect.clientID,
-		ClientSecret: t.introspect.clientSecret,
-		Issuer:       t.issuers[0],
-		Audiences:    common.Audiences,
-		ClientIDs:    common.ClientIDs,
-		Claims:       common.Claims,
-		Leeway:       common.Leeway,
-		Cache:        jwtauth.CacheConfig{MaxAge: 10 * time.Second},
+		Endpoint:             t.introspect.endpoint,
+		ClientID:             t.introspect.clientID,
+		ClientSecret:         t.introspect.clientSecret,
+		Issuer:               t.issuers[0],
+		Audiences:            common.Audiences,
+		ClientIDs:            common.ClientIDs,
+		Claims:               common.Claims,
+		ClientWithoutSubject: t.introspect.clients,
+		Leeway:               common.Leeway,
+		Cache:                jwtauth.CacheConfig{MaxAge: 10 * time.Second},
 	})
 }

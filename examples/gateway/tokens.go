@@ -54,6 +54,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"keycloak:orders-api; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
 	fs.Var(&t.introspect.flag, "introspect", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+
 		"in "+clientIDVariable+" and "+clientSecretVariable)
+	fs.BoolVar(&t.introspect.clients, "introspect-clients", false, "with -introspect: an answer that names nobody is about the client itself; only for\n"+
+		"providers that name a subject or a username whenever there is a user")
 	fs.Var(&t.externalURL, "external-url", "the `URL` at which clients reach this gateway; with it, tokens that are bound\n"+
 		"to a key of the client are taken with a proof of possession (DPoP)")
 	fs.BoolVar(&t.proofNonce, "dpop-nonce", false, "with -external-url: demand a nonce of this gateway in every proof, so that none\n"+
