@@ -143,6 +143,10 @@ func TestDeferredWorkIsNeverAcceptedOnHTTPOrGRPC(t *testing.T) {
 	if !authctx.IdentityFields().Owns(jwtauth.DeferredField) {
 		t.Error("servers do not strip the field")
 	}
+	layout := authctx.FieldLayout{Subject: jwtauth.DeferredField}
+	if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"}); err == nil {
+		t.Error("an attribute may be written in its place")
+	}
 }
 
 func TestOtherTokensAreNotDeferredWork(t *testing.T) {
