@@ -96,7 +96,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	case cfg.Current.public.Withdrawn():
 		bad("Current is a key that was withdrawn")
 	default:
-		ring.keys = []ringKey{{SigningKey: cfg.Current, verifies: cfg.Current.public}}
+		ring.keys = []ringKey{{SigningKey: cfg.Current, published: cfg.Current.public}}
 	}
 	for i, key := range cfg.Published {
 		if err := ring.publish(key); err != nil {
@@ -158,7 +158,7 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 		from = last
 	}
 	ring.published = without(ring.published, known)
-	ring.keys = append(ring.keys, ringKey{SigningKey: next, verifies: cmp.Or(known, next.public), from: from})
+	ring.keys = append(ring.keys, ringKey{SigningKey: next, published: cmp.Or(known, next.public), from: from})
 	s.succeed(ring, len(ring.keys)-2)
 	s.ring.Store(ring)
 	return nil
@@ -206,8 +206,8 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	}
 	gone := []*Key{key}
 	ring.published = without(ring.published, key)
-	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.verifies == key }); i >= 0 {
-		gone = append(gone, ring.keys[i].public)
+	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.verifies() == key }); i >= 0 {
+		gone = append(gone, ring.keys[i].public, ring.keys[i].published)
 		current := ring.current(now)
 		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
@@ -276,7 +276,7 @@ func (s *SigningKeys) verificationKeys() []*Key {
 	keys := make([]*Key, 0, len(ring.keys)+len(ring.published))
 	for _, key := range ring.keys {
 		if !key.endedAt(now) {
-			keys = append(keys, key.verifies)
+			keys = append(keys, key.verifies())
 		}
 	}
 	return append(keys, ring.published...)

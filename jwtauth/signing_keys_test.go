@@ -2,6 +2,8 @@ package jwtauth_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -160,17 +162,50 @@ func TestRotateRefuses(t *testing.T) {
 // A JWK need not name an algorithm (RFC 7517 section 4.4), and replicas may come
 // by the published key from somebody who leaves it out.
 func TestAKeyPublishedWithoutAlgorithmIsRotatedTo(t *testing.T) {
-	next := newTestKey(t, jwtauth.RS256)
-	keys := func(published *jwtauth.Key) *jwtauth.SigningKeys {
-		return must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+	clock := newTestClock()
+	next := newTestKey(t, jwtauth.PS256)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: newTestKey(t, jwtauth.EdDSA), Published: []*jwtauth.Key{withoutAlgorithm(t, next, next.ID())}, Now: clock.Now,
+	}))
+	must(0, keys.Rotate(next))
+	clock.Advance(jwtauth.DefaultKeyAhead)
+	token := must(must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: testIssuer, Audience: []string{testAudience}, Keys: keys, Lifetime: time.Minute, Now: clock.Now,
+	})).Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
+	rec := httptest.NewRecorder()
+	keys.JWKSHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	set, _, err := jwtauth.ParseJWKSet(rec.Body.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A verifier takes a key that names no algorithm for the first that fits.
+	for name, source := range map[string]jwtauth.KeySource{"here": keys, "elsewhere": must(jwtauth.NewStaticKeys(set[0], set[1:]...))} {
+		v := must(jwtauth.NewVerifier(jwtauth.Config{
+			Issuer: testIssuer, Audiences: []string{testAudience}, Keys: source, Now: clock.Now,
+			Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA, jwtauth.RS256, jwtauth.PS256},
+		}))
+		if _, err := v.Verify(t.Context(), token); err != nil {
+			t.Errorf("verified %s: %v", name, err)
+		}
+	}
+}
+
+func TestAPublishedKeyIsRotatedToOnlyIfItIsTheSame(t *testing.T) {
+	private := must(rsa.GenerateKey(rand.Reader, 2048))
+	signing := func(alg jwtauth.Algorithm) *jwtauth.SigningKey {
+		return must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: alg, Signer: private}))
+	}
+	next := signing(jwtauth.PS256)
+	for name, published := range map[string]*jwtauth.Key{
+		"another key of that ID":   withoutAlgorithm(t, newTestKey(t, jwtauth.RS256), next.ID()),
+		"it for another algorithm": signing(jwtauth.RS256).VerificationKey(),
+	} {
+		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
 			Current: newTestKey(t, jwtauth.EdDSA), Published: []*jwtauth.Key{published},
 		}))
-	}
-	if err := keys(withoutAlgorithm(t, next, next.ID())).Rotate(next); err != nil {
-		t.Error(err)
-	}
-	if err := keys(withoutAlgorithm(t, newTestKey(t, jwtauth.RS256), next.ID())).Rotate(next); err == nil {
-		t.Error("another key of that ID was taken for it")
+		if err := keys.Rotate(next); err == nil || !strings.Contains(err.Error(), "in the set already") {
+			t.Errorf("published %s: %v", name, err)
+		}
 	}
 }
 

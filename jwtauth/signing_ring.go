@@ -22,12 +22,21 @@ type keyRing struct {
 // Now has a monotonic clock, that one alone tells when it ends.
 type ringKey struct {
 	*SigningKey
-	verifies    *Key // what verifies: the Key of Published, where it was there before
+	published   *Key // the Key of Published, where it was there before
 	from, until time.Time
 }
 
+// verifies returns what verifies. A published key that names no algorithm would
+// leave verifiers to guess it, now that there are tokens.
+func (k *ringKey) verifies() *Key {
+	if k.published.algorithm == "" {
+		return k.public
+	}
+	return k.published
+}
+
 // withdrawn reports whether somebody withdrew the key.
-func (k *ringKey) withdrawn() bool { return k.verifies.Withdrawn() || k.public.Withdrawn() }
+func (k *ringKey) withdrawn() bool { return k.published.Withdrawn() || k.public.Withdrawn() }
 
 // current returns the index of the key that signs now.
 func (r *keyRing) current(now time.Time) int {
@@ -82,8 +91,8 @@ var errFullSet = fmt.Errorf("would be one of more than %d in the set, which veri
 // find returns the key of that ID, nil when there is none.
 func (r *keyRing) find(keyID string) *Key {
 	for _, key := range r.keys {
-		if key.verifies.id == keyID {
-			return key.verifies
+		if key.ID() == keyID {
+			return key.verifies()
 		}
 	}
 	for _, key := range r.published {
@@ -98,8 +107,8 @@ func (r *keyRing) find(keyID string) *Key {
 // outlive the withdrawal of one.
 func (r *keyRing) twin(key *Key) *Key {
 	for _, k := range r.keys {
-		if k.verifies.sameMaterial(key) {
-			return k.verifies
+		if k.public.sameMaterial(key) {
+			return k.verifies()
 		}
 	}
 	if i := slices.IndexFunc(r.published, key.sameMaterial); i >= 0 {

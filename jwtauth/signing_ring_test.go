@@ -74,13 +74,19 @@ func parsedAgain(t testing.TB, key *jwtauth.SigningKey, id string) *jwtauth.Key 
 // The key that a replica published and the private key of the same ID come from
 // different places, and so do not share a Key.
 func TestRule5_WithdrawReachesWhatAPublishedKeyVerifiedBeforeItSigned(t *testing.T) {
+	ed, rs := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.RS256)
+	t.Run("with an algorithm", func(t *testing.T) { withdrawWhatWasPublished(t, ed, parsedAgain(t, ed, ed.ID())) })
+	t.Run("without", func(t *testing.T) { withdrawWhatWasPublished(t, rs, withoutAlgorithm(t, rs, rs.ID())) })
+}
+
+func withdrawWhatWasPublished(t *testing.T, next *jwtauth.SigningKey, published *jwtauth.Key) {
 	clock := newTestClock()
-	first, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	first := newTestKey(t, jwtauth.EdDSA)
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
-		Current: first, Published: []*jwtauth.Key{parsedAgain(t, next, next.ID())}, Now: clock.Now,
+		Current: first, Published: []*jwtauth.Key{published}, Now: clock.Now,
 	}))
 	v := must(jwtauth.NewVerifier(jwtauth.Config{
-		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys, Now: clock.Now,
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA, jwtauth.RS256}, Keys: keys, Now: clock.Now,
 	}))
 	replica := issuerWith(t, next, clock.Now)
 	token := must(replica.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
