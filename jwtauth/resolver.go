@@ -47,7 +47,7 @@ type resolved struct {
 	held     *held
 	policy   *issuerPolicy // of the verifier, but it ends with the answer
 	origins  []any         // of its keys
-	asked    time.Time     // when Resolve last said that there is this issuer
+	asked    time.Time     // when it was taken over
 	late     bool          // it could not be renewed: nobody waits for that any more
 	proven   bool          // a token of the issuer was verified
 	place    *list.Element // in proven or newcomers
@@ -190,20 +190,20 @@ func (r *resolver) start(iss string, stranger bool) *resolving {
 	return call
 }
 
-// ask calls Resolve and answers the call with what comes of it. Keys that are not
-// there yet take no keys away that are: those who wait go on with them, until the
-// new ones have been loaded.
+// ask calls Resolve and answers the call with what comes of it, unless a later
+// call has taken its place: that one knows better.
 func (r *resolver) ask(ctx context.Context, call *resolving) {
 	defer r.finish(call)
 	h, err := r.resolve(ctx, call)
 	if err == nil {
 		defer r.letGo(h)
-		if !loaded(h.verifier) && r.answerEarly(call, h) {
-			err = ready(ctx, h.verifier)
-		}
+		err = r.awaitKeys(ctx, call, h)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.asking[call.issuer] != call {
+		return
+	}
 	if err == nil {
 		err = r.keep(call, h)
 	}
@@ -238,38 +238,77 @@ func (r *resolver) resolve(ctx context.Context, call *resolving) (*held, error) 
 	}
 }
 
-// answerEarly answers a call with what was known before and reports whether there
-// is something else than h.
+// awaitKeys waits for the keys of a new answer as long as the one before goes on:
+// keys that are not there yet take no keys away that are.
+func (r *resolver) awaitKeys(ctx context.Context, call *resolving, h *held) error {
+	loaded, cancel := context.WithCancel(context.Background())
+	cancel() // waits for nothing
+	if all, _ := ready(loaded, h.verifier); all || !r.answerEarly(call, h) {
+		return nil
+	}
+	_, err := ready(ctx, h.verifier)
+	return err
+}
+
+// answerEarly answers a call with what was known before, if that is something
+// else than h and may go on.
 func (r *resolver) answerEarly(call *resolving, h *held) bool {
 	now := r.cfg.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.known[call.issuer]
-	if known == nil || known.held == h {
+	if known == nil || known.held == h || !r.goOn(known, now) {
 		return false
 	}
-	known.asked = now
-	if r.goOn(known, now) {
-		known.late = true
-		call.answer(known.policy, nil)
-	}
+	known.late = true
+	call.answer(known.policy, nil)
 	return true
 }
 
-// loaded reports whether the keys of v are there, as far as can be told.
-func loaded(v *Verifier) bool {
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ready(now, v) == nil
+// ready waits for the keys of v and reports whether they are all there. It is an
+// error if no source of v has any, not if one of several has none: that may be
+// down for ever. A source that cannot tell counts as one that has its keys.
+func ready(ctx context.Context, v *Verifier) (all bool, _ error) {
+	sources := membersOf(v.policy.Keys)
+	answers := make(chan error, len(sources))
+	for _, source := range sources { // side by side: one that hangs takes no time from the others
+		go func() { answers <- sourceReady(ctx, source) }()
+	}
+	var failures []error
+	for range sources {
+		if err := <-answers; err != nil {
+			failures = append(failures, err)
+		}
+	}
+	if len(failures) == len(sources) {
+		return false, unavailable("keys", failures[0])
+	}
+	return len(failures) == 0, nil
 }
 
-// ready waits until the keys of v are there, where their sources can tell.
-func ready(ctx context.Context, v *Verifier) error {
-	for _, source := range keyOrigins(v.policy.Keys) {
-		if s, ok := source.(interface{ Ready(context.Context) error }); ok {
-			if err := s.Ready(ctx); err != nil {
-				return unavailable("keys", err)
-			}
+// membersOf returns the sources that source joins, or source itself.
+func membersOf(source KeySource) []KeySource {
+	joined, ok := source.(*joinedKeys)
+	if !ok {
+		return []KeySource{source}
+	}
+	var members []KeySource
+	for _, member := range joined.sources {
+		members = append(members, membersOf(member)...)
+	}
+	return members
+}
+
+// sourceReady asks a source, or the one that it wraps, whether its keys are there.
+func sourceReady(ctx context.Context, source KeySource) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	for _, s := range append([]any{source}, keyOrigins(source)...) {
+		if s, ok := s.(interface{ Ready(context.Context) error }); ok {
+			return s.Ready(ctx)
 		}
 	}
 	return nil
@@ -289,8 +328,6 @@ func (r *resolver) keep(call *resolving, h *held) error {
 		h.borrowed = h.users == 1
 		return err
 	}
-	delete(r.unknown, a.issuer)
-	delete(r.failing, a.issuer)
 	r.insert(a)
 	call.answer(a.policy, nil)
 	r.crowd()

@@ -21,8 +21,9 @@ type ResolverConfig struct {
 	// While nothing has changed, the verifier of last time is the best answer.
 	// Another takes its place when its keys are there: a key source with a method
 	// like [RemoteKeys.Ready] is waited for, and meanwhile the one before goes on,
-	// so that a provider which is down takes away no keys that are known.
-	// WrongIssuer is what counts at once.
+	// so that a provider which is down takes away no keys that are known. Of
+	// sources that are joined, one with keys suffices. After MaxStale the other
+	// counts with its keys or without. WrongIssuer is what counts at once.
 	//
 	// Requests for the same issuer wait for one call, which runs on no request's
 	// context and must end with its own. One that does not is given up: its
@@ -59,11 +60,11 @@ type ResolverConfig struct {
 	// MaxAge is how long an answer of Resolve is believed, tokens in the cache
 	// included; 10 minutes when zero. Streams are rechecked by the next answer.
 	MaxAge time.Duration
-	// MaxStale is how long an issuer that is kept goes on when Resolve cannot
-	// tell, counted from when it last could; a day when zero. It must not be
-	// shorter than MaxAge; when it is the same, nothing goes on. Requests wait for
-	// the first renewal that fails. Those after it, ten seconds apart, hold up
-	// nobody, and WrongIssuer counts when it comes.
+	// MaxStale is how long the last answer goes on when Resolve cannot tell, or
+	// while the keys of its next answer are not there, counted as MaxAge is; a day
+	// when zero. It must not be shorter than MaxAge; when it is the same, nothing
+	// goes on. Requests wait for the first renewal that fails. Those after it, ten
+	// seconds apart, hold up nobody, and WrongIssuer counts when it comes.
 	MaxStale time.Duration
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again; one minute when zero.
