@@ -74,9 +74,10 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 // required: only that client may use the token (RFC 6749 section 6).
 //
 // What belongs to the one credential that the caller came with is not part of the
-// login: its TokenID, IssuedAt, Expires and Claims are left out, so that
-// [Issuer.Issue] takes the Attributes of whoever [RefreshTokens.Use] returns. The
-// login lasts for Lifetime, whenever that credential ends.
+// login: its TokenID, Expires and Claims are left out, so that [Issuer.Issue]
+// takes the Attributes of whoever [RefreshTokens.Use] returns. The login lasts for
+// Lifetime, whenever that credential ends. IssuedAt stays, and is the present
+// time where there is none: [RevocationList.RevokeSubject] tells logins by it.
 //
 // The error is [authctx.TokenExpired] when the caller's effective end has come,
 // and [authctx.Unavailable] when the store fails. A caller with AsOf is refused:
@@ -92,7 +93,10 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 		return "", errors.New("jwtauth: refresh tokens: the caller has AsOf, so this is deferred work and no login")
 	}
 	a := p.Attributes()
-	a.TokenID, a.IssuedAt, a.Expires, a.Claims = "", time.Time{}, time.Time{}, ""
+	a.TokenID, a.Expires, a.Claims = "", time.Time{}, ""
+	if a.IssuedAt.IsZero() {
+		a.IssuedAt = now.Truncate(time.Second) // as tokens say it
+	}
 	caller, err := authctx.New(a)
 	if err != nil {
 		return "", fmt.Errorf("jwtauth: refresh tokens: %w", err)

@@ -27,7 +27,7 @@ func newRefreshTokens(t testing.TB) (*jwtauth.RefreshTokens, *testClock) {
 
 func TestRefreshTokensAreGoodForOneUse(t *testing.T) {
 	r, clock := newRefreshTokens(t)
-	alice := jwtauthtest.User(t)
+	alice := jwtauthtest.User(t, func(a *authctx.Attributes) { a.IssuedAt = clock.Now() })
 	first := must(r.Issue(t.Context(), alice))
 	clock.Advance(50 * time.Minute)
 	p, second, err := r.Use(t.Context(), "web", first)
@@ -81,6 +81,47 @@ func TestALoginOutlastsTheAccessTokenThatItBeganWith(t *testing.T) {
 	}
 	if _, err := r.Issue(t.Context(), p); !errors.Is(err, authctx.TokenExpired) {
 		t.Errorf("a login of a caller whose end has come: %v", err)
+	}
+}
+
+func TestASubjectThatWasRevokedLogsInAgain(t *testing.T) {
+	r, clock := newRefreshTokens(t)
+	list := &jwtauth.RevocationList{Now: clock.Now}
+	type login struct {
+		name, token string
+		revoked     bool
+	}
+	var logins []login
+	begin := func(name string, issued time.Time, revoked bool) {
+		token := must(r.Issue(t.Context(), jwtauthtest.User(t, func(a *authctx.Attributes) {
+			a.Issuer, a.IssuedAt, a.Expires = testIssuer, issued, time.Time{}
+		})))
+		logins = append(logins, login{name, token, revoked})
+	}
+	unknown, before := time.Time{}, clock.Now().Add(-time.Minute)
+	begin("before", unknown, true)
+	begin("before, with a token", before, true)
+	clock.Advance(time.Minute)
+	must(0, list.RevokeSubject(testIssuer, "alice", clock.Now(), clock.Now().Add(24*time.Hour)))
+	clock.Advance(time.Second / 4)
+	begin("in the same second", unknown, true)
+	begin("after, with a token from before", before, true)
+	clock.Advance(time.Second)
+	begin("after", unknown, false)
+	begin("after, with a token", clock.Now(), false)
+	for range 3 {
+		clock.Advance(50 * time.Minute)
+		for i := range logins {
+			l := &logins[i]
+			p, next, err := r.Use(t.Context(), "web", l.token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if revoked, err := list.Revoked(t.Context(), p); err != nil || revoked != l.revoked {
+				t.Errorf("%s: revoked %v, %v", l.name, revoked, err)
+			}
+			l.token = next
+		}
 	}
 }
 
