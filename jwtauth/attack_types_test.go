@@ -44,6 +44,11 @@ func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
 		"with a nonce and a type":  token(`,"typ":"JWT"`, nil),
 		"of several audiences":     token("", map[string]any{"aud": []string{"web", "app"}, "azp": "app"}),
 		"with a hash of the state": token("", map[string]any{"nonce": nil, "s_hash": "x"}),
+		"of Keycloak":              token(`,"typ":"JWT"`, map[string]any{"azp": "web", "typ": "ID"}),
+		"with a type as a list":    token("", map[string]any{"typ": []string{"Bearer"}}),
+		"with a hash and a type":   token("", map[string]any{"at_hash": "x", "typ": "Bearer"}),
+		"in all but name, as of authentik": token(`,"typ":"JWT"`, map[string]any{
+			"azp": "web", "uid": "u1", "sid": "s1", "acr": "goauthentik.io/providers/oauth2/default"}),
 	} {
 		refused(t, policy(jwtauth.TypePolicy{}), name, idToken)
 		refused(t, policy(jwtauth.NamedTypes("JWT")), name, idToken)
@@ -51,10 +56,15 @@ func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
 			t.Errorf("%s, by explicit choice: %v", name, err)
 		}
 	}
+	_, err := policy(jwtauth.TypePolicy{}).Verify(t.Context(), token("", nil))
+	wantRefusal(t, err, "wrong_type", "jwtauth: claims are those of an ID token: nonce without scope or client_id")
 	for name, accessToken := range map[string]string{
 		"with the nonce of its login":             token("", map[string]any{"scope": "openid"}),
 		"with the nonce of its login and scp":     token("", map[string]any{"scp": []string{"read"}}),
 		"with the nonce of its login, its client": token("", map[string]any{"client_id": "web"}),
+		"with the nonce of its login and cid":     token("", map[string]any{"cid": "web"}),
+		"of a Keycloak that writes no scope":      token(`,"typ":"JWT"`, map[string]any{"azp": "web", "typ": "Bearer"}),
+		"of Keycloak, bound to a key":             token(`,"typ":"JWT"`, map[string]any{"azp": "web", "typ": "DPoP"}),
 		"with a nonce that is null":               token("", map[string]any{"nonce": nil}),
 		"that says so in its type":                token(`,"typ":"at+jwt"`, nil),
 	} {

@@ -13,7 +13,9 @@ import (
 // The zero TypePolicy takes access tokens: "at+jwt", and, because many providers
 // do not type their tokens, "JWT" or nothing unless the claims are those of an
 // ID token (at_hash, c_hash, s_hash; nonce, where there is neither a scope nor a
-// client_id) or of an event such as a logout.
+// client_id, nor a claim "typ" of Bearer or DPoP as Keycloak has it) or of an
+// event such as a logout. Access tokens of Dex and authentik have the claims of
+// the ID token beside them and no scope: they need [IDTokenTypes].
 //
 // An ID token that has none of these, or a signed answer of the userinfo
 // endpoint, can be told by its audience alone, which is the client it is for: no
@@ -59,8 +61,9 @@ func ownTypes(names ...string) TypePolicy { return TypePolicy{kind: moduleTypes,
 // that it is an access token. Nothing marks an ID token, so an access token of
 // "typ" "JWT" or none passes too where the issuer makes it for the same audience,
 // which for ID tokens is the client. An ID token tells a client who logged in; it
-// is no permission to call an API. Use this only for providers, such as Google
-// and Firebase, that have nothing else to offer.
+// is no permission to call an API. Use this only for providers that have nothing
+// else to offer, such as Google and Firebase, or whose access tokens cannot be
+// told from ID tokens, such as Dex and authentik.
 func IDTokenTypes() TypePolicy { return TypePolicy{kind: idTokens} }
 
 // SPIFFETypes takes JWT-SVIDs, whose "typ" is "JWT", "JOSE" or absent (JWT-SVID
@@ -121,27 +124,35 @@ func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
 	switch events := doc.Get("events").Kind(); {
 	case events == strictjson.Object, events != strictjson.Missing && open:
 		return errEventToken
-	case !open:
+	case !open, p.kind == idTokens:
 		return nil
 	}
-	if p.kind != idTokens && showsIDToken(doc) {
-		return errIDToken
-	}
-	return nil
+	return refuseIDToken(doc)
 }
 
-// showsIDToken reports whether claims have what is an ID token's alone: the hash
-// of something that was issued along with it (OpenID Connect Core section
-// 3.3.2.11; s_hash of FAPI 1.0 part 2), or the nonce of a login, which older
-// Keycloaks repeat in access tokens, but beside the scope.
-func showsIDToken(doc *strictjson.Doc) bool {
+// refuseIDToken refuses claims that have what is an ID token's alone: the hash of
+// something that was issued along with it (OpenID Connect Core section 3.3.2.11;
+// s_hash of FAPI 1.0 part 2), or the nonce of a login. Older Keycloaks repeat that
+// in access tokens, but beside the scope or, where that is older still, beside a
+// "typ" that is not "ID".
+func refuseIDToken(doc *strictjson.Doc) error {
 	for _, name := range [...]string{"at_hash", "c_hash", "s_hash"} {
 		if doc.Get(name).Kind() != strictjson.Missing {
-			return true
+			return errIDToken
 		}
 	}
-	return doc.Get("nonce").Exists() && !doc.Get("scope").Exists() && !doc.Get("scp").Exists() &&
-		!doc.Get("client_id").Exists() && !doc.Get("cid").Exists()
+	if !doc.Get("nonce").Exists() {
+		return nil
+	}
+	for _, name := range [...]string{"scope", "scp", "client_id", "cid"} {
+		if doc.Get(name).Exists() {
+			return nil
+		}
+	}
+	if typ, _ := doc.Get("typ").Text(); typ == "Bearer" || typ == "DPoP" {
+		return nil
+	}
+	return errNonce
 }
 
 // generic reports whether the type says nothing about the kind of token.

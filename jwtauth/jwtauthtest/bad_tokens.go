@@ -60,7 +60,7 @@ func (t *Token) Bad() (good string, bad []BadToken) {
 	if !hashed && !nonce {
 		add("an ID token", t.clone().SetHeader("typ", "JWT").Set("at_hash", "x").Set("nonce", "n"))
 		bare := t.clone().SetHeader("typ", "JWT").Set("nonce", "n")
-		for _, name := range []string{"scope", "scp", "client_id", "cid"} {
+		for _, name := range []string{"scope", "scp", "client_id", "cid", "typ"} {
 			bare.Set(name, nil)
 		}
 		add("an ID token without hashes", bare)
