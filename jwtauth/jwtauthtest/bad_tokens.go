@@ -76,9 +76,10 @@ func (t *Token) badSignatures(good string) []BadToken {
 	i.tb.Helper()
 	other, alg := i.unpublished(), string(i.opts.Algorithm)
 	parts := strings.Split(good, ".")
-	admin := strings.Split(t.clone().Set("admin", true).Sign(), ".")
+	sub, _ := t.Claims["sub"].(string)
+	changed := strings.Split(t.clone().Set("sub", sub+"-admin").Sign(), ".") // other claims, whatever t has
 	return []BadToken{
-		{"claims changed after signing", parts[0] + "." + admin[1] + "." + parts[2]},
+		{"claims changed after signing", parts[0] + "." + changed[1] + "." + parts[2]},
 		{"without a signature", parts[0] + "." + parts[1] + "."},
 		{"unsigned", t.clone().SignWith("none", nil).Sign()},
 		{"unsigned, spelled nOnE", t.clone().SignWith("none", nil).SetHeader("alg", "nOnE").Sign()},

@@ -1,6 +1,7 @@
 package jwtauthtest_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -48,8 +49,16 @@ func TestTheVerifierTakesGoodTokensAndNoBadOne(t *testing.T) {
 		if _, err := v.Verify(t.Context(), good); err != nil || len(bad) < 35 {
 			t.Fatalf("%d bad tokens of one that is %v", len(bad), err)
 		}
-		_, more := i.Token().Set("aud", []string{"x", jwtauthtest.Audience}).Bad()
-		for _, b := range append(bad, more...) {
+		for claim, value := range map[string]any{
+			"aud": []string{"x", jwtauthtest.Audience}, "admin": true, "sub": "admin", "typ": "Bearer", "name": json.RawMessage(`"\ufffd"`),
+		} {
+			good, more := i.Token().Set(claim, value).Bad()
+			if _, err := v.Verify(t.Context(), good); err != nil {
+				t.Errorf("%s: good with %s: %v", alg, claim, err)
+			}
+			bad = append(bad, more...)
+		}
+		for _, b := range bad {
 			if _, err := v.Verify(t.Context(), b.Token); !errors.Is(err, authctx.InvalidToken) {
 				t.Errorf("%s: %s: %v", alg, b.Name, err)
 			}

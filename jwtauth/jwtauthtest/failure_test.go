@@ -106,6 +106,9 @@ func TestTextsThatLookSpoiledAreSigned(t *testing.T) {
 			t.Errorf("%q became %v, %v", text, token.Claims, err)
 		}
 	}
+	if _, claims := i.Token().Set("name", json.RawMessage(`"\ufffd"`)).Text(); !strings.Contains(claims, `"name":"\ufffd"`) {
+		t.Errorf("JSON became %s", claims)
+	}
 }
 
 func TestTimesBecomeNumericDates(t *testing.T) {

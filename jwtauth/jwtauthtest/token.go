@@ -112,6 +112,9 @@ func (t *Token) sign(input string) string {
 func (t *Token) text(m map[string]any) string {
 	t.issuer.tb.Helper()
 	for name, value := range m {
+		if _, is := value.(json.RawMessage); is {
+			value = nil // it may write U+FFFD as an escape too
+		}
 		// json.Marshal writes U+FFFD as it is, and as an escape in place of what is
 		// not UTF-8: a token would be signed that says something else.
 		text, err := json.Marshal(map[string]any{name: value})
