@@ -27,7 +27,7 @@ type resolver struct {
 	mu        sync.Mutex
 	known     map[string]*resolved
 	proven    *list.List // of known: a token was verified, the last time most recently in front
-	newcomers *list.List // of known: the others, the latest in front
+	newcomers *list.List // of known: others that are not in use, the latest in front
 	unknown   denials    // issuers that do not exist
 	failing   denials    // issuers of which nobody could tell
 	asking    map[string]*resolving
@@ -49,8 +49,9 @@ type resolved struct {
 	origins  []any         // of its keys
 	asked    time.Time     // when it was taken over
 	late     bool          // it could not be renewed: nobody waits for that any more
+	requests int           // that use it
 	proven   bool          // a token of the issuer was verified
-	place    *list.Element // in proven or newcomers
+	place    *list.Element // in proven or newcomers; nil while a newcomer is in use
 }
 
 // resolving is one call of Resolve, for which any number of requests wait.
@@ -162,7 +163,7 @@ func (r *resolver) goOn(a *resolved, now time.Time) bool {
 	if !moment.Reached(a.policy.until, now) {
 		return true
 	}
-	end := a.asked.Add(r.cfg.MaxStale)
+	end := r.end(a)
 	if moment.Reached(end, now) {
 		return false
 	}
@@ -325,7 +326,7 @@ func (r *resolver) keep(call *resolving, h *held) error {
 	}
 	policy.until, policy.Now, policy.answer = now.Add(r.cfg.MaxAge), r.cfg.Now, a
 	if err := r.ownKeys(a, now); err != nil {
-		h.borrowed = h.users == 1
+		h.borrowed = true
 		return err
 	}
 	r.insert(a)
@@ -384,8 +385,8 @@ func (c *resolving) answer(policy *issuerPolicy, err error) {
 		return
 	}
 	c.answered, c.policy, c.err = true, policy, err
-	if policy != nil {
-		policy.answer.held.users += c.waiting
+	for ; policy != nil && c.waiting > 0; c.waiting-- {
+		policy.answer.use()
 	}
 	close(c.done)
 }

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// held counts who needs a verifier that Resolve returned: issuers that are kept,
-// and requests. It is released when there are none.
+// held counts who needs a verifier that Resolve returned: answers that are kept
+// or in use, and calls. It is released when there are none.
 type held struct {
 	verifier *Verifier
 	users    int
-	borrowed bool // its keys are another's, whom a Release would hurt
+	kept     bool // by some issuer, at some time
+	borrowed bool // its keys were another's, whom a Release would hurt, unless it was kept
 }
 
 // releaseMark says when a verifier was released last.
@@ -65,7 +66,7 @@ func (r *resolver) drain(h *held) {
 		return
 	}
 	delete(r.held, h.verifier)
-	if r.cfg.Release == nil || h.borrowed {
+	if r.cfg.Release == nil || h.borrowed && !h.kept {
 		r.owned.Done()
 		return
 	}

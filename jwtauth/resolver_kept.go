@@ -1,15 +1,24 @@
 package jwtauth
 
+import (
+	"container/list"
+	"time"
+
+	"github.com/authctx/authctx/internal/moment"
+)
+
 // use returns the policy of an answer, which is in use until the answer is left.
 // It needs the lock, like all that follow here but leave.
 func (a *resolved) use() *issuerPolicy {
-	a.held.users++
+	if a.requests++; !a.proven {
+		a.resolver.unlist(a) // whoever is being verified is pushed out by nobody
+	}
 	return a.policy
 }
 
 // leave ends the use of an answer; verified reports that a token was. Nothing
-// else makes an issuer one that is used: whom strangers name pushes out nobody.
-// Nil is for policies that nobody resolved.
+// else makes an issuer a proven one: whom strangers name pushes out nobody. Nil
+// is for policies that nobody resolved.
 func (a *resolved) leave(verified bool) {
 	if a == nil {
 		return
@@ -17,55 +26,89 @@ func (a *resolved) leave(verified bool) {
 	r := a.resolver
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known := r.known[a.issuer]; verified && known != nil {
-		r.used(known)
+	a.requests--
+	if known := r.known[a.issuer]; known != nil && (verified || known == a && !a.proven) {
+		r.list(known, verified)
 	}
-	r.drain(a.held)
-}
-
-// used puts an issuer in front.
-func (r *resolver) used(a *resolved) {
-	if a.proven {
-		r.proven.MoveToFront(a.place)
-		return
-	}
-	r.newcomers.Remove(a.place)
-	a.proven, a.place = true, r.proven.PushFront(a)
+	r.endUnused(a) // before crowd, which may drop a
 	r.crowd()
 }
 
-// insert makes a the answer that is kept about its issuer. The issuer stays where
-// it was: a renewal is no use.
-func (r *resolver) insert(a *resolved) {
-	a.held.users++
-	old := r.known[a.issuer]
-	r.known[a.issuer] = a
-	if old == nil {
+// list puts an answer in front of the list where it belongs. A newcomer that is
+// in use belongs to none.
+func (r *resolver) list(a *resolved, verified bool) {
+	switch {
+	case a.proven:
+		r.proven.MoveToFront(a.place)
+	case verified:
+		r.unlist(a)
+		a.proven, a.place = true, r.proven.PushFront(a)
+	case a.requests == 0:
 		a.place = r.newcomers.PushFront(a)
-		return
 	}
-	a.proven, a.place = old.proven, old.place
-	a.place.Value = a
-	r.drain(old.held)
 }
 
-// crowd drops what is too much. Newcomers have the room that is left, and one of
-// them has room always.
+// unlist takes an answer out of its list.
+func (r *resolver) unlist(a *resolved) {
+	switch {
+	case a.place == nil:
+	case a.proven:
+		r.proven.Remove(a.place)
+	default:
+		r.newcomers.Remove(a.place)
+	}
+	a.place = nil
+}
+
+// insert makes a the answer that is kept about its issuer. The issuer stays where
+// it was in its list: a renewal is no use.
+func (r *resolver) insert(a *resolved) {
+	a.held.users++
+	a.held.kept = true
+	old := r.known[a.issuer]
+	r.known[a.issuer] = a
+	if old != nil {
+		a.proven, a.place = old.proven, old.place
+		r.endUnused(old)
+	}
+	if a.place != nil {
+		a.place.Value = a
+	} else {
+		r.list(a, false)
+	}
+}
+
+// crowd drops what is too much. Newcomers that nobody uses have the room that is
+// left, and one of them has room always. Proven issuers that nobody has used for
+// so long that their answers could not go on make room for them.
 func (r *resolver) crowd() {
-	for r.proven.Len() > r.cfg.MaxIssuers {
+	for r.proven.Len() > r.cfg.MaxIssuers || r.newcomers.Len() > r.room() && r.idle(r.proven.Back()) {
 		r.drop(r.proven.Back().Value.(*resolved))
 	}
-	for r.newcomers.Len() > max(1, r.cfg.MaxIssuers-r.proven.Len()) {
+	for r.newcomers.Len() > max(1, r.room()) {
 		r.drop(r.newcomers.Back().Value.(*resolved))
 	}
 }
 
+// room is how many newcomers there may be.
+func (r *resolver) room() int { return r.cfg.MaxIssuers - r.proven.Len() }
+
+func (r *resolver) idle(place *list.Element) bool {
+	return place != nil && moment.Reached(r.end(place.Value.(*resolved)), r.cfg.Now())
+}
+
+// end is when an answer cannot go on any more.
+func (r *resolver) end(a *resolved) time.Time { return a.asked.Add(r.cfg.MaxStale) }
+
 func (r *resolver) drop(a *resolved) {
-	if a.proven {
-		r.proven.Remove(a.place)
-	} else {
-		r.newcomers.Remove(a.place)
-	}
+	r.unlist(a)
 	delete(r.known, a.issuer)
-	r.drain(a.held)
+	r.endUnused(a)
+}
+
+// endUnused lets go of the verifier of an answer that is neither kept nor in use.
+func (r *resolver) endUnused(a *resolved) {
+	if a.requests == 0 && r.known[a.issuer] != a {
+		r.drain(a.held)
+	}
 }

@@ -43,7 +43,7 @@ type successors struct {
 	r       *jwtauth.ResolvingVerifier
 	s       func(issuer string) testSigner
 	resolve func(issuer string) (*jwtauth.Verifier, error)
-	asked   int
+	asked   atomic.Int32
 }
 
 func newSuccessors(t *testing.T, change func(*jwtauth.ResolverConfig)) *successors {
@@ -51,7 +51,7 @@ func newSuccessors(t *testing.T, change func(*jwtauth.ResolverConfig)) *successo
 	u.resolve = func(issuer string) (*jwtauth.Verifier, error) { return verifierOf(t, issuer, u.s(issuer)), nil }
 	cfg := jwtauth.ResolverConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-			u.asked++
+			u.asked.Add(1)
 			return u.resolve(issuer)
 		},
 		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Cache: jwtauth.CacheConfig{Disabled: true},
@@ -144,7 +144,7 @@ func TestJoinedKeysTakeOverWhenOneSourceHasThem(t *testing.T) {
 			return []jwtauth.KeySource{must(jwtauth.NewStaticKeys(s.key)), laterKeys{}}
 		}, false},
 		"a source that is down, and one that cannot tell": {func(s testSigner) []jwtauth.KeySource {
-			return []jwtauth.KeySource{laterKeys{}, gatedKeys(s, opened())}
+			return []jwtauth.KeySource{laterKeys{}, keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) { return s.key, nil })}
 		}, false},
 		"a source that is down, and one that is slow": {func(s testSigner) []jwtauth.KeySource {
 			return []jwtauth.KeySource{laterKeys{}, laterKeys{s.key, time.Now().Add(time.Second)}}
@@ -163,7 +163,7 @@ func TestJoinedKeysTakeOverWhenOneSourceHasThem(t *testing.T) {
 		}, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.Algorithms = []jwtauth.Algorithm{jwtauth.ES256} })
+			u := newSuccessors(t, nil)
 			old, next := u.s(testIssuer), newSigner(t, "k1")
 			u.verify(name, old, testIssuer, nil)
 			u.withKeys(func() jwtauth.KeySource {
@@ -182,12 +182,6 @@ func TestJoinedKeysTakeOverWhenOneSourceHasThem(t *testing.T) {
 			u.close()
 		})
 	}
-}
-
-func opened() <-chan struct{} {
-	gate := make(chan struct{})
-	close(gate)
-	return gate
 }
 
 // An answer whose keys are late counts for nothing when a later one has come.
@@ -243,8 +237,50 @@ func TestARenewalThatWaitsForItsKeysIsTheOnlyOne(t *testing.T) {
 		}
 		time.Sleep(6 * time.Second)
 		u.verify("after that", next, testIssuer, nil)
-		if u.asked != 2 {
-			t.Errorf("asked %d times", u.asked)
+		if n := u.asked.Load(); n != 2 {
+			t.Errorf("asked %d times", n)
+		}
+		u.close()
+	})
+}
+
+// Who is let in by the next answer counts for streams that the one before let in.
+func TestRule5_AStreamIsHeldToTheTenantRuleOfTheNextAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newSuccessors(t, nil)
+		s, tenants := newSigner(t, "k1"), jwtauth.OnlyTenants("a", "b")
+		u.resolve = func(string) (*jwtauth.Verifier, error) {
+			return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = "https://login.example/{tenantid}", tenants }), nil
+		}
+		stream := must(u.r.VerifyToken(t.Context(), s.token(t, goodClaims(map[string]any{
+			"iss": "https://login.example/a", "tid": "a", "exp": time.Now().Add(time.Hour).Unix(), "iat": nil,
+		}))))
+		recheck := func(want error) {
+			t.Helper()
+			time.Sleep(11 * time.Minute)
+			if err := stream.Recheck(t.Context()); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+		}
+		recheck(nil)
+		tenants = jwtauth.OnlyTenants("b")
+		recheck(authctx.WrongIssuer)
+		u.close()
+	})
+}
+
+// The same verifier is not waited for: nothing takes its place.
+func TestTheVerifierOfLastTimeIsTakenOverWithoutItsKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newSuccessors(t, nil)
+		same := newVerifier(t, u.s(testIssuer), func(c *jwtauth.Config) { c.Keys = laterKeys{} })
+		u.resolve = func(string) (*jwtauth.Verifier, error) { return same, nil }
+		for range 22 {
+			u.verify("its keys are not there", u.s(testIssuer), testIssuer, authctx.Unavailable)
+			time.Sleep(30 * time.Second)
+		}
+		if n := u.asked.Load(); n != 2 {
+			t.Errorf("asked %d times in 11 minutes", n)
 		}
 		u.close()
 	})

@@ -48,10 +48,11 @@ type ResolverConfig struct {
 	// Algorithms are those that any issuer may use; each verifier has its own
 	// list besides.
 	Algorithms []Algorithm
-	// MaxIssuers bounds how many verifiers are kept, the least recently used
-	// leaving first; 1,000 when zero. An issuer is used when a token of it is
-	// verified; those that somebody has only named share the room that is left,
-	// which is never less than one.
+	// MaxIssuers bounds how many verifiers are kept besides those that requests
+	// use, the least recently used leaving first; 1,000 when zero. An issuer is
+	// used when a token of it is verified; those that somebody has only named
+	// share the room that is left, which is never less than one. They have the
+	// room of those that were not used for MaxStale, too.
 	//
 	// It must exceed the number of issuers in use. Otherwise they push one another
 	// out, each that comes back costs a Resolve and a load of its keys, and

@@ -253,6 +253,9 @@ func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
 			t.Helper()
 			n++
 			token := s(issuer).token(t, goodClaims(map[string]any{"iss": issuer, "jti": fmt.Sprint(n), "exp": testNow.Unix() + 86400}))
+			if want == authctx.BadSignature {
+				token = forged(token)
+			}
 			if p, err := r.Verify(t.Context(), token); !errors.Is(err, want) || want == nil && p.Issuer() != issuer {
 				t.Errorf("%s: %v, %v", issuer, p, err)
 			}
@@ -279,8 +282,10 @@ func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
 		verify("https://tenant-1.example", nil)
 		expect("asked about an issuer that strangers cannot push out", &asked, 0)
 		verify("https://tenant-2.example", nil)
-		expect("released", &released, 1)
+		expect("released", &released, 0) // the liar has the place that is there for newcomers
 		verify("https://tenant-3.example", nil)
+		expect("released", &released, 1)
+		verify("https://tenant-4.example", authctx.BadSignature)
 		expect("released", &released, 2)
 		asked.Store(0)
 		now = now.Add(time.Hour)

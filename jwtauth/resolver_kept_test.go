@@ -1,0 +1,294 @@
+package jwtauth_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// Strangers name issuers that exist, all the time, and the issuers that have the
+// room are silent.
+func TestStrangersDoNotPushOutWhoseFirstTokenIsBeingVerified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 2 })
+		name := func(letter string) string { return "https://" + letter + ".example" }
+		var asked atomic.Int32
+		for _, letter := range []string{"a", "b", "c", "d", "e"} {
+			u.s(name(letter)) // before the goroutines
+		}
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			if issuer == name("c") {
+				asked.Add(1)
+			}
+			return newVerifier(t, u.s(issuer), func(c *jwtauth.Config) {
+				c.Issuer = issuer
+				c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+					time.Sleep(100 * time.Millisecond) // the first load
+					return u.s(issuer).key, nil
+				})
+			}), nil
+		}
+		u.verify("a", u.s(name("a")), name("a"), nil)
+		u.verify("b", u.s(name("b")), name("b"), nil)
+		time.Sleep(time.Hour)
+		var strangers sync.WaitGroup
+		strangers.Go(func() {
+			for i := range 400 {
+				time.Sleep(50 * time.Millisecond)
+				issuer := name([]string{"d", "e"}[i%2])
+				strangers.Go(func() { u.verify("a stranger", u.s(name("a")), issuer, authctx.BadSignature) })
+			}
+		})
+		for range 20 {
+			u.verify("c", u.s(name("c")), name("c"), nil)
+			time.Sleep(time.Second)
+		}
+		strangers.Wait()
+		if n := asked.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+		u.close()
+	})
+}
+
+// Newcomers share the room that is left, and more of it when those that have it
+// are not heard of any more.
+func TestIssuersThatAreNotHeardOfAnyMoreMakeRoom(t *testing.T) {
+	for name, test := range map[string]struct {
+		silence time.Duration
+		asked   int32
+	}{"within MaxStale": {24*time.Hour - 1, 3 * 3}, "after MaxStale": {24 * time.Hour, 3}} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 3 })
+			for _, issuer := range []string{"a", "b", "c"} {
+				u.verify(name, u.s(issuer), issuer, nil)
+			}
+			time.Sleep(test.silence)
+			u.asked.Store(0)
+			for range 3 {
+				for _, issuer := range []string{"d", "e", "f"} {
+					u.verify(name, u.s("nobody"), issuer, authctx.BadSignature)
+				}
+			}
+			if n := u.asked.Load(); n != test.asked {
+				t.Errorf("%s: asked %d times, want %d", name, n, test.asked)
+			}
+			u.close()
+		})
+	}
+}
+
+// A verifier that was refused, for its keys were another issuer's, and then kept
+// all the same, because those were free by then.
+func TestAVerifierThatWasRefusedAndThenKeptIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const other, another, refused, kept = "https://other.example", "https://another.example", "https://login.example/b", "https://login.example/c"
+		var released atomic.Int32
+		var shared *jwtauth.Verifier
+		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+			c.MaxIssuers = 2
+			c.Release = func(v *jwtauth.Verifier) {
+				if v == shared {
+					released.Add(1)
+				}
+			}
+		})
+		s := newSigner(t, "k1")
+		u.verify("before", u.s(kept), kept, nil)
+		time.Sleep(10 * time.Minute)
+		keys := laterKeys{s.key, time.Now().Add(4 * time.Second)}
+		shared = newVerifier(t, s, func(c *jwtauth.Config) {
+			c.Issuer, c.Tenants, c.Keys = "https://login.example/{tenantid}", jwtauth.AnyTenant(), keys
+		})
+		resolve := u.resolve
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			switch issuer {
+			case refused, kept:
+				return shared, nil
+			case other:
+				return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, keys }), nil
+			}
+			return resolve(issuer)
+		}
+		u.verify("another issuer has the keys", s, other, authctx.Unavailable)
+		u.verify("the answer waits for them", u.s(kept), kept, nil)
+		u.verify("and is refused elsewhere", s, refused, authctx.Unavailable)
+		u.verify("the other is pushed out", s, another, authctx.BadSignature)
+		time.Sleep(5 * time.Second)
+		u.verify("so that they are free", u.s(kept), kept, authctx.BadSignature)
+		synctest.Wait()
+		if n := released.Load(); n != 0 {
+			t.Errorf("released %d times while it is kept", n)
+		}
+		u.close()
+		if n := released.Load(); n != 1 {
+			t.Errorf("released %d times", n)
+		}
+	})
+}
+
+func TestARequestThatLeavesDuringAResolveKeepsNoVerifierOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var released atomic.Int32
+		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.Release = func(*jwtauth.Verifier) { released.Add(1) } })
+		resolve := u.resolve
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			time.Sleep(time.Second)
+			return resolve(issuer)
+		}
+		leaving, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := u.r.Verify(leaving, u.s(testIssuer).token(t, goodClaims(nil))); authctx.ReasonOf(err) != authctx.Unavailable {
+			t.Error(err)
+		}
+		u.verify("the one that stays", u.s(testIssuer), testIssuer, nil)
+		u.close()
+		if n := released.Load(); n != 1 {
+			t.Errorf("released %d times", n)
+		}
+	})
+}
+
+// Resolve has looked the verifier up, and before it returns that is pushed out.
+func TestAVerifierThatIsReleasedDuringResolveIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const a, b = "https://a.example", "https://b.example"
+		var table, closed sync.Map
+		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+			c.MaxIssuers = 1
+			c.Release = func(v *jwtauth.Verifier) {
+				table.Delete(v.Issuer())
+				closed.Store(v, true)
+			}
+		})
+		u.s(a)
+		u.s(b)
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			v, _ := table.LoadOrStore(issuer, verifierOf(t, issuer, u.s(issuer)))
+			if issuer == a {
+				time.Sleep(time.Second)
+			}
+			return v.(*jwtauth.Verifier), nil
+		}
+		u.verify("at first", u.s(a), a, nil)
+		time.Sleep(10 * time.Minute)
+		var renewal sync.WaitGroup
+		renewal.Go(func() { u.verify("renewed", u.s(a), a, nil) })
+		time.Sleep(time.Second / 2)
+		u.verify("the other", u.s(b), b, nil)
+		renewal.Wait()
+		synctest.Wait()
+		v, known := table.Load(a)
+		if _, gone := closed.Load(v); !known || gone || u.asked.Load() != 4 {
+			t.Errorf("known: %v; released: %v; asked %d times", known, gone, u.asked.Load())
+		}
+		u.close()
+	})
+}
+
+// Resolve returns what is being released, and Release does not return.
+func TestRule4_AReleaseThatHangsMakesNoLoopOfResolve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const a, b = "https://a.example", "https://b.example"
+		gate := make(chan struct{})
+		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+			c.MaxIssuers, c.Release = 1, func(*jwtauth.Verifier) { <-gate }
+		})
+		same := verifierOf(t, a, u.s(a))
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			switch {
+			case u.asked.Load() > 100:
+				panic("a loop")
+			case issuer == a:
+				return same, nil
+			}
+			return verifierOf(t, issuer, u.s(issuer)), nil
+		}
+		u.verify("at first", u.s(a), a, nil)
+		u.verify("the other", u.s(b), b, nil)
+		u.asked.Store(0)
+		start := time.Now()
+		u.verify("while it is released", u.s(a), a, authctx.Unavailable)
+		synctest.Wait()
+		if d := time.Since(start); u.asked.Load() != 1 || d != 5*time.Second {
+			t.Errorf("asked %d times in %v", u.asked.Load(), d)
+		}
+		close(gate)
+		time.Sleep(10 * time.Second)
+		u.verify("after that", u.s(a), a, nil)
+		u.close()
+	})
+}
+
+// A renewal comes while the first token is being verified.
+func TestATokenThatARenewalOvertakesProvesItsIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 2 })
+		gate, slow := make(chan struct{}), u.s(testIssuer)
+		u.withKeys(func() jwtauth.KeySource {
+			return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+				<-gate
+				return slow.key, nil
+			})
+		})
+		var all sync.WaitGroup
+		all.Go(func() { u.verify("the first", slow, testIssuer, nil) })
+		synctest.Wait()
+		time.Sleep(10 * time.Minute)
+		leaving, cancel := context.WithTimeout(t.Context(), 0)
+		defer cancel()
+		_, _ = u.r.Verify(leaving, forged(slow.token(t, goodClaims(nil)))) // begins the renewal
+		synctest.Wait()
+		close(gate)
+		all.Wait()
+		for _, issuer := range []string{"a", "b", "c"} {
+			u.verify("a stranger", u.s("nobody"), issuer, authctx.BadSignature)
+		}
+		u.asked.Store(0)
+		u.verify("the second", slow, testIssuer, nil)
+		if n := u.asked.Load(); n != 0 {
+			t.Errorf("asked %d times", n)
+		}
+		u.close()
+	})
+}
+
+// A stranger's request to an issuer that is dropped as it ends.
+func TestAnAnswerThatEndsWithItsRequestIsReleasedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const idle, stranger = "https://idle.example", "https://stranger.example"
+		var released atomic.Int32
+		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+			c.MaxIssuers, c.MaxStale = 1, 10*time.Minute
+			c.Release = func(v *jwtauth.Verifier) {
+				if v.Issuer() == idle {
+					released.Add(1)
+				}
+			}
+		})
+		var wait time.Duration
+		u.withKeys(func() jwtauth.KeySource {
+			return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+				time.Sleep(wait)
+				return u.s(idle).key, nil
+			})
+		})
+		u.verify("at first", u.s(idle), idle, nil)
+		u.withKeys(func() jwtauth.KeySource { return laterKeys{u.s(stranger).key, time.Now().Add(time.Hour)} })
+		u.verify("a newcomer", u.s(stranger), stranger, authctx.Unavailable)
+		time.Sleep(10*time.Minute - time.Second)
+		wait = 2 * time.Second
+		u.verify("in use when it is over", u.s(stranger), idle, authctx.BadSignature)
+		synctest.Wait()
+		if n := released.Load(); n != 1 {
+			t.Errorf("released %d times", n)
+		}
+		u.close()
+	})
+}
