@@ -22,7 +22,7 @@ type releaseMark struct {
 }
 
 // number makes a call of Resolve the latest.
-func (r *resolver) number(call *resolving) {
+func (r *resolver) number(call *resolveCall) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
@@ -31,7 +31,7 @@ func (r *resolver) number(call *resolving) {
 
 // hold holds what Resolve returned, unless that was released after the call had
 // begun: then it returns what is closed when the Release has ended.
-func (r *resolver) hold(call *resolving, v *Verifier) (*held, <-chan struct{}) {
+func (r *resolver) hold(call *resolveCall, v *Verifier) (*held, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if leaving := r.leaving[v]; leaving != nil {
@@ -52,16 +52,16 @@ func (r *resolver) hold(call *resolving, v *Verifier) (*held, <-chan struct{}) {
 	return h, nil
 }
 
-// letGo is drain for whoever has no lock.
+// letGo is giveBack for whoever has no lock.
 func (r *resolver) letGo(h *held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.drain(h)
+	r.giveBack(h)
 }
 
-// drain takes a user from a verifier and lets the last begin its release, for
+// giveBack takes a user from a verifier and lets the last begin its release, for
 // which nobody waits. It needs the lock.
-func (r *resolver) drain(h *held) {
+func (r *resolver) giveBack(h *held) {
 	if h.users--; h.users > 0 {
 		return
 	}

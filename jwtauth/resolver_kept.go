@@ -98,7 +98,7 @@ func (r *resolver) idle(place *list.Element) bool {
 }
 
 // end is when an answer cannot go on any more.
-func (r *resolver) end(a *resolved) time.Time { return a.asked.Add(r.cfg.MaxStale) }
+func (r *resolver) end(a *resolved) time.Time { return a.since.Add(r.cfg.MaxStale) }
 
 func (r *resolver) drop(a *resolved) {
 	r.unlist(a)
@@ -109,6 +109,6 @@ func (r *resolver) drop(a *resolved) {
 // endUnused lets go of the verifier of an answer that is neither kept nor in use.
 func (r *resolver) endUnused(a *resolved) {
 	if a.requests == 0 && r.known[a.issuer] != a {
-		r.drain(a.held)
+		r.giveBack(a.held)
 	}
 }

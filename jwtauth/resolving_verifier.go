@@ -125,7 +125,7 @@ func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultResolveTime)
 	r := &ResolvingVerifier{resolver: resolver{
 		cfg: cfg, parser: claimsParser(nil), proven: list.New(), newcomers: list.New(),
-		known: map[string]*resolved{}, unknown: denials{}, failing: denials{}, asking: map[string]*resolving{},
+		known: map[string]*resolved{}, unknown: denials{}, failing: denials{}, asking: map[string]*resolveCall{},
 		held: map[*Verifier]*held{}, leaving: map[*Verifier]chan struct{}{},
 	}}
 	r.resolver.ctx, r.resolver.cancel = context.WithCancel(context.Background())

@@ -1,0 +1,212 @@
+package jwtauth
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment"
+)
+
+// resolveCall is one call of Resolve, for which any number of requests wait.
+type resolveCall struct {
+	issuer   string
+	stranger bool
+	number   uint64          // among all calls
+	ctx      context.Context // ends with its time
+	waiting  int             // requests
+	answered bool            // what follows is final, though the keys may be waited for yet
+	policy   *issuerPolicy   // in use by each request that waited
+	err      error
+	done     chan struct{} // closed when answered
+}
+
+// start begins a call on a context of our own, so that no request that leaves
+// takes the answer from the others. It needs the lock.
+func (r *resolver) start(iss string, stranger bool) *resolveCall {
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
+	call := &resolveCall{issuer: iss, stranger: stranger, ctx: ctx, done: make(chan struct{})}
+	r.asking[iss] = call
+	if stranger {
+		r.strangers++
+	}
+	r.owned.Go(func() {
+		defer cancel()
+		r.ask(ctx, call)
+	})
+	return call
+}
+
+// ask calls Resolve and answers the call with what comes of it, unless a later
+// call has taken its place: that one knows better.
+func (r *resolver) ask(ctx context.Context, call *resolveCall) {
+	defer r.finish(call)
+	h, err := r.resolve(ctx, call)
+	if err == nil {
+		defer r.letGo(h)
+		err = r.waitForKeys(ctx, call, h)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asking[call.issuer] != call {
+		return
+	}
+	if err == nil {
+		err = r.keep(call, h)
+	}
+	if err != nil {
+		r.fail(call, err)
+	}
+}
+
+// resolve returns the verifier that Resolve does, held. If that was released
+// meanwhile, Resolve did not know, and is asked again.
+func (r *resolver) resolve(ctx context.Context, call *resolveCall) (*held, error) {
+	for {
+		r.number(call)
+		v, err := r.cfg.Resolve(ctx, call.issuer)
+		if err == nil && unmade(v) {
+			err = errors.New("jwtauth: Resolve returned neither an error nor a verifier that NewVerifier made")
+		}
+		if err != nil {
+			return nil, unavailable("issuer", err, authctx.WrongIssuer)
+		}
+		h, leaving := r.hold(call, v)
+		if h != nil {
+			return h, nil
+		}
+		select {
+		case <-leaving:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return nil, errStillReleased
+		}
+	}
+}
+
+// waitForKeys waits for the keys of a new answer as long as the one before goes
+// on: keys that are not there yet take no keys away that are.
+func (r *resolver) waitForKeys(ctx context.Context, call *resolveCall, h *held) error {
+	loaded, cancel := context.WithCancel(context.Background())
+	cancel() // waits for nothing
+	if all, _ := ready(loaded, h.verifier); all || !r.goOnUntilReady(call, h) {
+		return nil
+	}
+	_, err := ready(ctx, h.verifier)
+	return err
+}
+
+// goOnUntilReady answers a call with what was known before, if that is something
+// else than h and may go on.
+func (r *resolver) goOnUntilReady(call *resolveCall, h *held) bool {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.known[call.issuer]
+	if known == nil || known.held == h || !r.goOn(known, now) {
+		return false
+	}
+	known.goingOn = true
+	call.answer(known.policy, nil)
+	return true
+}
+
+// keep takes an answer over. It needs the lock.
+func (r *resolver) keep(call *resolveCall, h *held) error {
+	if r.closed.Load() {
+		return errResolverClosed
+	}
+	now, policy := r.cfg.Now(), *h.verifier.policy
+	a := &resolved{
+		resolver: r, issuer: call.issuer, held: h, policy: &policy, origins: keyOrigins(policy.Keys), since: now,
+	}
+	policy.until, policy.Now, policy.answer = now.Add(r.cfg.MaxAge), r.cfg.Now, a
+	if err := r.ownKeys(a, now); err != nil {
+		h.borrowed = true
+		return err
+	}
+	r.insert(a)
+	call.answer(a.policy, nil)
+	r.crowd()
+	return nil
+}
+
+// ownKeys refuses an answer whose keys are another issuer's too: a key serves
+// one issuer. Another whose answer is over is dropped. It needs the lock.
+func (r *resolver) ownKeys(a *resolved, now time.Time) error {
+	for _, other := range r.known {
+		switch {
+		case other.issuer == a.issuer || other.policy.Issuer == a.policy.Issuer || !shareKeys(a.origins, other.origins):
+		case !moment.Reached(other.policy.until, now):
+			return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
+				"jwtauth: Resolve: the issuer %q shares its Keys with %q", a.policy.Issuer, other.policy.Issuer)}
+		default:
+			r.drop(other)
+		}
+	}
+	return nil
+}
+
+// fail answers a call for which there is nothing new. It needs the lock.
+func (r *resolver) fail(call *resolveCall, err error) {
+	now, known := r.cfg.Now(), r.known[call.issuer]
+	switch {
+	case authctx.ReasonOf(err) == authctx.WrongIssuer:
+		if known != nil {
+			r.drop(known)
+		}
+		r.unknown.add(call.issuer, errIssuer, now.Add(r.cfg.UnknownFor), r.cfg.MaxIssuers)
+	case known != nil && r.goOn(known, now):
+		call.answer(known.policy, nil)
+	default:
+		err = later(err)
+		r.failing.add(call.issuer, err, now.Add(resolveCoolDown), r.cfg.MaxIssuers)
+	}
+	call.answer(nil, err)
+}
+
+// later says when to try again.
+func later(err error) error {
+	refused := authctx.Error{Reason: authctx.Unavailable}
+	if named, ok := errors.AsType[*authctx.Error](err); ok {
+		refused = *named
+	}
+	refused.RetryAfter = cmp.Or(refused.RetryAfter, resolveCoolDown)
+	return &refused
+}
+
+// answer ends the wait of requests, if nothing has yet. It needs the lock.
+func (c *resolveCall) answer(policy *issuerPolicy, err error) {
+	if c.answered {
+		return
+	}
+	c.answered, c.policy, c.err = true, policy, err
+	for ; policy != nil && c.waiting > 0; c.waiting-- {
+		policy.answer.use()
+	}
+	close(c.done)
+}
+
+// finish ends a call, whatever became of it. A panic of Resolve is a failure like
+// others and ends no program: strangers choose what it is asked.
+func (r *resolver) finish(call *resolveCall) {
+	var err error = errNotResolved
+	if p := recover(); p != nil {
+		err = unavailable("issuer", fmt.Errorf("panic in Resolve: %v", p))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !call.answered {
+		r.fail(call, err)
+	}
+	if r.asking[call.issuer] == call {
+		delete(r.asking, call.issuer)
+	}
+	if call.stranger {
+		r.strangers--
+	}
+}

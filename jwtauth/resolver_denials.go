@@ -1,0 +1,37 @@
+package jwtauth
+
+import (
+	"time"
+
+	"github.com/authctx/authctx/internal/moment"
+)
+
+// denials are what issuers are answered with for a while.
+type denials map[string]denial
+
+type denial struct {
+	err   error
+	until time.Time
+}
+
+func (d denials) find(iss string, now time.Time) error {
+	if no, ok := d[iss]; ok && !moment.Reached(no.until, now) {
+		return no.err
+	}
+	return nil
+}
+
+func (d denials) add(iss string, err error, until time.Time, bound int) {
+	if len(d) >= bound {
+		clear(d)
+	}
+	d[iss] = denial{err, until}
+}
+
+// denied returns why an issuer is not asked about now. It needs the lock.
+func (r *resolver) denied(iss string, now time.Time) error {
+	if err := r.unknown.find(iss, now); err != nil {
+		return err
+	}
+	return r.failing.find(iss, now)
+}
