@@ -54,7 +54,7 @@ func TestOpenIDTokensBoundToACertificateNeedIt(t *testing.T) {
 		"--client", write("client.pem", asPEM(t, own)))
 
 	v := o.verifier(t)
-	i, _ := o.introspector(t, func(c *jwtauth.IntrospectionConfig) { c.Transport = o.http.Transport })
+	i, _ := o.introspector(t, func(c *jwtauth.IntrospectorConfig) { c.Transport = o.http.Transport })
 	call := serveTLS(t, ca, authctx.OneOf(bearer(t, v, jwtauth.JWTShape), bearer(t, i, jwtauth.OpaqueShape)))
 	for clientID, own := range map[string]*tls.Config{"machine-mtls": machine, "machine-self-signed": alone} {
 		for _, way := range []string{"ES256", "opaque"} {

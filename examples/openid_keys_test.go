@@ -15,7 +15,7 @@ func TestOpenIDKeysAreRotated(t *testing.T) {
 	t.Parallel()
 	o := startOpenID(t)
 	keys := o.keys(t, func(c *jwtauth.RemoteKeysConfig) { c.CoolDown = time.Second })
-	v := o.verifier(t, func(c *jwtauth.Config) { c.Keys = keys })
+	v := o.verifier(t, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
 	verify := func(token string) error {
 		_, err := v.Verify(t.Context(), token)
 		return err

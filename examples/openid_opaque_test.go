@@ -15,10 +15,10 @@ import (
 
 // introspector asks the provider, through a clock that runs ahead by what it
 // returns besides.
-func (o *openID) introspector(t *testing.T, changes ...func(*jwtauth.IntrospectionConfig)) (*jwtauth.Introspector, *atomic.Int64) {
+func (o *openID) introspector(t *testing.T, changes ...func(*jwtauth.IntrospectorConfig)) (*jwtauth.Introspector, *atomic.Int64) {
 	t.Helper()
 	ahead := new(atomic.Int64)
-	cfg := jwtauth.IntrospectionConfig{
+	cfg := jwtauth.IntrospectorConfig{
 		Endpoint: o.metadata.Introspection, ClientID: "gateway", ClientSecret: openIDSecret, Issuer: o.issuer,
 		Audiences: []string{audience}, ClientWithoutSubject: true, Cache: jwtauth.CacheConfig{MaxAge: 10 * time.Second},
 		Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
@@ -49,7 +49,7 @@ func TestOpenIDOpaqueTokensAreAskedAbout(t *testing.T) {
 	if err != nil || p.Kind() != authctx.Service || p.Subject() != "machine" {
 		t.Errorf("%+v, %v", p.Attributes(), err)
 	}
-	byDefault, _ := o.introspector(t, func(c *jwtauth.IntrospectionConfig) { c.ClientWithoutSubject = false })
+	byDefault, _ := o.introspector(t, func(c *jwtauth.IntrospectorConfig) { c.ClientWithoutSubject = false })
 	if p, err := byDefault.Verify(t.Context(), machine); !errors.Is(err, authctx.InvalidToken) {
 		t.Errorf("the client that nothing says to be the subject: %v, %v", p, err)
 	}
@@ -96,7 +96,7 @@ func TestOpenIDRefreshTokensAreToldByWhatIsNotSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, _ := o.introspector(t, func(c *jwtauth.IntrospectionConfig) {
+	i, _ := o.introspector(t, func(c *jwtauth.IntrospectorConfig) {
 		c.Audiences, c.ClientIDs, c.Claims = nil, []string{"web"}, mapping
 	})
 	login := o.login("alice", "")
@@ -114,7 +114,7 @@ func TestOpenIDTokensAreReadByTheirShape(t *testing.T) {
 	o := startOpenID(t)
 	v := o.verifier(t)
 	var asked atomic.Int64
-	i, ahead := o.introspector(t, func(c *jwtauth.IntrospectionConfig) {
+	i, ahead := o.introspector(t, func(c *jwtauth.IntrospectorConfig) {
 		c.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 			asked.Add(1)
 			return o.http.Transport.RoundTrip(r)

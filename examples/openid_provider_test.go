@@ -254,9 +254,9 @@ func (o *openID) keys(t *testing.T, changes ...func(*jwtauth.RemoteKeysConfig)) 
 }
 
 // verifier returns one for the API and all that the provider signs with.
-func (o *openID) verifier(t *testing.T, changes ...func(*jwtauth.Config)) *jwtauth.Verifier {
+func (o *openID) verifier(t *testing.T, changes ...func(*jwtauth.VerifierConfig)) *jwtauth.Verifier {
 	t.Helper()
-	cfg := jwtauth.Config{Issuer: o.issuer, Audiences: []string{audience}, Algorithms: []jwtauth.Algorithm{jwtauth.RS256, jwtauth.ES256, jwtauth.EdDSA}}
+	cfg := jwtauth.VerifierConfig{Issuer: o.issuer, Audiences: []string{audience}, Algorithms: []jwtauth.Algorithm{jwtauth.RS256, jwtauth.ES256, jwtauth.EdDSA}}
 	for _, change := range changes {
 		change(&cfg)
 	}

@@ -16,10 +16,10 @@ func TestOpenIDAccessTokensAreVerified(t *testing.T) {
 	t.Parallel()
 	o := startOpenID(t)
 	keys := o.keys(t)
-	common := func(c *jwtauth.Config) { c.Keys = keys }
+	common := func(c *jwtauth.VerifierConfig) { c.Keys = keys }
 	verifiers := map[string]*jwtauth.Verifier{
 		"by default":     o.verifier(t, common),
-		"as of RFC 9068": o.verifier(t, common, func(c *jwtauth.Config) { c.Types = jwtauth.RFC9068Types() }),
+		"as of RFC 9068": o.verifier(t, common, func(c *jwtauth.VerifierConfig) { c.Types = jwtauth.RFC9068Types() }),
 	}
 	for _, way := range []string{"RS256", "ES256", "EdDSA", "Ed25519"} {
 		alice, machine := o.login("alice", way), o.machine("machine", way)
@@ -43,7 +43,7 @@ func TestOpenIDAccessTokensAreVerified(t *testing.T) {
 			t.Errorf("a token %s: %v, %v", what, p, err)
 		}
 	}
-	other := o.verifier(t, common, func(c *jwtauth.Config) { c.Audiences = []string{"https://other.example.com"} })
+	other := o.verifier(t, common, func(c *jwtauth.VerifierConfig) { c.Audiences = []string{"https://other.example.com"} })
 	if _, err := other.Verify(t.Context(), o.machine("machine", "ES256").AccessToken); !errors.Is(err, authctx.WrongAudience) {
 		t.Errorf("a token for another API: %v", err)
 	}
@@ -55,7 +55,7 @@ func TestOpenIDIDTokensAreNoAccessTokens(t *testing.T) {
 	o := startOpenID(t)
 	keys := o.keys(t)
 	policy := func(audience string, types jwtauth.TypePolicy) *jwtauth.Verifier {
-		return o.verifier(t, func(c *jwtauth.Config) { c.Keys, c.Audiences, c.Types = keys, []string{audience}, types })
+		return o.verifier(t, func(c *jwtauth.VerifierConfig) { c.Keys, c.Audiences, c.Types = keys, []string{audience}, types })
 	}
 	login := o.login("alice", "ES256")
 	front := func(responseType string) string {
@@ -110,7 +110,7 @@ func TestOpenIDUserinfoIsNoAccessToken(t *testing.T) {
 	if p, err := o.verifier(t).Verify(t.Context(), string(signed)); !errors.Is(err, authctx.WrongAudience) {
 		t.Errorf("by default: %v, %v", p, err)
 	}
-	strict := o.verifier(t, func(c *jwtauth.Config) { c.Audiences, c.Types = []string{"web"}, jwtauth.RFC9068Types() })
+	strict := o.verifier(t, func(c *jwtauth.VerifierConfig) { c.Audiences, c.Types = []string{"web"}, jwtauth.RFC9068Types() })
 	if p, err := strict.Verify(t.Context(), string(signed)); !errors.Is(err, authctx.WrongType) {
 		t.Errorf("as of RFC 9068, the client an audience: %v, %v", p, err)
 	}

@@ -46,7 +46,7 @@ const (
 // accessTokenIssuer returns an issuer of access tokens for the API.
 func accessTokenIssuer(t testing.TB, keys *jwtauth.SigningKeys) *jwtauth.Issuer {
 	t.Helper()
-	iss, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: idp, Audience: []string{apiAudience}, Keys: keys, Lifetime: time.Hour})
+	iss, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: idp, Audiences: []string{apiAudience}, Keys: keys, Lifetime: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func accessTokenIssuer(t testing.TB, keys *jwtauth.SigningKeys) *jwtauth.Issuer 
 func accessTokens(t testing.TB, revocations jwtauth.Revocations) (*jwtauth.Issuer, *jwtauth.Bearer) {
 	t.Helper()
 	keys := signingKeys(t, jwtauth.ES256)
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: idp, Audiences: []string{apiAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 		Cache: jwtauth.CacheConfig{Disabled: true}, Revocations: revocations,
 	})

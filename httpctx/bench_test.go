@@ -62,7 +62,7 @@ func BenchmarkHandler(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		v, err := jwtauth.NewVerifier(jwtauth.Config{
+		v, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 			Issuer: issuer, Audiences: []string{"https://api.example"}, Algorithms: []jwtauth.Algorithm{jwtauth.RS256},
 			Keys: keys, Cache: cache, Now: clock,
 		})

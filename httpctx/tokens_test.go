@@ -20,7 +20,7 @@ func newVerifier(t *testing.T, idp *jwtauthtest.Issuer) *jwtauth.Verifier {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { keys.Close() })
-	v, err := jwtauth.NewVerifier(jwtauth.Config{
+	v, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 	})
 	if err != nil {

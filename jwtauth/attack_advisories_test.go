@@ -14,7 +14,7 @@ import (
 func TestCVE_2022_23541_OneSourceMayHoldKeysOfEveryKind(t *testing.T) {
 	hs, rs := signerFor(t, jwtauth.HS256), signerFor(t, jwtauth.RS256)
 	secret := must(jwtauth.NewHMACKey("mac", jwtauth.HS256, testSecret))
-	v := newVerifier(t, rs, func(c *jwtauth.Config) {
+	v := newVerifier(t, rs, func(c *jwtauth.VerifierConfig) {
 		c.Keys = must(jwtauth.NewStaticKeys(rs.key, secret))
 		c.Algorithms = []jwtauth.Algorithm{jwtauth.RS256, jwtauth.HS256}
 	})
@@ -43,7 +43,7 @@ func TestCVE_2022_23539_AKeyVerifiesOnlyWithAnAlgorithmOfItsType(t *testing.T) {
 			if used == keyed {
 				continue
 			}
-			v := newVerifier(t, signerFor(t, keyed), func(c *jwtauth.Config) {
+			v := newVerifier(t, signerFor(t, keyed), func(c *jwtauth.VerifierConfig) {
 				c.Algorithms = []jwtauth.Algorithm{used, keyed}
 			})
 			refused(t, v, string(used)+" with "+key.ID()+" of "+string(keyed),
@@ -72,7 +72,7 @@ func TestCVE_2021_29652_NoSignatureIsNotASignature(t *testing.T) {
 func TestSPIRE_1_11_3_ATokenWithoutEndIsRefused(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	for _, types := range []jwtauth.TypePolicy{{}, jwtauth.RFC9068Types(), jwtauth.NamedTypes("at+jwt")} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = types })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Types = types })
 		refused(t, v, types.String(), s.token(t, goodClaims(map[string]any{"exp": nil})))
 	}
 }
@@ -95,7 +95,7 @@ func TestCVE_2021_21378_AnUnknownIssuerIsNotAMissingCredential(t *testing.T) {
 
 func TestCVE_2025_64527_TwoTokensAreRefusedWhateverTheKeysDo(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	down := newVerifier(t, s, func(c *jwtauth.Config) {
+	down := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
 			t.Error("a key was looked up")
 			return nil, authctx.Unavailable

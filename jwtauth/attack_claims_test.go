@@ -106,7 +106,7 @@ func TestStrictClaims(t *testing.T) {
 
 func TestAT_2_2_WhatIsRequiredIsRequired(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	strict := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = jwtauth.RFC9068Types() })
+	strict := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Types = jwtauth.RFC9068Types() })
 	usual := newVerifier(t, s, nil)
 	for claim, always := range map[string]bool{
 		"iss": true, "sub": true, "aud": true, "exp": true, "client_id": false, "iat": false, "jti": false,
@@ -135,7 +135,7 @@ func TestCVE_2020_15240_NoWayInGoesAroundTheSignature(t *testing.T) {
 	token := s.token(t, goodClaims(nil))
 	forged := token[:strings.LastIndexByte(token, '.')+1] + strings.Repeat("A", 86)
 	refused(t, newVerifier(t, s, nil), "forged", forged)
-	disabled := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.Disabled = true })
+	disabled := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache.Disabled = true })
 	refused(t, disabled, "forged, without cache", forged)
 	bearer := newBearer(t, disabled, nil)
 	if res, err := bearer.Authenticate(t.Context(), fields("authorization", "Bearer "+forged)); !errors.Is(err, authctx.BadSignature) || !res.Principal.IsZero() {
@@ -148,7 +148,7 @@ func TestTheEffectiveEndStaysWithinTheYear9999(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	const last = 253402300799
 	for _, leeway := range []time.Duration{jwtauth.NoLeeway, 0, jwtauth.MaxLeeway} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Leeway = leeway })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Leeway = leeway })
 		for _, exp := range []int64{last - 31, last - 30, last - 29, last} {
 			p, err := v.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"exp": exp})))
 			if err != nil || p.Expires().Unix() < exp || p.Expires().Unix() > last {
@@ -161,7 +161,7 @@ func TestTheEffectiveEndStaysWithinTheYear9999(t *testing.T) {
 func TestOperatorsLearnWhatWasExpected(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	v := newVerifier(t, s, nil)
-	clients := newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences, c.ClientIDs = nil, []string{"web"} })
+	clients := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Audiences, c.ClientIDs = nil, []string{"web"} })
 	issuer, audience := goodClaims(map[string]any{"iss": "https://evil.example"}), goodClaims(map[string]any{"aud": "other"})
 	for name, test := range map[string]struct {
 		verifier jwtauth.TokenVerifier
@@ -185,7 +185,7 @@ func TestOperatorsLearnWhatWasExpected(t *testing.T) {
 
 func TestOperatorsLearnWhatStrictJSONHasAgainstClaims(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.MaxTokenBytes = 1 << 20 })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.MaxTokenBytes = 1 << 20 })
 	for claims, cause := range map[string]string{
 		`{"sub":"mallory","sub":"m"}`:                                  "duplicate member name at byte",
 		`{"sub":"mallory","Sub":"m"}`:                                  "member name that differs from another in case only at byte",
@@ -213,7 +213,7 @@ func TestCVE_2026_55689_AudienceIsNeverSwitchedOff(t *testing.T) {
 
 func TestCAMEL_24734_EveryConfiguredAudienceCounts(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences = []string{"a", "b"} })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Audiences = []string{"a", "b"} })
 	for _, test := range []struct {
 		aud  any
 		want error
@@ -229,8 +229,8 @@ func TestCAMEL_24734_EveryConfiguredAudienceCounts(t *testing.T) {
 
 func TestProvidersWithoutAudienceNeedAClientRule(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	alone := newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences, c.ClientIDs = nil, []string{"web", "app"} })
-	both := newVerifier(t, s, func(c *jwtauth.Config) { c.ClientIDs = []string{"web"} })
+	alone := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Audiences, c.ClientIDs = nil, []string{"web", "app"} })
+	both := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.ClientIDs = []string{"web"} })
 	for _, test := range []struct {
 		client, aud any
 		alone, both error
@@ -281,7 +281,7 @@ func TestCVE_2020_26892_TimeIsCheckedToTheSecond(t *testing.T) {
 		{"iat is within the leeway", 0, at + 60, nil, at + 30, nil},
 		{"nbf is the end of time", 0, at + 60, 253402300799, nil, authctx.TokenNotYetValid},
 	} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Leeway = test.leeway })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Leeway = test.leeway })
 		token := s.token(t, goodClaims(map[string]any{"exp": test.exp, "nbf": test.nbf, "iat": test.iat}))
 		if _, err := v.Verify(t.Context(), token); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", test.name, err)
@@ -291,7 +291,7 @@ func TestCVE_2020_26892_TimeIsCheckedToTheSecond(t *testing.T) {
 
 func TestMaxLifetimeIsCountedFromIssue(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.MaxLifetime = 10 * time.Minute })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.MaxLifetime = 10 * time.Minute })
 	at := testNow.Unix()
 	for _, test := range []struct {
 		iat, exp any
@@ -332,11 +332,11 @@ func TestRule11_NoErrorHoldsAnythingOfTheToken(t *testing.T) {
 
 func TestRule2_NothingThatMustBeCheckedCanBeLeftOut(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	for field, clear := range map[string]func(*jwtauth.Config){
-		"Issuer":     func(c *jwtauth.Config) { c.Issuer = "" },
-		"Audiences":  func(c *jwtauth.Config) { c.Audiences = nil },
-		"Algorithms": func(c *jwtauth.Config) { c.Algorithms = nil },
-		"Keys":       func(c *jwtauth.Config) { c.Keys = nil },
+	for field, clear := range map[string]func(*jwtauth.VerifierConfig){
+		"Issuer":     func(c *jwtauth.VerifierConfig) { c.Issuer = "" },
+		"Audiences":  func(c *jwtauth.VerifierConfig) { c.Audiences = nil },
+		"Algorithms": func(c *jwtauth.VerifierConfig) { c.Algorithms = nil },
+		"Keys":       func(c *jwtauth.VerifierConfig) { c.Keys = nil },
 	} {
 		cfg := configFor(t, s)
 		clear(&cfg)

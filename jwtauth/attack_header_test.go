@@ -61,7 +61,7 @@ func TestCVE_2015_9235_CVE_2026_85394_APublicKeyIsNeverAnHMACSecret(t *testing.T
 	s := signerFor(t, jwtauth.RS256)
 	pub := testRSAKey().Public().(*rsa.PublicKey)
 	claims := asJSON(t, goodClaims(nil))
-	both := newVerifier(t, s, func(c *jwtauth.Config) { c.Algorithms = append(c.Algorithms, jwtauth.HS256) })
+	both := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Algorithms = append(c.Algorithms, jwtauth.HS256) })
 	for name, secret := range publicSecrets(pub) {
 		token := mac(`{"alg":"HS256","typ":"at+jwt","kid":"k1"}`, claims, secret)
 		refused(t, newVerifier(t, s, nil), name, token)
@@ -76,7 +76,7 @@ func TestCVE_2026_44699_AnRSAKeyWithoutAlgorithmIsBoundToTheConfiguredOne(t *tes
 	if key.Algorithm() != "" {
 		t.Fatalf("key of algorithm %q", key.Algorithm())
 	}
-	v := newVerifier(t, signerFor(t, jwtauth.RS256), func(c *jwtauth.Config) {
+	v := newVerifier(t, signerFor(t, jwtauth.RS256), func(c *jwtauth.VerifierConfig) {
 		c.Keys = must(jwtauth.NewStaticKeys(key))
 		c.Algorithms = []jwtauth.Algorithm{jwtauth.HS256, jwtauth.RS256, jwtauth.PS256}
 	})
@@ -180,7 +180,7 @@ func TestStrictHeaders(t *testing.T) {
 	}
 	// A key without ID serves tokens that name any, so that there the header itself
 	// must be refused and not what it names.
-	nameless := newVerifier(t, s, func(c *jwtauth.Config) {
+	nameless := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Keys = must(jwtauth.NewStaticKeys(must(jwtauth.NewPublicKey("", jwtauth.ES256, s.private.(crypto.Signer).Public()))))
 	})
 	if _, err := nameless.Verify(t.Context(), s.compact(t, `{"alg":"ES256","kid":"`+strings.Repeat("k", 256)+`"}`, claims)); err != nil {
@@ -290,7 +290,7 @@ func TestCVE_2015_10004_EveryChangedByteOfASignatureShows(t *testing.T) {
 }
 
 func TestCVE_2025_30204_CVE_2025_27144_DotsCostNothing(t *testing.T) {
-	v := newVerifier(t, signerFor(t, jwtauth.ES256), func(c *jwtauth.Config) { c.MaxTokenBytes = 1 << 20 })
+	v := newVerifier(t, signerFor(t, jwtauth.ES256), func(c *jwtauth.VerifierConfig) { c.MaxTokenBytes = 1 << 20 })
 	for name, token := range map[string]string{
 		"dots": strings.Repeat(".", 1<<20), "header and dots": "eyJh" + strings.Repeat(".", 1<<19), "no dots": "ey" + strings.Repeat("a", 1<<19),
 	} {
@@ -309,11 +309,11 @@ func TestCVE_2025_61920_SizeIsLimitedBeforeAnythingIsDecoded(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() { _, _ = v.Verify(t.Context(), big) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
-	wide := newVerifier(t, s, func(c *jwtauth.Config) { c.MaxTokenBytes = 64 << 10 })
+	wide := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.MaxTokenBytes = 64 << 10 })
 	if _, err := wide.Verify(t.Context(), big); err != nil {
 		t.Errorf("with a larger limit: %v", err)
 	}
-	largest := newVerifier(t, s, func(c *jwtauth.Config) { c.MaxTokenBytes = 1 << 20 })
+	largest := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.MaxTokenBytes = 1 << 20 })
 	if _, err := largest.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"pad": strings.Repeat("a", 700<<10)}))); err != nil {
 		t.Errorf("with the largest limit: %v", err)
 	}

@@ -17,9 +17,9 @@ func TestCVE_2025_68129_AnIDTokenIsNoAccessToken(t *testing.T) {
 		return s.compact(t, `{"alg":"EdDSA","typ":"JWT","kid":"k1"}`, asJSON(t, goodClaims(extra)))
 	}
 	refused(t, newVerifier(t, s, nil), "for its client", idToken(map[string]any{}))
-	careless := func(c *jwtauth.Config) { c.Audiences = []string{"web"} }
+	careless := func(c *jwtauth.VerifierConfig) { c.Audiences = []string{"web"} }
 	refused(t, newVerifier(t, s, careless), "for us", idToken(map[string]any{"at_hash": "x"}))
-	byChoice := newVerifier(t, s, func(c *jwtauth.Config) { careless(c); c.Types = jwtauth.IDTokenTypes() })
+	byChoice := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { careless(c); c.Types = jwtauth.IDTokenTypes() })
 	if _, err := byChoice.Verify(t.Context(), idToken(map[string]any{"at_hash": "x"})); err != nil {
 		t.Errorf("by explicit choice: %v", err)
 	}
@@ -37,7 +37,7 @@ func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
 		return s.compact(t, `{"alg":"EdDSA","kid":"k1"`+header+`}`, asJSON(t, goodClaims(bare)))
 	}
 	policy := func(types jwtauth.TypePolicy) *jwtauth.Verifier {
-		return newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences, c.Types = []string{"web"}, types })
+		return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Audiences, c.Types = []string{"web"}, types })
 	}
 	for name, idToken := range map[string]string{
 		"with a nonce":             token("", nil),
@@ -88,7 +88,7 @@ func TestBCP_3_11_TypesDivideTokens(t *testing.T) {
 		"ID":      {jwtauth.IDTokenTypes(), "nnnyynnnnnnn"},
 		"SPIFFE":  {jwtauth.SPIFFETypes(), "nnnyynnnnnny"},
 	} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = test.policy })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Types = test.policy })
 		for i, typ := range types {
 			header := `{"alg":"EdDSA","kid":"k1"}`
 			if typ != "" {
@@ -106,7 +106,7 @@ func TestBCP_3_11_AnEmptyTypeIsNoAbsentOne(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	for _, typ := range []string{`""`, `"application/"`, `"Application/"`} {
 		for _, policy := range []jwtauth.TypePolicy{{}, jwtauth.IDTokenTypes(), jwtauth.SPIFFETypes(), jwtauth.NamedTypes("JWT")} {
-			v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = policy })
+			v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Types = policy })
 			refused(t, v, typ, s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":`+typ+`}`, asJSON(t, goodClaims(nil))))
 		}
 	}
@@ -129,7 +129,7 @@ func TestRFC8417_AnEventIsNoAccessTokenWhateverItIsCalled(t *testing.T) {
 	for typ, policy := range map[string]jwtauth.TypePolicy{
 		"at+jwt": {}, "AT+jwt": jwtauth.RFC9068Types(), "acme+jwt": jwtauth.NamedTypes("acme+jwt"), "JWT": jwtauth.IDTokenTypes(), "JOSE": jwtauth.SPIFFETypes(),
 	} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Types = policy })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Types = policy })
 		if _, err := v.Verify(t.Context(), s.compact(t, `{"alg":"EdDSA","kid":"k1","typ":"`+typ+`"}`, claims)); !errors.Is(err, authctx.WrongType) {
 			t.Errorf("%s: %v", typ, err)
 		}

@@ -9,10 +9,10 @@ import (
 	"github.com/authctx/authctx/internal/spiffeid"
 )
 
-// Config says which tokens of one issuer a [Verifier] takes. Issuer, Algorithms,
+// VerifierConfig says which tokens of one issuer a [Verifier] takes. Issuer, Algorithms,
 // Keys, and Audiences or ClientIDs are required; nothing that is left empty
 // means that something is not checked.
-type Config struct {
+type VerifierConfig struct {
 	// Issuer is compared with "iss" byte by byte (RFC 7519 section 4.1.1). Where
 	// it contains [TenantPlaceholder], Tenants is required too.
 	Issuer string
@@ -64,9 +64,9 @@ type Config struct {
 }
 
 const (
-	// NoLeeway in [Config.Leeway] trusts clocks to the second.
+	// NoLeeway in [VerifierConfig.Leeway] trusts clocks to the second.
 	NoLeeway time.Duration = -1
-	// MaxLeeway is the most that [Config.Leeway] may be.
+	// MaxLeeway is the most that [VerifierConfig.Leeway] may be.
 	MaxLeeway = 5 * time.Minute
 
 	defaultLeeway        = 30 * time.Second
@@ -76,7 +76,7 @@ const (
 )
 
 // validate returns everything that is missing or contradictory.
-func (c *Config) validate() (p problems) {
+func (c *VerifierConfig) validate() (p problems) {
 	bad := p.add
 	c.validateNames(&p)
 	if unmade(c.Keys) {
@@ -108,7 +108,7 @@ func (c *Config) validate() (p problems) {
 // somebody else than Issuer: who signs there could name Issuer in a token.
 // Nothing can be said of a template, of a name that is no address, as that of a
 // trust domain may be, nor where the metadata name an issuer of their own.
-func (c *Config) keysOfAnother() string {
+func (c *VerifierConfig) keysOfAnother() string {
 	if strings.Contains(c.Issuer, TenantPlaceholder) ||
 		!strings.HasPrefix(c.Issuer, "https://") && !strings.HasPrefix(c.Issuer, "http://") {
 		return ""
@@ -134,7 +134,7 @@ func neverSecret(keys KeySource) bool {
 }
 
 // validateNames judges who may have issued a token, for whom and with what.
-func (c *Config) validateNames(p *problems) {
+func (c *VerifierConfig) validateNames(p *problems) {
 	bad := p.add
 	switch templates := strings.Count(c.Issuer, TenantPlaceholder); {
 	case c.Issuer == "":
@@ -172,7 +172,7 @@ func (c *Config) validateNames(p *problems) {
 
 // withDefaults returns a copy that shares no slice with the caller and leaves
 // nothing to be guessed later.
-func (c Config) withDefaults() Config {
+func (c VerifierConfig) withDefaults() VerifierConfig {
 	c.Audiences, c.ClientIDs = slices.Clone(c.Audiences), slices.Clone(c.ClientIDs)
 	c.Algorithms, c.Types = slices.Clone(c.Algorithms), c.Types.clone()
 	for i, a := range c.Algorithms {

@@ -25,9 +25,9 @@ type DeferredAuthenticatorConfig struct {
 	// MaxLifetime refuses tokens that were made to wait for longer; zero means
 	// [MaxDeferredLifetime], which is also the most.
 	MaxLifetime time.Duration
-	// Leeway is as in [Config].
+	// Leeway is as in [VerifierConfig].
 	Leeway time.Duration
-	// Revocations is as in [Config]. It is asked when the work is done, when the
+	// Revocations is as in [VerifierConfig]. It is asked when the work is done, when the
 	// caller's credential may have ended long ago: what was revoked must be
 	// remembered for the publishers' Lifetime beyond that, as a [RevocationList]
 	// does.
@@ -80,7 +80,7 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 	errs := []error{problems.of(label)}
 	d := &DeferredAuthenticator{byTopic: map[string]*Verifier{}}
 	for _, topic := range topics {
-		verifier, err := newVouchedVerifier(Config{
+		verifier, err := newVouchedVerifier(VerifierConfig{
 			Issuer: cfg.TrustDomain, Audiences: []string{topic}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 			Types: ownTypes(deferredType), Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
 			Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil,

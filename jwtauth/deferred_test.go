@@ -134,7 +134,7 @@ func TestDeferredWorkIsNeverAcceptedOnHTTPOrGRPC(t *testing.T) {
 	if _, err := authctx.Authenticate(t.Context(), svc, txnRequest(token)); !errors.Is(err, authctx.WrongType) {
 		t.Errorf("as transaction token: %v", err)
 	}
-	access := must(jwtauth.NewVerifier(jwtauth.Config{
+	access := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: testDomain, Audiences: []string{"orders"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: w.keys, Now: w.Now,
 	}))
 	if _, err := access.Verify(t.Context(), token); !errors.Is(err, authctx.WrongType) {

@@ -136,7 +136,7 @@ func (c DPoPConfig) withDefaults() DPoPConfig {
 		c.Now = time.Now
 	}
 	if c.Replays == nil {
-		c.Replays = &ReplayMemory{Now: c.Now}
+		c.Replays = &MemoryReplayStore{Now: c.Now}
 	}
 	return c
 }

@@ -107,7 +107,7 @@ func TestRule8_AVerifierOutOfReachIsNotABadProof(t *testing.T) {
 }
 
 func TestOnlyAProofThatHoldsLeavesATrace(t *testing.T) {
-	memory := &jwtauth.ReplayMemory{Now: func() time.Time { return testNow }}
+	memory := &jwtauth.MemoryReplayStore{Now: func() time.Time { return testNow }}
 	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.Replays = memory })
 	for _, a := range dpopAttacks(t) {
 		p := c.proof()

@@ -20,7 +20,7 @@ func exampleVerifier(mapping *jwtauth.ClaimMapping) (*jwtauth.Verifier, string) 
 	secret := []byte("an example's secret, known to all of its readers")
 	key, _ := jwtauth.NewHMACKey("k1", jwtauth.HS256, secret)
 	keys, _ := jwtauth.NewStaticKeys(key)
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:     "https://id.example.com/realms/shop",
 		Audiences:  []string{"orders-api"},
 		Algorithms: []jwtauth.Algorithm{jwtauth.HS256},
@@ -99,7 +99,7 @@ func ExampleIntrospector() {
 		fmt.Fprintf(w, `{"active":true,"sub":"alice","aud":"orders-api","scope":"orders.read","exp":%d}`, time.Now().Add(time.Hour).Unix())
 	}))
 	defer as.Close()
-	introspector, err := jwtauth.NewIntrospector(jwtauth.IntrospectionConfig{
+	introspector, err := jwtauth.NewIntrospector(jwtauth.IntrospectorConfig{
 		Endpoint:     as.URL,
 		ClientID:     "orders-api",
 		ClientSecret: "the secret of this service",

@@ -27,10 +27,10 @@ func ExampleIssuer() {
 		return
 	}
 	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer:   "https://auth.example.com",
-		Audience: []string{"https://api.example.com"},
-		Keys:     keys,
-		Lifetime: 10 * time.Minute,
+		Issuer:    "https://auth.example.com",
+		Audiences: []string{"https://api.example.com"},
+		Keys:      keys,
+		Lifetime:  10 * time.Minute,
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -106,7 +106,7 @@ func ExampleRefreshTokens() {
 	key, _ := jwtauth.GenerateSigningKey(jwtauth.ES256)
 	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
 	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example.com", Audience: []string{"https://api.example.com"}, Keys: keys, Lifetime: 10 * time.Minute,
+		Issuer: "https://auth.example.com", Audiences: []string{"https://api.example.com"}, Keys: keys, Lifetime: 10 * time.Minute,
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -49,7 +49,7 @@ func exampleProvider(issuer string) *httptest.Server {
 // A verifier works on a bare string and so serves any transport.
 func ExampleVerifier() {
 	token, keys, now := exampleIssuer("https://auth.example.com", "alice")
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:     "https://auth.example.com",
 		Audiences:  []string{"https://api.example.com"},
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
@@ -72,7 +72,7 @@ func ExampleVerifier() {
 
 // What is missing is said at start, all of it.
 func ExampleNewVerifier() {
-	_, err := jwtauth.NewVerifier(jwtauth.Config{Issuer: "https://auth.example.com"})
+	_, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{Issuer: "https://auth.example.com"})
 	fmt.Println(err)
 	// Output:
 	// jwtauth: verifier for "https://auth.example.com": Audiences is required; ClientIDs replaces it for providers without aud
@@ -86,11 +86,11 @@ func ExampleNewMultiVerifier() {
 	algorithms := []jwtauth.Algorithm{jwtauth.EdDSA}
 	_, staffKeys, now := exampleIssuer("https://staff.example.com", "alice")
 	token, customerKeys, _ := exampleIssuer("https://customers.example.com", "bob")
-	employees, err1 := jwtauth.NewVerifier(jwtauth.Config{
+	employees, err1 := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: "https://staff.example.com", Audiences: audience, Algorithms: algorithms, Keys: staffKeys, Now: now,
 		Types: jwtauth.RFC9068Types(),
 	})
-	customers, err2 := jwtauth.NewVerifier(jwtauth.Config{
+	customers, err2 := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: "https://customers.example.com", Audiences: audience, Algorithms: algorithms, Keys: customerKeys, Now: now,
 	})
 	if err := errors.Join(err1, err2); err != nil {
@@ -113,14 +113,14 @@ func ExampleNewResolvingVerifier() {
 	token, acme, now := exampleIssuer("https://acme.example.com", "carol")
 	_, globex, _ := exampleIssuer("https://globex.example.com", "hank")
 	customers := map[string]jwtauth.KeySource{"https://acme.example.com": acme, "https://globex.example.com": globex}
-	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 			keys, ok := customers[issuer]
 			if !ok {
 				return nil, authctx.WrongIssuer
 			}
-			return jwtauth.NewVerifier(jwtauth.Config{
+			return jwtauth.NewVerifier(jwtauth.VerifierConfig{
 				Issuer:     issuer,
 				Audiences:  []string{"https://api.example.com"},
 				Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
@@ -171,7 +171,7 @@ func (c *customers) resolve(_ context.Context, issuer string) (*jwtauth.Verifier
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:     issuer,
 		Audiences:  []string{"https://api.example.com"},
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
@@ -195,7 +195,7 @@ func (c *customers) release(v *jwtauth.Verifier) {
 }
 
 // Keys that are fetched stay open for as long as their customer is kept.
-func ExampleResolverConfig() {
+func ExampleResolvingVerifierConfig() {
 	token, _, now := exampleIssuer("https://acme.example.com", "carol")
 	provider := exampleProvider("https://acme.example.com")
 	defer provider.Close()
@@ -203,7 +203,7 @@ func ExampleResolverConfig() {
 		jwksURLs: map[string]string{"https://acme.example.com": provider.URL},
 		open:     map[string]customer{}, now: now,
 	}
-	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
 		Resolve:    directory.resolve,
 		Release:    directory.release,
@@ -226,7 +226,7 @@ func ExampleResolverConfig() {
 // A bearer token in the authorization field, for any transport.
 func ExampleNewBearer() {
 	token, keys, now := exampleIssuer("https://auth.example.com", "alice")
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:     "https://auth.example.com",
 		Audiences:  []string{"https://api.example.com"},
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
@@ -258,7 +258,7 @@ func ExampleNewBearer() {
 func ExampleRevocationList() {
 	token, keys, now := exampleIssuer("https://auth.example.com", "alice")
 	revocations := &jwtauth.RevocationList{Now: now}
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:      "https://auth.example.com",
 		Audiences:   []string{"https://api.example.com"},
 		Algorithms:  []jwtauth.Algorithm{jwtauth.EdDSA},

@@ -37,7 +37,7 @@ func CheckSignature(token string, keys KeySource, algorithms []Algorithm) error 
 	if err := s.decode(c); err != nil {
 		return err
 	}
-	p := &issuerPolicy{Config: Config{Algorithms: algorithms, Keys: keys}}
+	p := &issuerPolicy{VerifierConfig: VerifierConfig{Algorithms: algorithms, Keys: keys}}
 	key, err := p.findKey(context.Background(), h)
 	if err != nil {
 		return err

@@ -102,11 +102,11 @@ func TestNullInAnAnswerIsNoMember(t *testing.T) {
 		`"username":null,"scope":null,"roles":null,"act":null,"jti":null,`
 	for name, c := range map[string]struct {
 		answer string
-		change func(*jwtauth.IntrospectionConfig)
+		change func(*jwtauth.IntrospectorConfig)
 	}{
-		"beside an audience": {`{"active":true,` + nulls + `"sub":"alice","aud":"orders"}`, func(*jwtauth.IntrospectionConfig) {}},
+		"beside an audience": {`{"active":true,` + nulls + `"sub":"alice","aud":"orders"}`, func(*jwtauth.IntrospectorConfig) {}},
 		"the audience too": {`{"active":true,` + nulls + `"sub":"alice","client_id":"web","aud":null}`,
-			func(c *jwtauth.IntrospectionConfig) { c.Audiences, c.ClientIDs = nil, []string{"web"} }},
+			func(c *jwtauth.IntrospectorConfig) { c.Audiences, c.ClientIDs = nil, []string{"web"} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := introspectionConfig(newEndpoint(t, answer(c.answer)).URL, newClock())
@@ -174,7 +174,7 @@ func TestAnAnswerWithoutASubjectMakesNobodyTheClient(t *testing.T) {
 // themselves, and whoever knows that of one may say so.
 func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 	const client = `{"active":true,"aud":"orders","client_id":"billing","scope":"orders.read","token_type":"Bearer"`
-	i := func(text string, change ...func(*jwtauth.IntrospectionConfig)) *jwtauth.Introspector {
+	i := func(text string, change ...func(*jwtauth.IntrospectorConfig)) *jwtauth.Introspector {
 		cfg := introspectionConfig(newEndpoint(t, answer(text)).URL, newClock())
 		cfg.ClientWithoutSubject = true
 		for _, f := range change {
@@ -191,7 +191,7 @@ func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 	if p, err := i(client+`,"sub":"alice"}`).Verify(t.Context(), "opaque"); err != nil || p.Subject() != "alice" || p.Kind() != authctx.User {
 		t.Errorf("a user: %v, %v", p, err)
 	}
-	bySubject := func(c *jwtauth.IntrospectionConfig) {
+	bySubject := func(c *jwtauth.IntrospectorConfig) {
 		c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Subject: []jwtauth.ClaimSource{jwtauth.Claim("employee")}}))
 	}
 	for name, refused := range map[string]*jwtauth.Introspector{

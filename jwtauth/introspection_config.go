@@ -11,13 +11,13 @@ import (
 	"github.com/authctx/authctx/internal/absent"
 )
 
-// IntrospectionConfig says whom to ask about opaque tokens and what the answer
+// IntrospectorConfig says whom to ask about opaque tokens and what the answer
 // must be. Endpoint, ClientID, ClientSecret, Issuer, and Audiences or ClientIDs
 // are required; everything else has a default.
 //
 // Printing it shows no secret, with the exceptions that
 // [SigningKeyConfig.Format] names.
-type IntrospectionConfig struct {
+type IntrospectorConfig struct {
 	// Endpoint is the introspection endpoint (RFC 7662 section 2): https, or
 	// http to a loopback address.
 	Endpoint string
@@ -29,7 +29,7 @@ type IntrospectionConfig struct {
 	// Issuer is who the endpoint speaks for. An answer that names another issuer
 	// is refused, one that names none is of this one.
 	Issuer string
-	// Audiences and ClientIDs are as in [Config]: an answer must name an
+	// Audiences and ClientIDs are as in [VerifierConfig]: an answer must name an
 	// audience of ours, or, for endpoints that leave "aud" out or empty, a client.
 	//
 	// Some servers call refresh tokens active too and tell them only by leaving
@@ -43,7 +43,7 @@ type IntrospectionConfig struct {
 	// tokens as said at Audiences included. Whoever receives a token can then use
 	// it here.
 	InsecureAnyAudience bool
-	// Claims says how the answer becomes a principal; nil is as in [Config].
+	// Claims says how the answer becomes a principal; nil is as in [VerifierConfig].
 	Claims *ClaimMapping
 	// ClientWithoutSubject takes an answer without "sub" to be about a token that
 	// the client got for itself, and the client for its subject (RFC 9068 section
@@ -53,9 +53,9 @@ type IntrospectionConfig struct {
 	// seen to be about a user or a login are refused all the same.
 	ClientWithoutSubject bool
 
-	// Leeway is as in [Config].
+	// Leeway is as in [VerifierConfig].
 	Leeway time.Duration
-	// MaxTokenBytes bounds the token that is sent, as in [Config].
+	// MaxTokenBytes bounds the token that is sent, as in [VerifierConfig].
 	MaxTokenBytes int
 	// Timeout bounds one exchange with the endpoint, and so how long a request
 	// waits; 5 s when zero.
@@ -70,7 +70,7 @@ type IntrospectionConfig struct {
 	// Leeway, because some servers move that. That a token is not good is
 	// remembered for at most 5 s.
 	Cache CacheConfig
-	// Revocations is as in [Config]. Tokens without an ID are taken. Of a token
+	// Revocations is as in [VerifierConfig]. Tokens without an ID are taken. Of a token
 	// for which the endpoint names no "exp", [authctx.Principal.Expires] is the
 	// end of its answer and says nothing of how long it must stay revoked, see
 	// [RevocationList].
@@ -96,15 +96,15 @@ const (
 )
 
 // String names the endpoint and shows no secret.
-func (c IntrospectionConfig) String() string {
+func (c IntrospectorConfig) String() string {
 	return fmt.Sprintf("introspection of tokens of %q at %q", c.Issuer, c.Endpoint)
 }
 
 // Format keeps verbs as quiet as String.
-func (c IntrospectionConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+func (c IntrospectorConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 
 // validate reports everything that is missing or contradictory.
-func (c *IntrospectionConfig) validate() error {
+func (c *IntrospectorConfig) validate() error {
 	var problems problems
 	bad := problems.add
 	required := func(name, value string) {
@@ -151,8 +151,8 @@ func (c *IntrospectionConfig) validate() error {
 }
 
 // policy returns what an answer must be. It shares no slice with the caller.
-func (c *IntrospectionConfig) policy() *issuerPolicy {
-	cfg := Config{
+func (c *IntrospectorConfig) policy() *issuerPolicy {
+	cfg := VerifierConfig{
 		Issuer: c.Issuer, Audiences: c.Audiences, ClientIDs: c.ClientIDs,
 		Claims: c.Claims, Leeway: c.Leeway, MaxTokenBytes: c.MaxTokenBytes,
 		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,

@@ -31,12 +31,12 @@ func TestAudienceByClientOrExplicitlyAny(t *testing.T) {
 
 func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *testing.T) {
 	for _, c := range []struct {
-		cfg  jwtauth.IntrospectionConfig
+		cfg  jwtauth.IntrospectorConfig
 		want []string
 	}{
-		{jwtauth.IntrospectionConfig{}, []string{"Endpoint is required", "ClientID is required", "ClientSecret is required", "Issuer is required",
+		{jwtauth.IntrospectorConfig{}, []string{"Endpoint is required", "ClientID is required", "ClientSecret is required", "Issuer is required",
 			"Audiences is required; ClientIDs replaces it for endpoints that leave aud out"}},
-		{jwtauth.IntrospectionConfig{Endpoint: "http://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Issuer: "i",
+		{jwtauth.IntrospectorConfig{Endpoint: "http://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Issuer: "i",
 			Audiences: []string{""}, InsecureAnyAudience: true, Leeway: time.Hour, Timeout: -1, MaxPending: -1, MaxTokenBytes: 1<<20 + 1, Cache: jwtauth.CacheConfig{MaxAge: -1}},
 			[]string{`Endpoint: "http://as.example.com/introspect" is not https`, "InsecureAnyAudience contradicts Audiences and ClientIDs",
 				"Audiences or ClientIDs has an empty element", "Leeway must be", "Timeout must not be negative", "MaxPending must not be negative",

@@ -22,7 +22,7 @@ import (
 //
 // Requests with the same token wait for one question, which runs on no caller's
 // context. Answers are remembered by a keyed hash of the token, see
-// [IntrospectionConfig]. An endpoint that fails, is slow, redirects, or answers
+// [IntrospectorConfig]. An endpoint that fails, is slow, redirects, or answers
 // anything but a JSON object with a boolean "active" (RFC 7662 section 2.2) makes
 // the answer [authctx.Unavailable] and is asked again by the next request; so
 // does one that refuses our own credentials. The exception is 400 with
@@ -60,7 +60,7 @@ type Introspector struct {
 // NewIntrospector returns an introspector, or an error that names every field of
 // cfg that is missing or contradictory. It sends nothing until it is asked.
 // [Introspector.Close] must be called in the end.
-func NewIntrospector(cfg IntrospectionConfig) (*Introspector, error) {
+func NewIntrospector(cfg IntrospectorConfig) (*Introspector, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}

@@ -59,14 +59,14 @@ func newClock() *clock {
 func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()) }
 func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
 
-func introspectionConfig(url string, c *clock) jwtauth.IntrospectionConfig {
-	return jwtauth.IntrospectionConfig{
+func introspectionConfig(url string, c *clock) jwtauth.IntrospectorConfig {
+	return jwtauth.IntrospectorConfig{
 		Endpoint: url, ClientID: "orders api", ClientSecret: "s%c+re:t/ü",
 		Issuer: "https://as.example.com", Audiences: []string{"orders"}, Now: c.now,
 	}
 }
 
-func newIntrospector(t testing.TB, cfg jwtauth.IntrospectionConfig) *jwtauth.Introspector {
+func newIntrospector(t testing.TB, cfg jwtauth.IntrospectorConfig) *jwtauth.Introspector {
 	t.Helper()
 	i, err := jwtauth.NewIntrospector(cfg)
 	if err != nil {

@@ -22,15 +22,15 @@ const accessTokenType = "at+jwt"
 // nobody can take back should not be good for longer.
 const maxIssuedLifetime = 24 * time.Hour
 
-// IssuerConfig configures [NewIssuer]. Issuer, Audience, Keys and Lifetime are
+// IssuerConfig configures [NewIssuer]. Issuer, Audiences, Keys and Lifetime are
 // required.
 type IssuerConfig struct {
 	// Issuer is the issuer identifier ("iss"): an https URL without query and
 	// fragment (RFC 8414 section 2). http is taken too, but [RemoteKeys] find the
 	// keys of such an issuer only at a loopback address, unless told otherwise.
 	Issuer string
-	// Audience names the resource servers that tokens are for ("aud").
-	Audience []string
+	// Audiences names the resource servers that tokens are for ("aud").
+	Audiences []string
 	// Keys signs. Retain of the set must not be shorter than Lifetime.
 	Keys *SigningKeys
 	// Lifetime is how long a token is good, from one second to 24 hours. Minutes
@@ -63,8 +63,8 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if !ok {
 		bad("Issuer is required and must be an http or https URL without user, query and fragment")
 	}
-	if len(cfg.Audience) == 0 || slices.Contains(cfg.Audience, "") {
-		bad("Audience is required and must not hold empty names")
+	if len(cfg.Audiences) == 0 || slices.Contains(cfg.Audiences, "") {
+		bad("Audiences is required and must not hold empty names")
 	}
 	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, maxIssuedLifetime)
@@ -78,7 +78,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 		return nil, err
 	}
 	i := &Issuer{
-		issuer: cfg.Issuer, path: trimSlash(u.EscapedPath()), audience: slices.Clone(cfg.Audience),
+		issuer: cfg.Issuer, path: trimSlash(u.EscapedPath()), audience: slices.Clone(cfg.Audiences),
 		keys: cfg.Keys, lifetime: cfg.Lifetime, now: cfg.Now,
 	}
 	if i.now == nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
-// issuerPolicy is a validated [Config]: what one issuer's tokens must be.
+// issuerPolicy is a validated [VerifierConfig]: what one issuer's tokens must be.
 type issuerPolicy struct {
-	Config
+	VerifierConfig
 	issuer issuerName
 	parser *strictjson.Parser
 	holder keyHolder // of Keys; nil when they cannot tell
@@ -28,7 +28,7 @@ type issuerPolicy struct {
 }
 
 // newIssuerPolicy validates cfg; label is what its errors are about.
-func newIssuerPolicy(cfg Config, label string) (*issuerPolicy, error) {
+func newIssuerPolicy(cfg VerifierConfig, label string) (*issuerPolicy, error) {
 	if err := cfg.validate().of(label); err != nil {
 		return nil, err
 	}
@@ -37,19 +37,19 @@ func newIssuerPolicy(cfg Config, label string) (*issuerPolicy, error) {
 
 // completePolicy is newIssuerPolicy for what is valid; names are claims that
 // count besides those of cfg.
-func completePolicy(cfg Config, names ...string) *issuerPolicy {
+func completePolicy(cfg VerifierConfig, names ...string) *issuerPolicy {
 	cfg = cfg.withDefaults()
 	holder, _ := cfg.Keys.(keyHolder)
 	return &issuerPolicy{
-		Config:        cfg,
-		issuer:        newIssuerName(cfg.Issuer, cfg.Tenants),
-		parser:        claimsParser(slices.Concat(names, cfg.Claims.names())),
-		holder:        holder,
-		accepted:      newAccepted(cfg.Algorithms),
-		wrongType:     expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types),
-		wrongIssuer:   expected(authctx.WrongIssuer, "iss is not %q", cfg.Issuer),
-		wrongAudience: expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
-		wrongClient:   expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
+		VerifierConfig: cfg,
+		issuer:         newIssuerName(cfg.Issuer, cfg.Tenants),
+		parser:         claimsParser(slices.Concat(names, cfg.Claims.names())),
+		holder:         holder,
+		accepted:       newAccepted(cfg.Algorithms),
+		wrongType:      expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types),
+		wrongIssuer:    expected(authctx.WrongIssuer, "iss is not %q", cfg.Issuer),
+		wrongAudience:  expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
+		wrongClient:    expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
 	}
 }
 

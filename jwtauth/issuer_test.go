@@ -49,7 +49,7 @@ func issuerWith(t testing.TB, key *jwtauth.SigningKey, now func() time.Time) *jw
 		t.Fatal(err)
 	}
 	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: 5 * time.Minute, Now: now,
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: 5 * time.Minute, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func issuerWith(t testing.TB, key *jwtauth.SigningKey, now func() time.Time) *jw
 func TestRule1_AnIssuedTokenLivesForADayAtMost(t *testing.T) {
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Ahead: time.Hour, Retain: 48 * time.Hour}))
 	for life, good := range map[time.Duration]bool{24 * time.Hour: true, 24*time.Hour + 1: false, 24*time.Hour + time.Second: false, -time.Second: false} {
-		_, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: life})
+		_, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: life})
 		if good != (err == nil) {
 			t.Errorf("%v: %v", life, err)
 		}
@@ -69,7 +69,7 @@ func TestRule1_AnIssuedTokenLivesForADayAtMost(t *testing.T) {
 
 func TestRule1_IssuerNamesEveryMissingSetting(t *testing.T) {
 	_, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{})
-	for _, want := range []string{"Issuer", "Audience", "Keys", "Lifetime"} {
+	for _, want := range []string{"Issuer", "Audiences", "Keys", "Lifetime"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not name %s: %v", want, err)
 		}
@@ -78,7 +78,7 @@ func TestRule1_IssuerNamesEveryMissingSetting(t *testing.T) {
 
 func TestIssuerRefusesContradictions(t *testing.T) {
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Retain: time.Minute}))
-	good := jwtauth.IssuerConfig{Issuer: "https://a.example", Audience: []string{"api"}, Keys: keys, Lifetime: time.Minute}
+	good := jwtauth.IssuerConfig{Issuer: "https://a.example", Audiences: []string{"api"}, Keys: keys, Lifetime: time.Minute}
 	if _, err := jwtauth.NewIssuer(good); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestIssuerRefusesContradictions(t *testing.T) {
 		"an issuer with a fragment":          func(c *jwtauth.IssuerConfig) { c.Issuer += "#x" },
 		"an issuer with an empty fragment":   func(c *jwtauth.IssuerConfig) { c.Issuer += "/#" },
 		"an issuer with a user":              func(c *jwtauth.IssuerConfig) { c.Issuer = "https://u:p@a.example" },
-		"an empty audience":                  func(c *jwtauth.IssuerConfig) { c.Audience = []string{"api", ""} },
+		"an empty audience":                  func(c *jwtauth.IssuerConfig) { c.Audiences = []string{"api", ""} },
 		"no lifetime":                        func(c *jwtauth.IssuerConfig) { c.Lifetime = 0 },
 		"a lifetime of a week":               func(c *jwtauth.IssuerConfig) { c.Lifetime = 7 * 24 * time.Hour },
 		"tokens that outlive published keys": func(c *jwtauth.IssuerConfig) { c.Lifetime = 2 * time.Minute },
@@ -186,12 +186,12 @@ func TestIssuedTokensComeBackAsTheSameCaller(t *testing.T) {
 	clock := newTestClock()
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.ES256), Now: clock.Now}))
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example", Audience: []string{"api", "other"}, Keys: keys, Lifetime: time.Minute, Now: clock.Now,
+		Issuer: "https://auth.example", Audiences: []string{"api", "other"}, Keys: keys, Lifetime: time.Minute, Now: clock.Now,
 	}))
 	mapping := must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
 		Extra: map[string][]jwtauth.ClaimSource{"region": {jwtauth.Claim("region")}},
 	}))
-	verifier := must(jwtauth.NewVerifier(jwtauth.Config{
+	verifier := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 		Types: jwtauth.RFC9068Types(), Claims: mapping, Leeway: jwtauth.NoLeeway, Now: clock.Now,
 	}))
@@ -293,9 +293,9 @@ func TestIssueRefuses(t *testing.T) {
 func TestIssuedTokensAreNotRefused(t *testing.T) {
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: time.Minute,
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: time.Minute,
 	}))
-	verifier := must(jwtauth.NewVerifier(jwtauth.Config{
+	verifier := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys,
 	}))
 	issued := 0
@@ -348,7 +348,7 @@ func TestHandlerServesDiscoveryWhereTheIssuerSays(t *testing.T) {
 		"https://auth.example/realms/a": {"/realms/a/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/realms/a", "/realms/a/.well-known/jwks.json"},
 	} {
 		issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-			Issuer: identifier, Audience: []string{"api"}, Keys: keys, Lifetime: time.Minute,
+			Issuer: identifier, Audiences: []string{"api"}, Keys: keys, Lifetime: time.Minute,
 		}))
 		get := func(path string) *http.Response {
 			rec := httptest.NewRecorder()

@@ -82,7 +82,7 @@ func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpElsewhereEither(t *testin
 	})
 	kf, _ := memoryKeyfunc(t)
 	for name, keys := range map[string]jwtauth.KeySource{"own": own, "keyfunc": must(jwtauth.KeysFromKeyfunc(kf))} {
-		v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = keys })
+		v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
 		token := signer.token(t, goodClaims(map[string]any{"iss": "https://staging.example"}))
 		if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.WrongIssuer {
 			t.Errorf("%s: %v", name, err)
@@ -109,7 +109,7 @@ func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpForAKeyThatLeft(t *testin
 	signer := signerFor(t, jwtauth.EdDSA)
 	_, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
 	storage := &countingStorage{Storage: store}
-	v := newVerifier(t, signer, func(c *jwtauth.Config) {
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) {
 		c.Keys = must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
 	})
 	if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 0)); err != nil {
@@ -152,15 +152,15 @@ func TestRule3_TheSignatureIsJudgedBeforeTheIssuerWhereTheKeyIsKnown(t *testing.
 // let in is no question to ask about what nobody has signed.
 func TestRFC8725_3_8_ATokenNamesItsIssuerInTheWayOfItsIssuer(t *testing.T) {
 	signer := signerFor(t, jwtauth.EdDSA)
-	entra := func(c *jwtauth.Config) {
+	entra := func(c *jwtauth.VerifierConfig) {
 		c.Issuer = "https://login.example/" + jwtauth.TenantPlaceholder + "/v2.0"
 		c.Tenants = func(string) bool { t.Error("the tenant of a forged token was judged"); return true }
 	}
-	svid := func(c *jwtauth.Config) {
+	svid := func(c *jwtauth.VerifierConfig) {
 		c.Issuer, c.Claims, c.Types = svidDomain, jwtauth.SPIFFEClaims(), jwtauth.SPIFFETypes()
 	}
 	for name, test := range map[string]struct {
-		change func(*jwtauth.Config)
+		change func(*jwtauth.VerifierConfig)
 		claims map[string]any
 		want   authctx.Reason
 	}{
@@ -176,7 +176,7 @@ func TestRFC8725_3_8_ATokenNamesItsIssuerInTheWayOfItsIssuer(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newKeyServer(edSet(1))
 			keys := keysFrom(t, s)
-			v := newVerifier(t, signer, func(c *jwtauth.Config) { test.change(c); c.Keys = keys })
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { test.change(c); c.Keys = keys })
 			synctest.Wait()
 			token := signer.compact(t, `{"alg":"EdDSA","kid":"new"}`, asJSON(t, goodClaims(test.claims)))
 			if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != test.want {
@@ -242,7 +242,7 @@ func TestWhatIsUnavailableIsNamed(t *testing.T) {
 			s.status = 502
 			keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.Issuer, c.JWKSURL = test.issuer, test.jwksURL })
 			signer := signerFor(t, jwtauth.EdDSA)
-			v := newVerifier(t, signer, func(c *jwtauth.Config) {
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) {
 				if c.Keys = keys; test.issuer != "" {
 					c.Issuer = test.issuer
 				}

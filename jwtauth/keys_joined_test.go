@@ -151,8 +151,8 @@ func TestRule1_JoinKeysRefusesWhatHasNoKeysOrNoKeyIDs(t *testing.T) {
 func TestRule2_JoinedKeysAreJudgedOneByOne(t *testing.T) {
 	own := keysFrom(t, newKeyServer(edSet(1)))
 	foreign := keysFrom(t, newKeyServer(edSet(1)), func(c *jwtauth.RemoteKeysConfig) { c.JWKSURL, c.Issuer = "", "https://b.example" })
-	config := func(issuer string, algorithm jwtauth.Algorithm, a, b jwtauth.KeySource) jwtauth.Config {
-		return jwtauth.Config{Issuer: issuer, Audiences: []string{"a"}, Algorithms: []jwtauth.Algorithm{algorithm}, Keys: must(jwtauth.JoinKeys(a, b))}
+	config := func(issuer string, algorithm jwtauth.Algorithm, a, b jwtauth.KeySource) jwtauth.VerifierConfig {
+		return jwtauth.VerifierConfig{Issuer: issuer, Audiences: []string{"a"}, Algorithms: []jwtauth.Algorithm{algorithm}, Keys: must(jwtauth.JoinKeys(a, b))}
 	}
 	wantError := func(err error, want string) {
 		t.Helper()
@@ -174,7 +174,7 @@ func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpInJoinedKeys(t *testing.T
 		a, b := newKeyServer(edSet(1)), newKeyServer(edSet(2))
 		keys, _, _ := joined(t, a, b)
 		signer := signerFor(t, jwtauth.EdDSA)
-		v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = keys })
+		v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
 		synctest.Wait()
 		foreign := asJSON(t, goodClaims(map[string]any{"iss": "https://staging.example"}))
 		if _, err := v.Verify(t.Context(), signer.compact(t, `{"alg":"EdDSA","kid":"new"}`, foreign)); authctx.ReasonOf(err) != authctx.WrongIssuer {
@@ -200,7 +200,7 @@ func TestRule4_JoinedKeysReadAStorageOncePerToken(t *testing.T) {
 		}))))
 		ofKeyfunc := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
 		must(ofKeyfunc.Key(t.Context(), "k", jwtauth.EdDSA))
-		v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = must(jwtauth.JoinKeys(ofKeyfunc, held)) })
+		v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = must(jwtauth.JoinKeys(ofKeyfunc, held)) })
 		before := storage.reads
 		_, _ = v.Verify(t.Context(), signer.compact(t, `{"alg":"EdDSA","kid":"k"}`, asJSON(t, goodClaims(nil))))
 		if n := storage.reads - before; n != 1 {
@@ -294,7 +294,7 @@ func TestAForeignTokenAsksNoJoinedSourceWhateverIsAroundAnother(t *testing.T) {
 			asked++
 			return nil, authctx.Unavailable
 		})
-		v := must(jwtauth.NewVerifier(jwtauth.Config{
+		v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 			Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
 			Keys: must(jwtauth.JoinKeys(source, other)),
 		}))

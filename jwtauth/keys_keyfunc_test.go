@@ -190,7 +190,7 @@ func TestRule5_AKeyOfAKeyfuncThatWasWithdrawnStaysSo(t *testing.T) {
 	kf, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
 	source := must(jwtauth.KeysFromKeyfunc(kf))
 	signer := signerFor(t, jwtauth.EdDSA)
-	v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
 	verify := func(want error) {
 		t.Helper()
 		if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 0)); !errors.Is(err, want) {
@@ -249,7 +249,7 @@ func TestRule4_ALateAnswerOfAStorageTakesNoKeyAway(t *testing.T) {
 	storage := &lateStorage{store, make(chan chan struct{}, 1)}
 	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
 	signer := signerFor(t, jwtauth.EdDSA)
-	v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
 	for _, known := range []bool{false, true} { // whether the old key was handed out before
 		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k", edKey(1), nil)}); err != nil {
 			t.Fatal(err)
@@ -296,7 +296,7 @@ func TestRule4_AStorageThatCannotBeReadWithdrawsNothingForGood(t *testing.T) {
 	storage := &brokenStorage{Storage: store}
 	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
 	signer := signerFor(t, jwtauth.EdDSA)
-	v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
 	found, err := v.VerifyToken(t.Context(), edToken(t, signer, "k1", 0))
 	if err != nil {
 		t.Fatal(err)
@@ -342,7 +342,7 @@ func TestRule4_AStorageThatHangsHoldsUpATokenInTheCacheForABoundedTime(t *testin
 		storage := &hangingStorage{Storage: store}
 		source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
 		signer := signerFor(t, jwtauth.EdDSA)
-		v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = source })
+		v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
 		found, err := v.VerifyToken(t.Context(), edToken(t, signer, "k1", 0))
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 func remoteVerifier(t *testing.T, signer testSigner, s *keyServer) *jwtauth.Verifier {
 	t.Helper()
 	keys := keysFrom(t, s)
-	return newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = keys })
+	return newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
 }
 
 func edToken(t *testing.T, signer testSigner, keyID string, n int) string {
@@ -44,7 +44,7 @@ func TestRule2_AlgorithmsOfSecretsDoNotGoWithKeySets(t *testing.T) {
 		"a keyfunc, HS256":                {foreign, []jwtauth.Algorithm{jwtauth.HS256}, false},
 		"a secret, HS256":                 {secret, []jwtauth.Algorithm{jwtauth.HS256}, true},
 	} {
-		_, err := jwtauth.NewVerifier(jwtauth.Config{Issuer: "i", Audiences: []string{"a"}, Algorithms: c.algorithms, Keys: c.keys})
+		_, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{Issuer: "i", Audiences: []string{"a"}, Algorithms: c.algorithms, Keys: c.keys})
 		_, txnErr := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "d", Algorithms: c.algorithms, Keys: c.keys})
 		for _, err := range []error{err, txnErr} {
 			if c.good != (err == nil) || err != nil && !strings.Contains(err.Error(), ": Algorithms has HS") {
@@ -172,7 +172,7 @@ func TestRule4_ARecheckAfterAnOutageIsUnavailableAndNotInvalid(t *testing.T) {
 			signer := signerFor(t, jwtauth.EdDSA)
 			s := newKeyServer(jwks(jwk("k1", testEdKey().Public())))
 			keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour })
-			v := newVerifier(t, signer, func(c *jwtauth.Config) { c.Keys = keys })
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
 			token := edToken(t, signer, "k1", 0)
 			found, err := v.VerifyToken(t.Context(), token)
 			if err != nil {
@@ -202,7 +202,7 @@ func (s slowKeys) Key(ctx context.Context, keyID string, a jwtauth.Algorithm) (*
 
 func TestATokenThatExpiresWhileItsKeyIsLookedForIsExpired(t *testing.T) {
 	signer, now := signerFor(t, jwtauth.EdDSA), testNow
-	v := newVerifier(t, signer, func(c *jwtauth.Config) {
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) {
 		c.Keys = slowKeys{c.Keys, func() { now = now.Add(5 * time.Second) }}
 		c.Leeway, c.Now = jwtauth.NoLeeway, func() time.Time { return now }
 	})

@@ -8,7 +8,7 @@ import (
 
 // Clients go on sending tokens that have expired.
 func TestRefusingATokenForItsTimeAllocatesOnce(t *testing.T) {
-	p := completePolicy(Config{})
+	p := completePolicy(VerifierConfig{})
 	now := p.Now()
 	var err error
 	if n := testing.AllocsPerRun(100, func() { err = p.offClock(authctx.TokenExpired, "exp", now, now) }); n > 1 {

@@ -63,7 +63,7 @@ type ClaimMappingConfig struct {
 	// clientSuffix is what stands behind the client in the subject of a program.
 	clientSuffix string
 	// clientAlone takes the client for the subject where nothing is said of a
-	// person, see [IntrospectionConfig.ClientWithoutSubject].
+	// person, see [IntrospectorConfig.ClientWithoutSubject].
 	clientAlone bool
 	// Require must all hold and of Refuse none, or the token is one of another
 	// kind.

@@ -29,7 +29,7 @@ func newSigner(t testing.TB, keyID string) testSigner {
 // verifierOf returns a verifier for an issuer of that name.
 func verifierOf(t testing.TB, issuer string, s testSigner) *jwtauth.Verifier {
 	t.Helper()
-	return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer = issuer })
+	return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer = issuer })
 }
 
 // countedKeys counts how often keys are looked up.
@@ -69,7 +69,7 @@ func TestCVE_2026_50202_AKeyVerifiesForItsOwnIssuerOnly(t *testing.T) {
 func TestCVE_2025_59936_AnUnknownIssuerCausesNoKeyLookup(t *testing.T) {
 	var lookups atomic.Int32
 	s := newSigner(t, "k1")
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Keys = countedKeys(s, &lookups) })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Keys = countedKeys(s, &lookups) })
 	m, err := jwtauth.NewMultiVerifier(v)
 	if err != nil {
 		t.Fatal(err)
@@ -86,8 +86,8 @@ func TestCVE_2025_59936_AnUnknownIssuerCausesNoKeyLookup(t *testing.T) {
 
 func TestEachIssuerHasItsOwnRules(t *testing.T) {
 	a, b := newSigner(t, "k1"), signerFor(t, jwtauth.EdDSA)
-	va := newVerifier(t, a, func(c *jwtauth.Config) { c.Issuer, c.Types = "https://a.example", jwtauth.RFC9068Types() })
-	vb := newVerifier(t, b, func(c *jwtauth.Config) { c.Issuer, c.Audiences = "https://b.example", []string{"b"} })
+	va := newVerifier(t, a, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Types = "https://a.example", jwtauth.RFC9068Types() })
+	vb := newVerifier(t, b, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Audiences = "https://b.example", []string{"b"} })
 	m, err := jwtauth.NewMultiVerifier(va, vb)
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +113,8 @@ func TestEachIssuerHasItsOwnRules(t *testing.T) {
 
 func TestRule3_TheLimitOfATokenIsThatOfItsIssuer(t *testing.T) {
 	a, b := newSigner(t, "k1"), signerFor(t, jwtauth.EdDSA)
-	va := newVerifier(t, a, func(c *jwtauth.Config) { c.Issuer, c.MaxTokenBytes = "https://a.example", 1<<10 })
-	vb := newVerifier(t, b, func(c *jwtauth.Config) { c.Issuer, c.MaxTokenBytes = "https://b.example", 4<<10 })
+	va := newVerifier(t, a, func(c *jwtauth.VerifierConfig) { c.Issuer, c.MaxTokenBytes = "https://a.example", 1<<10 })
+	vb := newVerifier(t, b, func(c *jwtauth.VerifierConfig) { c.Issuer, c.MaxTokenBytes = "https://b.example", 4<<10 })
 	m := must(jwtauth.NewMultiVerifier(va, vb))
 	token := func(s testSigner, issuer string, pad int) string {
 		return s.token(t, goodClaims(map[string]any{"iss": issuer, "pad": strings.Repeat("x", pad)}))
@@ -138,7 +138,7 @@ func TestRule3_TheNamesThatCountAreThoseOfTheTokensIssuer(t *testing.T) {
 	signers := map[string]testSigner{}
 	of := func(issuer, roles string) *jwtauth.Verifier {
 		signers[issuer] = newSigner(t, "k1")
-		return newVerifier(t, signers[issuer], func(c *jwtauth.Config) {
+		return newVerifier(t, signers[issuer], func(c *jwtauth.VerifierConfig) {
 			c.Issuer = issuer
 			c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Roles: []jwtauth.ClaimSource{jwtauth.Claim(roles)}}))
 		})
@@ -146,7 +146,7 @@ func TestRule3_TheNamesThatCountAreThoseOfTheTokensIssuer(t *testing.T) {
 	a, b := of("https://a.example", "team"), of("https://b.example", "unit")
 	byIssuer := map[string]*jwtauth.Verifier{"https://a.example": a, "https://b.example": b}
 	multi := must(jwtauth.NewMultiVerifier(a, b))
-	resolving := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	resolving := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve:    func(_ context.Context, issuer string) (*jwtauth.Verifier, error) { return byIssuer[issuer], nil },
 		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
 	}))
@@ -173,7 +173,7 @@ func TestRule1_NewMultiVerifierRefusesNilAndDoubles(t *testing.T) {
 	}
 	shared := must(jwtauth.NewStaticKeys(newSigner(t, "k1").key))
 	of := func(issuer string) *jwtauth.Verifier {
-		return newVerifier(t, newSigner(t, "k1"), func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, shared })
+		return newVerifier(t, newSigner(t, "k1"), func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, shared })
 	}
 	if _, err := jwtauth.NewMultiVerifier(of("https://a.example"), of("https://b.example")); err == nil {
 		t.Error("one key source for two issuers accepted")
@@ -207,7 +207,7 @@ func TestRule2_IssuersThatShareKeysAreRefusedHoweverTheyDo(t *testing.T) {
 		"the keyfunc of remote keys twice": {adapted(remote.Keyfunc()), adapted(remote.Keyfunc())},
 	} {
 		of := func(i int) *jwtauth.Verifier {
-			return newVerifier(t, s, func(c *jwtauth.Config) {
+			return newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 				c.Issuer, c.Keys = fmt.Sprintf("https://%d.example", i), sources[i]()
 			})
 		}
@@ -220,10 +220,10 @@ func TestRule2_IssuersThatShareKeysAreRefusedHoweverTheyDo(t *testing.T) {
 func TestEachIssuerIsJudgedByItsOwnClock(t *testing.T) {
 	a, b := newSigner(t, "k1"), newSigner(t, "k1")
 	now := testNow
-	ahead := newVerifier(t, a, func(c *jwtauth.Config) {
+	ahead := newVerifier(t, a, func(c *jwtauth.VerifierConfig) {
 		c.Issuer, c.Now = "https://a.example", func() time.Time { return now.Add(2 * time.Hour) }
 	})
-	m := must(jwtauth.NewMultiVerifier(ahead, newVerifier(t, b, func(c *jwtauth.Config) {
+	m := must(jwtauth.NewMultiVerifier(ahead, newVerifier(t, b, func(c *jwtauth.VerifierConfig) {
 		c.Issuer, c.Now = "https://b.example", func() time.Time { return now }
 	})))
 	token := b.token(t, goodClaims(map[string]any{"iss": "https://b.example"}))
@@ -241,8 +241,8 @@ func TestEachIssuerIsJudgedByItsOwnClock(t *testing.T) {
 func TestATenantTemplateFitsOnlyTheTokensOwnTenant(t *testing.T) {
 	s := newSigner(t, "k1")
 	const template = "https://login.example/{tenantid}/v2.0"
-	only := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = template, jwtauth.OnlyTenants("t-1", "t-2") })
-	anyOf := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = template, jwtauth.AnyTenant() })
+	only := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Tenants = template, jwtauth.OnlyTenants("t-1", "t-2") })
+	anyOf := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Tenants = template, jwtauth.AnyTenant() })
 	multi, err := jwtauth.NewMultiVerifier(only, verifierOf(t, "https://a.example", newSigner(t, "k1")))
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +292,7 @@ func TestAKeyRestrictedToAnIssuerServesNoOther(t *testing.T) {
 		"https://sts.example/{tenantid}/": authctx.WrongIssuer,
 	} {
 		keys := must(jwtauth.NewStaticKeys(jwtauth.Restrict(s.key, restriction)))
-		v := newVerifier(t, s, func(c *jwtauth.Config) {
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Issuer, c.Tenants, c.Keys = template, jwtauth.AnyTenant(), keys
 		})
 		token := s.token(t, goodClaims(map[string]any{"iss": "https://login.example/t-1/v2.0", "tid": "t-1"}))

@@ -193,7 +193,7 @@ func ZitadelClaims(projects ...string) *ClaimMapping {
 
 // HydraClaims reads JWT access tokens of Ory Hydra. Claims that the login
 // application added are looked for at the top level and then under "ext". Where
-// clients ask for no audience, "aud" is an empty list: [Config.ClientIDs] says
+// clients ask for no audience, "aud" is an empty list: [VerifierConfig.ClientIDs] says
 // whose tokens are taken then.
 func HydraClaims() *ClaimMapping {
 	cfg := rfc9068Config()
@@ -212,7 +212,7 @@ func HydraClaims() *ClaimMapping {
 // ClerkClaims reads session tokens of Clerk, of both versions. Roles and
 // permissions lose the "org:" in front: "admin", "invoices:create". They are
 // those of the active organization, which is the tenant. Clerk writes no "aud":
-// the client is the web origin in "azp", for [Config.ClientIDs] to check. A
+// the client is the web origin in "azp", for [VerifierConfig.ClientIDs] to check. A
 // session that is pending, because its user has something left to do, is
 // refused.
 func ClerkClaims() *ClaimMapping {

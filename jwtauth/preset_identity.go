@@ -65,7 +65,7 @@ func KubernetesClaims() *ClaimMapping {
 
 // SPIFFEClaims reads JWT-SVIDs. The caller is a service; its subject is the
 // SPIFFE ID and its issuer the trust domain as an ID, such as
-// "spiffe://example.org", which [Config.Issuer] names too. The verifier should
+// "spiffe://example.org", which [VerifierConfig.Issuer] names too. The verifier should
 // have [SPIFFETypes]. Its keys are those of the trust domain's bundle, or those
 // that an OpenID Connect discovery provider publishes for it.
 func SPIFFEClaims() *ClaimMapping {

@@ -19,7 +19,7 @@ const (
 
 // svidConfig is how JWT-SVIDs of a signer are verified: with the trust domain's
 // bundle as its endpoint serves it, roots of certificates included.
-func svidConfig(t *testing.T, s testSigner) jwtauth.Config {
+func svidConfig(t *testing.T, s testSigner) jwtauth.VerifierConfig {
 	t.Helper()
 	bundle := jwks(
 		jwk("", &keysP384().PublicKey, jwkMembers{"kid": nil, "use": "x509-svid", "x5c": []string{"AAAA"}}),

@@ -80,7 +80,7 @@ func TestRule11_NoVerbThatAsksPrintsTheSecretOfAConfiguration(t *testing.T) {
 	for _, v := range []any{
 		&jwtauth.SigningKeyConfig{Algorithm: jwtauth.HS256, Secret: secret, PEM: secret, Signer: kmsSigner{ed25519.NewKeyFromSeed(secret)}},
 		&jwtauth.DPoPConfig{NonceSecret: secret},
-		&jwtauth.IntrospectionConfig{ClientSecret: string(secret)},
+		&jwtauth.IntrospectorConfig{ClientSecret: string(secret)},
 	} {
 		inner := reflect.ValueOf(v).Elem().Interface()
 		for _, v := range []any{v, inner, struct{ In any }{inner}} {

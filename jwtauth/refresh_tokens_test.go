@@ -52,9 +52,9 @@ func TestALoginOutlastsTheAccessTokenThatItBeganWith(t *testing.T) {
 	r, clock := newRefreshTokens(t)
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Now: clock.Now}))
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: testIssuer, Audience: []string{testAudience}, Keys: keys, Lifetime: 5 * time.Minute, Now: clock.Now,
+		Issuer: testIssuer, Audiences: []string{testAudience}, Keys: keys, Lifetime: 5 * time.Minute, Now: clock.Now,
 	}))
-	verifier := must(jwtauth.NewVerifier(jwtauth.Config{
+	verifier := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys, Now: clock.Now,
 	}))
 	access := must(issuer.Issue(t.Context(), jwtauthtest.User(t, func(a *authctx.Attributes) {

@@ -43,13 +43,13 @@ func failing(t *testing.T, err error) map[string]func() error {
 		}
 	}
 	return map[string]func() error{
-		"keys": bearer(newVerifier(t, s, func(c *jwtauth.Config) {
+		"keys": bearer(newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) { return nil, err })
 		})),
-		"revocations": bearer(newVerifier(t, s, func(c *jwtauth.Config) {
+		"revocations": bearer(newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Revocations = revocationsFunc(func() (bool, error) { return false, err })
 		})),
-		"resolver": bearer(must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		"resolver": bearer(must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve:    func(context.Context, string) (*jwtauth.Verifier, error) { return nil, err },
 			Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
 		}))),
@@ -108,29 +108,29 @@ func TestRefusalsSayWhatWasExpectedAndHowFarATimeIsOff(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	at := testNow.Unix()
 	for name, test := range map[string]struct {
-		change func(*jwtauth.Config)
+		change func(*jwtauth.VerifierConfig)
 		header string
 		claims map[string]any
 		reason authctx.Reason
 		want   string
 	}{
 		"alg": {
-			func(c *jwtauth.Config) { c.Algorithms = []jwtauth.Algorithm{jwtauth.RS256, jwtauth.ES256} },
+			func(c *jwtauth.VerifierConfig) { c.Algorithms = []jwtauth.Algorithm{jwtauth.RS256, jwtauth.ES256} },
 			"", nil, authctx.InvalidToken, "alg is none of [RS256 ES256]",
 		},
 		"typ": {nil, `"typ":"acme+jwt",`, nil, authctx.WrongType, "typ is none of the types taken here: access tokens"},
 		"typ of RFC 9068": {
-			func(c *jwtauth.Config) { c.Types = jwtauth.RFC9068Types() },
+			func(c *jwtauth.VerifierConfig) { c.Types = jwtauth.RFC9068Types() },
 			"", nil, authctx.WrongType, "typ is none of the types taken here: RFC 9068 access tokens",
 		},
 		"typ by name": {
-			func(c *jwtauth.Config) { c.Types = jwtauth.NamedTypes("a+jwt", "b+jwt") },
+			func(c *jwtauth.VerifierConfig) { c.Types = jwtauth.NamedTypes("a+jwt", "b+jwt") },
 			"", nil, authctx.WrongType, "typ is none of the types taken here: a+jwt, b+jwt",
 		},
 		"exp": {nil, "", map[string]any{"exp": at - 75}, authctx.TokenExpired, "exp was 1m15s ago, leeway 30s"},
 		"iat": {nil, "", map[string]any{"iat": at + 40}, authctx.TokenNotYetValid, "iat is 40s ahead of this clock, leeway 30s"},
 		"nbf": {
-			func(c *jwtauth.Config) { c.Leeway = jwtauth.NoLeeway },
+			func(c *jwtauth.VerifierConfig) { c.Leeway = jwtauth.NoLeeway },
 			"", map[string]any{"nbf": at + 5}, authctx.TokenNotYetValid, "nbf is 5s ahead of this clock, leeway 0s",
 		},
 		"the farthest past":   {nil, "", map[string]any{"exp": 1}, authctx.TokenExpired, "ago, leeway 30s"},

@@ -21,15 +21,15 @@ type ReplayStore interface {
 	Use(ctx context.Context, key [32]byte, until time.Time) (fresh bool, err error)
 }
 
-// ReplayMemory is a [ReplayStore] in the memory of one process. The zero
-// ReplayMemory is ready; it must not be copied.
+// MemoryReplayStore is a [ReplayStore] in the memory of one process. The zero
+// MemoryReplayStore is ready; it must not be copied.
 //
 // When it is full of keys that still count, it fails, and requests are refused
 // with 503 until some have ended. Forgetting one of them instead would let the
 // proof of another client pass again, and clients can make as many proofs as
 // they like. One lock guards it, held for about 1% of the time that verifying a
 // proof takes.
-type ReplayMemory struct {
+type MemoryReplayStore struct {
 	// MaxEntries bounds the number of keys, about 130 bytes each; 1,048,576
 	// when zero or less. As many proofs can be used within their lifetime.
 	// Set it before first use.
@@ -48,7 +48,7 @@ const defaultReplayEntries = 1 << 20
 var errReplayFull = errors.New("more proofs are in use than can be remembered")
 
 // Use implements [ReplayStore].
-func (m *ReplayMemory) Use(_ context.Context, key [32]byte, until time.Time) (bool, error) {
+func (m *MemoryReplayStore) Use(_ context.Context, key [32]byte, until time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
@@ -72,20 +72,20 @@ func (m *ReplayMemory) Use(_ context.Context, key [32]byte, until time.Time) (bo
 }
 
 // Len returns how many keys are in memory, ended ones included.
-func (m *ReplayMemory) Len() int {
+func (m *MemoryReplayStore) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.queue)
 }
 
-func (m *ReplayMemory) maxEntries() int {
+func (m *MemoryReplayStore) maxEntries() int {
 	if m.MaxEntries <= 0 {
 		return defaultReplayEntries
 	}
 	return m.MaxEntries
 }
 
-func (m *ReplayMemory) now() time.Time {
+func (m *MemoryReplayStore) now() time.Time {
 	if m.Now == nil {
 		return time.Now()
 	}

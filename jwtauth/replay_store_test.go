@@ -13,9 +13,9 @@ import (
 
 func replayKey(i int) [32]byte { return sha256.Sum256(binary.AppendVarint(nil, int64(i))) }
 
-func TestReplayMemoryForgetsWhatHasEndedAndNothingElse(t *testing.T) {
+func TestMemoryReplayStoreForgetsWhatHasEndedAndNothingElse(t *testing.T) {
 	now := testNow
-	m := &jwtauth.ReplayMemory{Now: func() time.Time { return now }}
+	m := &jwtauth.MemoryReplayStore{Now: func() time.Time { return now }}
 	use := func(i int, life time.Duration, want bool) {
 		t.Helper()
 		if fresh, err := m.Use(t.Context(), replayKey(i), now.Add(life)); fresh != want || err != nil {
@@ -41,9 +41,9 @@ func TestReplayMemoryForgetsWhatHasEndedAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestReplayMemoryFailsRatherThanForget(t *testing.T) {
+func TestMemoryReplayStoreFailsRatherThanForget(t *testing.T) {
 	now := testNow
-	m := &jwtauth.ReplayMemory{MaxEntries: 3, Now: func() time.Time { return now }}
+	m := &jwtauth.MemoryReplayStore{MaxEntries: 3, Now: func() time.Time { return now }}
 	for i := range 3 {
 		if fresh, err := m.Use(t.Context(), replayKey(i), now.Add(time.Duration(i+1)*time.Second)); !fresh || err != nil {
 			t.Fatal(fresh, err)
@@ -61,8 +61,8 @@ func TestReplayMemoryFailsRatherThanForget(t *testing.T) {
 	}
 }
 
-func TestReplayMemoryIsFreshForExactlyOneOfMany(t *testing.T) {
-	m := &jwtauth.ReplayMemory{Now: func() time.Time { return testNow }}
+func TestMemoryReplayStoreIsFreshForExactlyOneOfMany(t *testing.T) {
+	m := &jwtauth.MemoryReplayStore{Now: func() time.Time { return testNow }}
 	var fresh atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
@@ -80,9 +80,9 @@ func TestReplayMemoryIsFreshForExactlyOneOfMany(t *testing.T) {
 	}
 }
 
-func BenchmarkReplayMemory(b *testing.B) {
+func BenchmarkMemoryReplayStore(b *testing.B) {
 	now := testNow
-	m := &jwtauth.ReplayMemory{Now: func() time.Time { return now }}
+	m := &jwtauth.MemoryReplayStore{Now: func() time.Time { return now }}
 	i := 0
 	for b.Loop() {
 		now = now.Add(time.Millisecond) // a steady state of 90,000 keys

@@ -29,7 +29,7 @@ import (
 // verifier that no answer and no call needs is released; until that has ended,
 // Resolve is asked for another.
 type resolver struct {
-	cfg    ResolverConfig
+	cfg    ResolvingVerifierConfig
 	parser *strictjson.Parser
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

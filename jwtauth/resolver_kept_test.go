@@ -16,7 +16,7 @@ import (
 // room are silent.
 func TestStrangersDoNotPushOutWhoseFirstTokenIsBeingVerified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 2 })
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 2 })
 		name := func(letter string) string { return "https://" + letter + ".example" }
 		var asked atomic.Int32
 		for _, letter := range []string{"a", "b", "c", "d", "e"} {
@@ -26,7 +26,7 @@ func TestStrangersDoNotPushOutWhoseFirstTokenIsBeingVerified(t *testing.T) {
 			if issuer == name("c") {
 				asked.Add(1)
 			}
-			return newVerifier(t, u.s(issuer), func(c *jwtauth.Config) {
+			return newVerifier(t, u.s(issuer), func(c *jwtauth.VerifierConfig) {
 				c.Issuer = issuer
 				c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
 					time.Sleep(100 * time.Millisecond) // the first load
@@ -65,7 +65,7 @@ func TestIssuersThatAreNotHeardOfAnyMoreMakeRoom(t *testing.T) {
 		asked   int32
 	}{"within MaxStale": {24*time.Hour - 1, 3 * 3}, "after MaxStale": {24 * time.Hour, 3}} {
 		synctest.Test(t, func(t *testing.T) {
-			u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 3 })
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 3 })
 			for _, issuer := range []string{"a", "b", "c"} {
 				u.verify(name, u.s(issuer), issuer, nil)
 			}
@@ -91,7 +91,7 @@ func TestAVerifierThatWasRefusedAndThenKeptIsReleased(t *testing.T) {
 		const other, another, refused, kept = "https://other.example", "https://another.example", "https://login.example/b", "https://login.example/c"
 		var released atomic.Int32
 		var shared *jwtauth.Verifier
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
 			c.MaxIssuers = 2
 			c.Release = func(v *jwtauth.Verifier) {
 				if v == shared {
@@ -103,7 +103,7 @@ func TestAVerifierThatWasRefusedAndThenKeptIsReleased(t *testing.T) {
 		u.verify("before", u.s(kept), kept, nil)
 		time.Sleep(10 * time.Minute)
 		keys := laterKeys{s.key, time.Now().Add(4 * time.Second)}
-		shared = newVerifier(t, s, func(c *jwtauth.Config) {
+		shared = newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Issuer, c.Tenants, c.Keys = "https://login.example/{tenantid}", jwtauth.AnyTenant(), keys
 		})
 		resolve := u.resolve
@@ -112,7 +112,7 @@ func TestAVerifierThatWasRefusedAndThenKeptIsReleased(t *testing.T) {
 			case refused, kept:
 				return shared, nil
 			case other:
-				return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, keys }), nil
+				return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys }), nil
 			}
 			return resolve(issuer)
 		}
@@ -136,7 +136,7 @@ func TestAVerifierThatWasRefusedAndThenKeptIsReleased(t *testing.T) {
 func TestARequestThatLeavesDuringAResolveKeepsNoVerifierOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var released atomic.Int32
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.Release = func(*jwtauth.Verifier) { released.Add(1) } })
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.Release = func(*jwtauth.Verifier) { released.Add(1) } })
 		resolve := u.resolve
 		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
 			time.Sleep(time.Second)
@@ -160,7 +160,7 @@ func TestAVerifierThatIsReleasedDuringResolveIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const a, b = "https://a.example", "https://b.example"
 		var table, closed sync.Map
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
 			c.MaxIssuers = 1
 			c.Release = func(v *jwtauth.Verifier) {
 				table.Delete(v.Issuer())
@@ -197,7 +197,7 @@ func TestRule4_AReleaseThatHangsMakesNoLoopOfResolve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const a, b = "https://a.example", "https://b.example"
 		gate := make(chan struct{})
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
 			c.MaxIssuers, c.Release = 1, func(*jwtauth.Verifier) { <-gate }
 		})
 		same := verifierOf(t, a, u.s(a))
@@ -229,7 +229,7 @@ func TestRule4_AReleaseThatHangsMakesNoLoopOfResolve(t *testing.T) {
 // A renewal comes while the first token is being verified.
 func TestATokenThatARenewalOvertakesProvesItsIssuer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 2 })
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 2 })
 		gate, slow := make(chan struct{}), u.s(testIssuer)
 		u.withKeys(func() jwtauth.KeySource {
 			return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
@@ -264,7 +264,7 @@ func TestAnAnswerThatEndsWithItsRequestIsReleasedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const idle, stranger = "https://idle.example", "https://stranger.example"
 		var released atomic.Int32
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
 			c.MaxIssuers, c.MaxStale = 1, 10*time.Minute
 			c.Release = func(v *jwtauth.Verifier) {
 				if v.Issuer() == idle {

@@ -40,7 +40,7 @@ func (o *openKeys) resolve(_ context.Context, issuer string) (*jwtauth.Verifier,
 	if err != nil {
 		return nil, err
 	}
-	v, err := jwtauth.NewVerifier(jwtauth.Config{
+	v, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: issuer, Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 	})
 	o.sources.Store(v, keys)
@@ -59,8 +59,8 @@ func (o *openKeys) release(v *jwtauth.Verifier) {
 }
 
 // verifier is closed with the test, and nothing is open after that.
-func (o *openKeys) verifier(change func(*jwtauth.ResolverConfig)) *jwtauth.ResolvingVerifier {
-	cfg := jwtauth.ResolverConfig{Resolve: o.resolve, Release: o.release, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}}
+func (o *openKeys) verifier(change func(*jwtauth.ResolvingVerifierConfig)) *jwtauth.ResolvingVerifier {
+	cfg := jwtauth.ResolvingVerifierConfig{Resolve: o.resolve, Release: o.release, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}}
 	change(&cfg)
 	r := must(jwtauth.NewResolvingVerifier(cfg))
 	o.t.Cleanup(func() {
@@ -87,7 +87,7 @@ func TestRule4_AProviderThatIsDownForADayFailsNoRequestWhoseKeyIsKnown(t *testin
 		t.Run(name, func(t *testing.T) {
 			idp := jwtauthtest.NewIssuer(t, nil)
 			clock, o := new(laterClock), &openKeys{t: t}
-			r := o.verifier(func(c *jwtauth.ResolverConfig) { c.Now, c.Timeout = clock.Now, time.Second })
+			r := o.verifier(func(c *jwtauth.ResolvingVerifierConfig) { c.Now, c.Timeout = clock.Now, time.Second })
 			token := func() string { return idp.Token().Set("exp", time.Now().Add(48*time.Hour).Unix()).Sign() }
 			old := token()
 			found := must(r.VerifyToken(t.Context(), old))
@@ -121,7 +121,7 @@ func TestRule4_AFailingResolveIsAskedOncePerCoolDown(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSigner(t, "k1")
 			asked, down := 0, !known
-			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 				Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 					asked++
 					if down {
@@ -169,7 +169,7 @@ func TestAnOutageOfTheDirectoryIsNoAnswer(t *testing.T) {
 	}
 	t.Run("a no counts when it comes", func(t *testing.T) {
 		clock, o := new(laterClock), &openKeys{t: t}
-		r := o.verifier(func(c *jwtauth.ResolverConfig) { c.Now = clock.Now })
+		r := o.verifier(func(c *jwtauth.ResolvingVerifierConfig) { c.Now = clock.Now })
 		must(0, verify(r))
 		o.down.Store(true)
 		clock.advance(time.Hour)
@@ -188,7 +188,7 @@ func TestAnOutageOfTheDirectoryIsNoAnswer(t *testing.T) {
 	})
 	t.Run("it is over with MaxStale", func(t *testing.T) {
 		clock, o := new(laterClock), &openKeys{t: t}
-		r := o.verifier(func(c *jwtauth.ResolverConfig) { c.Now, c.MaxStale = clock.Now, time.Hour })
+		r := o.verifier(func(c *jwtauth.ResolvingVerifierConfig) { c.Now, c.MaxStale = clock.Now, time.Hour })
 		must(0, verify(r))
 		o.down.Store(true)
 		clock.advance(59 * time.Minute)
@@ -207,7 +207,7 @@ func TestRule4_RequestsWaitForOneRenewalThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
 		var hangs atomic.Bool
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
 				if hangs.Load() {
 					<-ctx.Done()
@@ -233,9 +233,9 @@ func TestRule4_RequestsWaitForOneRenewalThatHangs(t *testing.T) {
 }
 
 func TestRule4_NeitherRenewalNorEvictionFailsARequest(t *testing.T) {
-	for name, change := range map[string]func(*jwtauth.ResolverConfig){
-		"renewal":  func(c *jwtauth.ResolverConfig) { c.MaxAge, c.MaxStale = 10*time.Millisecond, time.Minute },
-		"eviction": func(c *jwtauth.ResolverConfig) { c.MaxIssuers = 2 },
+	for name, change := range map[string]func(*jwtauth.ResolvingVerifierConfig){
+		"renewal":  func(c *jwtauth.ResolvingVerifierConfig) { c.MaxAge, c.MaxStale = 10*time.Millisecond, time.Minute },
+		"eviction": func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := (&openKeys{t: t}).verifier(change)
@@ -275,12 +275,12 @@ func TestAVerifierIsReleasedAfterTheRequestsThatUseIt(t *testing.T) {
 				}
 				return s(testIssuer).key, nil
 			})
-			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 				Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 					if issuer != testIssuer {
 						return verifierOf(t, issuer, s(issuer)), nil
 					}
-					return newVerifier(t, s(issuer), func(c *jwtauth.Config) { c.Keys = keys }), nil
+					return newVerifier(t, s(issuer), func(c *jwtauth.VerifierConfig) { c.Keys = keys }), nil
 				},
 				Release: func(v *jwtauth.Verifier) {
 					if v.Issuer() == testIssuer {
@@ -325,7 +325,7 @@ func TestAVerifierThatIsKeptIsNotReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const a, b = "https://a.example", "https://b.example"
 		var table, closed sync.Map
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
 			c.MaxIssuers = 1
 			c.Release = func(v *jwtauth.Verifier) {
 				time.Sleep(time.Second)
@@ -359,7 +359,7 @@ func forged(token string) string {
 func TestStrangersPushOutNobodyByNamingIssuersThatExist(t *testing.T) {
 	s := signers(t)
 	asked := map[string]int{}
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 			asked[issuer]++
 			return verifierOf(t, issuer, s(issuer)), nil
@@ -403,7 +403,7 @@ func TestCloseAmongRequestsAndRenewalsLeavesNothingOpen(t *testing.T) {
 	token := idp.Token().Sign()
 	for range 5 {
 		o := &openKeys{t: t}
-		r := o.verifier(func(c *jwtauth.ResolverConfig) { c.MaxAge, c.MaxStale = time.Millisecond, time.Minute })
+		r := o.verifier(func(c *jwtauth.ResolvingVerifierConfig) { c.MaxAge, c.MaxStale = time.Millisecond, time.Minute })
 		must(r.Verify(t.Context(), token))
 		var all sync.WaitGroup
 		for range 2 {

@@ -46,10 +46,10 @@ type successors struct {
 	asked   atomic.Int32
 }
 
-func newSuccessors(t *testing.T, change func(*jwtauth.ResolverConfig)) *successors {
+func newSuccessors(t *testing.T, change func(*jwtauth.ResolvingVerifierConfig)) *successors {
 	u := &successors{t: t, s: signers(t)}
 	u.resolve = func(issuer string) (*jwtauth.Verifier, error) { return verifierOf(t, issuer, u.s(issuer)), nil }
-	cfg := jwtauth.ResolverConfig{
+	cfg := jwtauth.ResolvingVerifierConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 			u.asked.Add(1)
 			return u.resolve(issuer)
@@ -66,7 +66,7 @@ func newSuccessors(t *testing.T, change func(*jwtauth.ResolverConfig)) *successo
 // withKeys makes Resolve return a verifier with these keys.
 func (u *successors) withKeys(keys func() jwtauth.KeySource) {
 	u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
-		return newVerifier(u.t, u.s(issuer), func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, keys() }), nil
+		return newVerifier(u.t, u.s(issuer), func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys() }), nil
 	}
 }
 
@@ -93,7 +93,7 @@ func TestRule5_AReplacedVerifierIsOverWithMaxStale(t *testing.T) {
 		"as MaxAge is": {10 * time.Minute, 10*time.Minute - 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxStale = test.maxStale })
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxStale = test.maxStale })
 			start, old := time.Now(), u.s(testIssuer)
 			u.verify(name, old, testIssuer, nil)
 			u.withKeys(func() jwtauth.KeySource { return laterKeys{} })
@@ -117,7 +117,7 @@ func TestRule5_AReplacedVerifierIsOverWithMaxStale(t *testing.T) {
 // a verifier that stays has time to load them.
 func TestAVerifierWhoseKeysTakeLongerThanTheTimeoutIsTakenOverInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.MaxStale = time.Hour })
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxStale = time.Hour })
 		old, next := u.s(testIssuer), newSigner(t, "k1")
 		u.verify("before", old, testIssuer, nil)
 		u.withKeys(func() jwtauth.KeySource { return laterKeys{next.key, time.Now().Add(time.Minute)} })
@@ -193,7 +193,7 @@ func TestWhatComesLateTakesNoLaterAnswerAway(t *testing.T) {
 	}{"a tenant that was disabled": {true, authctx.WrongIssuer}, "a verifier that was replaced": {false, nil}} {
 		synctest.Test(t, func(t *testing.T) {
 			var releases atomic.Int32
-			u := newSuccessors(t, func(c *jwtauth.ResolverConfig) {
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
 				c.MaxIssuers, c.Release = 1, func(*jwtauth.Verifier) { releases.Add(1) }
 			})
 			oldest, late, latest, other := u.s(a), newSigner(t, "k1"), newSigner(t, "k1"), u.s(b)
@@ -226,7 +226,7 @@ func TestWhatComesLateTakesNoLaterAnswerAway(t *testing.T) {
 // Keys that take their time are waited for by one call.
 func TestARenewalThatWaitsForItsKeysIsTheOnlyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := newSuccessors(t, func(c *jwtauth.ResolverConfig) { c.Timeout = 2 * time.Minute })
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.Timeout = 2 * time.Minute })
 		old, next := u.s(testIssuer), newSigner(t, "k1")
 		u.verify("at first", old, testIssuer, nil)
 		time.Sleep(10 * time.Minute)
@@ -250,7 +250,7 @@ func TestRule5_AStreamIsHeldToTheTenantRuleOfTheNextAnswer(t *testing.T) {
 		u := newSuccessors(t, nil)
 		s, tenants := newSigner(t, "k1"), jwtauth.OnlyTenants("a", "b")
 		u.resolve = func(string) (*jwtauth.Verifier, error) {
-			return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = "https://login.example/{tenantid}", tenants }), nil
+			return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Tenants = "https://login.example/{tenantid}", tenants }), nil
 		}
 		stream := must(u.r.VerifyToken(t.Context(), s.token(t, goodClaims(map[string]any{
 			"iss": "https://login.example/a", "tid": "a", "exp": time.Now().Add(time.Hour).Unix(), "iat": nil,
@@ -273,7 +273,7 @@ func TestRule5_AStreamIsHeldToTheTenantRuleOfTheNextAnswer(t *testing.T) {
 func TestTheVerifierOfLastTimeIsTakenOverWithoutItsKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newSuccessors(t, nil)
-		same := newVerifier(t, u.s(testIssuer), func(c *jwtauth.Config) { c.Keys = laterKeys{} })
+		same := newVerifier(t, u.s(testIssuer), func(c *jwtauth.VerifierConfig) { c.Keys = laterKeys{} })
 		u.resolve = func(string) (*jwtauth.Verifier, error) { return same, nil }
 		for range 22 {
 			u.verify("its keys are not there", u.s(testIssuer), testIssuer, authctx.Unavailable)

@@ -20,7 +20,7 @@ func TestRule4_ClientsThatLeaveDelayNoResolve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
 		var asked atomic.Int32
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
 				asked.Add(1)
 				select {
@@ -54,7 +54,7 @@ func TestRule4_StrangersDoNotHoldUpIssuersThatAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
 		gate := make(chan struct{})
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
 				if issuer == testIssuer {
 					return verifierOf(t, issuer, s), nil
@@ -96,7 +96,7 @@ func TestAResolveThatFailsInAnyWayIsUnavailable(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSigner(t, "k1")
-			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+			r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 				Resolve:    func(ctx context.Context, _ string) (*jwtauth.Verifier, error) { return nil, resolve(ctx) },
 				Algorithms: []jwtauth.Algorithm{jwtauth.ES256},
 			}))
@@ -118,9 +118,9 @@ func TestRule2_ResolvedIssuersDoNotShareKeys(t *testing.T) {
 		s := newSigner(t, "k1")
 		keys := must(jwtauth.NewStaticKeys(s.key))
 		released, now := 0, testNow
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-				return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, keys }), nil
+				return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys }), nil
 			},
 			Release:    func(*jwtauth.Verifier) { released++ },
 			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
@@ -152,9 +152,9 @@ func TestRule2_AnAnswerThatIsOverHoldsNoKeys(t *testing.T) {
 	keys := must(jwtauth.NewStaticKeys(s.key))
 	var released sync.Map
 	now := testNow
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-			return newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Keys = issuer, keys }), nil
+			return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys }), nil
 		},
 		Release:    func(v *jwtauth.Verifier) { released.Store(v.Issuer(), true) },
 		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
@@ -184,7 +184,7 @@ func TestRule4_AReleaseThatHangsHoldsUpNeitherRequestsNorClose(t *testing.T) {
 		s := signers(t)
 		gate := make(chan struct{})
 		var released atomic.Int32
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 				return verifierOf(t, issuer, s(issuer)), nil
 			},
@@ -216,13 +216,13 @@ func TestRule4_AReleaseThatHangsHoldsUpNeitherRequestsNorClose(t *testing.T) {
 // closingResolver resolves to remote keys, which it closes when it is told to.
 func closingResolver(t *testing.T, now func() time.Time, maxIssuers int) *jwtauth.ResolvingVerifier {
 	var sources sync.Map
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
 			keys, err := jwtauth.LoadRemoteKeys(ctx, jwtauth.RemoteKeysConfig{Issuer: issuer})
 			if err != nil {
 				return nil, err
 			}
-			v, err := jwtauth.NewVerifier(jwtauth.Config{
+			v, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 				Issuer: issuer, Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys, Now: now,
 			})
 			sources.Store(v, keys)
@@ -300,7 +300,7 @@ func TestRule4_AResolveThatIgnoresItsContextHoldsUpNobodyBeyondTheTimeout(t *tes
 		s := newSigner(t, "k1")
 		gate := make(chan struct{})
 		var released, asked atomic.Int32
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 				asked.Add(1)
 				<-gate
@@ -334,7 +334,7 @@ func TestRule4_AResolveThatIgnoresItsContextHoldsUpNobodyBeyondTheTimeout(t *tes
 func TestAResolveThatIsLateIsBelievedAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 				time.Sleep(2 * time.Second)
 				return verifierOf(t, issuer, s), nil
@@ -356,7 +356,7 @@ func TestAReleaseThatPanicsKeepsNoOtherFromBeingReleased(t *testing.T) {
 	s := signers(t)
 	var released atomic.Int32
 	now := testNow
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 			return verifierOf(t, issuer, s(issuer)), nil
 		},

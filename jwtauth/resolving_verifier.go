@@ -9,9 +9,9 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// ResolverConfig says how a [ResolvingVerifier] finds its issuers. Resolve and
+// ResolvingVerifierConfig says how a [ResolvingVerifier] finds its issuers. Resolve and
 // Algorithms are required.
-type ResolverConfig struct {
+type ResolvingVerifierConfig struct {
 	// Resolve returns the verifier of an issuer. It is asked for whatever tokens
 	// that nobody has verified name as "iss", so it must only look the name up,
 	// never derive an address from it. [authctx.WrongIssuer] means that there is
@@ -70,7 +70,7 @@ type ResolverConfig struct {
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again; one minute when zero.
 	UnknownFor time.Duration
-	// MaxTokenBytes, Cache and Now are as in [Config]. Now takes the place of
+	// MaxTokenBytes, Cache and Now are as in [VerifierConfig]. Now takes the place of
 	// the verifiers' own clocks.
 	MaxTokenBytes int
 	Cache         CacheConfig
@@ -99,8 +99,8 @@ const (
 
 // NewResolvingVerifier returns a verifier, or an error that names every field
 // that is missing or wrong. [ResolvingVerifier.Close] must be called in the end.
-func NewResolvingVerifier(cfg ResolverConfig) (*ResolvingVerifier, error) {
-	common := Config{
+func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, error) {
+	common := VerifierConfig{
 		Issuer: "-", Audiences: []string{"-"}, Keys: new(staticKeys), // each verifier has its own
 		Algorithms: cfg.Algorithms, MaxTokenBytes: cfg.MaxTokenBytes, Cache: cfg.Cache, Now: cfg.Now,
 	}

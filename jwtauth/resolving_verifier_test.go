@@ -17,7 +17,7 @@ import (
 
 // slowResolver answers when the gate opens, or gives up with its context.
 func slowResolver(t testing.TB, s testSigner, asked *atomic.Int32, gate <-chan struct{}) *jwtauth.ResolvingVerifier {
-	return must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	return must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
 			asked.Add(1)
 			select {
@@ -117,7 +117,7 @@ func TestStrangersCannotAskAboutManyIssuersAtOnce(t *testing.T) {
 func TestAResolverThatFailsWithoutReasonIsUnavailable(t *testing.T) {
 	s := newSigner(t, "k1")
 	for name, answer := range map[string]error{"an error": errors.New("database down"), "nothing": nil} {
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve:    func(context.Context, string) (*jwtauth.Verifier, error) { return nil, answer },
 			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
 		}))
@@ -139,7 +139,7 @@ func unknownIssuer(t *testing.T, unknownFor time.Duration) {
 	t.Helper()
 	s, now, known := newSigner(t, "k1"), testNow, false
 	var asked []string
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 			asked = append(asked, issuer)
 			if !known {
@@ -165,7 +165,7 @@ func unknownIssuer(t *testing.T, unknownFor time.Duration) {
 
 func TestRule2_NobodyIsAskedAboutATokenWithoutAnIssuer(t *testing.T) {
 	s, asked := newSigner(t, "k1"), 0
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(context.Context, string) (*jwtauth.Verifier, error) {
 			asked++
 			return verifierOf(t, testIssuer, s), nil
@@ -191,7 +191,7 @@ func TestNobodyIsAskedAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
 		var asked atomic.Int32
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(context.Context, string) (*jwtauth.Verifier, error) {
 				asked.Add(1)
 				return verifierOf(t, testIssuer, s), nil
@@ -228,7 +228,7 @@ func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
 		s := signers(t)
 		now := testNow
 		var asked, released atomic.Int32
-		r, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r, err := jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 				asked.Add(1)
 				switch {
@@ -297,11 +297,11 @@ func TestAResolvingVerifierKeepsABoundedNumberOfIssuers(t *testing.T) {
 func TestAVerifierThatIssuersShareIsReleasedWithTheLastOfThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := signers(t)
-		shared := newVerifier(t, s("login"), func(c *jwtauth.Config) {
+		shared := newVerifier(t, s("login"), func(c *jwtauth.VerifierConfig) {
 			c.Issuer, c.Tenants = "https://login.example/{tenantid}", jwtauth.AnyTenant()
 		})
 		released := 0
-		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 				if strings.HasPrefix(issuer, "https://login.example/") {
 					return shared, nil
@@ -336,7 +336,7 @@ func TestAVerifierThatIssuersShareIsReleasedWithTheLastOfThem(t *testing.T) {
 func TestRule5_AResolvedIssuerTakesItsCachedTokensWithIt(t *testing.T) {
 	s := newSigner(t, "k1")
 	now, known := testNow, true
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 			if !known {
 				return nil, authctx.WrongIssuer
@@ -364,7 +364,7 @@ func TestRule5_AResolvedIssuerTakesItsCachedTokensWithIt(t *testing.T) {
 func TestRule5_AStreamAsksAgainAfterMaxAge(t *testing.T) {
 	s := newSigner(t, "k1")
 	now, answer := testNow, func(issuer string) (*jwtauth.Verifier, error) { return verifierOf(t, issuer, s), nil }
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve:    func(_ context.Context, issuer string) (*jwtauth.Verifier, error) { return answer(issuer) },
 		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, MaxStale: time.Minute, Now: func() time.Time { return now },
 	}))
@@ -393,7 +393,7 @@ func TestRule5_AStreamAsksAgainAfterMaxAge(t *testing.T) {
 
 func TestRule5_ACloseEndsTokensInTheCacheAndStreams(t *testing.T) {
 	s := newSigner(t, "k1")
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
 			return verifierOf(t, issuer, s), nil
 		},
@@ -417,7 +417,7 @@ func TestRule5_ACloseEndsTokensInTheCacheAndStreams(t *testing.T) {
 }
 
 func TestRule1_NewResolvingVerifierNamesEveryProblem(t *testing.T) {
-	_, err := jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{MaxIssuers: -1, MaxStale: time.Minute, MaxTokenBytes: 1})
+	_, err := jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{MaxIssuers: -1, MaxStale: time.Minute, MaxTokenBytes: 1})
 	requireNames(t, err, "Resolve", "Algorithms", "MaxIssuers,", "MaxTokenBytes")
 	if err == nil || !strings.Contains(err.Error(), "MaxStale must not be shorter than MaxAge, which is 10m0s") {
 		t.Error(err)

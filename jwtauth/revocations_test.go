@@ -105,7 +105,7 @@ func TestRule8_RevocationsThatCannotTellAreUnavailable(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	down := errors.New("database down")
 	var failing bool
-	v := newVerifier(t, s, func(c *jwtauth.Config) {
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Revocations = revocationsFunc(func() (bool, error) {
 			if failing {
 				return false, down
@@ -130,11 +130,11 @@ func (f revocationsFunc) Revoked(context.Context, authctx.Principal) (bool, erro
 func TestATokenWithoutIDCannotBeRevokedAndNeedsPermission(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	token := s.token(t, goodClaims(map[string]any{"jti": nil}))
-	strict := newVerifier(t, s, func(c *jwtauth.Config) { c.Revocations = new(jwtauth.RevocationList) })
+	strict := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Revocations = new(jwtauth.RevocationList) })
 	if _, err := strict.Verify(t.Context(), token); !errors.Is(err, authctx.InvalidToken) {
 		t.Error(err)
 	}
-	allowed := newVerifier(t, s, func(c *jwtauth.Config) {
+	allowed := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Revocations, c.AllowMissingTokenID = new(jwtauth.RevocationList), true
 	})
 	cached(t, allowed, token, false)

@@ -24,7 +24,7 @@ func TestMACsOfOneKeyAreCheckedAtOnce(t *testing.T) {
 	} {
 		secret := bytes.Repeat([]byte("s3cret, "), 8)
 		key := must(jwtauth.NewHMACKey("k1", algorithm, secret))
-		v := newVerifier(t, testSigner{algorithm: algorithm, key: key}, func(c *jwtauth.Config) { c.Cache.Disabled = true })
+		v := newVerifier(t, testSigner{algorithm: algorithm, key: key}, func(c *jwtauth.VerifierConfig) { c.Cache.Disabled = true })
 		var wg sync.WaitGroup
 		for worker := range 4 {
 			wg.Go(func() {

@@ -92,7 +92,7 @@ func TestRotationPublishesBeforeSigningAndRetainsAfter(t *testing.T) {
 		Current: first, Ahead: time.Minute, Retain: 5 * time.Minute, Now: clock.Now,
 	}))
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: 5 * time.Minute, Now: clock.Now,
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: 5 * time.Minute, Now: clock.Now,
 	}))
 	signer := func() string {
 		token := must(issuer.Issue(context.Background(), authctx.Attributes{Subject: "u", ClientID: "c"}))
@@ -170,7 +170,7 @@ func TestAKeyPublishedWithoutAlgorithmIsRotatedTo(t *testing.T) {
 	must(0, keys.Rotate(next))
 	clock.Advance(jwtauth.DefaultKeyAhead)
 	token := must(must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: testIssuer, Audience: []string{testAudience}, Keys: keys, Lifetime: time.Minute, Now: clock.Now,
+		Issuer: testIssuer, Audiences: []string{testAudience}, Keys: keys, Lifetime: time.Minute, Now: clock.Now,
 	})).Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
 	rec := httptest.NewRecorder()
 	keys.JWKSHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
@@ -180,7 +180,7 @@ func TestAKeyPublishedWithoutAlgorithmIsRotatedTo(t *testing.T) {
 	}
 	// A verifier takes a key that names no algorithm for the first that fits.
 	for name, source := range map[string]jwtauth.KeySource{"here": keys, "elsewhere": must(jwtauth.NewStaticKeys(set[0], set[1:]...))} {
-		v := must(jwtauth.NewVerifier(jwtauth.Config{
+		v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 			Issuer: testIssuer, Audiences: []string{testAudience}, Keys: source, Now: clock.Now,
 			Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA, jwtauth.RS256, jwtauth.PS256},
 		}))
@@ -257,7 +257,7 @@ func TestJWKSHandlerSpeaksHTTP(t *testing.T) {
 func TestKeysRotateWhileTokensAreSigned(t *testing.T) {
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Ahead: 1}))
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: keys, Lifetime: time.Minute,
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: time.Minute,
 	}))
 	var wg sync.WaitGroup
 	for range 4 {

@@ -85,7 +85,7 @@ func withdrawWhatWasPublished(t *testing.T, next *jwtauth.SigningKey, published 
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
 		Current: first, Published: []*jwtauth.Key{published}, Now: clock.Now,
 	}))
-	v := must(jwtauth.NewVerifier(jwtauth.Config{
+	v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: "https://auth.example", Audiences: []string{"api"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA, jwtauth.RS256}, Keys: keys, Now: clock.Now,
 	}))
 	replica := issuerWith(t, next, clock.Now)
@@ -168,7 +168,7 @@ func TestAKeyThatWasWithdrawnElsewhereSignsNothing(t *testing.T) {
 	leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
 	w := newTxnWorld(t, leaked)
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: w.keys, Lifetime: time.Minute, Now: w.Now,
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: w.keys, Lifetime: time.Minute, Now: w.Now,
 	}))
 	sign := func() error {
 		_, err1 := issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"})
@@ -276,7 +276,7 @@ func TestAReplicaThatIsToldWithinHalfOfAheadPublishesInTime(t *testing.T) {
 		}
 		first, last := replica(), replica()
 		issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-			Issuer: "https://auth.example", Audience: []string{"api"}, Keys: first, Lifetime: time.Second, Now: clock.Now,
+			Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: first, Lifetime: time.Second, Now: clock.Now,
 		}))
 		known, _ := fetchKeyIDs(t, last.JWKSHandler())
 		loadAt := clock.Now().Add(phase * time.Second)

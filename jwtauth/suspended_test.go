@@ -28,7 +28,7 @@ func livesFor(c *momenttest.Clock, d time.Duration) map[string]any {
 func TestRule5_ACachedTokenEndsWhileTheMachineIsSuspended(t *testing.T) {
 	for name, life := range map[string]time.Duration{"within MaxAge": 5 * time.Minute, "after MaxAge": time.Hour} {
 		s, clock := signerFor(t, jwtauth.EdDSA), new(momenttest.Clock)
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Now = clock.Now })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Now = clock.Now })
 		token := s.token(t, livesFor(clock, life))
 		cached(t, v, token, false)
 		cached(t, v, token, true)
@@ -46,7 +46,7 @@ func TestRule5_NothingIsRememberedLongerThanMaxAgeByEitherClock(t *testing.T) {
 			"set back":  func(c *momenttest.Clock) { c.SetWall(-10 * time.Minute); c.Advance(10 * time.Minute) },
 		} {
 			s, clock := signerFor(t, jwtauth.EdDSA), new(momenttest.Clock)
-			v := newVerifier(t, s, func(c *jwtauth.Config) { c.Now = clock.Now })
+			v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Now = clock.Now })
 			token := s.token(t, livesFor(clock, life))
 			cached(t, v, token, false)
 			elapse(clock)
@@ -61,7 +61,7 @@ func TestRule5_NothingIsRememberedLongerThanMaxAgeByEitherClock(t *testing.T) {
 func TestRule5_AResolvedIssuerEndsWhileTheMachineIsSuspended(t *testing.T) {
 	s, clock := signerFor(t, jwtauth.EdDSA), new(momenttest.Clock)
 	known := true
-	v := must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+	v := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Now: clock.Now,
 		Resolve: func(context.Context, string) (*jwtauth.Verifier, error) {
 			if !known {
@@ -118,7 +118,7 @@ func TestASuspendedReplicaSignsWithTheKeyOfTheOthers(t *testing.T) {
 	awake.Advance(25 * time.Hour)
 	suspended.SetWall(25 * time.Hour)
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: "https://auth.example", Audience: []string{"api"}, Keys: own, Lifetime: time.Minute, Now: suspended.Now,
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: own, Lifetime: time.Minute, Now: suspended.Now,
 	}))
 	token := must(issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
 	kid := tokenHeader(t, token)["kid"].(string)
@@ -174,7 +174,7 @@ func TestNoTokenIsIssuedForALoginThatEndedWhileTheMachineWasSuspended(t *testing
 
 func TestAUsedProofIsNotFreshAgainWhenTheClockIsSetRight(t *testing.T) {
 	clock := new(momenttest.Clock)
-	m := &jwtauth.ReplayMemory{Now: clock.Now}
+	m := &jwtauth.MemoryReplayStore{Now: clock.Now}
 	until := clock.Now().Add(100 * time.Second)
 	use := func(key int, until time.Time, want bool) {
 		t.Helper()

@@ -7,7 +7,7 @@ import (
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
-// TenantPlaceholder stands for the tenant in a templated [Config.Issuer], as in
+// TenantPlaceholder stands for the tenant in a templated [VerifierConfig.Issuer], as in
 // "https://login.microsoftonline.com/{tenantid}/v2.0" (Entra ID). "iss" must
 // then be the template filled in with the token's own "tid".
 const TenantPlaceholder = "{tenantid}"

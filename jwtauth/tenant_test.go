@@ -17,11 +17,11 @@ const tenantTemplate = "https://login.example/{tenantid}/v2.0"
 // one of its tenants.
 func tenantVerifiers(t *testing.T, rule jwtauth.TenantRule) (_ map[string]jwtauth.TokenVerifier, token string) {
 	s := newSigner(t, "k1")
-	alone := newVerifier(t, s, func(c *jwtauth.Config) { c.Issuer, c.Tenants = tenantTemplate, rule })
+	alone := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Tenants = tenantTemplate, rule })
 	return map[string]jwtauth.TokenVerifier{
 		"alone": alone,
 		"multi": must(jwtauth.NewMultiVerifier(alone, verifierOf(t, "https://a.example", newSigner(t, "k1")))),
-		"resolving": must(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{
+		"resolving": must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
 			Resolve:    func(context.Context, string) (*jwtauth.Verifier, error) { return alone, nil },
 			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Now: func() time.Time { return testNow },
 		})),

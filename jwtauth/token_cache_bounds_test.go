@@ -23,7 +23,7 @@ func TestTheCacheStaysWithinItsBounds(t *testing.T) {
 		"bytes":     {jwtauth.CacheConfig{MaxBytes: 128 << 10}, 32, 128},
 		"one byte":  {jwtauth.CacheConfig{MaxBytes: 1}, 0, 0},
 	} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache = bound.CacheConfig })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache = bound.CacheConfig })
 		for i := range 1000 {
 			if _, err := v.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"jti": fmt.Sprint(i)}))); err != nil {
 				t.Fatal(err)
@@ -37,7 +37,7 @@ func TestTheCacheStaysWithinItsBounds(t *testing.T) {
 
 func TestWhatIsUsedIsNotForgottenForWhatIsNot(t *testing.T) {
 	s := signerFor(t, jwtauth.HS256)
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.MaxEntries = 32 })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache.MaxEntries = 32 })
 	used := s.token(t, goodClaims(nil))
 	cached(t, v, used, false)
 	for i := range 500 {
@@ -52,7 +52,7 @@ func TestARepeatedTokenCostsNoAllocation(t *testing.T) {
 	s := signerFor(t, jwtauth.RS256)
 	revocations := new(jwtauth.RevocationList)
 	revocations.RevokeToken("other", "x", testNow.Add(time.Hour))
-	single := newVerifier(t, s, func(c *jwtauth.Config) { c.Revocations = revocations })
+	single := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Revocations = revocations })
 	multi := must(jwtauth.NewMultiVerifier(single, verifierOf(t, "https://other.example", newSigner(t, "k1"))))
 	token := s.token(t, goodClaims(nil))
 	ctx := t.Context()
@@ -88,7 +88,7 @@ func TestRefusingGarbageAndWrongAlgorithmsAllocatesNothingToSpeakOf(t *testing.T
 
 func TestACachedTokenTakesLessThanAKilobyteBesidesItsPrincipal(t *testing.T) {
 	s := signerFor(t, jwtauth.HS256)
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.MaxEntries = 1 << 16 })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache.MaxEntries = 1 << 16 })
 	const n = 2000
 	tokens := make([]string, n)
 	principals := make([]authctx.Principal, n)
@@ -140,7 +140,7 @@ func TestTokensOfManyValuesStayWithinTheBytesOfTheCache(t *testing.T) {
 			"o":   map[string]any{"id": "a", "rol": "r", "per": strings.Repeat("p", 500), "fpm": "1" + strings.Repeat(",1", 299)},
 		}},
 	} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) {
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Cache.MaxBytes, c.MaxTokenBytes, c.Claims = bound, 64<<10, test.mapping
 		})
 		tokens := make([]string, 400)

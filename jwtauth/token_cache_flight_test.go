@@ -21,7 +21,7 @@ func TestCVE_2026_71326_OnlyTheSameTokenIsVerifiedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
 		gate := make(chan struct{})
-		v := newVerifier(t, s, func(c *jwtauth.Config) {
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Cache.MaxEntries = 2
 			c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
 				<-gate // in the midst of a verification
@@ -54,7 +54,7 @@ func TestCVE_2026_71326_OnlyTheSameKeyIsAskedTogether(t *testing.T) {
 		gate := make(chan struct{})
 		var key atomic.Pointer[jwtauth.Key]
 		key.Store(old.key)
-		v := newVerifier(t, old, func(c *jwtauth.Config) {
+		v := newVerifier(t, old, func(c *jwtauth.VerifierConfig) {
 			c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) { return key.Load(), nil })
 			c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
 				<-gate // in the midst of a verification

@@ -37,7 +37,7 @@ func cached(t *testing.T, v jwtauth.TokenVerifier, token string, want bool) {
 
 func TestRule5_ACachedTokenEndsWithTheToken(t *testing.T) {
 	s, c := signerFor(t, jwtauth.EdDSA), newHandClock()
-	v := newVerifier(t, s, func(cfg *jwtauth.Config) { cfg.Now = c.now })
+	v := newVerifier(t, s, func(cfg *jwtauth.VerifierConfig) { cfg.Now = c.now })
 	token := s.token(t, goodClaims(map[string]any{"exp": testNow.Unix() + 60}))
 	cached(t, v, token, false)
 	c.add(89 * time.Second) // exp and leeway, less a second
@@ -50,7 +50,7 @@ func TestRule5_ACachedTokenEndsWithTheToken(t *testing.T) {
 
 func TestCVE_2026_107719_ExpiryDoesNotDependOnIssueTime(t *testing.T) {
 	s, c := signerFor(t, jwtauth.EdDSA), newHandClock()
-	v := newVerifier(t, s, func(cfg *jwtauth.Config) { cfg.Now = c.now })
+	v := newVerifier(t, s, func(cfg *jwtauth.VerifierConfig) { cfg.Now = c.now })
 	token := s.token(t, goodClaims(map[string]any{"iat": nil}))
 	cached(t, v, token, false)
 	cached(t, v, token, true)
@@ -88,7 +88,7 @@ func TestRule5_ACachedTokenEndsWithARevocation(t *testing.T) {
 		},
 	} {
 		list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Revocations = list })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Revocations = list })
 		token := s.token(t, goodClaims(map[string]any{"sid": "s1"}))
 		cached(t, v, token, false)
 		cached(t, v, token, true)
@@ -103,7 +103,7 @@ func TestRule5_ACachedTokenEndsWithARevocation(t *testing.T) {
 
 func TestPomerium_CVE_2021_41230_NothingIsRememberedLongerThanMaxAge(t *testing.T) {
 	s, c := signerFor(t, jwtauth.EdDSA), newHandClock()
-	v := newVerifier(t, s, func(cfg *jwtauth.Config) { cfg.Now, cfg.Cache.MaxAge = c.now, time.Minute })
+	v := newVerifier(t, s, func(cfg *jwtauth.VerifierConfig) { cfg.Now, cfg.Cache.MaxAge = c.now, time.Minute })
 	token := s.token(t, goodClaims(nil))
 	cached(t, v, token, false)
 	c.add(50 * time.Second)
@@ -116,7 +116,7 @@ func TestCVE_2026_33496_VerifiersShareNoResults(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	token := s.token(t, goodClaims(nil))
 	cached(t, newVerifier(t, s, nil), token, false)
-	other := newVerifier(t, s, func(c *jwtauth.Config) { c.Audiences = []string{"other"} })
+	other := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Audiences = []string{"other"} })
 	if _, err := other.Verify(t.Context(), token); !errors.Is(err, authctx.WrongAudience) {
 		t.Error(err)
 	}
@@ -163,7 +163,7 @@ func TestOnlySuccessIsRemembered(t *testing.T) {
 	var down atomic.Bool
 	var lookups atomic.Int32
 	down.Store(true)
-	v := newVerifier(t, s, func(c *jwtauth.Config) {
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
 			lookups.Add(1)
 			if down.Load() {
@@ -200,7 +200,7 @@ func TestRule1_ACacheIsEitherBoundedOrDisabled(t *testing.T) {
 
 func TestADisabledCacheRemembersNothing(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Cache.Disabled = true })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache.Disabled = true })
 	token := s.token(t, goodClaims(nil))
 	cached(t, v, token, false)
 	cached(t, v, token, false)
@@ -214,7 +214,7 @@ func TestRequestsForOneTokenShareOneVerification(t *testing.T) {
 		s := newSigner(t, "k1")
 		var verifications atomic.Int32
 		gate := make(chan struct{})
-		v := newVerifier(t, s, func(c *jwtauth.Config) {
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
 				verifications.Add(1)
 				<-gate // in the midst of a verification
@@ -253,7 +253,7 @@ func TestARequestThatLeavesDuringAKeyLookupChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")
 		gate := make(chan struct{})
-		v := newVerifier(t, s, func(c *jwtauth.Config) {
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Keys = keySourceFunc(func(ctx context.Context, _ string, _ jwtauth.Algorithm) (*jwtauth.Key, error) {
 				select {
 				case <-gate:
@@ -288,7 +288,7 @@ func TestAPanicInAVerificationLeavesNobodyWaiting(t *testing.T) {
 	s := newSigner(t, "k1")
 	var broken atomic.Bool
 	broken.Store(true)
-	v := newVerifier(t, s, func(c *jwtauth.Config) {
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Now = func() time.Time { return testNow }
 		c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
 			if broken.Load() {

@@ -154,7 +154,7 @@ func TestRule2_AccessTokensAndTransactionTokensAreNeverTakenForOneAnother(t *tes
 	clock := newTestClock()
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Now: clock.Now}))
 	const name = "https://same.test"
-	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: name, Audience: []string{name}, Keys: keys, Lifetime: time.Minute, Now: clock.Now}))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: name, Audiences: []string{name}, Keys: keys, Lifetime: time.Minute, Now: clock.Now}))
 	edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: name, Workload: "w", Keys: keys, Now: clock.Now}))
 	svc := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: name, Keys: keys, Now: clock.Now}))
 
@@ -164,7 +164,7 @@ func TestRule2_AccessTokensAndTransactionTokensAreNeverTakenForOneAnother(t *tes
 		t.Errorf("an access token as transaction token: %v", err)
 	}
 	for typesName, types := range map[string]jwtauth.TypePolicy{"default": {}, "RFC 9068": jwtauth.RFC9068Types(), "ID token": jwtauth.IDTokenTypes()} {
-		v := must(jwtauth.NewVerifier(jwtauth.Config{
+		v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 			Issuer: name, Audiences: []string{name}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys, Types: types, Now: clock.Now,
 		}))
 		if _, err := v.Verify(t.Context(), txn); !errors.Is(err, authctx.WrongType) {

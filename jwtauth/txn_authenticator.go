@@ -33,10 +33,10 @@ type TxnAuthenticatorConfig struct {
 	// MaxLifetime refuses tokens that were minted for longer; zero means
 	// [MaxTxnLifetime], which is also the most.
 	MaxLifetime time.Duration
-	// Leeway is as in [Config]. It applies to the token; a caller's effective
+	// Leeway is as in [VerifierConfig]. It applies to the token; a caller's effective
 	// end has its leeway in it already.
 	Leeway time.Duration
-	// Revocations is as in [Config]. It is asked about the caller's own
+	// Revocations is as in [VerifierConfig]. It is asked about the caller's own
 	// credential, whose token ID and session travel with the caller.
 	Revocations Revocations
 	// Cache bounds the memory of verified tokens; zero is a good default.
@@ -86,7 +86,7 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = txnAlgorithms()
 	}
-	verifier, err := newVouchedVerifier(Config{
+	verifier, err := newVouchedVerifier(VerifierConfig{
 		Issuer: cfg.Issuer, Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 		Types: types, Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
 		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
@@ -103,7 +103,7 @@ func txnAlgorithms() []Algorithm { return []Algorithm{EdDSA, ES256, RS256} }
 
 // newVouchedVerifier returns a verifier for tokens in which somebody else than
 // the caller's issuer says who the caller is.
-func newVouchedVerifier(cfg Config, label string, mapping txnMapping) (*Verifier, error) {
+func newVouchedVerifier(cfg VerifierConfig, label string, mapping txnMapping) (*Verifier, error) {
 	v, err := newVerifier(cfg, label)
 	if err != nil {
 		return nil, err

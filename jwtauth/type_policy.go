@@ -19,7 +19,7 @@ import (
 //
 // An ID token that has none of these, or a signed answer of the userinfo
 // endpoint, can be told by its audience alone, which is the client it is for: no
-// [Config.Audiences] should be the ID of a client in which users log in. Where
+// [VerifierConfig.Audiences] should be the ID of a client in which users log in. Where
 // the provider writes "at+jwt", [RFC9068Types] leaves nothing to chance.
 type TypePolicy struct {
 	kind  typeKind

@@ -42,13 +42,13 @@ func TestRule1_NilPointersAndValuesThatNobodyMadeAreNoSettings(t *testing.T) {
 		_, err := jwtauth.NewDPoP(v, cfg)
 		return err
 	}
-	config := func(change func(*jwtauth.Config)) error {
+	config := func(change func(*jwtauth.VerifierConfig)) error {
 		cfg := configFor(t, s)
 		change(&cfg)
 		_, err := jwtauth.NewVerifier(cfg)
 		return err
 	}
-	introspection := func(change func(*jwtauth.IntrospectionConfig)) error {
+	introspection := func(change func(*jwtauth.IntrospectorConfig)) error {
 		cfg := introspectionConfig("https://as.example.com", newClock())
 		change(&cfg)
 		_, err := jwtauth.NewIntrospector(cfg)
@@ -68,14 +68,14 @@ func TestRule1_NilPointersAndValuesThatNobodyMadeAreNoSettings(t *testing.T) {
 		"a DPoP's Verifier":            {dpop(new(jwtauth.Verifier), func(*jwtauth.DPoPConfig) {}), "a TokenVerifier is required"},
 		"a DPoP's proxies":             {dpop(verifier, func(c *jwtauth.DPoPConfig) { c.CertificateProxies = (*nilTrust)(nil) }), "CertificateProxies holds a nil"},
 		"a DPoP's store":               {dpop(verifier, func(c *jwtauth.DPoPConfig) { c.Replays = (*nilStore)(nil) }), "Replays holds a nil pointer"},
-		"a Verifier's RemoteKeys":      {config(func(c *jwtauth.Config) { c.Keys = new(jwtauth.RemoteKeys) }), "Keys is required"},
-		"a Verifier's SigningKeys":     {config(func(c *jwtauth.Config) { c.Keys = new(jwtauth.SigningKeys) }), "Keys is required"},
-		"a Verifier's Claims":          {config(func(c *jwtauth.Config) { c.Claims = new(jwtauth.ClaimMapping) }), "Claims is a zero ClaimMapping"},
-		"a Verifier's Revocations":     {config(func(c *jwtauth.Config) { c.Revocations = (*jwtauth.RevocationList)(nil) }), "Revocations holds a nil"},
-		"an Introspector's Claims":     {introspection(func(c *jwtauth.IntrospectionConfig) { c.Claims = new(jwtauth.ClaimMapping) }), "Claims is a zero ClaimMapping"},
-		"an Introspector's Revocations": {introspection(func(c *jwtauth.IntrospectionConfig) { c.Revocations = (*jwtauth.RevocationList)(nil) }),
+		"a Verifier's RemoteKeys":      {config(func(c *jwtauth.VerifierConfig) { c.Keys = new(jwtauth.RemoteKeys) }), "Keys is required"},
+		"a Verifier's SigningKeys":     {config(func(c *jwtauth.VerifierConfig) { c.Keys = new(jwtauth.SigningKeys) }), "Keys is required"},
+		"a Verifier's Claims":          {config(func(c *jwtauth.VerifierConfig) { c.Claims = new(jwtauth.ClaimMapping) }), "Claims is a zero ClaimMapping"},
+		"a Verifier's Revocations":     {config(func(c *jwtauth.VerifierConfig) { c.Revocations = (*jwtauth.RevocationList)(nil) }), "Revocations holds a nil"},
+		"an Introspector's Claims":     {introspection(func(c *jwtauth.IntrospectorConfig) { c.Claims = new(jwtauth.ClaimMapping) }), "Claims is a zero ClaimMapping"},
+		"an Introspector's Revocations": {introspection(func(c *jwtauth.IntrospectorConfig) { c.Revocations = (*jwtauth.RevocationList)(nil) }),
 			"Revocations holds a nil"},
-		"an Introspector's Transport": {introspection(func(c *jwtauth.IntrospectionConfig) { c.Transport = (*http.Transport)(nil) }), "Transport holds a nil pointer"},
+		"an Introspector's Transport": {introspection(func(c *jwtauth.IntrospectorConfig) { c.Transport = (*http.Transport)(nil) }), "Transport holds a nil pointer"},
 		"the Transport of keys": {second(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, Transport: (*http.Transport)(nil)})),
 			"Transport holds a nil pointer"},
 		"the Current of SigningKeys": {second(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: new(jwtauth.SigningKey)})), "Current is required"},
@@ -93,7 +93,7 @@ func TestRule1_NilPointersAndValuesThatNobodyMadeAreNoSettings(t *testing.T) {
 			TrustDomain: "d", Topic: "t", Workload: "w", Lifetime: time.Minute, Keys: new(jwtauth.SigningKeys),
 		})), "Keys is required"},
 		"the Keys of an Issuer": {second(jwtauth.NewIssuer(jwtauth.IssuerConfig{
-			Issuer: "https://a.example", Audience: []string{"a"}, Lifetime: time.Minute, Keys: new(jwtauth.SigningKeys),
+			Issuer: "https://a.example", Audiences: []string{"a"}, Lifetime: time.Minute, Keys: new(jwtauth.SigningKeys),
 		})), "Keys is required"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {

@@ -27,11 +27,11 @@ type Verifier struct {
 
 // NewVerifier returns a verifier, or an error that names every field of cfg that
 // is missing or contradictory. It keeps nothing that the caller can change.
-func NewVerifier(cfg Config) (*Verifier, error) {
+func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	return newVerifier(cfg, labelFor("verifier", cfg.Issuer))
 }
 
-func newVerifier(cfg Config, label string) (*Verifier, error) {
+func newVerifier(cfg VerifierConfig, label string) (*Verifier, error) {
 	policy, err := newIssuerPolicy(cfg, label)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func newVerifier(cfg Config, label string) (*Verifier, error) {
 }
 
 // Issuer returns the issuer as it was configured.
-func (v *Verifier) Issuer() string { return v.policy.Config.Issuer }
+func (v *Verifier) Issuer() string { return v.policy.VerifierConfig.Issuer }
 
 // Verify returns whom a plain bearer token speaks for. It refuses tokens that
 // are bound to a key or certificate ("cnf"), because a string alone cannot show

@@ -49,7 +49,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(string(a)+"/hash", func(b *testing.B) { benchHash(b, tokens[0]) })
 		b.Run(string(a)+"/ours", func(b *testing.B) { benchLookup(b, tokens[0], jwtauth.NewTokenHash()) })
 		b.Run(string(a)+"/repeat", func(b *testing.B) {
-			benchRepeat(b, newVerifier(b, s, func(c *jwtauth.Config) { c.Now = nil }), tokens[0])
+			benchRepeat(b, newVerifier(b, s, func(c *jwtauth.VerifierConfig) { c.Now = nil }), tokens[0])
 		})
 	}
 	b.Run("hash/limit", func(b *testing.B) { benchHash(b, benchToken(b, signerFor(b, jwtauth.ES256), 0)) })
@@ -96,7 +96,7 @@ func benchLimit(b *testing.B, s testSigner, tokens []string) {
 // benchFirst verifies tokens that the cache has forgotten by the time they come
 // again.
 func benchFirst(b *testing.B, s testSigner, tokens []string) {
-	v := newVerifier(b, s, func(c *jwtauth.Config) { c.Now, c.Cache.MaxEntries = nil, 128 })
+	v := newVerifier(b, s, func(c *jwtauth.VerifierConfig) { c.Now, c.Cache.MaxEntries = nil, 128 })
 	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
@@ -149,7 +149,7 @@ func BenchmarkCache(b *testing.B) {
 	s := signerFor(b, jwtauth.ES256)
 	token := benchToken(b, s, 0)
 	for _, n := range []int{1, 1000, 1_000_000} {
-		v := newVerifier(b, s, func(c *jwtauth.Config) {
+		v := newVerifier(b, s, func(c *jwtauth.VerifierConfig) {
 			c.Now, c.Cache = nil, jwtauth.CacheConfig{MaxEntries: 4_000_000, MaxBytes: 1 << 40}
 		})
 		if _, err := v.Verify(context.Background(), token); err != nil {
@@ -178,7 +178,7 @@ func BenchmarkCacheMemory(b *testing.B) {
 		tokens[i] = benchToken(b, s, i)
 	}
 	heap := func(cache jwtauth.CacheConfig) float64 {
-		v := newVerifier(b, s, func(c *jwtauth.Config) { c.Now, c.Cache = nil, cache })
+		v := newVerifier(b, s, func(c *jwtauth.VerifierConfig) { c.Now, c.Cache = nil, cache })
 		principals := make([]authctx.Principal, len(tokens))
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -201,7 +201,7 @@ func BenchmarkCacheMemory(b *testing.B) {
 // BenchmarkRefuse is what strangers can make a verifier do.
 func BenchmarkRefuse(b *testing.B) {
 	s := signerFor(b, jwtauth.RS256)
-	v := newVerifier(b, s, func(c *jwtauth.Config) { c.Now = nil })
+	v := newVerifier(b, s, func(c *jwtauth.VerifierConfig) { c.Now = nil })
 	token := benchToken(b, s, 0)
 	if _, err := v.Verify(context.Background(), token); err != nil {
 		b.Fatal(err)

@@ -53,7 +53,7 @@ func notLaxer(t *testing.T, v *jwtauth.Verifier, s testSigner, public any, token
 // FuzzSignedTokens is about headers and claims that the issuer itself signed.
 func FuzzSignedTokens(f *testing.F) {
 	s := signerFor(f, jwtauth.HS256)
-	v := newVerifier(f, s, func(c *jwtauth.Config) { c.Cache.MaxEntries = 16 })
+	v := newVerifier(f, s, func(c *jwtauth.VerifierConfig) { c.Cache.MaxEntries = 16 })
 	good := asJSON(f, goodClaims(map[string]any{"act": map[string]any{"sub": "x"}, "roles": []string{"a"}}))
 	f.Add(`{"alg":"HS256","typ":"at+jwt","kid":"k1"}`, good)
 	for _, header := range strictHeaders {
@@ -71,7 +71,7 @@ func FuzzSignedTokens(f *testing.F) {
 // FuzzTokens is about whatever a stranger sends.
 func FuzzTokens(f *testing.F) {
 	s := signerFor(f, jwtauth.EdDSA)
-	v := newVerifier(f, s, func(c *jwtauth.Config) { c.Cache.MaxEntries = 16 })
+	v := newVerifier(f, s, func(c *jwtauth.VerifierConfig) { c.Cache.MaxEntries = 16 })
 	m := must(jwtauth.NewMultiVerifier(v))
 	token := s.token(f, goodClaims(nil))
 	dot := strings.LastIndexByte(token, '.')

@@ -128,20 +128,20 @@ func goodClaims(changes map[string]any) map[string]any {
 }
 
 // configFor is a complete configuration for one signer.
-func configFor(t testing.TB, s testSigner) jwtauth.Config {
+func configFor(t testing.TB, s testSigner) jwtauth.VerifierConfig {
 	t.Helper()
 	keys, err := jwtauth.NewStaticKeys(s.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return jwtauth.Config{
+	return jwtauth.VerifierConfig{
 		Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{s.algorithm},
 		Keys: keys, Now: func() time.Time { return testNow },
 	}
 }
 
 // newVerifier returns a verifier for one signer; change may be nil.
-func newVerifier(t testing.TB, s testSigner, change func(*jwtauth.Config)) *jwtauth.Verifier {
+func newVerifier(t testing.TB, s testSigner, change func(*jwtauth.VerifierConfig)) *jwtauth.Verifier {
 	t.Helper()
 	cfg := configFor(t, s)
 	if change != nil {

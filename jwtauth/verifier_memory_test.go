@@ -60,7 +60,7 @@ func TestOnlyHeadersOfGoodTokensAreRememberedAndFew(t *testing.T) {
 func TestABadSignatureAsksForItsKeyOnceAndNoMore(t *testing.T) {
 	s := newSigner(t, "k1")
 	var lookups atomic.Int32
-	v := newVerifier(t, s, func(c *jwtauth.Config) { c.Keys = countedKeys(s, &lookups) })
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Keys = countedKeys(s, &lookups) })
 	token := newSigner(t, "k1").token(t, goodClaims(nil))
 	for range 10 {
 		if _, err := v.Verify(t.Context(), token); err == nil {

@@ -64,14 +64,14 @@ func TestATokenThatNamesNoKeyIsTakenWhereThereIsOneAlone(t *testing.T) {
 	}
 	refused(t, newVerifier(t, s, nil), "another ID than that of the only key", s.compact(t, `{"alg":"EdDSA","typ":"at+jwt","kid":"k2"}`, claims))
 	nameless := must(jwtauth.NewPublicKey("", jwtauth.EdDSA, testEdKey().Public()))
-	one := newVerifier(t, s, func(c *jwtauth.Config) { c.Keys = must(jwtauth.NewStaticKeys(nameless)) })
+	one := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Keys = must(jwtauth.NewStaticKeys(nameless)) })
 	for _, token := range []string{unnamed, s.token(t, goodClaims(nil))} {
 		if _, err := one.Verify(t.Context(), token); err != nil {
 			t.Errorf("the only key has no ID: %v", err)
 		}
 	}
 	second := must(jwtauth.NewPublicKey("k2", jwtauth.ES256, other.private.(*ecdsa.PrivateKey).Public()))
-	refused(t, newVerifier(t, s, func(c *jwtauth.Config) { c.Keys = must(jwtauth.NewStaticKeys(s.key, second)) }), "one of two keys", unnamed)
+	refused(t, newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Keys = must(jwtauth.NewStaticKeys(s.key, second)) }), "one of two keys", unnamed)
 }
 
 func TestATokenWhoseSubjectIsItsClientIsAService(t *testing.T) {
@@ -99,7 +99,7 @@ func TestEdDSAAndEd25519AreTheSameAlgorithm(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	token := s.compact(t, `{"alg":"Ed25519","kid":"k1"}`, asJSON(t, goodClaims(nil)))
 	for _, a := range []jwtauth.Algorithm{"EdDSA", "Ed25519"} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) { c.Algorithms = []jwtauth.Algorithm{a} })
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Algorithms = []jwtauth.Algorithm{a} })
 		if _, err := v.Verify(t.Context(), token); err != nil {
 			t.Errorf("configured as %s: %v", a, err)
 		}
@@ -107,7 +107,7 @@ func TestEdDSAAndEd25519AreTheSameAlgorithm(t *testing.T) {
 }
 
 func TestRule1_NewVerifierNamesEveryProblem(t *testing.T) {
-	_, err := jwtauth.NewVerifier(jwtauth.Config{})
+	_, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{})
 	requireNames(t, err, "Issuer", "Audiences", "Algorithms", "Keys")
 
 	cfg := configFor(t, signerFor(t, jwtauth.RS256))
@@ -158,15 +158,15 @@ func requireNames(t *testing.T, err error, names ...string) {
 func TestErrorsSayWhatCouldNotBeMade(t *testing.T) {
 	bad := jwtauth.CacheConfig{MaxAge: -1}
 	verifier := func(issuer string) error {
-		return errorOf(jwtauth.NewVerifier(jwtauth.Config{Issuer: issuer, Types: jwtauth.NamedTypes("", "dpop+jwt"), Cache: bad}))
+		return errorOf(jwtauth.NewVerifier(jwtauth.VerifierConfig{Issuer: issuer, Types: jwtauth.NamedTypes("", "dpop+jwt"), Cache: bad}))
 	}
 	for label, err := range map[string]error{
 		`verifier for "https://a.example"`: verifier("https://a.example"),
 		`verifier for "https://b.example"`: verifier("https://b.example"),
 		"verifier":                         verifier(""),
-		`introspector for "https://a.example"`: errorOf(jwtauth.NewIntrospector(jwtauth.IntrospectionConfig{
+		`introspector for "https://a.example"`: errorOf(jwtauth.NewIntrospector(jwtauth.IntrospectorConfig{
 			Issuer: "https://a.example", ClientSecret: "secret", Cache: bad})),
-		"resolving verifier":               errorOf(jwtauth.NewResolvingVerifier(jwtauth.ResolverConfig{Cache: bad})),
+		"resolving verifier":               errorOf(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{Cache: bad})),
 		"transaction token authenticator":  errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{Cache: bad})),
 		"transaction token propagator":     errorOf(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{})),
 		"deferred work propagator":         errorOf(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{})),
@@ -223,7 +223,7 @@ func TestRule8_AKeySourceThatCannotTellIsUnavailable(t *testing.T) {
 		"neither key nor error":  {nil, nil, authctx.Unavailable},
 		"a key of another ID":    {other, nil, authctx.UnknownKey},
 	} {
-		v := newVerifier(t, s, func(c *jwtauth.Config) {
+		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) { return test.key, test.err })
 		})
 		_, err := v.Verify(t.Context(), s.token(t, goodClaims(nil)))
@@ -267,7 +267,7 @@ func TestRecheckAsksAboutTimeAndRevocationAgain(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	now := testNow
 	revocations := &jwtauth.RevocationList{Now: func() time.Time { return now }}
-	v := newVerifier(t, s, func(c *jwtauth.Config) {
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Now, c.Revocations = func() time.Time { return now }, revocations
 	})
 	found, err := v.VerifyToken(t.Context(), s.token(t, goodClaims(nil)))

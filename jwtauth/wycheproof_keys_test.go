@@ -85,7 +85,7 @@ func TestWycheproofKeys(t *testing.T) {
 						return strings.HasPrefix(string(a), "HS")
 					})
 				}
-				v := must(jwtauth.NewVerifier(jwtauth.Config{
+				v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 					Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: algorithms, Keys: keys,
 				}))
 				_, err := v.Verify(t.Context(), serialized(test.JWS))

@@ -49,8 +49,8 @@ func (i *introspection) parse() error {
 }
 
 // introspector returns who asks. The endpoint speaks for the first issuer.
-func (t *tokens) introspector(common jwtauth.Config) (*jwtauth.Introspector, error) {
-	return jwtauth.NewIntrospector(jwtauth.IntrospectionConfig{
+func (t *tokens) introspector(common jwtauth.VerifierConfig) (*jwtauth.Introspector, error) {
+	return jwtauth.NewIntrospector(jwtauth.IntrospectorConfig{
 		Endpoint:             t.introspect.endpoint,
 		ClientID:             t.introspect.clientID,
 		ClientSecret:         t.introspect.clientSecret,

@@ -9,7 +9,7 @@ import (
 // applyPreset makes cfg fit the tokens that -claims is about: it sets how their
 // claims are read and, for providers whose tokens are not access tokens with an
 // audience, what takes the place of that.
-func applyPreset(cfg *jwtauth.Config, flag string, typesGiven bool) (err error) {
+func applyPreset(cfg *jwtauth.VerifierConfig, flag string, typesGiven bool) (err error) {
 	name, list, _ := strings.Cut(flag, ":")
 	var args []string
 	if list != "" {

@@ -141,7 +141,7 @@ func (t *tokens) readers(v jwtauth.TokenVerifier, shape jwtauth.TokenShape) ([]a
 // verifier returns the verifier of all issuers. Each has keys of its own, loaded
 // in the background: a provider that is down does not keep the gateway from
 // starting.
-func (t *tokens) verifier(common jwtauth.Config) (jwtauth.TokenVerifier, error) {
+func (t *tokens) verifier(common jwtauth.VerifierConfig) (jwtauth.TokenVerifier, error) {
 	var verifiers []*jwtauth.Verifier
 	for i, issuer := range t.issuers {
 		keys, err := t.newKeys(i)
@@ -161,8 +161,8 @@ func (t *tokens) verifier(common jwtauth.Config) (jwtauth.TokenVerifier, error) 
 }
 
 // config returns what holds for every issuer.
-func (t *tokens) config() (jwtauth.Config, error) {
-	cfg := jwtauth.Config{
+func (t *tokens) config() (jwtauth.VerifierConfig, error) {
+	cfg := jwtauth.VerifierConfig{
 		Audiences: t.audiences,
 		Leeway:    cmp.Or(t.leeway, jwtauth.NoLeeway),
 	}

@@ -29,7 +29,7 @@ func newAuthService(url string, life time.Duration) (http.Handler, error) {
 		return nil, err
 	}
 	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: url, Audience: []string{audience}, Keys: keys, Lifetime: life,
+		Issuer: url, Audiences: []string{audience}, Keys: keys, Lifetime: life,
 	})
 	if err != nil {
 		return nil, err

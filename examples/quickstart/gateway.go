@@ -30,7 +30,7 @@ type gateway struct {
 // handler returns the routes of the gateway. Who may do what with an order is
 // the business of the orders service; here it is enough to be known.
 func (g *gateway) handler() (http.Handler, error) {
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:     g.issuer,
 		Audiences:  []string{audience},
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},

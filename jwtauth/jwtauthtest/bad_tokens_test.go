@@ -24,7 +24,7 @@ func newVerifier(t testing.TB, i *jwtauthtest.Issuer, alg jwtauth.Algorithm) *jw
 			t.Error(err)
 		}
 	})
-	v, err := jwtauth.NewVerifier(jwtauth.Config{
+	v, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: i.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{alg}, Keys: keys,
 	})
 	if err != nil {

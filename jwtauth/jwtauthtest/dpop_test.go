@@ -21,7 +21,7 @@ func dpopFor(t testing.TB, issuer *jwtauthtest.Issuer) *jwtauth.DPoP {
 		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() { keys.Close() })
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: issuer.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 	})
 	if err != nil {

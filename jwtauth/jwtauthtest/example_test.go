@@ -49,7 +49,7 @@ func ExampleIssuer() {
 		return
 	}
 	defer keys.Close()
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:     idp.URL(),
 		Audiences:  []string{jwtauthtest.Audience},
 		Algorithms: []jwtauth.Algorithm{jwtauth.ES256},
@@ -99,7 +99,7 @@ func ExampleIssuer_Break() {
 		return
 	}
 	defer keys.Close()
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 	})
 	if err != nil {
@@ -140,7 +140,7 @@ func ExampleToken_Bad() {
 		return
 	}
 	defer keys.Close()
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys,
 	})
 	if err != nil {
@@ -200,7 +200,7 @@ func ExampleToken_SignText() {
 		return
 	}
 	defer keys.Close()
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 	})
 	if err != nil {
@@ -231,7 +231,7 @@ func ExampleIssuer_Rotate() {
 		return
 	}
 	defer keys.Close()
-	verifier, err := jwtauth.NewVerifier(jwtauth.Config{
+	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: idp.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Keys: keys,
 	})
 	if err != nil {

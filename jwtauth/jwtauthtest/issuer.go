@@ -244,7 +244,7 @@ func (i *Issuer) sign(keys ...*key) {
 		i.tb.Fatalf("jwtauthtest: %v", err)
 	}
 	issuer, err := jwtauth.NewIssuer(jwtauth.IssuerConfig{
-		Issuer: i.server.URL, Audience: []string{i.opts.Audience}, Keys: set, Lifetime: i.opts.Lifetime, Now: i.opts.Now,
+		Issuer: i.server.URL, Audiences: []string{i.opts.Audience}, Keys: set, Lifetime: i.opts.Lifetime, Now: i.opts.Now,
 	})
 	if err != nil {
 		i.tb.Fatalf("jwtauthtest: %v", err)

@@ -18,8 +18,8 @@ import (
 // everything is what a client can ask Dex for.
 const everything = "openid profile email groups federated:id offline_access"
 
-func verifierConfig(p *provider, keys jwtauth.KeySource) jwtauth.Config {
-	return jwtauth.Config{
+func verifierConfig(p *provider, keys jwtauth.KeySource) jwtauth.VerifierConfig {
+	return jwtauth.VerifierConfig{
 		Issuer: p.issuer, Audiences: []string{web}, Algorithms: []jwtauth.Algorithm{jwtauth.RS256}, Keys: keys,
 		Types: jwtauth.IDTokenTypes(), Claims: jwtauth.DexClaims(),
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestDexIsAskedAboutTokens(t *testing.T) {
 	dex := startDex(t)
-	introspector := must(jwtauth.NewIntrospector(jwtauth.IntrospectionConfig{
+	introspector := must(jwtauth.NewIntrospector(jwtauth.IntrospectorConfig{
 		Endpoint: dex.endpoint(t, "introspection_endpoint"), ClientID: api, ClientSecret: secret,
 		Issuer: dex.issuer, Audiences: []string{api}, Claims: jwtauth.DexClaims(),
 	}))
