@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
-
-	"github.com/authctx/authctx/internal/strictjson"
 )
 
 // Attributes describe a caller. They are the mutable twin of [Principal], whose
@@ -136,6 +134,10 @@ func unmarshal[V fmt.Stringer](v *V, text []byte, values ...V) error {
 	return fmt.Errorf("authctx: %.32q is not one of %v", text, values)
 }
 
+// maxTime is the last second of the year 9999, the end of what JSON, HTTP and
+// people write as a date.
+const maxTime = 253402300799
+
 // slot couples an attribute with its name, or with that of the field that
 // carries it.
 type slot[V any] struct {
@@ -220,7 +222,7 @@ func (a *Attributes) validate() error {
 		}
 	}
 	for _, t := range a.times() {
-		if u := t.value.Unix(); !t.value.IsZero() && (u < 0 || u > strictjson.MaxDate) {
+		if u := t.value.Unix(); !t.value.IsZero() && (u < 0 || u > maxTime) {
 			bad("%s is before 1970 or after 9999", t.name)
 		}
 	}

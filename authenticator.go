@@ -3,10 +3,9 @@ package authctx
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
-
-	"github.com/authctx/authctx/internal/absent"
 )
 
 // Authenticator says who is calling. Implementations are safe for concurrent
@@ -117,12 +116,25 @@ func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 	members := append([]Authenticator{first}, rest...)
 	var fields FieldSet
 	for i, m := range members {
-		if absent.Nil(m) {
+		if isNil(m) {
 			members[i] = NewAuthenticator(FieldSet{}, nil)
 		}
 		fields = fields.Union(members[i].Fields())
 	}
 	return &oneOf{members: members, fields: fields}
+}
+
+// isNil knows an interface that holds a nil pointer, such as a constructor
+// leaves behind whose error was dropped, or a nil function.
+func isNil(a any) bool {
+	switch v := reflect.ValueOf(a); v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func, reflect.Chan:
+		return v.IsNil()
+	default:
+		return false
+	}
 }
 
 type oneOf struct {
@@ -203,7 +215,7 @@ func presents(m Authenticator, r *Request) bool {
 // and Result.Read is filled in, but with [NoCredentials] nothing was read.
 // Transports call this instead of the method.
 func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, error) {
-	if absent.Nil(a) {
+	if isNil(a) {
 		return Result{}, &Error{Reason: Unavailable, Cause: errors.New("no authenticator")}
 	}
 	res, err := a.Authenticate(ctx, r)

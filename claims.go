@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/authctx/authctx/internal/strictjson"
+	"unicode"
 )
 
 // decodeClaims is [json.Unmarshal], which matches names to the fields of a
@@ -63,7 +62,7 @@ func shadowed(claims string) (string, error) {
 			}
 		case string:
 			if name {
-				names, folded := open[len(open)-1], strictjson.Fold(token)
+				names, folded := open[len(open)-1], foldName(token)
 				if names[folded] {
 					return token, nil
 				}
@@ -73,4 +72,18 @@ func shadowed(claims string) (string, error) {
 		}
 		name = len(open) > 0 && open[len(open)-1] != nil
 	}
+}
+
+// foldName maps every rune to the least of those that encoding/json takes for
+// the same.
+func foldName(s string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next
+			}
+			r = next
+		}
+	}, s)
 }

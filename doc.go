@@ -6,7 +6,7 @@
 // signed Transaction Token between processes. Services ask [FromContext] who is
 // calling and [Authorize] what they may do.
 //
-// This package is the vocabulary that all others share, and needs nothing beyond
+// This package is the vocabulary that all others share, and imports nothing but
 // the standard library:
 //
 //   - who: [Principal], [NewContext], [FromContext];

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/authctx/authctx/internal/fieldname"
 )
 
 // plainFieldPrefix begins every plain identity field of ours, known or not yet
@@ -167,7 +165,7 @@ func (l *FieldLayout) validate() error {
 	}
 	// Stripping would take a credential away, too, if it carried an attribute.
 	// deferredField is left out: it begins like our own.
-	taken := slices.Concat(neededFields[:], fieldname.Credentials[:], []string{TxnTokenField}, httpFields[:])
+	taken := slices.Concat(neededFields[:], credentialFields[:], []string{TxnTokenField}, httpFields[:])
 	seen := map[string]bool{}
 	for _, name := range slices.Concat(l.names(), l.Also) {
 		if !validFieldName(name) {
@@ -198,6 +196,14 @@ func (l *FieldLayout) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// credentialFields carry a credential in a way of their own, or what a server says of
+// one. Those of this module are not among them.
+var credentialFields = [...]string{
+	"authentication-info", "authorization", "client-cert", "client-cert-chain", "cookie", "dpop", "dpop-nonce",
+	"proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "sec-websocket-protocol", "set-cookie",
+	"www-authenticate",
 }
 
 // httpFields are what clients, servers, caches and browsers say to one another

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/authctx/authctx/internal/absent"
 )
 
 // FieldsAuthenticatorConfig configures [NewFieldsAuthenticator].
@@ -43,7 +41,7 @@ type FieldsAuthenticator struct {
 // names every setting that is missing or wrong.
 func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator, error) {
 	layout, err := layoutOrPlain(cfg.Layout)
-	if absent.Nil(cfg.Trust) {
+	if isNil(cfg.Trust) {
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Trust is required, and so is each of its members"))
 	}
 	if layout.Issuer == "" && cfg.Issuer == "" {

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/authctx/authctx/internal/strictjson"
 )
 
 // The grammar of plain identity fields: text is plain where plain is safe, so
@@ -132,7 +130,7 @@ func splitPairs(value string, sep byte, add func(left, right string)) error {
 // parseSeconds reads Unix seconds: digits only, up to the year 9999.
 func parseSeconds(value string) (int64, error) {
 	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil || n > strictjson.MaxDate {
+	if err != nil || n > maxTime {
 		return 0, errGrammar
 	}
 	return int64(n), nil

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-
-	"github.com/authctx/authctx/internal/absent"
 )
 
 // InjectHeaders writes the caller of ctx into the headers of a message that is
@@ -30,7 +28,7 @@ import (
 // consumer's AsOf is the publisher's, zero for a caller of the request at hand.
 // For work that may wait, use a propagator made for that.
 func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Propagator, headers map[string]V) error {
-	if absent.Nil(prop) {
+	if isNil(prop) {
 		return errors.New("authctx: propagator is nil")
 	}
 	if headers == nil {

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/authctx/authctx/internal/absent"
 )
 
 // PolicyConfig is the table that a [Policy] is made of. Its keys are:
@@ -71,7 +69,7 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 		if err := validEntryName(name); err != nil {
 			bad("Rules: %w", err)
 		}
-		if absent.Nil(cfg.Rules[name]) {
+		if isNil(cfg.Rules[name]) {
 			bad("Rules: %q has a nil rule", name)
 		}
 		p.entries[name] = Entry{Name: name, rule: cfg.Rules[name]}
@@ -86,7 +84,7 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 		p.entries[name] = Entry{Name: name, Public: true}
 	}
 	if cfg.Default != nil {
-		if absent.Nil(cfg.Default) {
+		if isNil(cfg.Default) {
 			bad("Default is a nil rule")
 		}
 		p.fallback = Entry{Name: "default", rule: cfg.Default}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/authctx/authctx/internal/absent"
 )
 
 // Rule decides whether a caller may do something. Implementations are safe for
@@ -43,7 +41,7 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 // rule, or one that holds a nil pointer, denies.
 func Authorize(ctx context.Context, rule Rule) error {
 	p, _ := FromContext(ctx)
-	if absent.Nil(rule) {
+	if isNil(rule) {
 		rule = nil
 	}
 	return checkRule(ctx, rule, p)
@@ -151,7 +149,7 @@ func Any(first Rule, rest ...Rule) Rule {
 	})
 }
 
-func nilRule(r Rule) bool { return absent.Nil(r) }
+func nilRule(r Rule) bool { return isNil(r) }
 
 func deny(cause string) error {
 	return &Error{Reason: PermissionDenied, Cause: errors.New(cause)}

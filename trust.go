@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"github.com/authctx/authctx/internal/absent"
 )
 
 // Trust says whose word about a caller is believed. Implementations are safe
@@ -123,4 +121,4 @@ func TrustAllOf(first Trust, rest ...Trust) Trust {
 	})
 }
 
-func nilTrust(t Trust) bool { return absent.Nil(t) }
+func nilTrust(t Trust) bool { return isNil(t) }

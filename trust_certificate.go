@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/authctx/authctx/internal/spiffeid"
 )
 
 // TrustSPIFFEID trusts peers whose verified certificate names exactly one of
@@ -25,7 +23,7 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 	ids := append([]string{first}, rest...)
 	var errs []error
 	for _, id := range ids {
-		if _, path, ok := spiffeid.Split(id); !ok {
+		if _, path, ok := splitSPIFFEID(id); !ok {
 			errs = append(errs, notSPIFFE(id))
 		} else if path == "" {
 			errs = append(errs, fmt.Errorf("authctx: trust: %q names a trust domain and no workload; say TrustSPIFFEDomain if that is meant", id))
@@ -51,7 +49,7 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 	domains := append([]string{first}, rest...)
 	var errs []error
 	for _, domain := range domains {
-		if _, path, ok := spiffeid.Split(spiffeid.Scheme + domain); !ok || path != "" {
+		if _, path, ok := splitSPIFFEID(spiffeScheme + domain); !ok || path != "" {
 			errs = append(errs, fmt.Errorf("authctx: trust: %q is not a SPIFFE trust domain", domain))
 		}
 	}
@@ -63,7 +61,7 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 		if err != nil {
 			return err
 		}
-		if domain, _, ok := spiffeid.Split(id); !ok || !slices.Contains(domains, domain) {
+		if domain, _, ok := splitSPIFFEID(id); !ok || !slices.Contains(domains, domain) {
 			return fmt.Errorf("trust domain of %q is not trusted", id)
 		}
 		return nil
@@ -117,7 +115,7 @@ func spiffeIDOf(leaf *x509.Certificate) (string, error) {
 		return "", fmt.Errorf("certificate has %d URI names and must have one", len(leaf.URIs))
 	}
 	id := leaf.URIs[0].String()
-	switch _, path, ok := spiffeid.Split(id); {
+	switch _, path, ok := splitSPIFFEID(id); {
 	case !ok:
 		return "", notSPIFFE(id)
 	case path == "":

@@ -1,0 +1,51 @@
+package authctx
+
+import (
+	"crypto/x509"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/fieldname"
+	"github.com/authctx/authctx/internal/spiffeid"
+	"github.com/authctx/authctx/internal/strictjson"
+)
+
+// The root imports the standard library only, so it writes again what other
+// packages share. These rules must not drift apart.
+func TestRulesThatAreWrittenTwiceAreTheSame(t *testing.T) {
+	if !slices.Equal(credentialFields[:], fieldname.Credentials[:]) {
+		t.Errorf("fields of credentials: %q and %q", credentialFields, fieldname.Credentials)
+	}
+	if maxTime != strictjson.MaxDate {
+		t.Errorf("the end of time: %d and %d", maxTime, strictjson.MaxDate)
+	}
+	for _, v := range []any{
+		nil, 0, "", (*x509.Certificate)(nil), &x509.Certificate{}, func() {}, (func())(nil), []int(nil), map[int]int(nil), make(chan int), (chan int)(nil), RuleFunc(nil),
+	} {
+		if isNil(v) != absent.Nil(v) {
+			t.Errorf("%v %#v is nil: %v and %v", reflect.TypeOf(v), v, isNil(v), absent.Nil(v))
+		}
+	}
+	names := []string{"", "sub", "SUB", "\u017fub", "\u212aid", "kid", "stra\u00dfe", "STRASSE", "\u01c5", "\u01c6", "\u03c3", "\u03c2", "\u03a3", "i", "\u0130", "\u0131"}
+	for _, a := range names {
+		for _, b := range names {
+			if (foldName(a) == foldName(b)) != (strictjson.Fold(a) == strictjson.Fold(b)) {
+				t.Errorf("%q and %q are one name in one place alone", a, b)
+			}
+		}
+	}
+}
+
+func FuzzSPIFFEID(f *testing.F) {
+	for _, id := range []string{"spiffe://prod.example/gateway", "spiffe://prod.example", "spiffe://d/a//b", "spiffe://d/..", "spiffe://D/a", "https://d/a", "spiffe://d/a b", "spiffe://"} {
+		f.Add(id)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		domain, path, ok := splitSPIFFEID(id)
+		if d, p, k := spiffeid.Split(id); d != domain || p != path || k != ok {
+			t.Errorf("%q: %q %q %v and %q %q %v", id, domain, path, ok, d, p, k)
+		}
+	})
+}
