@@ -22,7 +22,6 @@ import (
 // setting is one way to carry callers; all settings make the same call over
 // loopback TCP.
 type setting struct {
-	name   string
 	server []grpc.ServerOption
 	client []grpc.DialOption
 	// context returns the context in which callers[i] makes its calls.
@@ -53,8 +52,8 @@ func benchCallers(b *testing.B, n int) []authctx.Principal {
 }
 
 // bare calls with nothing at all.
-func bare([]authctx.Principal) setting {
-	return setting{name: "bare", context: func(int) context.Context { return context.Background() }}
+func bare(*testing.B, []authctx.Principal) setting {
+	return setting{context: func(int) context.Context { return context.Background() }}
 }
 
 type keys struct{ id, roles, tenant string }
@@ -63,13 +62,12 @@ type keysKey struct{}
 
 // keys3 is what people write by hand: three keys, not encoded, not checked, for
 // any peer that sends them.
-func keys3(callers []authctx.Principal) setting {
+func keys3(_ *testing.B, callers []authctx.Principal) setting {
 	values := make([]context.Context, len(callers))
 	for i, p := range callers {
 		values[i] = context.WithValue(context.Background(), keysKey{}, keys{p.Subject(), "editor,approver", p.Tenant()})
 	}
 	return setting{
-		name: "keys3",
 		client: []grpc.DialOption{grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			k := ctx.Value(keysKey{}).(keys)
 			ctx = metadata.AppendToOutgoingContext(ctx, "x-user-id", k.id, "x-user-roles", k.roles, "x-user-tenant", k.tenant)
@@ -87,70 +85,72 @@ func keys3(callers []authctx.Principal) setting {
 // plain carries whole callers in plain fields.
 func plain(b *testing.B, callers []authctx.Principal) setting {
 	out, in := plainFields(b)
-	return carried(b, "fields", callers, out, in)
+	return carried(b, callers, out, in)
 }
 
 // carried is this package at work on both sides.
-func carried(b *testing.B, name string, callers []authctx.Principal, out authctx.Propagator, in authctx.Authenticator) setting {
+func carried(b *testing.B, callers []authctx.Principal, out authctx.Propagator, in authctx.Authenticator) setting {
 	contexts := make([]context.Context, len(callers))
 	for i, p := range callers {
 		contexts[i] = authctx.NewContext(context.Background(), p)
 	}
 	return setting{
-		name:    name,
 		client:  newClient(b, grpcctx.ClientConfig{Propagator: out}).DialOptions(),
 		server:  newServer(b, func(c *grpcctx.ServerConfig) { c.Authenticator = in }).ServerOptions(),
 		context: func(i int) context.Context { return contexts[i] },
 	}
 }
 
-// benchUnary makes calls for callers that take turns.
-func benchUnary(b *testing.B, callers int, s setting) {
-	b.Run(s.name, func(b *testing.B) {
-		cc := dial(b, serve(b, &echo{forgetful: true}, s.server...), s.client...)
-		in, out := wrapperspb.String("hello"), new(wrapperspb.StringValue)
-		for i := range callers {
-			if err := cc.Invoke(s.context(i), unary, in, out); err != nil {
-				b.Fatal(err)
-			}
+// txn carries whole callers in Transaction Tokens that are used again for as
+// long as reuse says.
+func txn(reuse time.Duration) func(*testing.B, []authctx.Principal) setting {
+	return func(b *testing.B, callers []authctx.Principal) setting {
+		out, in := txnTokens(b, reuse)
+		return carried(b, callers, out, in)
+	}
+}
+
+var ways = []struct {
+	name    string
+	setting func(*testing.B, []authctx.Principal) setting
+}{
+	{"bare", bare}, {"keys3", keys3}, {"limit", limit}, {"fields", plain},
+	{"txn", txn(0)}, {"txn-reuse", txn(time.Minute)}, {"reverify", reverify},
+}
+
+// benchUnary makes calls for n callers that take turns, in every setting. Each
+// is made when its turn comes, so that what the one before remembered is garbage.
+func benchUnary(b *testing.B, n int) {
+	callers := benchCallers(b, n)
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) { benchCalls(b, n, way.setting(b, callers)) })
+	}
+}
+
+func benchCalls(b *testing.B, callers int, s setting) {
+	cc := dial(b, serve(b, &echo{forgetful: true}, s.server...), s.client...)
+	in, out := wrapperspb.String("hello"), new(wrapperspb.StringValue)
+	for i := range callers {
+		if err := cc.Invoke(s.context(i), unary, in, out); err != nil {
+			b.Fatal(err)
 		}
-		b.ReportAllocs()
-		i := 0
-		for b.Loop() {
-			if err := cc.Invoke(s.context(i%callers), unary, in, out); err != nil {
-				b.Fatal(err)
-			}
-			i++
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if err := cc.Invoke(s.context(i%callers), unary, in, out); err != nil {
+			b.Fatal(err)
 		}
-	})
+		i++
+	}
 }
 
 // BenchmarkUnary compares ways to carry one caller who makes many calls.
-func BenchmarkUnary(b *testing.B) {
-	for _, s := range settings(b, 1) {
-		benchUnary(b, 1, s)
-	}
-}
+func BenchmarkUnary(b *testing.B) { benchUnary(b, 1) }
 
 // BenchmarkUnaryThousand is [BenchmarkUnary] for a thousand callers who take
 // turns, so that nothing is remembered from the call before.
-func BenchmarkUnaryThousand(b *testing.B) {
-	for _, s := range settings(b, 1000) {
-		benchUnary(b, 1000, s)
-	}
-}
-
-func settings(b *testing.B, n int) []setting {
-	callers := benchCallers(b, n)
-	mint, minted := txnTokens(b, 0)
-	reuse, reused := txnTokens(b, time.Minute)
-	return []setting{
-		bare(callers), keys3(callers), limit(b, callers), plain(b, callers),
-		carried(b, "txn", callers, mint, minted),
-		carried(b, "txn-reuse", callers, reuse, reused),
-		reverify(b, callers),
-	}
-}
+func BenchmarkUnaryThousand(b *testing.B) { benchUnary(b, 1000) }
 
 // limit is the least that carrying whole callers in fields can cost: ready
 // fields are sent, and nobody reads them.
@@ -164,7 +164,7 @@ func limit(b *testing.B, callers []authctx.Principal) setting {
 		}
 		contexts[i] = metadata.AppendToOutgoingContext(context.Background(), pairs...)
 	}
-	return setting{name: "limit", context: func(i int) context.Context { return contexts[i] }}
+	return setting{context: func(i int) context.Context { return contexts[i] }}
 }
 
 // reverify is the naive way, as it is written by hand with golang-jwt and
@@ -186,7 +186,6 @@ func reverify(b *testing.B, callers []authctx.Principal) setting {
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(idp),
 		jwt.WithAudience(apiAudience), jwt.WithExpirationRequired())
 	return setting{
-		name: "reverify",
 		server: []grpc.ServerOption{grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			md, _ := metadata.FromIncomingContext(ctx)
 			token, _ := strings.CutPrefix(md.Get("authorization")[0], "Bearer ")
@@ -203,8 +202,12 @@ func reverify(b *testing.B, callers []authctx.Principal) setting {
 // BenchmarkStream measures one message there and back on a stream that is open.
 func BenchmarkStream(b *testing.B) {
 	callers := benchCallers(b, 1)
-	for _, s := range []setting{bare(callers), plain(b, callers)} {
-		b.Run(s.name, func(b *testing.B) {
+	for _, way := range ways {
+		if way.name != "bare" && way.name != "fields" {
+			continue
+		}
+		b.Run(way.name, func(b *testing.B) {
+			s := way.setting(b, callers)
 			cc := dial(b, serve(b, &echo{onStream: echoMessages}, s.server...), s.client...)
 			cs, err := cc.NewStream(s.context(0), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, bidiStream)
 			if err != nil {
