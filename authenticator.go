@@ -21,10 +21,10 @@ type Authenticator interface {
 	//     as this.
 	//
 	// Only a nil error makes Result.Principal count, and it must not be zero
-	// then, nor past its effective end, which is [TokenExpired]: httpctx and
-	// grpcctx answer that themselves, by their own clock, [ExtractHeaders] has
-	// none and leaves it to the authenticator. Result.Response and Result.Read
-	// count in both cases.
+	// then, nor past its effective end, which is [TokenExpired]: httpctx, grpcctx
+	// and a [Consumer] answer that themselves, by their own clock;
+	// [ExtractHeaders] has none and leaves it to the authenticator.
+	// Result.Response and Result.Read count in both cases.
 	Authenticate(ctx context.Context, r *Request) (Result, error)
 
 	// Fields returns what the authenticator reads. It is constant. Transports

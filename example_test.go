@@ -262,6 +262,40 @@ func ExampleInjectHeaders() {
 	// Output: user alice of https://idp.example (asserted) <nil>
 }
 
+// A worker: who may have what done is said once for each topic.
+func ExampleReceiveHeaders() {
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		panic(err)
+	}
+	consumer, err := authctx.NewConsumer(authctx.ConsumerConfig{
+		Authenticator: authenticator, // or jwtauth.NewDeferredAuthenticator, which believes signatures
+		Rules: map[string]authctx.Rule{
+			"orders":  authctx.Role("editor"),
+			"refunds": authctx.Role("clerk"),
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	propagator, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	if err != nil {
+		panic(err)
+	}
+	headers := map[string]string{}
+	if err := authctx.InjectHeaders(authctx.NewContext(context.Background(), caller()), propagator, headers); err != nil {
+		panic(err)
+	}
+	for _, topic := range []string{"orders", "refunds", "returns"} {
+		_, err := authctx.ReceiveHeaders(context.Background(), consumer, topic, headers)
+		fmt.Println(topic, err)
+	}
+	// Output:
+	// orders <nil>
+	// refunds authctx: permission denied: role "clerk" required
+	// returns authctx: permission denied: the consumer does not list the topic
+}
+
 // Clients of Kafka have headers as a list: a map of lists stands in for it, in
 // which what occurs twice stays two.
 func ExampleInjectHeaders_list() {

@@ -72,22 +72,27 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 // taken again later, and do not set it aside as a bad one. The context that
 // comes with an error has no caller. The headers are not changed.
 //
-// Whether the caller's effective end has come is for a to say, by its own clock,
-// as the authenticators of this module do.
+// It asks no rule and tells no observer, as [ReceiveHeaders] does. Whether the
+// caller's effective end has come is for a to say, by its own clock, as the
+// authenticators of this module do.
 //
 // A header that occurs twice is two claims about the caller, and refused. Where a
 // client of the broker has headers as a list, gather them in a map of lists, for
 // a map of strings would keep one of the two in silence.
 func ExtractHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, a Authenticator, topic string, headers map[string]V) (context.Context, error) {
-	fields := make(map[string][]string, len(headers))
-	for name, value := range headers {
-		fields[name] = headerValues(value)
-	}
-	res, err := Authenticate(ctx, a, &Request{Transport: TransportMessage, Target: topic, Fields: FieldMap(fields)})
+	res, err := Authenticate(ctx, a, messageRequest(topic, headers))
 	if err != nil {
 		return NewContext(ctx, Principal{}), err
 	}
 	return res.NewContext(ctx), nil
+}
+
+func messageRequest[V ~string | ~[]byte | ~[]string](topic string, headers map[string]V) *Request {
+	fields := make(map[string][]string, len(headers))
+	for name, value := range headers {
+		fields[name] = headerValues(value)
+	}
+	return &Request{Transport: TransportMessage, Target: topic, Fields: FieldMap(fields)}
 }
 
 // newHeader returns values as a header of type V, and whether it has room for

@@ -30,11 +30,11 @@ func (f ObserverFunc) Observe(ctx context.Context, e Event) {
 // told of twice: allowed, and then denied by a rule of the handler or ended; the
 // second time Duration is zero.
 type Event struct {
-	// Transport is [TransportHTTP] or [TransportGRPC]. A program that consumes
-	// messages may make events of its own, with [TransportMessage].
+	// Transport is [TransportHTTP], [TransportGRPC] or [TransportMessage].
 	Transport string
 	// Entry is what decided: the key of the policy table, "default" for its
-	// default rule, or over HTTP the routed pattern; empty when nothing matched.
+	// default rule, over HTTP the routed pattern, or of a [Consumer] the topic;
+	// empty when nothing matched.
 	// It comes from the program's own tables, so it is fit for a metric label.
 	Entry string
 	// Method and Target are what the peer sent, see [Request]. They are chosen

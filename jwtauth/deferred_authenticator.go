@@ -37,8 +37,8 @@ type DeferredAuthenticatorConfig struct {
 }
 
 // DeferredAuthenticator knows for whom a message is to be worked on, by the
-// token of a [DeferredPropagator]. Use it with [authctx.ExtractHeaders]. It is
-// safe for concurrent use.
+// token of a [DeferredPropagator]. Use it with an [authctx.Consumer]. It is safe
+// for concurrent use.
 //
 // The principal has [authctx.Signed] provenance, ends with the token, and says
 // in AsOf when its attributes were known to be true. It takes messages only:

@@ -149,13 +149,17 @@ func newConsumer(keys jwtauth.KeySource) (func(context.Context, event) string, e
 	if err != nil {
 		return nil, err
 	}
-	rule := authctx.All(authctx.Permission("invoices:send"), authctx.RuleFunc(recent))
+	consumer, err := authctx.NewConsumer(authctx.ConsumerConfig{
+		Authenticator: auth,
+		Rules:         map[string]authctx.Rule{topic: authctx.All(authctx.Permission("invoices:send"), authctx.RuleFunc(recent))},
+		Observer:      nil, // elsewhere, authctx.NewSlogObserver: why an event was refused
+	})
+	if err != nil {
+		return nil, err
+	}
 	done := map[string]bool{} // elsewhere, stored in one step with what was done
 	return func(ctx context.Context, e event) string {
-		ctx, err := authctx.ExtractHeaders(ctx, auth, topic, e.headers)
-		if err == nil {
-			err = authctx.Authorize(ctx, rule)
-		}
+		ctx, err := authctx.ReceiveHeaders(ctx, consumer, topic, e.headers)
 		if errors.Is(err, authctx.Unavailable) {
 			return "given back to the queue" // keys that are out of reach make no event a bad one
 		}

@@ -16,10 +16,9 @@ const retryAfter = 100 * time.Millisecond
 // consumer does the work of one topic, each message as the caller who asked for
 // it.
 type consumer struct {
-	topic  string
-	caller authctx.Authenticator
-	rule   authctx.Rule
-	work   func(ctx context.Context, body string) error
+	topic string
+	admit *authctx.Consumer
+	work  func(ctx context.Context, body string) error
 	// done has the work that was done, by the ID in its token, which anybody who
 	// sees the message can send again, with another body too. Elsewhere it is
 	// stored, in one step with what was done.
@@ -28,12 +27,15 @@ type consumer struct {
 
 var errDoneBefore = errors.New("the work was done before")
 
-// newConsumer returns a consumer that knows publishers by their keys. The clock
-// is that of the tests; nil is today's.
-func newConsumer(topic string, keys jwtauth.KeySource, now func() time.Time, work func(context.Context, string) error) (consumer, error) {
+// newConsumer returns a consumer that knows publishers by their keys and works for
+// whom the rule allows. The clock is that of the tests; nil is today's.
+func newConsumer(topic string, keys jwtauth.KeySource, rule authctx.Rule, now func() time.Time, work func(context.Context, string) error) (consumer, error) {
 	caller, err := jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
 		TrustDomain: trustDomain, Topics: []string{topic}, Keys: keys, Now: now,
 	})
+	if err != nil {
+		return consumer{}, err
+	}
 	if now == nil {
 		now = time.Now
 	}
@@ -44,16 +46,18 @@ func newConsumer(topic string, keys jwtauth.KeySource, now func() time.Time, wor
 		}
 		return nil
 	})
-	return consumer{topic, caller, authctx.All(authctx.Permission("invoices:send"), recent), work, map[string]bool{}}, err
+	admit, err := authctx.NewConsumer(authctx.ConsumerConfig{
+		Authenticator: caller,
+		Rules:         map[string]authctx.Rule{topic: authctx.All(rule, recent)},
+		Now:           now,
+	})
+	return consumer{topic, admit, work, map[string]bool{}}, err
 }
 
 // handle does the work of a message and tells the broker what became of it. It
 // returns why there was nothing to do.
 func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
-	ctx, err := authctx.ExtractHeaders(ctx, c.caller, c.topic, msg.Headers())
-	if err == nil {
-		err = authctx.Authorize(ctx, c.rule)
-	}
+	ctx, err := authctx.ReceiveHeaders(ctx, c.admit, c.topic, msg.Headers())
 	switch {
 	case errors.Is(err, authctx.Unavailable): // nobody could tell, and that is no fault of the message
 		return errors.Join(err, msg.NakWithDelay(retryAfter))

@@ -309,13 +309,12 @@ func TestAWorkerCarriesItsCallerOn(t *testing.T) {
 func TestAScheduledJobPublishesAsAService(t *testing.T) {
 	w := newWorld(t)
 	publisher, messages := w.queue(topic)
-	consumer, log := w.consumer(topic, w.signing)
-	consumer.rule = authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
+	consumer, log := w.consumerFor(authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
 		if p.Kind() != authctx.Service || p.Issuer() != trustDomain || p.Subject() != "nightly" {
 			return errors.New("the nightly job does that")
 		}
 		return nil
-	})
+	}), topic, w.signing)
 	nightly := must(authctx.New(authctx.Attributes{Issuer: trustDomain, Subject: "nightly", Kind: authctx.Service}))
 	tick := time.NewTicker(20 * time.Millisecond) // of the night
 	defer tick.Stop()

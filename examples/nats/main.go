@@ -82,7 +82,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	consumer, err := newConsumer(topic, keys, nil, func(ctx context.Context, body string) error {
+	consumer, err := newConsumer(topic, keys, authctx.Permission("invoices:send"), nil, func(ctx context.Context, body string) error {
 		caller, _ := authctx.FromContext(ctx)
 		fmt.Fprintf(out, "  sent %s for %s\n", body, caller)
 		return nil

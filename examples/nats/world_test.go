@@ -99,8 +99,13 @@ type done struct {
 // consumer returns a consumer, and where it notes what it did.
 func (w *world) consumer(topic string, keys jwtauth.KeySource) (consumer, *[]done) {
 	w.Helper()
+	return w.consumerFor(authctx.Permission("invoices:send"), topic, keys)
+}
+
+func (w *world) consumerFor(rule authctx.Rule, topic string, keys jwtauth.KeySource) (consumer, *[]done) {
+	w.Helper()
 	var log []done
-	return must(newConsumer(topic, keys, w.now, func(ctx context.Context, body string) error {
+	return must(newConsumer(topic, keys, rule, w.now, func(ctx context.Context, body string) error {
 		caller, _ := authctx.FromContext(ctx)
 		log = append(log, done{body, caller})
 		return nil

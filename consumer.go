@@ -1,0 +1,128 @@
+package authctx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// ConsumerConfig configures [NewConsumer].
+type ConsumerConfig struct {
+	// Authenticator says on whose behalf a message was published. It is required.
+	Authenticator Authenticator
+	// Rules says, by topic, for whom messages are handled. A message of a topic
+	// that is not listed is refused, so it must list one.
+	Rules map[string]Rule
+	// Observer is told of every decision; nil tells nobody. Events have the topic
+	// as Target, and as Entry if it is listed. Ignored is empty: nothing is
+	// removed from a message.
+	Observer Observer
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+}
+
+// Consumer decides about messages, as the servers of httpctx and grpcctx do about
+// requests: see [ReceiveHeaders]. It is safe for concurrent use.
+type Consumer struct {
+	authenticator Authenticator
+	rules         map[string]Rule
+	observer      Observer
+	now           func() time.Time
+}
+
+// NewConsumer returns a consumer for cfg, whose Rules it copies, or an error that
+// names every setting that is missing or wrong.
+func NewConsumer(cfg ConsumerConfig) (*Consumer, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Consumer{cfg.Authenticator, maps.Clone(cfg.Rules), cfg.Observer, cfg.Now}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	return c, nil
+}
+
+func (cfg *ConsumerConfig) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("authctx: consumer: "+format, args...))
+	}
+	if isNil(cfg.Authenticator) {
+		bad("Authenticator is required")
+	}
+	if len(cfg.Rules) == 0 {
+		bad("Rules is required")
+	}
+	for _, topic := range slices.Sorted(maps.Keys(cfg.Rules)) {
+		if isNil(cfg.Rules[topic]) {
+			bad("Rules: %q has a nil rule", topic)
+		}
+	}
+	if _, isFunc := cfg.Observer.(ObserverFunc); !isFunc && cfg.Observer != nil && isNil(cfg.Observer) {
+		bad("Observer holds a nil pointer")
+	}
+	return errors.Join(errs...)
+}
+
+// ReceiveHeaders decides about a message that was taken from topic: it reads the
+// caller as [ExtractHeaders] does, asks the rule of the topic, and tells the
+// observer. It returns a copy of ctx that carries the caller, for the handler of
+// the message. The context that comes with an error has no caller, and the
+// message is not to be handled.
+//
+// [Unavailable] says nothing of the message, only that nobody could tell: give it
+// back to the queue. Another reason will be the same the next time. A caller whose
+// effective end has come is [TokenExpired], by the consumer's clock too. A nil
+// Consumer cannot tell.
+//
+// A message may be delivered twice, or sent again by somebody who saw it. Whether
+// its work was done before is for the handler to remember.
+func ReceiveHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, c *Consumer, topic string, headers map[string]V) (context.Context, error) {
+	return c.receive(ctx, messageRequest(topic, headers))
+}
+
+func (c *Consumer) receive(ctx context.Context, r *Request) (context.Context, error) {
+	nobody := NewContext(ctx, Principal{})
+	if c == nil || c.authenticator == nil {
+		return nobody, &Error{Reason: Unavailable, Cause: errors.New("no consumer")}
+	}
+	start := c.now()
+	res, err := c.authenticate(ctx, r)
+	known := res.NewContext(ctx)
+	rule, listed := c.rules[r.Target]
+	switch {
+	case err != nil:
+	case listed:
+		err = checkRule(known, rule, res.Principal)
+	default:
+		err = deny("the consumer does not list the topic")
+	}
+	if c.observer != nil {
+		e := Event{
+			Transport: r.Transport, Target: r.Target, Outcome: OutcomeOf(err), Reason: ReasonOf(err), Err: err,
+			Principal: res.Principal, Cached: res.Cached, Duration: c.now().Sub(start),
+		}
+		if listed {
+			e.Entry = r.Target
+		}
+		c.observer.Observe(known, e)
+	}
+	if err != nil {
+		return nobody, err
+	}
+	return known, nil
+}
+
+// authenticate does not believe that the authenticator has looked at the caller's
+// end.
+func (c *Consumer) authenticate(ctx context.Context, r *Request) (Result, error) {
+	res, err := Authenticate(ctx, c.authenticator, r)
+	if err == nil && res.Principal.ExpiredAt(c.now()) {
+		return Result{}, &Error{Reason: TokenExpired, Cause: errPastEnd}
+	}
+	return res, err
+}
