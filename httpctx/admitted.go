@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/authctx/authctx/internal/grpchttp"
 )
 
 // admitted is the context of a request that was let in, with what the rest of
@@ -18,7 +16,7 @@ type admitted struct {
 	entry   string                      // what decided, as the observer was told
 	scheme  string                      // of the credential, whose field is gone by now
 	watched bool                        // the Server watches over the connection if it is handed over
-	recheck func(context.Context) error // of the caller of a gRPC call; may be nil
+	recheck func(context.Context) error // of a caller who may be outlived; may be nil
 	table   *table                      // that has ruled; nil where a mux said how it routes
 	url     *url.URL                    // that the Server saw, where it is not the request line's
 }
@@ -59,7 +57,7 @@ func (s *Server) withAdmission(r *http.Request, d *decision) context.Context {
 	} else if s.table != nil && !isOriginal(r) {
 		note().url = r.URL
 	}
-	if d.result.Recheck != nil && grpchttp.MayBe(r.Header) {
+	if d.result.Recheck != nil && s.recheck > 0 {
 		note().recheck = d.result.Recheck
 	}
 	if len(s.answers.challenges) > 1 && !d.result.Principal.IsZero() {

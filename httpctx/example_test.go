@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
@@ -199,6 +201,45 @@ func ExampleServer_Check() {
 	// Output:
 	// true
 	// user alice of https://login.example (verified) <nil>
+}
+
+// A handler that sends events for as long as its caller stands.
+func ExampleServer_StreamContext() {
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.NewAuthenticator(authctx.FieldSet{},
+		func(context.Context, *authctx.Request) (authctx.Result, error) { // everybody, for a second or less
+			p, err := authctx.New(authctx.Attributes{Issuer: "https://login.example", Subject: "alice", Expires: time.Now().Add(time.Second)})
+			return authctx.Result{Principal: p}, err
+		})})
+	if err != nil {
+		log.Fatal(err)
+	}
+	news := make(chan string, 1)
+	news <- "hello"
+	service := httptest.NewServer(server.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		ctx := server.StreamContext(r)
+		for {
+			select {
+			case <-ctx.Done():
+				return // which may be said in a last event: authctx.ReasonOf(context.Cause(ctx))
+			case event := <-news:
+				fmt.Fprintf(w, "data: %s\n\n", event)
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	})))
+	defer service.Close()
+	res, err := http.Get(service.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(os.Stdout, res.Body)
+	fmt.Println("over")
+	// Output:
+	// data: hello
+	//
+	// over
 }
 
 func ExampleNewTransport() {

@@ -236,14 +236,17 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) 
 	// the request for a gRPC call and answer that instead.
 	watched := upgrade && admission(pr.In.Context()).watched
 	if upgrade && !watched || grpchttp.MayBe(pr.Out.Header) {
-		pr.Out = pr.Out.WithContext(p.watchedContext(pr.Out.Context(), pr.In, caller))
+		pr.Out = pr.Out.WithContext(p.server.watchedContext(pr.Out.Context(), pr.In, caller))
+	} else {
+		pr.Out = pr.Out.WithContext(&proxied{pr.Out.Context(), pr.In})
 	}
 	return nil
 }
 
 // ModifyResponse removes identity fields from what the upstream answered, its
-// trailers included: who is calling is nobody's business outside. It never
-// fails.
+// trailers included: who is calling is nobody's business outside. A stream of
+// events (text/event-stream) is cut off at the caller's effective end and when the
+// caller does not pass a recheck; other answers are finished. It never fails.
 func (p *Proxy) ModifyResponse(res *http.Response) error {
 	p.clean.delete(res.Header)
 	p.clean.delete(res.Trailer)
@@ -255,6 +258,8 @@ func (p *Proxy) ModifyResponse(res *http.Response) error {
 	}
 	if res.Request != nil && grpchttp.MayBe(res.Request.Header) {
 		res.Body = newCutBody(res, p.server)
+	} else if isEventStream(res.Header) {
+		res.Body = newEventBody(res, p.server)
 	}
 	res.Body = &endNotifier{res.Body, func() { p.clean.delete(res.Trailer) }}
 	return nil

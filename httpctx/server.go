@@ -32,10 +32,11 @@ type ServerConfig struct {
 	// Authenticator reads are removed in any case. What no request can do without
 	// is refused, see [authctx.FieldSet.Validate].
 	Strip authctx.FieldSet
-	// RecheckInterval is how often the caller of an open WebSocket, or of a gRPC
-	// call through a [Proxy], is checked again, where the authenticator offers
-	// that in [authctx.Result], so that a revocation closes it. Zero means that
-	// it stays open until its caller's effective end.
+	// RecheckInterval is how often the caller of an open WebSocket, of a gRPC call
+	// or a stream of events through a [Proxy], or of [Server.StreamContext] is
+	// checked again, where the authenticator offers that in [authctx.Result], so
+	// that a revocation ends it. Zero means that it goes on until its caller's
+	// effective end.
 	RecheckInterval time.Duration
 	// Realm is the realm of challenges; empty means "api".
 	Realm string
@@ -132,7 +133,8 @@ func (cfg *ServerConfig) validate() error {
 // The request that next sees is a copy with the caller in its context. If it
 // becomes a WebSocket, the connection is closed at the caller's effective end,
 // or, if that comes while the machine is suspended, within a minute of when the
-// machine goes on.
+// machine goes on. For other answers that go on and on there is
+// [Server.StreamContext].
 //
 // Handler panics when next is nil or holds a nil function or pointer.
 func (s *Server) Handler(next http.Handler) http.Handler {

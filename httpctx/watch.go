@@ -84,17 +84,31 @@ func (c *watchedConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// watchedContext returns a copy of ctx, the context of a WebSocket or a gRPC call
-// that goes to an upstream, which is cancelled at the caller's end. The watch
-// ends with ctx.
-func (p *Proxy) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
+// StreamContext returns a copy of r's context for a handler whose answer is a
+// stream that may outlive its caller, such as events (text/event-stream). It is
+// cancelled at the caller's effective end and when the caller does not pass a
+// recheck, see [ServerConfig.RecheckInterval]; the observer is told, and
+// [context.Cause] says why. Whether the handler then stops is up to it; a [Proxy]
+// cuts off such answers of its upstream by itself.
+//
+// r is the request that [Server.Handler] gave to the handler. Without a caller, or
+// with one who has no end and is not checked again, the context is that of r.
+func (s *Server) StreamContext(r *http.Request) context.Context {
+	caller, _ := authctx.FromContext(r.Context())
+	return s.watchedContext(r.Context(), r, caller)
+}
+
+// watchedContext returns a copy of ctx, the context of what in was let in for and
+// may outlive its caller, which is cancelled at the caller's end. The watch ends
+// with ctx.
+func (s *Server) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
 	known := admission(in.Context())
 	res := authctx.Result{Principal: caller, Recheck: known.recheck}
-	if !vigil.Needed(&res, p.server.recheck) {
+	if !vigil.Needed(&res, s.recheck) {
 		return ctx
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	p.server.watch(ctx, in, known.entry, res, func(err error) {
+	s.watch(ctx, in, known.entry, res, func(err error) {
 		if !hasReason(err) {
 			err = &authctx.Error{Reason: authctx.Unavailable, Cause: err}
 		}
