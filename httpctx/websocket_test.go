@@ -32,10 +32,11 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(conn, rw)
 })
 
-// shortly returns a clock that runs and begins a moment before t.
+// shortly returns a clock that begins a moment before t, and to run when it is
+// first asked.
 func shortly(t time.Time) func() time.Time {
-	start := time.Now()
-	return func() time.Time { return t.Add(time.Since(start) - 100*time.Millisecond) }
+	start := sync.OnceValue(time.Now)
+	return func() time.Time { return t.Add(time.Since(start()) - 250*time.Millisecond) }
 }
 
 // upgrade opens a connection and asks for protocol.
