@@ -59,6 +59,7 @@ func TestTxnAttacks(t *testing.T) {
 	if _, err := f.authenticate(f.token().Sign()); err != nil {
 		t.Fatalf("the token that the attacks change is no good: %v", err)
 	}
+	source := map[string]any{"src_iss": "https://idp.test", "src_sub": "alice"}
 	for name, tt := range map[string]struct {
 		token string
 		want  authctx.Reason
@@ -80,11 +81,15 @@ func TestTxnAttacks(t *testing.T) {
 		"empty transaction":               {f.token().Set("txn", "").Sign(), authctx.InvalidToken},
 		"transaction as a number":         {f.token().Set("txn", 7).Sign(), authctx.InvalidToken},
 		"without a subject":               {f.token().Set("sub", nil).Sign(), authctx.InvalidToken},
+		"empty subject":                   {f.token().Set("sub", "").Sign(), authctx.InvalidToken},
+		"subject of the source alone":     {f.token().Set("sub", nil).Set("tctx", source).Sign(), authctx.InvalidToken},
+		"empty beside that of the source": {f.token().Set("sub", "").Set("tctx", source).Sign(), authctx.InvalidToken},
 		"subject as a list":               {f.token().Set("sub", []string{"a"}).Sign(), authctx.InvalidToken},
 		"without scope":                   {f.token().Set("scope", nil).Sign(), authctx.InvalidToken},
 		"scope as a list":                 {f.token().Set("scope", []string{"a"}).Sign(), authctx.InvalidToken},
 		"older draft's purpose":           {f.token().Set("scope", nil).Set("purp", "x").Sign(), authctx.InvalidToken},
 		"without a workload":              {f.token().Set("req_wl", nil).Sign(), authctx.InvalidToken},
+		"empty workload":                  {f.token().Set("req_wl", "").Sign(), authctx.InvalidToken},
 		"workload as a list":              {f.token().Set("req_wl", []string{"a"}).Sign(), authctx.InvalidToken},
 		"details as a list":               {f.token().Set("tctx", []string{}).Sign(), authctx.InvalidToken},
 		"roles as a text":                 {f.token().Set("tctx", map[string]any{"roles": "admin"}).Sign(), authctx.InvalidToken},

@@ -36,8 +36,13 @@ type memoShard struct {
 	since      time.Time // when young began
 }
 
-// memoKey finds a candidate; whether it is the same caller is compared in full.
-type memoKey struct{ issuer, subject, tokenID string }
+// memoKey tells apart what one caller asks for in turn: from two logins, or with
+// the scopes of two routes. Whether it is the same caller is compared in full.
+type memoKey struct {
+	issuer, subject, tokenID, session string
+	end                               time.Time
+	scopes                            uint64 // their hash
+}
 
 // txnEntry is what is known of a caller with these scopes. It does not change.
 type txnEntry struct {
@@ -70,14 +75,17 @@ func newTxnMemo(reuse time.Duration) *txnMemo {
 	return &txnMemo{window: encodedWindow, perPart: encodedPerPart, seed: maphash.MakeSeed()}
 }
 
-func (m *txnMemo) shard(p authctx.Principal) (*memoShard, memoKey) {
-	key := memoKey{p.Issuer(), p.Subject(), p.TokenID()}
+func (m *txnMemo) shard(p authctx.Principal, scopes []string) (*memoShard, memoKey) {
+	key := memoKey{p.Issuer(), p.Subject(), p.TokenID(), p.SessionID(), p.Expires(), 0}
+	for _, scope := range scopes {
+		key.scopes = key.scopes*31 + maphash.String(m.seed, scope)
+	}
 	return &m.shards[maphash.Comparable(m.seed, key)%memoShards], key
 }
 
 // get returns what is known of p with these scopes, nil when that is nothing.
 func (m *txnMemo) get(p authctx.Principal, scopes []string) *txnEntry {
-	s, key := m.shard(p)
+	s, key := m.shard(p, scopes)
 	s.mu.RLock()
 	found := s.young[key]
 	if found == nil {
@@ -92,7 +100,7 @@ func (m *txnMemo) get(p authctx.Principal, scopes []string) *txnEntry {
 
 // put remembers e, which lasts for a window at least while there is room.
 func (m *txnMemo) put(e *txnEntry, now time.Time) {
-	s, key := m.shard(e.principal)
+	s, key := m.shard(e.principal, e.scopes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.young == nil || len(s.young) >= m.perPart || !now.Before(s.since.Add(m.window)) {

@@ -187,12 +187,15 @@ func (m txnMapping) attributes(a *authctx.Attributes, doc *strictjson.Doc, iss s
 		tctx, scope = firstOf(tctx, doc.Get("azd")), firstOf(scope, doc.Get("purp"))
 		workload = firstOf(workload, doc.Get("rctx").Get("req_wl"))
 	}
-	if r.text(doc.Get("txn")) == "" || doc.Get("iat").Kind() == strictjson.Missing || scope.Kind() != strictjson.String ||
-		!(workload.Kind() == strictjson.String || m.olderDrafts && workload.Kind() == strictjson.Array) {
+	subject, _ := doc.Get("sub").Text()
+	txn, _ := doc.Get("txn").Text()
+	requester, _ := workload.Text()
+	if subject == "" || txn == "" || doc.Get("iat").Kind() == strictjson.Missing || scope.Kind() != strictjson.String ||
+		requester == "" && !(m.olderDrafts && workload.Kind() == strictjson.Array) {
 		return errTxnClaims
 	}
 	a.Provenance, a.IssuedAt, a.Expires = authctx.Signed, life.issued, life.end
-	a.Issuer, a.Subject = iss, r.text(doc.Get("sub"))
+	a.Issuer, a.Subject = iss, subject
 	a.Scopes, a.Actors = r.words(scope), r.actors(doc.Get("act"))
 	if tctx.Exists() {
 		r.details(tctx, a)

@@ -34,7 +34,7 @@ func TestReuseSharesATokenPerCaller(t *testing.T) {
 			t.Errorf("%s: got the token of somebody else", name)
 		}
 	}
-	first = must(inject(t.Context(), w.edge, alice))
+	first = must(inject(t.Context(), w.edge, alice)) // callers of another role or actor took the place
 	w.Advance(30*time.Second - 1)
 	if got := must(inject(t.Context(), w.edge, alice)); got != first {
 		t.Error("not reused within the window")
@@ -45,6 +45,37 @@ func TestReuseSharesATokenPerCaller(t *testing.T) {
 	}
 	if got := testing.AllocsPerRun(100, func() { _ = w.edge.Inject(t.Context(), alice, func(string, string) {}) }); got > 1 {
 		t.Errorf("a reused token costs %v allocations, more than the copy of the caller's scopes", got)
+	}
+}
+
+// Two logins of one caller, and two routes with scopes of their own, take turns.
+func TestReuseSharesATokenPerLoginAndScopes(t *testing.T) {
+	type route struct{}
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse = time.Minute
+		e.Scopes = func(ctx context.Context, _ authctx.Principal) ([]string, error) {
+			scopes, _ := ctx.Value(route{}).([]string)
+			return scopes, nil
+		}
+	})
+	login := func(change func(*authctx.Attributes)) authctx.Principal {
+		return jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes, a.TokenID = nil, ""; change(a) })
+	}
+	tokens := map[string]bool{}
+	const logins, routes = 3, 4
+	for range 5 {
+		for _, p := range []authctx.Principal{
+			login(func(a *authctx.Attributes) { a.SessionID = "1" }),
+			login(func(a *authctx.Attributes) { a.SessionID = "2" }),
+			login(func(a *authctx.Attributes) { a.SessionID, a.Expires = "2", w.Now().Add(time.Hour) }),
+		} {
+			for _, scopes := range [routes][]string{nil, {"a"}, {"b"}, {"a", "b"}} {
+				tokens[must(inject(context.WithValue(t.Context(), route{}, scopes), w.edge, p))] = true
+			}
+		}
+	}
+	if len(tokens) != logins*routes {
+		t.Errorf("%d tokens, want %d", len(tokens), logins*routes)
 	}
 }
 
