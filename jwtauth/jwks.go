@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/MicahParks/jwkset"
@@ -17,7 +19,9 @@ const maxJWKSAge = time.Hour
 // JWKSHandler returns a handler that serves the public keys as a JWK set (RFC
 // 7517 section 5), whatever the path. It answers GET and HEAD, with an ETag,
 // and lets clients cache for half of Ahead, so that a new key is everywhere
-// before it signs. It never serves a secret or a private key.
+// before it signs. Keys are in the order of their IDs, so that replicas which
+// publish the same keys serve the same document. It never serves a secret or a
+// private key.
 func (s *SigningKeys) JWKSHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := s.marshalJWKS()
@@ -42,6 +46,7 @@ func (s *SigningKeys) marshalJWKS() ([]byte, error) {
 		}
 		set.Keys = append(set.Keys, jwk)
 	}
+	slices.SortFunc(set.Keys, func(a, b jwkset.JWKMarshal) int { return strings.Compare(a.KID, b.KID) })
 	return json.Marshal(set)
 }
 

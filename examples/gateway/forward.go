@@ -35,8 +35,8 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 	program.AddressVar(fs, &f.internalListen, "internal-listen", "127.0.0.1:0", "with -forward txn: publish the keys of these tokens on `ADDR`, at\n"+
 		"/.well-known/jwks.json; only services need to reach it")
 	fs.DurationVar(&f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good")
-	fs.DurationVar(&f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`; 0 keeps\n"+
-		"one key for as long as the gateway runs")
+	fs.DurationVar(&f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`, 2s or\n"+
+		"more, depending on -txn-life; 0 keeps one key for as long as the gateway runs")
 }
 
 func (f *forwarding) check() error {
