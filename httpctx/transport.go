@@ -36,7 +36,8 @@ type TransportConfig struct {
 // destinations are told nothing. It is safe for concurrent use.
 //
 // Every redirect is a request of its own and judged on its own, so a caller
-// never follows one to a host that was not named, or from https to http.
+// never follows one to a host that was not named; nor, unless plaintext is allowed
+// by name, from https to http, not even on this machine.
 //
 // Identity fields that are on a request already are removed, wherever it goes:
 // a Transport replaces what somebody else wrote. So is the credential that the
@@ -122,8 +123,19 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 	if !ok || r.URL == nil || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(r.URL) }) {
 		return authctx.Principal{}, nil
 	}
-	if err := checkPlaintext(r, t.base, t.plaintext); err != nil {
+	err := checkPlaintext(r, t.base, t.plaintext)
+	if err == nil && !t.plaintext && isDowngrade(r) {
+		err = errors.New("a redirect leads from https to http, where the caller does not go unless AllowInsecurePlaintext is set")
+	}
+	if err != nil {
 		return authctx.Principal{}, fmt.Errorf("httpctx: transport: %w", err)
 	}
 	return p, nil
+}
+
+// isDowngrade reports whether an [http.Client] made r because the answer to a
+// request over TLS asked for one without.
+func isDowngrade(r *http.Request) bool {
+	return r.Response != nil && r.Response.Request != nil && r.Response.Request.URL != nil &&
+		r.Response.Request.URL.Scheme == "https" && r.URL.Scheme != "https"
 }

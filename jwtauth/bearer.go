@@ -54,6 +54,11 @@ type BearerOptions struct {
 	// they say in the client-cert field which certificate their client has
 	// shown (RFC 9440). They must remove what clients send under that name.
 	// From everybody else the field counts for nothing. Nil believes nobody.
+	//
+	// HAProxy writes it by "http-request set-header Client-Cert
+	// :%[ssl_c_der,base64]:", Caddy by `header_up Client-Cert
+	// ":{http.request.tls.client.certificate_der_base64}:"`. PEM, as nginx and
+	// Apache httpd have it in variables, is not that field and is refused.
 	CertificateProxies authctx.Trust
 	// Shape says which tokens are this authenticator's. Others are left to who
 	// stands beside it in [authctx.OneOf], and refused as

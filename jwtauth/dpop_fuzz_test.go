@@ -90,7 +90,8 @@ func FuzzClientCert(f *testing.F) {
 		}
 		inner, parameters, _ := strings.Cut(strings.TrimPrefix(strings.Trim(field, " "), ":"), ":")
 		inner, again := strings.TrimRight(inner, "="), base64.RawStdEncoding.EncodeToString(der)
-		if len(again) < 2 || len(inner) != len(again) || inner[:len(inner)-1] != again[:len(again)-1] {
+		most := max(0, len(again)-1) // the last character may hold bits that are left over
+		if len(inner) != len(again) || inner[:most] != again[:most] {
 			t.Fatalf("%q was read as %q", field, again)
 		}
 		if parameters != "" && parameters[0] != ';' {

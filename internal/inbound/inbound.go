@@ -86,7 +86,9 @@ func (c *credential) remove(fields map[string][]string) {
 		lower := strings.ToLower(name)
 		left, changed := values, false
 		if inbound := c.fields[lower]; len(inbound) > 0 {
-			left = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return slices.Contains(inbound, v) })
+			left = slices.DeleteFunc(slices.Clone(values), func(v string) bool {
+				return slices.ContainsFunc(inbound, func(in string) bool { return sameCredential(lower, in, v) })
+			})
 			changed = len(left) < len(values)
 		}
 		if lower == "cookie" && len(c.cookies) > 0 {
@@ -101,4 +103,20 @@ func (c *credential) remove(fields map[string][]string) {
 			fields[name] = left
 		}
 	}
+}
+
+// sameCredential reports whether two values of a field hold the same credential.
+// In an authorization field that is what follows the scheme, which a handler that
+// puts its field together may write in another way than the client did, or leave
+// out.
+func sameCredential(field, a, b string) bool {
+	return a == b || field == "authorization" && withoutScheme(a) == withoutScheme(b)
+}
+
+func withoutScheme(value string) string {
+	value = strings.Trim(value, " \t")
+	if _, rest, ok := strings.Cut(value, " "); ok {
+		return strings.TrimLeft(rest, " \t")
+	}
+	return value
 }
