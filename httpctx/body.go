@@ -52,6 +52,7 @@ type clientBody struct {
 	body   io.Reader
 	stream io.Closer // of HTTP/2, as for streamBody; nil for HTTP/1, where Close waits for the rest
 	begun  atomic.Bool
+	fault  atomic.Pointer[error] // why the rest could not be read
 }
 
 // again implements GetBody of [http.Request].
@@ -75,7 +76,11 @@ func (a *attempt) Read(p []byte) (int, error) {
 	if a.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	return a.client.body.Read(p)
+	n, err := a.client.body.Read(p)
+	if err != nil && err != io.EOF && !a.closed.Load() {
+		a.client.fault.Store(&err)
+	}
+	return n, err
 }
 
 // Close ends a Read that is under way. What nobody has begun to read is left for
@@ -86,6 +91,17 @@ func (a *attempt) Close() error {
 		return nil
 	}
 	return a.client.stream.Close()
+}
+
+// faultOf returns why the body of a request to an upstream could not be read, nil
+// when it could, or was not prepared to tell.
+func faultOf(body io.Reader) error {
+	if a, ok := body.(*attempt); ok {
+		if fault := a.client.fault.Load(); fault != nil {
+			return *fault
+		}
+	}
+	return nil
 }
 
 // endNotifier is a body that calls ended when it was read to its end.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/authctx/authctx/internal/loopback"
@@ -33,6 +34,9 @@ func parseDestination(pattern string) (destination, error) {
 		return destination{}, errors.New(`a wildcard is a whole label with a suffix, "*.suffix"`)
 	case canonicalHost(d.host, d.port) != strings.TrimPrefix(strings.ToLower(pattern), "*"):
 		return destination{}, errors.New("it is not a host with an optional port")
+	}
+	if port, err := strconv.ParseUint(d.port, 10, 16); d.port != "" && (err != nil || port == 0) {
+		return destination{}, errors.New("no port has that number")
 	}
 	return d, nil
 }

@@ -89,9 +89,11 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // rp.ModifyResponse, and refusals answered as [Server] does instead of by
 // rp.ErrorHandler. A caller who cannot be written, for a cause that has no
 // reason, or not be sent in plaintext is no failure of the upstream: that is
-// answered 500, and the observer learns the cause. It copies rp. It fails
-// when rp has no Rewrite, since a Director runs before hop-by-hop fields are
-// removed and cannot be made safe.
+// answered 500, and the observer learns the cause. Nor is a body that the client
+// did not send as it should: that is answered 400, or 413 if a
+// [http.MaxBytesReader] ended it. It copies rp. It fails when rp has no Rewrite,
+// since a Director runs before hop-by-hop fields are removed and cannot be made
+// safe.
 //
 // Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
 // GetBody that works until the body is read, so that a request which an upstream
@@ -182,10 +184,11 @@ func (w *hintCleaner) WriteHeader(status int) {
 // need to call it yourself: Rewrite does not ask the policy.
 //
 // A request that may not go out, because the caller cannot be written or not be
-// sent in plaintext or because it asks for an upgrade that is not a WebSocket, is
-// given a context that is cancelled already, with the error as its
-// [context.Cause]: the transport sends nothing, and the proxy's ErrorHandler gets
-// that error. The transport is taken to be [http.DefaultTransport].
+// sent in plaintext, because it has more than 500 header fields beside a caller,
+// some of which an upstream might drop, or because it asks for an upgrade that is
+// not a WebSocket, is given a context that is cancelled already, with the error as
+// its [context.Cause]: the transport sends nothing, and the proxy's ErrorHandler
+// gets that error. The transport is taken to be [http.DefaultTransport].
 func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, nil, false) }
 
 // finish does what Rewrite does for a transport, nil for the default; ownBody
@@ -232,6 +235,9 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) 
 	if err := p.writer.write(pr.In.Context(), caller, pr.Out.Header); err != nil {
 		return err
 	}
+	if countFields(pr.Out.Header) > maxFields {
+		return &authctx.Error{Reason: authctx.InvalidRequest, Cause: fmt.Errorf("more than %d header fields", maxFields)}
+	}
 	// The Server watches a connection that was handed over, and a service may take
 	// the request for a gRPC call and answer that instead.
 	watched := upgrade && admission(pr.In.Context()).watched
@@ -241,6 +247,19 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) 
 		pr.Out = pr.Out.WithContext(&proxied{pr.Out.Context(), pr.In})
 	}
 	return nil
+}
+
+// maxFields is the most header fields that go to an upstream together with a
+// caller. Node's http server takes 1,000 unless it is told otherwise, and drops the
+// rest without a word: a client could fill them up and have what says who is
+// calling cut off, in part even.
+const maxFields = 500
+
+func countFields(h http.Header) (n int) {
+	for _, lines := range h {
+		n += len(lines)
+	}
+	return n
 }
 
 // ModifyResponse removes identity fields from what the upstream answered, its
@@ -280,7 +299,10 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 	}
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		refused, ok := errors.AsType[*refusal](context.Cause(r.Context()))
+		fault := faultOf(r.Body)
 		switch {
+		case !ok && fault != nil:
+			writeFault(w, r, fault)
 		case !ok:
 			next(w, r, err)
 		case hasReason(refused):
@@ -289,6 +311,15 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 			p.writeUncarried(w, r, refused.error)
 		}
 	}
+}
+
+// writeFault answers a request whose body could not be read.
+func writeFault(w http.ResponseWriter, r *http.Request, fault error) {
+	failure := problem{Status: http.StatusBadRequest, Detail: "The body of the request could not be read."}
+	if _, ok := errors.AsType[*http.MaxBytesError](fault); ok {
+		failure = problem{Status: http.StatusRequestEntityTooLarge, Detail: "The body of the request is too large."}
+	}
+	writeProblem(w, r, failure.Status, failure.body())
 }
 
 // writeUncarried answers a request whose caller could not be written: not as an

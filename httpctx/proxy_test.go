@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -83,6 +84,50 @@ func TestARewriteThatCopiesTheInboundRequestCannotUndoTheStripping(t *testing.T)
 	got := get(t, gate.URL, token("alice")).Header
 	if id := got["X-User-Id"]; len(id) != 1 || id[0] != "alice" || got["X_user_id"] != nil || got["Authorization"] != nil {
 		t.Errorf("upstream got %v", got)
+	}
+}
+
+// Fields that no client needs may push others over what an upstream reads.
+func TestAClientCannotCrowdItsIdentityOutOfTheHeader(t *testing.T) {
+	upstream := serve(t, spy)
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+	for n, want := range map[int]int{400: 200, 600: 400} {
+		header := token("alice")
+		for i := range n / 2 {
+			header[fmt.Sprintf("A%d", i)] = []string{"1", "2"}
+		}
+		if res, _ := do(t, "GET", gate.URL, header); res.StatusCode != want {
+			t.Errorf("%d more fields: status %d, want %d", n, res.StatusCode, want)
+		}
+		if res, _ := do(t, "GET", gate.URL+"/public/", header); res.StatusCode != 200 {
+			t.Errorf("%d more fields, for nobody: status %d", n, res.StatusCode)
+		}
+	}
+}
+
+func TestWhatAClientDoesWrongIsNoFailureOfTheUpstream(t *testing.T) {
+	upstream := serve(t, spy)
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+	for name, body := range map[string]string{
+		"no size":             "zz\r\nabc\r\n0\r\n\r\n",
+		"a size too large":    "fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+		"no end of the chunk": "3\r\nabcabc",
+	} {
+		res, text := raw(t, gate, request("POST /", "Authorization: Bearer alice", "Transfer-Encoding: chunked")+body)
+		if res.StatusCode != 400 || !strings.Contains(text, "body") || res.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: %d %s", name, res.StatusCode, text)
+		}
+	}
+	if res, text := raw(t, gate, request("POST /", "Authorization: Bearer alice", "Transfer-Encoding: chunked")+"3\r\nabc\r\n0\r\n\r\n"); res.StatusCode != 200 {
+		t.Errorf("a good body: %d %s", res.StatusCode, text)
+	}
+	limited := serve(t, http.MaxBytesHandler(gate.Config.Handler, 3))
+	if res, _ := raw(t, limited, request("POST /", "Authorization: Bearer alice", "Content-Length: 4")+"abcd"); res.StatusCode != 413 {
+		t.Errorf("too large a body: status %d", res.StatusCode)
+	}
+	upstream.Close()
+	if res, _ := raw(t, gate, request("POST /", "Authorization: Bearer alice", "Content-Length: 3")+"abc"); res.StatusCode != 502 {
+		t.Errorf("an upstream that is down: status %d", res.StatusCode)
 	}
 }
 

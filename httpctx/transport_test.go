@@ -60,7 +60,7 @@ func TestNewTransportNamesEverySettingThatIsWrong(t *testing.T) {
 	}
 	bad := []string{
 		"", "*", "*.", "*foo", "a.*.b", "**.b", "https://a.example", "a.example/path", "user@a.example", "a example", "a:b",
-		"a:", ":80", "a:80:90", "[::1", "::1", "*.a.*", "a.example.", "a?b", "a#b", "fe80::1%eth0",
+		"a:", ":80", "a:80:90", "a:0", "a:65536", "[::1", "::1", "*.a.*", "a.example.", "a?b", "a#b", "fe80::1%eth0",
 	}
 	_, err = httpctx.NewTransport(httpctx.TransportConfig{Propagator: newFields(t), Destinations: bad})
 	for _, pattern := range bad {
@@ -210,6 +210,64 @@ func TestTheInboundCredentialIsNotSentOn(t *testing.T) {
 				t.Errorf("status %d", res.StatusCode)
 			}
 		}
+	}
+}
+
+// A handler that puts the field together spells it as it likes.
+func TestTheInboundTokenIsNotSentOnHoweverItIsSpelled(t *testing.T) {
+	var s sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &s, Destinations: []string{"a.internal"}})
+	var out string
+	handler := func(_ http.ResponseWriter, r *http.Request) {
+		req := outgoing(r.Context(), "https://a.internal/")
+		req.Header.Set("Authorization", out)
+		if _, err := tr.RoundTrip(req); err != nil {
+			t.Error(err)
+		}
+	}
+	url := serve(t, newServer(t, httpctx.ServerConfig{KeepCredentials: true}).Handler(http.HandlerFunc(handler))).URL
+	for _, in := range []string{"Bearer alice", "bearer alice", "DPoP alice"} {
+		for text, stays := range map[string]bool{
+			"Bearer alice": false, "bearer alice": false, "BEARER  alice ": false, "DPoP alice": false, "alice": false,
+			"Bearer Alice": true, "Bearer alice2": true, "Bearer": true, "Basic YWxpY2U=": true,
+		} {
+			out = text
+			if res, _ := do(t, "GET", url, http.Header{"Authorization": {in}}); res.StatusCode != 200 {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			if got := s.last.Header.Get("Authorization"); (got != "") != stays {
+				t.Errorf("came as %q, copied as %q, sent as %q", in, text, got)
+			}
+		}
+	}
+}
+
+func TestRule7_ACallerFollowsNoRedirectFromHTTPSToHTTP(t *testing.T) {
+	var got []string
+	plain := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = identityIn(r.Header) }))
+	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(secure.Close)
+	for allowed, want := range map[bool]int{false: 0, true: 1} {
+		got = nil
+		client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{
+			Base: secure.Client().Transport, Destinations: []string{"127.0.0.1"}, AllowInsecurePlaintext: allowed,
+		})}
+		r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", secure.URL, nil)
+		res, err := client.Do(r)
+		if err == nil {
+			res.Body.Close()
+		}
+		if allowed != (err == nil) || min(len(got), 1) != want {
+			t.Errorf("allowed %v: %v, sent %v", allowed, err, got)
+		}
+	}
+	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{Destinations: []string{"127.0.0.1"}})}
+	again := serve(t, http.RedirectHandler(plain.URL, http.StatusFound))
+	r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", again.URL, nil)
+	if res, err := client.Do(r); err != nil || len(got) == 0 {
+		t.Errorf("a redirect within plaintext on this machine: %v, sent %v", err, got)
+	} else {
+		res.Body.Close()
 	}
 }
 
