@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/authctx/authctx/examples/internal/examplespb"
@@ -46,6 +48,11 @@ func TestNodeServicesRefuseWhatGoServicesRefuse(t *testing.T) {
 		"no subject":                  {[]string{"X-User-Issuer: i"}, 400},
 		"roles alone":                 {[]string{"X-User-Roles: admin"}, 400},
 		"two subjects":                {with("X-User-Id: bob"), 400},
+		"two lists of roles":          {with("X-User-Roles: viewer", "X-User-Roles: admin"), 400},
+		"groups perhaps incomplete":   {with("X-User-Groups-Incomplete: maybe"), 400},
+		"groups that are incomplete":  {with("X-User-Groups-Incomplete: true"), 200},
+		"deferred work":               {[]string{"X-User-Deferred: x"}, 401},
+		"deferred work beside fields": {with("X-User-Deferred: x"), 400},
 		"an unknown kind":             {with("X-User-Kind: robot"), 400},
 		"a kind in upper case":        {with("X-User-Kind: User"), 400},
 		"an end that has come":        {with("X-User-Expires: 1700000000"), 401},
@@ -66,6 +73,49 @@ func TestNodeServicesRefuseWhatGoServicesRefuse(t *testing.T) {
 			if r := send(t, "GET", url+"/whoami", "", c.header...); r.status != c.want {
 				t.Errorf("%s, %s: status %d, want %d; body %s", name, service, r.status, c.want, r.body)
 			}
+		}
+	}
+}
+
+func TestNodeServicesOfGRPCRefuseWhatGoServicesRefuse(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "node/grpc.mjs", "--trust", "cidr:127.0.0.0/8")
+	_, _, whoami := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	alice := []string{"x-user-id", "alice", "x-user-issuer", "i"}
+	for name, c := range map[string]struct {
+		fields []string
+		want   codes.Code
+	}{
+		"an admin":             {append(alice, "x-user-roles", "viewer,admin"), codes.OK},
+		"another":              {append(alice, "x-user-roles", "viewer"), codes.PermissionDenied},
+		"two lists of roles":   {append(alice, "x-user-roles", "viewer", "x-user-roles", "admin"), codes.Unauthenticated},
+		"the same list twice":  {append(alice, "x-user-roles", "admin", "x-user-roles", "admin"), codes.Unauthenticated},
+		"two subjects":         {append(alice, "x-user-id", "bob", "x-user-roles", "admin"), codes.Unauthenticated},
+		"a token beside":       {append(alice, "x-user-roles", "admin", "txn-token", "x"), codes.Unauthenticated},
+		"deferred work beside": {append(alice, "x-user-roles", "admin", "x-user-deferred", "x"), codes.Unauthenticated},
+		"nobody":               {nil, codes.Unauthenticated},
+	} {
+		for service, address := range map[string]string{"Node": node, "Go": whoami} {
+			ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs(c.fields...))
+			if _, err := pb.NewWhoAmIClient(dial(t, address)).Admin(ctx, &pb.AdminRequest{}); status.Code(err) != c.want {
+				t.Errorf("%s, %s: %v, want %v", name, service, err, c.want)
+			}
+		}
+	}
+}
+
+// Who sends very many fields must not choose which of the gateway's are dropped.
+func TestANodeServiceSeesAllOfTheCallerOrNothing(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "node/http.mjs", "--trust", "cidr:127.0.0.0/8")
+	for n := 985; n <= 1005; n += 4 {
+		header := []string{"X-User-Id: batch", "X-User-Issuer: i", "X-User-Kind: service", "X-User-Roles: editor"}
+		for i := range n {
+			header = append([]string{fmt.Sprintf("A%d: x", i)}, header...)
+		}
+		r := send(t, "GET", "http://"+node+"/whoami", "", header...)
+		if got := decode(t, r); r.status != 200 || got.Kind != "service" || !slices.Equal(got.Roles, []string{"editor"}) {
+			t.Errorf("with %d more fields: status %d, body %s", n, r.status, r.body)
 		}
 	}
 }

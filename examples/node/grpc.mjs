@@ -26,7 +26,11 @@ const unauthenticated = { code: grpc.status.UNAUTHENTICATED, details: 'Authentic
 // right status.
 async function known(call) {
   const fields = {}
-  for (const name of Object.keys(call.metadata.getMap())) fields[name] = call.metadata.get(name)
+  // Node makes one value of a field that occurs twice, with ", " in between, which
+  // nobody writes into a single one.
+  for (const name of Object.keys(call.metadata.getMap())) {
+    fields[name] = call.metadata.get(name).flatMap((value) => String(value).split(', '))
+  }
   const peer = call.getPeer().replace(/:\d+$/, '')
   let answer
   try {

@@ -34,6 +34,10 @@ const server = createServer(async (request, response) => {
   answer(200, caller)
 })
 
+// Node drops fields after the first 1,000 without a word, and who sends them could
+// choose which.
+server.maxHeadersCount = 0
+
 const [, host, port] = /^(.*):(\d+)$/.exec(flags.listen)
 server.listen(Number(port), host, () => {
   console.log(`listening on ${server.address().address}:${server.address().port}`)

@@ -17,6 +17,10 @@ const plain = ['id', 'issuer', 'kind', 'name', 'email', 'tenant', 'client-id', '
 // The values of a field; an empty one is none.
 const valuesOf = (fields, name) => (fields[name] ?? []).filter((value) => value !== '')
 
+// A caller who is signed for, in a Transaction Token or, in messages alone, in a
+// token for deferred work.
+const anySigned = (fields) => ['txn-token', 'x-user-deferred'].some((name) => valuesOf(fields, name).length > 0)
+
 const anyPlain = (fields) => plain.some((name) => valuesOf(fields, name).length > 0)
 
 // Reads --trust: "cidr:127.0.0.0/8" or "txn:JWKS-URL". The function returned
@@ -45,8 +49,9 @@ function plainFields(prefix) {
     peer = peer.replace(/^::ffff:/, '')
     if (!trusted.check(peer, isIPv6(peer) ? 'ipv6' : 'ipv4')) return null
     if (!anyPlain(fields)) return null
-    if (valuesOf(fields, 'txn-token').length > 0) throw new Malformed('identity fields beside a Transaction Token')
+    if (anySigned(fields)) throw new Malformed('identity fields beside a signed caller')
     if (!one('x-user-id') || !one('x-user-issuer')) throw new Malformed('half an identity')
+    if ((one('x-user-groups-incomplete') ?? 'true') !== 'true') throw new Malformed('groups are incomplete or not')
     return lasting(seconds(one('x-user-expires')), {
       issuer: text('x-user-issuer'),
       subject: text('x-user-id'),
@@ -102,7 +107,7 @@ function transactionTokens(jwksURL, trustDomain) {
     const tokens = valuesOf(fields, 'txn-token')
     if (tokens.length === 0) return null
     if (tokens.length > 1 || tokens[0].includes(',')) throw new Malformed('two Transaction Tokens')
-    if (anyPlain(fields)) throw new Malformed('a Transaction Token beside identity fields')
+    if (anyPlain(fields) || valuesOf(fields, 'x-user-deferred').length > 0) throw new Malformed('a Transaction Token beside another caller')
     const { payload } = await jwtVerify(tokens[0], keys, {
       typ: 'txntoken+jwt',
       issuer: trustDomain,
