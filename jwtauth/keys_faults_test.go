@@ -178,6 +178,64 @@ func TestKeySet_UnknownKidFlood_AgainstAFailingProvider(t *testing.T) {
 	})
 }
 
+// A cool-down that is over before a failing load is must not let the one request
+// that waits cause the next load, and the next.
+func TestRule4_KeySet_OneRequestCausesOneLoadOfAFailingProvider(t *testing.T) {
+	many := make([]int, 101)
+	for i := range many {
+		many[i] = i
+	}
+	faults := map[string]func(s *keyServer){
+		"failing":   func(s *keyServer) { s.status = http.StatusBadGateway },
+		"down":      func(s *keyServer) { s.down = true },
+		"too large": func(s *keyServer) { s.bodies[""] = edSet(many...) },
+		"panic":     func(s *keyServer) { s.bodies[""] = "panic" },
+	}
+	for name, junk := range junkSets {
+		faults["junk: "+name] = func(s *keyServer) { s.bodies[""] = junk }
+	}
+	for name, breakIt := range faults {
+		for _, coolDown := range []time.Duration{time.Nanosecond, 9 * time.Millisecond} {
+			t.Run(fmt.Sprint(name, ", ", coolDown), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newKeyServer(edSet(1))
+					s.delay = 10 * time.Millisecond
+					keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.CoolDown = coolDown })
+					wantFind(t, keys, "k1", "found")
+					s.change(breakIt)
+					for i := range 3 {
+						before, fetches := time.Now(), s.fetches()
+						wantFind(t, keys, fmt.Sprintf("random%d", i%2), "unavailable")
+						if got, waited := s.fetches()-fetches, time.Since(before); got != 1 || waited != s.delay {
+							t.Errorf("request %d: %d fetches, waited %v", i, got, waited)
+						}
+						time.Sleep(s.delay)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A load that began before the key was asked for says nothing about it, so that
+// its failure costs one more.
+func TestRule4_KeySet_ARequestThatMeetsAFailingLoadCausesOneMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.down, s.delay = true, 10*time.Millisecond
+		keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.CoolDown = time.Nanosecond })
+		synctest.Wait()
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() { wantFind(t, keys, fmt.Sprintf("k%d", i), "unavailable") })
+		}
+		all.Wait()
+		if got := s.fetches(); got != 2 {
+			t.Errorf("%d fetches", got)
+		}
+	})
+}
+
 // Unknown keys never wait in a limiter, and cost no goroutines.
 func TestKeySet_UnknownKidFlood_WithinTheCoolDownNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

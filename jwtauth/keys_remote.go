@@ -201,12 +201,13 @@ func (r *RemoteKeys) Close() error {
 }
 
 var (
-	errNoKeys    = errors.New("the keys have not been loaded")
-	errClosed    = errors.New("the key source is closed")
-	errCoolDown  = errors.New("the key is not known, and it is too early to look for it")
-	errHeldUp    = errors.New("too many requests wait for keys")
-	errSlowKeys  = errors.New("the keys took too long to load")
-	errNotWaited = errors.New("the request ended before the keys were loaded")
+	errNoKeys     = errors.New("the keys have not been loaded")
+	errClosed     = errors.New("the key source is closed")
+	errCoolDown   = errors.New("the key is not known, and it is too early to look for it")
+	errFailedLoad = errors.New("the keys could not be loaded")
+	errHeldUp     = errors.New("too many requests wait for keys")
+	errSlowKeys   = errors.New("the keys took too long to load")
+	errNotWaited  = errors.New("the request ended before the keys were loaded")
 )
 
 // unavailable needs the lock.

@@ -51,7 +51,9 @@ func (r *RemoteKeys) waitFor(ctx context.Context, load *keyLoad, timeout <-chan 
 // Only one that began later can prove that there is no such key: an earlier one
 // may have been answered just before the provider published it. That proof
 // stands for a cool-down, whether or not loads fail meanwhile, and for a request
-// that has waited for it in any case.
+// that has waited for it in any case. If that load fails, who has waited for it
+// is told so: a cool-down may be shorter than a load that fails, and a request
+// must not cause one after the other.
 func (r *RemoteKeys) await(keyID string, since uint64, waited *keyLoad) (key *Key, load *keyLoad, err error) {
 	if key = r.known(keyID); key != nil {
 		return key, nil, nil
@@ -64,6 +66,8 @@ func (r *RemoteKeys) await(keyID string, since uint64, waited *keyLoad) (key *Ke
 		return nil, nil, r.unavailable(errClosed)
 	case absent && (brought || now.Before(r.goodAt.Add(r.cfg.CoolDown))):
 		return nil, nil, errNoSuchKey
+	case waited != nil && waited.number > since:
+		return nil, nil, r.unavailable(errFailedLoad)
 	case r.pending == nil && now.Before(r.coolTill):
 		return nil, nil, r.unavailable(errCoolDown)
 	case r.waiting >= maxWaiting:
