@@ -36,10 +36,10 @@ type RemoteKeysConfig struct {
 	// one load takes. If that is over when a suspended machine goes on, the load
 	// begins within a minute.
 	//
-	// The provider's max-age shortens it, to one minute at least, and chance by
-	// up to a tenth, so that many servers do not load at once. A load that
-	// fails is tried again after 1 s, then after longer and longer waits, up to
-	// 30 s.
+	// The provider's max-age shortens it, to one minute at least, which is what
+	// 0 means too; no-cache and no-store change nothing. Chance shortens it by
+	// up to a tenth, so that many servers do not load at once. A load that fails
+	// is tried again after 1 s, then after longer and longer waits, up to 30 s.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with
 	// unknown keys cause; 10 seconds by default. Tests that rotate keys want

@@ -107,28 +107,28 @@ func (f *fetcher) get(ctx context.Context, address string, fresh bool) (body []b
 	return body, freshFor(header), err
 }
 
-// freshFor returns max-age (RFC 9111 section 5.2.2.1) less the time the answer
-// has spent in caches, never less than a second, and 0 when the provider does
-// not say.
+// freshFor returns the smallest max-age (RFC 9111 section 5.2.2.1) less the time
+// the answer has spent in caches, never less than a second, and 0 when the
+// provider names none. One that is no number is stale at once (section 4.2.1).
+// no-cache and no-store, which frameworks send by themselves, say what a cache may
+// do with an answer and not for how long it holds, so they change nothing.
 func freshFor(h http.Header) time.Duration {
-	var maxAge int
+	const most = math.MaxInt32 // more could overflow
+	maxAge, said := most, false
 	for _, line := range h.Values("Cache-Control") {
 		for directive := range directives(line) {
-			name, value, valued := strings.Cut(strings.TrimSpace(directive), "=")
-			switch name = strings.ToLower(name); {
-			case name == "no-store", name == "no-cache" && !valued: // with a value it is about single fields
-				return 0
-			case name == "max-age":
-				maxAge, _ = strconv.Atoi(value)
+			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+			if strings.EqualFold(name, "max-age") {
+				seconds, _ := strconv.Atoi(value)
+				maxAge, said = min(maxAge, seconds), true
 			}
 		}
 	}
-	if maxAge <= 0 {
+	if !said {
 		return 0
 	}
 	age, _ := strconv.Atoi(h.Get("Age"))
-	const most = math.MaxInt32 // more could overflow
-	left := min(maxAge, most) - max(0, min(age, most))
+	left := max(0, maxAge) - max(0, min(age, most))
 	return time.Duration(max(left, 1)) * time.Second
 }
 
