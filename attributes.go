@@ -52,6 +52,9 @@ type Actor struct {
 	Issuer, Subject string
 }
 
+// String names the actor for logs, quoted where [Principal.String] quotes.
+func (a Actor) String() string { return quoted(a.Subject) + " of " + quoted(a.Issuer) }
+
 // Kind tells people from programs.
 type Kind uint8
 

@@ -21,6 +21,17 @@ func ExampleNewContext() {
 	// user alice of https://idp.example (asserted) true
 }
 
+// A job that reads reports on Alice's behalf.
+func ExampleActor() {
+	p, err := authctx.New(authctx.Attributes{
+		Issuer: "https://idp.example", Subject: "alice",
+		Actors: []authctx.Actor{{Issuer: "https://idp.example", Subject: "report-job"}},
+	})
+	actor, ok := p.Actor()
+	fmt.Println(p, "by", actor, ok, err)
+	// Output: user alice of https://idp.example (asserted) by report-job of https://idp.example true <nil>
+}
+
 func ExampleAuthenticated() {
 	ctx := context.Background()
 	fmt.Println(authctx.Authorize(ctx, authctx.Authenticated()))

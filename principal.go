@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -233,13 +235,23 @@ func (p Principal) Equal(q Principal) bool {
 }
 
 // String names the caller for logs: kind, subject, issuer and provenance, and
-// no other attribute.
+// no other attribute. A subject or issuer with spaces, quotes or what cannot be
+// printed, such as line breaks, is quoted as Go does, so that no name passes for
+// more than that.
 func (p Principal) String() string {
 	if p.IsZero() {
 		return "nobody"
 	}
 	a := p.a
-	return a.Kind.String() + " " + a.Subject + " of " + a.Issuer + " (" + a.Provenance.String() + ")"
+	return a.Kind.String() + " " + quoted(a.Subject) + " of " + quoted(a.Issuer) + " (" + a.Provenance.String() + ")"
+}
+
+// quoted returns a name as one word that holds no more than can be seen.
+func quoted(name string) string {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r == ' ' || r == '"' || !strconv.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // MarshalJSON names the caller as [Principal.LogValue] does, for logs.

@@ -223,6 +223,50 @@ func TestRule11_PrintingAPrincipalShowsNoClaims(t *testing.T) {
 	}
 }
 
+// A name must not pass for lines of the log or for parts of what is printed
+// around it, whatever verb prints it.
+func TestANameWithWhichALogCouldBeForgedIsPrintedQuoted(t *testing.T) {
+	for name, printed := range map[string]string{
+		"alice":                                "alice",
+		"auth0|5f7c8ec7":                       "auth0|5f7c8ec7",
+		`CORP\alice`:                           `CORP\alice`,
+		"system:serviceaccount:shop:orders":    "system:serviceaccount:shop:orders",
+		"\u00e9ve@\u4f8b.example":              "\u00e9ve@\u4f8b.example",
+		"CN=Alice Smith,O=Shop":                `"CN=Alice Smith,O=Shop"`,
+		"mallory\n2026/01/02 caller user root": `"mallory\n2026/01/02 caller user root"`,
+		"a\rb":                                 `"a\rb"`,
+		"a\x00\x1b[2Jb":                        `"a\x00\x1b[2Jb"`,
+		"root of https://idp.example":          `"root of https://idp.example"`,
+		`"root"`:                               `"\"root\""`,
+		"a\u00a0b":                             `"a\u00a0b"`, // looks like a space
+		"a\u2028b":                             `"a\u2028b"`, // a line to some
+		"a\u202eb":                             `"a\u202eb"`, // turns around what follows
+		"a\u200bb":                             `"a\u200bb"`, // is not seen
+		"a\u0085b":                             `"a\u0085b"`,
+	} {
+		p := mustNew(t, authctx.Attributes{Issuer: name, Subject: name, Actors: []authctx.Actor{{Issuer: name, Subject: name}}})
+		actor, _ := p.Actor()
+		who := printed + " of " + printed
+		for _, verb := range []string{"%v", "%+v", "%s"} {
+			if got := fmt.Sprintf(verb, actor); got != who {
+				t.Errorf("actor with %s: %s, want %s", verb, got, who)
+			}
+		}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
+			if got, want := fmt.Sprintf(verb, p), "user "+who+" (asserted)"; got != want {
+				t.Errorf("%s: %s, want %s", verb, got, want)
+			}
+		}
+	}
+	if got := (authctx.Actor{}).String(); got != `"" of ""` {
+		t.Errorf("no actor: %s", got)
+	}
+	p := alice(t)
+	if n := testing.AllocsPerRun(100, func() { _ = p.String() }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestDecodeClaimsFillsTheUsersOwnType(t *testing.T) {
 	var claims struct {
 		Subject string `json:"sub"`
