@@ -10,8 +10,9 @@ import "context"
 // replaces, it never adds to, what somebody else wrote.
 type Propagator interface {
 	// Inject calls set once per field that names p, with a lower-case name and
-	// a value that is printable ASCII. On an error nothing may be sent. The
-	// context is the outgoing call's; its [Forwarded] fields belong to p.
+	// a value that is printable ASCII, and not any more once it has returned. On
+	// an error nothing may be sent. The context is the outgoing call's; its
+	// [Forwarded] fields belong to p.
 	Inject(ctx context.Context, p Principal, set func(name, value string)) error
 
 	// Fields returns what the propagator writes. It is constant.

@@ -124,7 +124,9 @@ func (c *Client) outgoing(ctx context.Context, cc *grpc.ClientConn) (context.Con
 	}
 	w := c.writers.Get().(*writer)
 	defer w.release(&c.writers)
-	if err := c.propagator.Inject(ctx, p, w.set); err != nil {
+	err := c.propagator.Inject(ctx, p, w.open())
+	w.close()
+	if err != nil {
 		return ctx, localError(err)
 	}
 	if err := c.ownsAll(w.pairs); err != nil {
@@ -145,20 +147,37 @@ func (c *Client) ownsAll(pairs []string) error {
 }
 
 // writer collects what a propagator writes. It is used again, because metadata
-// copies the pairs.
+// copies the pairs; what a propagator writes too late must not become part of the
+// next call, which may be of somebody else.
 type writer struct {
+	mu    sync.Mutex
+	turn  uint64
 	pairs []string
-	set   func(name, value string)
 }
 
-func newWriter() any {
-	w := new(writer)
-	w.set = func(name, value string) { w.pairs = append(w.pairs, name, value) }
-	return w
+func newWriter() any { return new(writer) }
+
+// open returns a function that writes until w is closed.
+func (w *writer) open() func(name, value string) {
+	turn := w.turn
+	return func(name, value string) {
+		w.mu.Lock()
+		if w.turn == turn {
+			w.pairs = append(w.pairs, name, value)
+		}
+		w.mu.Unlock()
+	}
+}
+
+func (w *writer) close() {
+	w.mu.Lock()
+	w.turn++
+	w.mu.Unlock()
 }
 
 // release forgets the pairs, which name a caller, and returns w to pool.
 func (w *writer) release(pool *sync.Pool) {
+	w.close() // if Inject has panicked, too
 	clear(w.pairs)
 	w.pairs = w.pairs[:0]
 	pool.Put(w)

@@ -372,3 +372,35 @@ func TestPlaintextIsRefusedUnlessAllowedOrWithinTheMachine(t *testing.T) {
 		}
 	}
 }
+
+// late is a propagator that goes on writing about a caller when it is asked about
+// the next, as one does that looks something up and does not wait for it.
+type late struct {
+	authctx.FieldSet
+	before []func(name, value string)
+}
+
+func (l *late) Fields() authctx.FieldSet { return l.FieldSet }
+
+func (l *late) Inject(_ context.Context, p authctx.Principal, set func(name, value string)) error {
+	for _, before := range l.before {
+		before("x-user-roles", "admin")
+	}
+	set("x-user-id", p.Subject())
+	set("x-user-issuer", p.Issuer())
+	l.before = append(l.before, set)
+	return nil
+}
+
+func TestWhatIsWrittenTooLateIsNotTheNextCallers(t *testing.T) {
+	addr, last := recorder(t)
+	cc := dial(t, addr, newClient(t, grpcctx.ClientConfig{Propagator: &late{FieldSet: authctx.IdentityFields()}}).DialOptions()...)
+	for range 10 {
+		if err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, unary); err != nil {
+			t.Fatal(err)
+		}
+		if got := last(); len(got["x-user-id"]) != 1 || len(got["x-user-roles"]) != 0 {
+			t.Errorf("the next service received %v", got)
+		}
+	}
+}

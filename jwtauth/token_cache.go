@@ -22,7 +22,8 @@ type CacheConfig struct {
 	// MaxEntries bounds the number of tokens; 65,536 when zero, and never fewer
 	// than two.
 	MaxEntries int
-	// MaxBytes bounds the memory, roughly; 64 MiB when zero.
+	// MaxBytes bounds the memory, roughly; 64 MiB when zero. What propagators of
+	// plain fields keep with a caller, up to two forms of it, comes on top.
 	MaxBytes int
 	// MaxAge is the longest that a token is remembered; 10 minutes when zero.
 	MaxAge time.Duration

@@ -87,9 +87,15 @@ func (v *Vigil) wait() time.Duration {
 	return d
 }
 
+// leastPatience is how long a recheck may take at least. With a short interval, a
+// process that is overloaded would otherwise end most of its streams at once, for
+// having no time to look.
+const leastPatience = 5 * time.Second
+
 // stillStands returns why the caller does not stand any more. A recheck that
-// cannot be made ends what it is about, as it would refuse a new request. It
-// may take until the next one is due or the caller's end comes.
+// cannot be made ends what it is about, as it would refuse a new request. It may
+// take until the next one is due, leastPatience at least, or until the caller's
+// end comes.
 func (v *Vigil) stillStands(ctx context.Context) error {
 	now := v.now()
 	if v.result.Principal.ExpiredAt(now) {
@@ -99,17 +105,22 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 		return nil
 	}
 	v.next = now.Add(v.interval)
-	limit := v.interval
+	limit := max(v.interval, leastPatience)
 	if end := v.result.Principal.Expires(); !end.IsZero() {
 		limit = min(limit, end.Sub(now))
 	}
 	check, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var err error
+	answer := v.ask(check)
 	select {
-	case err = <-v.ask(check):
+	case err = <-answer:
 	case <-check.Done():
-		err = check.Err()
+		select {
+		case err = <-answer: // both are there, after a wait for the processor
+		default:
+			err = check.Err()
+		}
 	}
 	if ctx.Err() != nil {
 		return nil

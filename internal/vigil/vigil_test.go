@@ -71,6 +71,10 @@ func TestAWatchEndsWithTheCaller(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		return nil
 	}
+	slow := func(context.Context) error { // as in a process that has no time
+		time.Sleep(4 * time.Second)
+		return nil
+	}
 	panics := func(context.Context) error { panic("oops") }
 	for _, c := range []struct {
 		name     string
@@ -95,6 +99,10 @@ func TestAWatchEndsWithTheCaller(t *testing.T) {
 			func() func(context.Context) error { return deaf }, authctx.Unavailable, 20 * time.Minute},
 		{"when a recheck ignores its context, no later than the effective end", 15 * time.Minute, 10 * time.Minute,
 			func() func(context.Context) error { return deaf }, authctx.TokenExpired, 15 * time.Minute},
+		{"when a recheck hangs, once five seconds have passed", time.Hour, time.Second,
+			func() func(context.Context) error { return deaf }, authctx.Unavailable, 6 * time.Second},
+		{"at the effective end in spite of rechecks that take longer than the interval", time.Minute, time.Second,
+			func() func(context.Context) error { return slow }, authctx.TokenExpired, time.Minute},
 		{"when a recheck panics", time.Hour, 10 * time.Minute,
 			func() func(context.Context) error { return panics }, authctx.Unavailable, 10 * time.Minute},
 	} {
