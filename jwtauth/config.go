@@ -48,7 +48,9 @@ type VerifierConfig struct {
 	MaxLifetime time.Duration
 	// MaxTokenBytes bounds the token before anything looks at it: 256 bytes to
 	// 1 MiB, 16 KiB when zero. Its claims may hold 8,192 names and values in all,
-	// however large the token may be.
+	// however large the token may be. Most proxies in front refuse a field of more
+	// than 8 KiB unless they are told otherwise, such as nginx by
+	// large_client_header_buffers, and a server of Go takes 1 MiB in all.
 	MaxTokenBytes int
 
 	// Revocations, when it is not nil, is asked on every request, for tokens
