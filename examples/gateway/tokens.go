@@ -47,8 +47,9 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.Var(&t.algorithms, "algorithms", "the `ALGS` that tokens may be signed with, separated by commas\n"+
 		"(default RS256,ES256,EdDSA)")
 	fs.Var(&t.types, "typ", "take only tokens of these `TYPES` (\"typ\" in the header), separated by commas;\n"+
-		"at+jwt is RFC 9068. Without it, access tokens are taken, typed or not, and ID\n"+
-		"tokens only if -claims is about a provider that has nothing else")
+		"at+jwt alone is RFC 9068 with every claim that it requires. Without -typ, access\n"+
+		"tokens are taken, typed or not, and ID tokens only if -claims is about a\n"+
+		"provider that has nothing else")
 	t.claims.Text = "rfc9068"
 	fs.Var(&t.claims, "claims", "read claims as this `PRESET` says, which may have arguments, as in\n"+
 		"keycloak:orders-api; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
@@ -165,6 +166,7 @@ func (t *tokens) config() (jwtauth.VerifierConfig, error) {
 	cfg := jwtauth.VerifierConfig{
 		Audiences: t.audiences,
 		Leeway:    cmp.Or(t.leeway, jwtauth.NoLeeway),
+		Types:     t.typePolicy(),
 	}
 	if len(t.algorithms) == 0 {
 		t.algorithms = program.List{"RS256", "ES256", "EdDSA"}
@@ -174,11 +176,19 @@ func (t *tokens) config() (jwtauth.VerifierConfig, error) {
 		algorithm, err := jwtauth.ParseAlgorithm(name)
 		cfg.Algorithms, errs = append(cfg.Algorithms, algorithm), append(errs, err)
 	}
-	if len(t.types) > 0 {
-		cfg.Types = jwtauth.NamedTypes(t.types[0], t.types[1:]...)
-	}
 	errs = append(errs, applyPreset(&cfg, t.claims.Text, len(t.types) > 0))
 	return cfg, errors.Join(errs...)
+}
+
+// typePolicy returns what -typ says.
+func (t *tokens) typePolicy() jwtauth.TypePolicy {
+	switch {
+	case len(t.types) == 0:
+		return jwtauth.TypePolicy{} // access tokens
+	case len(t.types) == 1 && strings.TrimPrefix(strings.ToLower(t.types[0]), "application/") == "at+jwt":
+		return jwtauth.RFC9068Types()
+	}
+	return jwtauth.NamedTypes(t.types[0], t.types[1:]...)
 }
 
 // newKeys returns the keys of one issuer.
