@@ -20,6 +20,12 @@ import (
 // be somebody's key. Credentials of two schemes joined by a comma, this one
 // behind, are malformed too.
 //
+// Of what follows the scheme, nothing at all, spaces and control characters make
+// the field malformed. Everything else is a token, good or bad. So one in quotes
+// or with a comma behind it is [authctx.InvalidToken]: providers make opaque
+// tokens of characters that RFC 6750 section 2.1 does not allow, such as "|", and
+// only who is asked about them knows.
+//
 // A token that is bound to a client certificate (RFC 8705 section 3) counts only
 // on a connection on which the client has shown it. The certificate may be
 // self-signed if the server's TLS configuration takes such; one with ClientCAs

@@ -92,6 +92,9 @@ func TestBearerReadsOneTokenFromOnePlace(t *testing.T) {
 		"another scheme that begins alike":   {nil, fields("Authorization", "Bearer2 "+token), authctx.NoCredentials},
 		"a malformed token":                  {nil, fields("Authorization", "Bearer abc"), authctx.InvalidToken},
 		"a JSON serialization":               {nil, fields("Authorization", `Bearer {"payload":"e30","signatures":[]}`), authctx.InvalidToken},
+		"a token in quotes":                  {nil, fields("Authorization", `Bearer "`+token+`"`), authctx.InvalidToken},
+		"a token and a comma":                {nil, fields("Authorization", "Bearer "+token+","), authctx.InvalidToken},
+		"a token and a parameter":            {nil, fields("Authorization", `Bearer token="`+token+`"`), authctx.InvalidToken},
 		"a cookie, when not told":            {nil, fields("Cookie", "access="+token), authctx.NoCredentials},
 		"a cookie":                           {cookie, fields("Cookie", "a=b; access="+token), nil},
 		"a cookie of another case":           {cookie, fields("Cookie", "Access="+token), authctx.NoCredentials},
@@ -192,6 +195,8 @@ func TestTokensAreDividedByShape(t *testing.T) {
 	} {
 		for token, want := range map[string]string{
 			s.token(t, goodClaims(nil)): "alice", "opaque.token": "bob", "neither": "", "eyJ.bad.token": "",
+			// Not by the grammar of RFC 6750 section 2.1, but by what providers do.
+			"1|opaque.token": "bob",
 			// What these begin with is no "{".
 			"eA.opaque.token": "bob", "ev.opaque.token": "bob", "e.opaque.token": "bob", "e~.opaque.token": "bob", "ew.opaque.token": "", "e_.opaque.token": "",
 		} {

@@ -18,6 +18,10 @@ import (
 // RemoteKeysConfig says where the keys of one issuer are and how they are kept
 // up to date. One of Issuer and JWKSURL is required; everything else has a
 // default. URLs must be https; http is for loopback addresses.
+//
+// There is no clock to set. A test moves time with [testing/synctest], where a
+// Transport that answers from memory stands in for the network: after a
+// time.Sleep of RefreshInterval and a synctest.Wait the keys are new.
 type RemoteKeysConfig struct {
 	// Issuer finds the keys through the issuer's metadata: OpenID Connect
 	// Discovery, and where there is none, RFC 8414. The metadata must name
