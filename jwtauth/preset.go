@@ -83,9 +83,9 @@ func RFC9068Claims() *ClaimMapping { return newClaimMapping(ClaimMappingConfig{}
 // kind they are. Roles are those of the realm and those of the clients given
 // here, usually the one that stands for this service; what a caller may do at
 // other clients is left out, because their roles may have the same names.
-// Groups lose the slash in front. Service accounts are told from users by
-// "clientHost" and "clientAddress", which their client has mappers for from the
-// start; one whose tokens have neither any more counts as a user.
+// Groups lose the slash in front. A service account is told from a user by
+// "clientHost" and "clientAddress", which Keycloak writes unless its mappers for
+// them are removed: without both it counts as a user.
 func KeycloakClaims(clients ...string) *ClaimMapping {
 	cfg := ClaimMappingConfig{
 		SessionID: []ClaimSource{Claim("sid"), Claim("session_state")},
