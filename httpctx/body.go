@@ -1,10 +1,8 @@
 package httpctx
 
 import (
-	"context"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httputil"
 	"sync/atomic"
@@ -116,45 +114,4 @@ func (b *endNotifier) Read(p []byte) (int, error) {
 		b.ended()
 	}
 	return n, err
-}
-
-// cutBody is the body of an answer to a gRPC call. When the call is cancelled
-// because its caller came to an end, it ends with a status in the trailers.
-type cutBody struct {
-	io.ReadCloser
-	res    *http.Response
-	server *Server
-	stop   func() bool
-}
-
-// newCutBody returns the body of res for s. A transport that waits for the next
-// message of a client does not look at the context, so the body is closed.
-func newCutBody(res *http.Response, s *Server) *cutBody {
-	body := res.Body
-	stop := context.AfterFunc(res.Request.Context(), func() { _ = body.Close() })
-	return &cutBody{body, res, s, stop}
-}
-
-func (b *cutBody) Close() error {
-	b.stop()
-	return b.ReadCloser.Close()
-}
-
-func (b *cutBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == nil || err == io.EOF {
-		return n, err
-	}
-	status := b.server.statusAtEnd(b.res.Request)
-	if status == nil {
-		if gone := b.res.Request.Context().Err(); gone != nil {
-			err = gone // why the body was closed, which a ReverseProxy knows is no failure
-		}
-		return n, err // which resets the client's stream
-	}
-	if b.res.Trailer == nil {
-		b.res.Trailer = http.Header{}
-	}
-	maps.Copy(b.res.Trailer, status)
-	return n, io.EOF
 }

@@ -59,7 +59,7 @@ func newEventBody(res *http.Response, s *Server) io.ReadCloser {
 	}
 	caller, _ := authctx.FromContext(p.in.Context())
 	lasting, cancel := context.WithCancel(p)
-	ctx := s.watchedContext(lasting, p.in, caller)
+	ctx := s.watchedContext(lasting, p.in, caller, atOnce)
 	body := res.Body
 	stop := context.AfterFunc(ctx, func() { _ = body.Close() }) // ends a Read that is under way
 	return &eventBody{body, ctx, func() { stop(); cancel() }}

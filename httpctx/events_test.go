@@ -123,13 +123,11 @@ func TestAStreamOfEventsEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 		Authenticator: a, RecheckInterval: time.Millisecond, Now: shortly(epoch),
 		Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { events <- e }),
 	})
-	res, err := server.Client().Get(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if _, err := io.ReadAll(res.Body); err == nil {
-		t.Error("the client takes it for all there is")
+	if res, err := server.Client().Get(server.URL); err == nil { // it may end before the answer has begun
+		if _, err := io.ReadAll(res.Body); err == nil {
+			t.Error("the client takes it for all there is")
+		}
+		res.Body.Close()
 	}
 	<-left
 	<-events // allowed

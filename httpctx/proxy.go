@@ -48,11 +48,15 @@ type ProxyConfig struct {
 // A gRPC call, which may be a stream, ends at its caller's effective end too,
 // and when a recheck fails, even where the service behind does not look: with
 // the status that the Server's Refuse writes, as trailers once the answer has
-// begun, or by a reset of the stream without such a status. A message that is
-// under way then is lost, and its client is told of that instead. A proxy cannot
-// tell a unary call from a stream. Whatever a service may take for gRPC counts,
-// gRPC-Web included: a request of any version of HTTP of which a content type
-// begins with application/grpc. Other answers are not cut short.
+// begun, or by a reset of the stream without such a status. A message of the
+// answer that is under way then, of at most 4 MiB, has five seconds to arrive; if
+// it does not, its client is told of that instead. A proxy cannot tell a unary call
+// from a stream. Whatever a service may take for gRPC counts, gRPC-Web included: a
+// request of any version of HTTP of which a content type begins with
+// application/grpc.
+//
+// A stream of events (text/event-stream) is cut off then, too. Other answers are
+// not cut short.
 type Proxy struct {
 	server    *Server
 	writer    writer
@@ -242,7 +246,7 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) 
 	// the request for a gRPC call and answer that instead.
 	watched := upgrade && admission(pr.In.Context()).watched
 	if upgrade && !watched || grpchttp.MayBe(pr.Out.Header) {
-		pr.Out = pr.Out.WithContext(p.server.watchedContext(pr.Out.Context(), pr.In, caller))
+		pr.Out = pr.Out.WithContext(p.server.watchedCall(pr.Out.Context(), pr.In, caller))
 	} else {
 		pr.Out = pr.Out.WithContext(&proxied{pr.Out.Context(), pr.In})
 	}

@@ -95,13 +95,13 @@ func (c *watchedConn) CloseWrite() error {
 // with one who has no end and is not checked again, the context is that of r.
 func (s *Server) StreamContext(r *http.Request) context.Context {
 	caller, _ := authctx.FromContext(r.Context())
-	return s.watchedContext(r.Context(), r, caller)
+	return s.watchedContext(r.Context(), r, caller, atOnce)
 }
 
 // watchedContext returns a copy of ctx, the context of what in was let in for and
-// may outlive its caller, which is cancelled at the caller's end. The watch ends
-// with ctx.
-func (s *Server) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
+// may outlive its caller, which is cancelled at the caller's end, when end calls
+// cancel. The watch ends with ctx.
+func (s *Server) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal, end func(cancel func())) context.Context {
 	known := admission(in.Context())
 	res := authctx.Result{Principal: caller, Recheck: known.recheck}
 	if !vigil.Needed(&res, s.recheck) {
@@ -112,7 +112,16 @@ func (s *Server) watchedContext(ctx context.Context, in *http.Request, caller au
 		if !hasReason(err) {
 			err = &authctx.Error{Reason: authctx.Unavailable, Cause: err}
 		}
-		cancel(&refusal{err})
+		end(func() { cancel(&refusal{err}) })
 	})
 	return ctx
+}
+
+func atOnce(cancel func()) { cancel() }
+
+// watchedCall is watchedContext for a gRPC call.
+func (s *Server) watchedCall(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
+	c := new(call)
+	c.Context = s.watchedContext(ctx, in, caller, c.end)
+	return c
 }

@@ -1,0 +1,232 @@
+package httpctx
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// call is the context of a gRPC call to an upstream that ends with its caller.
+type call struct {
+	context.Context
+	answer atomic.Pointer[cutBody] // nil until it has begun
+}
+
+type callKey struct{}
+
+func (c *call) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// String names the parent only.
+func (c *call) String() string { return fmt.Sprintf("%v.WithCall", c.Context) }
+
+// Format implements [fmt.Formatter], so that no verb shows more than String.
+func (c *call) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// end cancels the call, once a message of the answer that is under way is over.
+func (c *call) end(cancel func()) {
+	if answer := c.answer.Load(); answer != nil {
+		answer.finish(cancel)
+	} else {
+		cancel()
+	}
+}
+
+const (
+	// A message that is under way when a call is to end may take so much time, and
+	// so many bytes more.
+	lastMessageTime  = 5 * time.Second
+	lastMessageBytes = 4 << 20 // the most that gRPC takes unless told otherwise
+)
+
+// cutBody is the body of an answer to a gRPC call. When the call is cancelled
+// because its caller came to an end, it ends with a status in the trailers: after
+// a whole message if that can be had, since a client that got half of one looks at
+// no status.
+type cutBody struct {
+	io.ReadCloser
+	res    *http.Response
+	server *Server
+	stop   func() bool
+
+	mu      sync.Mutex
+	at      framing
+	reading bool
+	cancel  func() // once the message under way is over; nil while nothing has ended
+}
+
+// newCutBody returns the body of res for s. A transport that waits for the next
+// message of a client does not look at the context, so the body is closed.
+func newCutBody(res *http.Response, s *Server) *cutBody {
+	b := &cutBody{ReadCloser: res.Body, res: res, server: s}
+	ctx := res.Request.Context()
+	b.stop = context.AfterFunc(ctx, b.cancelled)
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		c.answer.Store(b)
+	}
+	return b
+}
+
+// finish calls cancel, if need be when the message is over.
+func (b *cutBody) finish(cancel func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.at.between() || b.at.missing() > lastMessageBytes {
+		cancel()
+		return
+	}
+	b.cancel = cancel
+	time.AfterFunc(lastMessageTime, cancel)
+}
+
+// cancelled closes the body, unless the rest of a message may still be read from
+// what the transport has got of it.
+func (b *cutBody) cancelled() {
+	b.mu.Lock()
+	between := b.at.between()
+	b.mu.Unlock()
+	if between {
+		_ = b.ReadCloser.Close()
+	} else {
+		time.AfterFunc(lastMessageTime, b.closeIfReading)
+	}
+}
+
+func (b *cutBody) closeIfReading() {
+	b.mu.Lock()
+	reading := b.reading
+	b.mu.Unlock()
+	if reading {
+		_ = b.ReadCloser.Close()
+	}
+}
+
+func (b *cutBody) Close() error {
+	b.stop()
+	return b.ReadCloser.Close()
+}
+
+func (b *cutBody) Read(p []byte) (int, error) {
+	ctx := b.res.Request.Context()
+	p, between := b.begin(p, ctx.Err() != nil)
+	if !between && ctx.Err() != nil {
+		timer := time.AfterFunc(lastMessageTime, b.closeIfReading)
+		defer timer.Stop()
+	}
+	var n int
+	var err error
+	if !between || ctx.Err() == nil {
+		n, err = b.ReadCloser.Read(p)
+	}
+	if gone := ctx.Err(); between && gone != nil {
+		return 0, b.last(gone) // whatever has begun meanwhile
+	}
+	n = b.read(p[:n])
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case n > 0:
+		return n, nil // the error comes again
+	}
+	return 0, b.last(err)
+}
+
+// begin returns how much of p may be read, and whether no message is under way.
+func (b *cutBody) begin(p []byte, gone bool) ([]byte, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = true
+	if gone || b.cancel != nil {
+		p = p[:min(len(p), b.at.missing())]
+	}
+	return p, b.at.between()
+}
+
+// read follows what was read and returns how much of it counts: what was to end
+// after this message ends.
+func (b *cutBody) read(p []byte) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = false
+	if b.cancel == nil {
+		for n := 0; n < len(p); {
+			n += b.at.advance(p[n:])
+		}
+		return len(p)
+	}
+	n := b.at.advance(p)
+	if b.at.between() {
+		b.cancel()
+	}
+	return n
+}
+
+// last returns what ends the answer in place of err: its end, with a status, if
+// the caller came to an end.
+func (b *cutBody) last(err error) error {
+	status := b.server.statusAtEnd(b.res.Request)
+	if status == nil {
+		if gone := b.res.Request.Context().Err(); gone != nil {
+			err = gone // why the body was closed, which a ReverseProxy knows is no failure
+		}
+		return err // which resets the client's stream
+	}
+	if b.res.Trailer == nil {
+		b.res.Trailer = http.Header{}
+	}
+	maps.Copy(b.res.Trailer, status)
+	return io.EOF
+}
+
+// framing follows the messages in the body of a gRPC answer: in front of each
+// stand a flag and its length in four bytes ("gRPC over HTTP2",
+// Length-Prefixed-Message).
+type framing struct {
+	prefix [5]byte
+	have   int    // of prefix
+	left   uint32 // of the message behind it
+}
+
+// between reports whether no message is under way.
+func (f *framing) between() bool { return f.have == 0 && f.left == 0 }
+
+// missing returns how many bytes the message under way lacks, as far as is known.
+func (f *framing) missing() int {
+	if f.left == 0 {
+		return len(f.prefix) - f.have
+	}
+	return int(min(int64(f.left), math.MaxInt))
+}
+
+// advance follows p until a message is over, and returns how much of p that is.
+func (f *framing) advance(p []byte) (n int) {
+	for n < len(p) {
+		if f.left > 0 {
+			got := min(len(p)-n, f.missing())
+			f.left -= uint32(got)
+			n += got
+		} else {
+			got := copy(f.prefix[f.have:], p[n:])
+			f.have += got
+			n += got
+			if f.have == len(f.prefix) {
+				f.left, f.have = binary.BigEndian.Uint32(f.prefix[1:]), 0
+			}
+		}
+		if f.between() {
+			break
+		}
+	}
+	return n
+}

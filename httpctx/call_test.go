@@ -1,0 +1,110 @@
+package httpctx_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// message is one of a gRPC body, n bytes long.
+func message(n int) []byte {
+	m := binary.BigEndian.AppendUint32([]byte{0}, uint32(n))
+	return append(m, bytes.Repeat([]byte{'x'}, n)...)
+}
+
+// part is what an upstream sends at a time after the start of a call.
+type part struct {
+	at    time.Duration
+	bytes []byte
+}
+
+// callFor makes a gRPC call through a proxy for a caller who has an hour, to an
+// upstream that sends parts and then nothing, and that does not notice when it is
+// cancelled. It returns what the client gets, the status, empty where the stream
+// is reset, and how long the call took.
+func callFor(t *testing.T, parts ...part) (body []byte, status string, lasted time.Duration) {
+	t.Helper()
+	carol, start := lastsForAnHour(t), time.Now()
+	s := newServer(t, httpctx.ServerConfig{Now: time.Now, Refuse: func(w http.ResponseWriter, _ *http.Request, err error) bool {
+		w.Header().Set("Grpc-Status", authctx.ReasonOf(err).String())
+		return true
+	}})
+	p, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: s, Propagator: fieldsAt(t, time.Now)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := p.Handler(&httputil.ReverseProxy{
+		Rewrite: func(*httputil.ProxyRequest) {},
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			in, out := io.Pipe()
+			go func() {
+				for _, part := range parts {
+					time.Sleep(time.Until(start.Add(part.at)))
+					_, _ = out.Write(part.bytes)
+				}
+			}()
+			return &http.Response{StatusCode: 200, ProtoMajor: 2, Header: http.Header{}, Body: in, Request: r}, nil
+		}),
+		ErrorLog: log.New(io.Discard, "", 0),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", "https://a.internal/", nil)
+	proxied["a gRPC call"](r)
+	w := httptest.NewRecorder()
+	func() {
+		defer func() { _ = recover() }() // how a ReverseProxy resets a stream
+		ctx := context.WithValue(authctx.NewContext(t.Context(), carol), http.ServerContextKey, &http.Server{})
+		h.ServeHTTP(w, r.WithContext(ctx))
+	}()
+	return w.Body.Bytes(), w.Result().Trailer.Get("Grpc-Status"), time.Since(start)
+}
+
+// The client of a call that ends within a message would take it for broken and
+// look at no status.
+func TestRule9_ACallEndsBetweenTwoMessages(t *testing.T) {
+	const hour, limit = time.Hour, 5 * time.Second
+	first, second := message(1000), message(100_000)
+	both := append(append([]byte{}, first...), second...)
+	for name, c := range map[string]struct {
+		parts  []part
+		want   []byte
+		whole  bool // whether the client is told why
+		lasted time.Duration
+	}{
+		"between two":                        {[]part{{0, first}, {hour + time.Second, second}}, first, true, hour},
+		"behind an empty one":                {[]part{{0, message(0)}}, message(0), true, hour},
+		"within one that arrives":            {[]part{{0, both[:5000]}, {hour + time.Second, both[5000:]}, {hour + time.Second, first}}, both, true, hour + time.Second},
+		"within one that arrives in parts":   {[]part{{0, both[:5000]}, {hour + time.Second, both[5000:9000]}, {hour + 4*time.Second, both[9000:]}}, both, true, hour + 4*time.Second},
+		"within its length":                  {[]part{{0, both[:1005+3]}, {hour + time.Second, both[1005+3:]}}, both, true, hour + time.Second},
+		"within one that others follow":      {[]part{{0, first[:500]}, {hour + time.Second, append(append([]byte{}, first[500:]...), second...)}}, first, true, hour + time.Second},
+		"within one that does not go on":     {[]part{{0, both[:5000]}}, both[:5000], true, hour + 2*limit},
+		"within one that goes on too slowly": {[]part{{0, both[:5000]}, {hour + 4*time.Second, both[5000:9000]}}, both[:9000], true, hour + 2*limit},
+		"within one that is very long":       {[]part{{0, message(5 << 20)[:5000]}}, message(5 << 20)[:5000], true, hour + limit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got, status, lasted := callFor(t, c.parts...)
+				time.Sleep(time.Minute) // for the upstream
+				if !bytes.Equal(got, c.want) || (status == authctx.TokenExpired.String()) != c.whole {
+					t.Errorf("%d bytes and the status %q, want %d bytes", len(got), status, len(c.want))
+				}
+				if lasted > c.lasted || lasted < c.lasted-time.Second { // an end is in whole seconds
+					t.Errorf("it lasted %v, want %v", lasted, c.lasted)
+				}
+			})
+		})
+	}
+}
