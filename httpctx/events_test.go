@@ -92,6 +92,9 @@ func TestRule9_AStreamOfEventsThroughAProxyEndsWithItsCaller(t *testing.T) {
 			}
 			<-left
 			ended := endedIn(&j)
+			for wait := time.Now().Add(5 * time.Second); len(ended) == 0 && time.Now().Before(wait); ended = endedIn(&j) {
+				time.Sleep(time.Millisecond) // the observer is told afterwards
+			}
 			if len(ended) != 1 || ended[0].Reason != authctx.TokenExpired || ended[0].Principal.Subject() != "carol" || ended[0].Target != "/events" {
 				t.Errorf("told of %+v", ended)
 			}
