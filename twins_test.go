@@ -19,7 +19,7 @@ func TestRulesThatAreWrittenTwiceAreTheSame(t *testing.T) {
 		t.Errorf("fields of credentials: %q and %q", credentialFields, fieldname.Credentials)
 	}
 	if maxTime != strictjson.MaxDate {
-		t.Errorf("the end of time: %d and %d", maxTime, strictjson.MaxDate)
+		t.Errorf("the end of time: %d and %d", int64(maxTime), int64(strictjson.MaxDate))
 	}
 	for _, v := range []any{
 		nil, 0, "", (*x509.Certificate)(nil), &x509.Certificate{}, func() {}, (func())(nil), []int(nil), map[int]int(nil), make(chan int), (chan int)(nil), RuleFunc(nil),

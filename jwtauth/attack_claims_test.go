@@ -279,7 +279,7 @@ func TestCVE_2020_26892_TimeIsCheckedToTheSecond(t *testing.T) {
 		{"nbf is beyond the leeway", 0, at + 60, at + 31, nil, authctx.TokenNotYetValid},
 		{"iat is ahead", jwtauth.NoLeeway, at + 60, nil, at + 1, authctx.TokenNotYetValid},
 		{"iat is within the leeway", 0, at + 60, nil, at + 30, nil},
-		{"nbf is the end of time", 0, at + 60, 253402300799, nil, authctx.TokenNotYetValid},
+		{"nbf is the end of time", 0, at + 60, int64(253402300799), nil, authctx.TokenNotYetValid},
 	} {
 		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Leeway = test.leeway })
 		token := s.token(t, goodClaims(map[string]any{"exp": test.exp, "nbf": test.nbf, "iat": test.iat}))

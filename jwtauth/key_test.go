@@ -43,6 +43,7 @@ func must[T any](v T, err error) T {
 }
 
 func TestNewPublicKeyBindsAKeyToOneAlgorithm(t *testing.T) {
+	beyond31Bits := int64(1)<<32 + 1 // where an int has 32 bits, no less wrong
 	for _, c := range []struct {
 		name      string
 		algorithm jwtauth.Algorithm
@@ -83,7 +84,7 @@ func TestNewPublicKeyBindsAKeyToOneAlgorithm(t *testing.T) {
 		{"a negative modulus", jwtauth.RS256, &rsa.PublicKey{N: new(big.Int).Neg(keysRSA().N), E: 65537}, ""},
 		{"exponent 1", jwtauth.RS256, &rsa.PublicKey{N: keysRSA().N, E: 1}, ""},
 		{"an even exponent", jwtauth.RS256, &rsa.PublicKey{N: keysRSA().N, E: 65536}, ""},
-		{"an exponent beyond 31 bits", jwtauth.RS256, &rsa.PublicKey{N: keysRSA().N, E: 1<<32 + 1}, ""},
+		{"an exponent beyond 31 bits", jwtauth.RS256, &rsa.PublicKey{N: keysRSA().N, E: int(beyond31Bits)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			key, err := jwtauth.NewPublicKey("k1", c.algorithm, c.pub)

@@ -134,7 +134,7 @@ func TestRefusalsSayWhatWasExpectedAndHowFarATimeIsOff(t *testing.T) {
 			"", map[string]any{"nbf": at + 5}, authctx.TokenNotYetValid, "nbf is 5s ahead of this clock, leeway 0s",
 		},
 		"the farthest past":   {nil, "", map[string]any{"exp": 1}, authctx.TokenExpired, "ago, leeway 30s"},
-		"the farthest future": {nil, "", map[string]any{"nbf": 253402300799}, authctx.TokenNotYetValid, "ahead of this clock, leeway 30s"},
+		"the farthest future": {nil, "", map[string]any{"nbf": int64(253402300799)}, authctx.TokenNotYetValid, "ahead of this clock, leeway 30s"},
 	} {
 		v := newVerifier(t, s, test.change)
 		token := s.compact(t, `{"alg":"EdDSA",`+test.header+`"kid":"k1"}`, asJSON(t, goodClaims(test.claims)))

@@ -39,7 +39,7 @@ func TestTT6_ATokenThatSaysMoreThanWeWriteIsNotReplaced(t *testing.T) {
 	for name, token := range map[string]*jwtauthtest.Token{
 		"roles of another spelling":     details(map[string]any{"ROLES": []string{"admin"}}),
 		"a subject of another spelling": details(map[string]any{"SRC_SUB": "root"}),
-		"an end of another spelling":    details(map[string]any{"Src_Exp": 4102444800}),
+		"an end of another spelling":    details(map[string]any{"Src_Exp": int64(4102444800)}),
 		"a kind of another spelling":    details(map[string]any{"\u212aind": "service"}), // the Kelvin sign
 		"an actor of two spellings":     details(nil).Set("act", map[string]any{"iss": "a", "sub": "svc", "SUB": "root"}),
 		"an actor before it likewise":   details(nil).Set("act", map[string]any{"iss": "a", "sub": "svc", "act": map[string]any{"iss": "a", "sub": "b", "Sub": "root"}}),
