@@ -90,13 +90,13 @@ func (b *cutBody) finish(cancel func()) {
 	time.AfterFunc(lastMessageTime, cancel)
 }
 
-// cancelled closes the body, unless the rest of a message may still be read from
-// what the transport has got of it.
+// cancelled closes the body, unless the caller came to an end, and not the client,
+// and the rest of a message may still be read from what the transport has got.
 func (b *cutBody) cancelled() {
 	b.mu.Lock()
 	between := b.at.between()
 	b.mu.Unlock()
-	if between {
+	if _, ended := refusalOf(b.res.Request.Context()); between || !ended {
 		_ = b.ReadCloser.Close()
 	} else {
 		time.AfterFunc(lastMessageTime, b.closeIfReading)

@@ -1,8 +1,6 @@
 package httpctx
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 )
@@ -12,7 +10,7 @@ import (
 // call with: gRPC has the same fields in an answer of headers only and in
 // trailers.
 func (s *Server) statusAtEnd(r *http.Request) http.Header {
-	ended, ok := errors.AsType[*refusal](context.Cause(r.Context()))
+	ended, ok := refusalOf(r.Context())
 	if !ok || s.refuse == nil {
 		return nil
 	}

@@ -222,6 +222,11 @@ type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }
 
+// refusalOf returns the refusal for which ctx was cancelled, if it was for one.
+func refusalOf(ctx context.Context) (*refusal, bool) {
+	return errors.AsType[*refusal](context.Cause(ctx))
+}
+
 // prepare writes the caller and bounds the life of a WebSocket or a gRPC call.
 func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) error {
 	ignoreH2C(pr.Out.Header)
@@ -302,7 +307,7 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		}
 	}
 	return func(w http.ResponseWriter, r *http.Request, err error) {
-		refused, ok := errors.AsType[*refusal](context.Cause(r.Context()))
+		refused, ok := refusalOf(r.Context())
 		fault := faultOf(r.Body)
 		switch {
 		case !ok && fault != nil:
