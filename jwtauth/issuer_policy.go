@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/moment"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -51,6 +52,15 @@ func completePolicy(cfg VerifierConfig, names ...string) *issuerPolicy {
 		wrongAudience:  expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
 		wrongClient:    expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
 	}
+}
+
+// ended reports whether the answer that p belongs to, if any, is not kept any
+// more.
+func (p *issuerPolicy) ended() bool { return p.answer != nil && p.answer.ended.Load() }
+
+// over reports whether p is not to be believed any more.
+func (p *issuerPolicy) over(now time.Time) bool {
+	return p.ended() || !p.until.IsZero() && moment.Reached(p.until, now)
 }
 
 func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal) error {

@@ -25,9 +25,9 @@ import (
 //   - denied, for a while, when there is no such issuer or nobody could tell
 //     (unknown, failing).
 //
-// An answer that is not kept any more stays as long as requests use it. A
-// verifier that no answer and no call needs is released; until that has ended,
-// Resolve is asked for another.
+// An answer that is not kept any more stays as long as requests use it, and
+// vouches for no token in the cache and no stream. A verifier that no answer and
+// no call needs is released; until that has ended, Resolve is asked for another.
 type resolver struct {
 	cfg    ResolvingVerifierConfig
 	parser *strictjson.Parser
@@ -61,8 +61,16 @@ type resolved struct {
 	since    time.Time     // when it was taken over
 	goingOn  bool          // it could not be renewed in time: nobody waits for that any more
 	requests int           // that use it
-	proven   bool          // a token of the issuer was verified
-	place    *list.Element // in proven or newcomers; nil while a newcomer is in use
+	ended    atomic.Bool   // it is not kept any more
+	*standing
+}
+
+// standing is what an issuer keeps from one answer to the next.
+type standing struct {
+	inUse  int           // requests that use any answer about it
+	proven bool          // a token of it was verified
+	used   time.Time     // when that was last
+	place  *list.Element // in proven or newcomers; nil while a newcomer is in use
 }
 
 // resolveCoolDown is how long what could not be told is not asked again.
@@ -173,7 +181,5 @@ func (r *resolver) goOn(a *resolved, now time.Time) bool {
 	return true
 }
 
-// over reports whether an answer is not to be believed any more.
-func (r *resolver) over(p *issuerPolicy, now time.Time) bool {
-	return r.closed.Load() || moment.Reached(p.until, now)
-}
+// end is when an answer cannot go on any more.
+func (r *resolver) end(a *resolved) time.Time { return a.since.Add(r.cfg.MaxStale) }

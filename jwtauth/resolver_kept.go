@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"container/list"
-	"time"
 
 	"github.com/authctx/authctx/internal/moment"
 )
@@ -10,7 +9,8 @@ import (
 // use returns the policy of an answer, which is in use until the answer is left.
 // It needs the lock, like all that follow here but leave.
 func (a *resolved) use() *issuerPolicy {
-	if a.requests++; !a.proven {
+	a.requests++
+	if a.inUse++; !a.proven {
 		a.resolver.unlist(a) // whoever is being verified is pushed out by nobody
 	}
 	return a.policy
@@ -27,23 +27,27 @@ func (a *resolved) leave(verified bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a.requests--
-	if known := r.known[a.issuer]; known != nil && (verified || known == a && !a.proven) {
+	a.inUse--
+	if known := r.known[a.issuer]; known != nil {
 		r.list(known, verified)
 	}
 	r.endUnused(a) // before crowd, which may drop a
 	r.crowd()
 }
 
-// list puts an answer in front of the list where it belongs. A newcomer that is
-// in use belongs to none.
+// list puts an answer in front of the list where it belongs if a token was
+// verified, or if it is in none. A newcomer that is in use belongs to none.
 func (r *resolver) list(a *resolved, verified bool) {
+	if verified {
+		a.used = r.cfg.Now()
+	}
 	switch {
-	case a.proven:
+	case verified && a.proven:
 		r.proven.MoveToFront(a.place)
 	case verified:
 		r.unlist(a)
 		a.proven, a.place = true, r.proven.PushFront(a)
-	case a.requests == 0:
+	case a.place == nil && a.inUse == 0:
 		a.place = r.newcomers.PushFront(a)
 	}
 }
@@ -61,15 +65,16 @@ func (r *resolver) unlist(a *resolved) {
 }
 
 // insert makes a the answer that is kept about its issuer. The issuer stays where
-// it was in its list: a renewal is no use.
+// it was, in a list or in none: a renewal is no use.
 func (r *resolver) insert(a *resolved) {
 	a.held.users++
 	a.held.kept = true
 	old := r.known[a.issuer]
 	r.known[a.issuer] = a
+	a.standing = new(standing)
 	if old != nil {
-		a.proven, a.place = old.proven, old.place
-		r.endUnused(old)
+		a.standing = old.standing
+		r.retire(old)
 	}
 	if a.place != nil {
 		a.place.Value = a
@@ -79,8 +84,8 @@ func (r *resolver) insert(a *resolved) {
 }
 
 // crowd drops what is too much. Newcomers that nobody uses have the room that is
-// left, and one of them has room always. Proven issuers that nobody has used for
-// so long that their answers could not go on make room for them.
+// left, and one of them has room always. Proven issuers that are idle make room
+// for them.
 func (r *resolver) crowd() {
 	for r.proven.Len() > r.cfg.MaxIssuers || r.newcomers.Len() > r.room() && r.idle(r.proven.Back()) {
 		r.drop(r.proven.Back().Value.(*resolved))
@@ -93,22 +98,32 @@ func (r *resolver) crowd() {
 // room is how many newcomers there may be.
 func (r *resolver) room() int { return r.cfg.MaxIssuers - r.proven.Len() }
 
+// idle reports whether nobody has used an issuer for MaxStale. A token of it that
+// was verified may have been used from the cache for MaxAge after that, of which
+// nothing is known here.
 func (r *resolver) idle(place *list.Element) bool {
-	return place != nil && moment.Reached(r.end(place.Value.(*resolved)), r.cfg.Now())
+	if place == nil {
+		return false
+	}
+	last := place.Value.(*resolved).used.Add(r.cfg.MaxAge)
+	return moment.Reached(last.Add(r.cfg.MaxStale), r.cfg.Now())
 }
-
-// end is when an answer cannot go on any more.
-func (r *resolver) end(a *resolved) time.Time { return a.since.Add(r.cfg.MaxStale) }
 
 func (r *resolver) drop(a *resolved) {
 	r.unlist(a)
 	delete(r.known, a.issuer)
+	r.retire(a)
+}
+
+// retire ends what an answer vouches for that is not kept any more.
+func (r *resolver) retire(a *resolved) {
+	a.ended.Store(true)
 	r.endUnused(a)
 }
 
 // endUnused lets go of the verifier of an answer that is neither kept nor in use.
 func (r *resolver) endUnused(a *resolved) {
-	if a.requests == 0 && r.known[a.issuer] != a {
+	if a.requests == 0 && a.ended.Load() {
 		r.giveBack(a.held)
 	}
 }

@@ -63,7 +63,7 @@ func TestIssuersThatAreNotHeardOfAnyMoreMakeRoom(t *testing.T) {
 	for name, test := range map[string]struct {
 		silence time.Duration
 		asked   int32
-	}{"within MaxStale": {24*time.Hour - 1, 3 * 3}, "after MaxStale": {24 * time.Hour, 3}} {
+	}{"until then": {10*time.Minute + 24*time.Hour - 1, 3 * 3}, "after MaxAge and MaxStale": {10*time.Minute + 24*time.Hour, 3}} {
 		synctest.Test(t, func(t *testing.T) {
 			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 3 })
 			for _, issuer := range []string{"a", "b", "c"} {
@@ -78,6 +78,57 @@ func TestIssuersThatAreNotHeardOfAnyMoreMakeRoom(t *testing.T) {
 			}
 			if n := u.asked.Load(); n != test.asked {
 				t.Errorf("%s: asked %d times, want %d", name, n, test.asked)
+			}
+			u.close()
+		})
+	}
+}
+
+// An answer that is over, however short MaxStale is, makes no idle issuer of one
+// whose next request renews it.
+func TestStrangersDoNotPushOutWhoIsInUseWhenItsAnswerIsOver(t *testing.T) {
+	const busy = "https://busy.example"
+	for name, test := range map[string]struct {
+		every, maxStale time.Duration
+		oneToken        bool
+	}{
+		"new tokens":                       {7 * time.Second, 10 * time.Minute, false},
+		"one token, which is in the cache": {7 * time.Second, 10 * time.Minute, true},
+		"now and then":                     {9 * time.Minute, 15 * time.Minute, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var released atomic.Int32
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
+				c.MaxIssuers, c.MaxStale, c.Cache = 1, test.maxStale, jwtauth.CacheConfig{}
+				c.Release = func(v *jwtauth.Verifier) {
+					if v.Issuer() == busy {
+						released.Add(1)
+					}
+				}
+			})
+			same := verifierOf(t, busy, u.s(busy))
+			u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+				if issuer == busy {
+					return same, nil
+				}
+				return verifierOf(t, issuer, u.s(issuer)), nil
+			}
+			token := func() string {
+				return u.s(busy).token(t, goodClaims(map[string]any{"iss": busy, "exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
+			}
+			one := token()
+			for start := time.Now(); time.Since(start) < 25*time.Minute; time.Sleep(time.Second) {
+				if !test.oneToken {
+					one = token()
+				}
+				if _, err := u.r.Verify(t.Context(), one); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				time.Sleep(test.every - time.Second)
+				u.verify("a stranger", u.s("nobody"), "https://other.example", authctx.BadSignature)
+			}
+			if n := released.Load(); n > 0 {
+				t.Errorf("%s: pushed out %d times", name, n)
 			}
 			u.close()
 		})
@@ -226,37 +277,47 @@ func TestRule4_AReleaseThatHangsMakesNoLoopOfResolve(t *testing.T) {
 	})
 }
 
-// A renewal comes while the first token is being verified.
-func TestATokenThatARenewalOvertakesProvesItsIssuer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 2 })
-		gate, slow := make(chan struct{}), u.s(testIssuer)
-		u.withKeys(func() jwtauth.KeySource {
-			return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
-				<-gate
-				return slow.key, nil
+// Renewals come while the first token is being verified, and strangers after
+// them.
+func TestATokenThatRenewalsOvertakeProvesItsIssuer(t *testing.T) {
+	for _, renewals := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 2 })
+			for _, issuer := range []string{"a", "b"} {
+				u.verify("it has the room", u.s(issuer), issuer, nil)
+			}
+			gate, slow, resolve := make(chan struct{}), u.s(testIssuer), u.resolve
+			u.withKeys(func() jwtauth.KeySource {
+				return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+					<-gate
+					return slow.key, nil
+				})
 			})
+			var all sync.WaitGroup
+			all.Go(func() { u.verify("the first", slow, testIssuer, nil) })
+			synctest.Wait()
+			u.resolve = resolve
+			for range renewals {
+				time.Sleep(10 * time.Minute)
+				u.verify("a stranger", u.s("nobody"), testIssuer, authctx.BadSignature)
+			}
+			strangers := func() {
+				for _, issuer := range []string{"c", "d", "e"} {
+					u.verify("a stranger", u.s("nobody"), issuer, authctx.BadSignature)
+				}
+			}
+			strangers()
+			close(gate)
+			all.Wait()
+			strangers()
+			u.asked.Store(0)
+			u.verify("the second", slow, testIssuer, nil)
+			if n := u.asked.Load(); n != 0 {
+				t.Errorf("after %d renewals: asked %d times", renewals, n)
+			}
+			u.close()
 		})
-		var all sync.WaitGroup
-		all.Go(func() { u.verify("the first", slow, testIssuer, nil) })
-		synctest.Wait()
-		time.Sleep(10 * time.Minute)
-		leaving, cancel := context.WithTimeout(t.Context(), 0)
-		defer cancel()
-		_, _ = u.r.Verify(leaving, forged(slow.token(t, goodClaims(nil)))) // begins the renewal
-		synctest.Wait()
-		close(gate)
-		all.Wait()
-		for _, issuer := range []string{"a", "b", "c"} {
-			u.verify("a stranger", u.s("nobody"), issuer, authctx.BadSignature)
-		}
-		u.asked.Store(0)
-		u.verify("the second", slow, testIssuer, nil)
-		if n := u.asked.Load(); n != 0 {
-			t.Errorf("asked %d times", n)
-		}
-		u.close()
-	})
+	}
 }
 
 // A stranger's request to an issuer that is dropped as it ends.
@@ -273,18 +334,25 @@ func TestAnAnswerThatEndsWithItsRequestIsReleasedOnce(t *testing.T) {
 			}
 		})
 		var wait time.Duration
-		u.withKeys(func() jwtauth.KeySource {
-			return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+		same := newVerifier(t, u.s(idle), func(c *jwtauth.VerifierConfig) {
+			c.Issuer = idle
+			c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
 				time.Sleep(wait)
 				return u.s(idle).key, nil
 			})
 		})
+		resolve := u.resolve
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			if issuer == idle {
+				return same, nil
+			}
+			return resolve(issuer)
+		}
 		u.verify("at first", u.s(idle), idle, nil)
-		u.withKeys(func() jwtauth.KeySource { return laterKeys{u.s(stranger).key, time.Now().Add(time.Hour)} })
-		u.verify("a newcomer", u.s(stranger), stranger, authctx.Unavailable)
-		time.Sleep(10*time.Minute - time.Second)
+		u.verify("a newcomer", u.s("nobody"), stranger, authctx.BadSignature)
+		time.Sleep(20*time.Minute - time.Second)
 		wait = 2 * time.Second
-		u.verify("in use when it is over", u.s(stranger), idle, authctx.BadSignature)
+		u.verify("in use when it becomes idle", u.s("nobody"), idle, authctx.BadSignature)
 		synctest.Wait()
 		if n := released.Load(); n != 1 {
 			t.Errorf("released %d times", n)

@@ -244,6 +244,54 @@ func TestARenewalThatWaitsForItsKeysIsTheOnlyOne(t *testing.T) {
 	})
 }
 
+// Whatever ends an answer ends tokens in the cache with it, and streams ask
+// again.
+func TestRule5_NothingCountsOnAnAnswerThatIsNotKeptAnyMore(t *testing.T) {
+	no := func(string) (*jwtauth.Verifier, error) { return nil, authctx.WrongIssuer }
+	for name, test := range map[string]struct {
+		end          func(u *successors, verify func() jwtauth.VerifiedToken) (stream jwtauth.VerifiedToken)
+		want, stream error
+	}{
+		"a no, while it goes on": {func(u *successors, verify func() jwtauth.VerifiedToken) jwtauth.VerifiedToken {
+			u.resolve = func(string) (*jwtauth.Verifier, error) { return nil, errors.New("down") }
+			time.Sleep(10 * time.Minute)
+			verify()
+			time.Sleep(10 * time.Second)
+			u.resolve = no
+			return verify() // which begins the renewal
+		}, authctx.WrongIssuer, authctx.WrongIssuer},
+		"another verifier, whose keys are there": {func(u *successors, verify func() jwtauth.VerifiedToken) jwtauth.VerifiedToken {
+			u.withKeys(func() jwtauth.KeySource { return laterKeys{newSigner(u.t, "k1").key, time.Now().Add(time.Second)} })
+			time.Sleep(10 * time.Minute)
+			stream := verify()
+			time.Sleep(time.Second)
+			return stream
+		}, authctx.BadSignature, authctx.UnknownKey},
+		"a no, after it was pushed out": {func(u *successors, verify func() jwtauth.VerifiedToken) jwtauth.VerifiedToken {
+			stream := verify()
+			u.verify("another", u.s("https://b.example"), "https://b.example", nil)
+			u.resolve = no
+			return stream
+		}, authctx.WrongIssuer, authctx.WrongIssuer},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.Cache, c.MaxIssuers = jwtauth.CacheConfig{}, 1 })
+			token := u.s(testIssuer).token(t, goodClaims(map[string]any{"exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
+			verify := func() jwtauth.VerifiedToken { return must(u.r.VerifyToken(t.Context(), token)) }
+			verify()
+			stream := test.end(u, verify)
+			synctest.Wait()
+			if _, err := u.r.Verify(t.Context(), token); !errors.Is(err, test.want) {
+				t.Errorf("%s: verify: %v, want %v", name, err, test.want)
+			}
+			if err := stream.Recheck(t.Context()); !errors.Is(err, test.stream) {
+				t.Errorf("%s: recheck: %v, want %v", name, err, test.stream)
+			}
+			u.close()
+		})
+	}
+}
+
 // Who is let in by the next answer counts for streams that the one before let in.
 func TestRule5_AStreamIsHeldToTheTenantRuleOfTheNextAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

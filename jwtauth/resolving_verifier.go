@@ -52,11 +52,11 @@ type ResolvingVerifierConfig struct {
 	// use, the least recently used leaving first; 1,000 when zero. An issuer is
 	// used when a token of it is verified; those that somebody has only named
 	// share the room that is left, which is never less than one. They have the
-	// room of those that were not used for MaxStale, too.
+	// room of those, too, that were not used for MaxAge and MaxStale together.
 	//
 	// It must exceed the number of issuers in use. Otherwise they push one another
-	// out, each that comes back costs a Resolve and a load of its keys, and
-	// strangers can bring back any that is not kept.
+	// out, with their tokens in the cache, each that comes back costs a Resolve
+	// and a load of its keys, and strangers can bring back any that is not kept.
 	MaxIssuers int
 	// MaxAge is how long an answer of Resolve is believed, tokens in the cache
 	// included; 10 minutes when zero. Streams are rechecked by the next answer.

@@ -106,7 +106,7 @@ func (c *tokenCache) get(d digest) (_ *verified, now time.Time) {
 		return nil, now
 	}
 	now = v.policy.Now()
-	if moment.Reached(v.until, now) || v.key.Withdrawn() {
+	if moment.Reached(v.until, now) || v.key.Withdrawn() || v.policy.ended() {
 		s.forget(d, v)
 		return nil, now
 	}

@@ -63,7 +63,7 @@ func (v *verified) recheck(ctx context.Context) error {
 	err := v.lasts(now)
 	a := v.policy.answer
 	switch {
-	case a != nil && (err == error(errKeyUnconfirmed) || err == nil && a.resolver.over(v.policy, now)):
+	case a != nil && (err == error(errKeyUnconfirmed) || err == nil && v.policy.over(now)):
 		return v.confirm(ctx)
 	case err != nil:
 		return err
