@@ -28,7 +28,7 @@ type Key struct {
 	issuer    string                        // the only issuer it may verify for, empty when not restricted
 	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or hmacSecret
 	withdrawn atomic.Pointer[authctx.Error] // why the key counts no longer, nil while it does
-	gone      func() bool                   // asks a source that does not say when a key leaves; may be nil
+	gone      func() error                  // asks who does not say when the key leaves why it counts no longer; may be nil
 	macs      sync.Pool                     // of hash.Hash keyed with material, when that is a secret
 }
 
@@ -119,7 +119,7 @@ func (k *Key) Issuer() string { return k.issuer }
 // Withdrawn reports whether the source of the key has stopped vouching for it.
 // What was verified with it counts no longer, cached results included.
 func (k *Key) Withdrawn() bool {
-	return k.withdrawn.Load() != nil || k.gone != nil && k.gone()
+	return k.withdrawn.Load() != nil || k.gone != nil && k.gone() != nil
 }
 
 // noticeIfGone asks the source of a key that can tell, which withdraws the key if
@@ -140,13 +140,13 @@ func (k *Key) withdraw(why *authctx.Error) { k.withdrawn.CompareAndSwap(nil, why
 
 // stands returns nil, or why the key counts no longer.
 func (k *Key) stands() error {
-	if !k.Withdrawn() {
-		return nil
-	}
 	if why := k.withdrawn.Load(); why != nil {
 		return why
 	}
-	return errKeyUnconfirmed
+	if k.gone != nil {
+		return k.gone()
+	}
+	return nil
 }
 
 var (

@@ -112,16 +112,15 @@ func (s *keyfuncKeys) refusal(err error) error {
 // key that the storage was seen with, and leaves only withdrawn. The storage is
 // asked without the lock, or everybody would wait for it.
 func (s *keyfuncKeys) handOut(k *Key) *Key {
-	k.gone = func() bool {
-		all, err := s.readAll()
-		if err != nil {
-			return true
-		}
-		left := !k.among(all)
-		if left {
+	k.gone = func() error {
+		switch all, err := s.readAll(); {
+		case err != nil:
+			return errKeyUnconfirmed
+		case !k.among(all):
 			k.withdraw(errKeyLeft)
+			return errKeyLeft
 		}
-		return left
+		return nil
 	}
 	known, others := s.remember(k, nil)
 	for !known.same(k) {

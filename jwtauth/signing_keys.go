@@ -96,7 +96,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	case cfg.Current.public.Withdrawn():
 		bad("Current is a key that was withdrawn")
 	default:
-		ring.keys = []ringKey{{SigningKey: cfg.Current, published: cfg.Current.public}}
+		ring.keys = []ringKey{newRingKey(cfg.Current, cfg.Current.public, time.Time{})}
 	}
 	for i, key := range cfg.Published {
 		if err := ring.publish(key); err != nil {
@@ -158,7 +158,7 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 		from = last
 	}
 	ring.published = without(ring.published, known)
-	ring.keys = append(ring.keys, ringKey{SigningKey: next, published: cmp.Or(known, next.public), from: from})
+	ring.keys = append(ring.keys, newRingKey(next, cmp.Or(known, next.public), from))
 	s.succeed(ring, len(ring.keys)-2)
 	s.ring.Store(ring)
 	return nil
@@ -206,7 +206,7 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	}
 	gone := []*Key{key}
 	ring.published = without(ring.published, key)
-	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.verifies() == key }); i >= 0 {
+	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.verifying == key }); i >= 0 {
 		gone = append(gone, ring.keys[i].public, ring.keys[i].published)
 		current := ring.current(now)
 		if i == current && i == len(ring.keys)-1 {
@@ -259,13 +259,13 @@ func (s *SigningKeys) holds(string) bool { return true }
 func (s *SigningKeys) neverAsks() {}
 
 // signing returns the key that signs now, unless somebody else withdrew it.
-func (s *SigningKeys) signing() (*SigningKey, error) {
+func (s *SigningKeys) signing() (*ringKey, error) {
 	ring := s.ring.Load()
 	key := &ring.keys[ring.current(s.now())]
-	if key.withdrawn() {
+	if key.verifying.Withdrawn() {
 		return nil, fmt.Errorf("jwtauth: key %q signs and was withdrawn elsewhere; call Rotate, and then Withdraw on this set too", key.ID())
 	}
-	return key.SigningKey, nil
+	return key, nil
 }
 
 // verificationKeys returns every key with which a token of this set may have
@@ -276,7 +276,7 @@ func (s *SigningKeys) verificationKeys() []*Key {
 	keys := make([]*Key, 0, len(ring.keys)+len(ring.published))
 	for _, key := range ring.keys {
 		if !key.endedAt(now) {
-			keys = append(keys, key.verifies())
+			keys = append(keys, key.verifying)
 		}
 	}
 	return append(keys, ring.published...)

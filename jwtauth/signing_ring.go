@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,20 +24,23 @@ type keyRing struct {
 type ringKey struct {
 	*SigningKey
 	published   *Key // the Key of Published, where it was there before
+	verifying   *Key // what verifies in place of both
 	from, until time.Time
 }
 
-// verifies returns what verifies. A published key that names no algorithm would
+// newRingKey returns what signs when its time has come. Whoever withdraws either
+// Key of it ends what it verified. A published one that names no algorithm would
 // leave verifiers to guess it, now that there are tokens.
-func (k *ringKey) verifies() *Key {
-	if k.published.algorithm == "" {
-		return k.public
+func newRingKey(k *SigningKey, published *Key, from time.Time) ringKey {
+	verifying := k.public
+	if published != k.public {
+		verifying = &Key{
+			id: k.public.id, algorithm: k.public.algorithm, issuer: published.issuer, material: k.public.material,
+			gone: func() error { return cmp.Or(published.stands(), k.public.stands()) },
+		}
 	}
-	return k.published
+	return ringKey{SigningKey: k, published: published, verifying: verifying, from: from}
 }
-
-// withdrawn reports whether somebody withdrew the key.
-func (k *ringKey) withdrawn() bool { return k.published.Withdrawn() || k.public.Withdrawn() }
 
 // current returns the index of the key that signs now.
 func (r *keyRing) current(now time.Time) int {
@@ -92,7 +96,7 @@ var errFullSet = fmt.Errorf("would be one of more than %d in the set, which veri
 func (r *keyRing) find(keyID string) *Key {
 	for _, key := range r.keys {
 		if key.ID() == keyID {
-			return key.verifies()
+			return key.verifying
 		}
 	}
 	for _, key := range r.published {
@@ -108,7 +112,7 @@ func (r *keyRing) find(keyID string) *Key {
 func (r *keyRing) twin(key *Key) *Key {
 	for _, k := range r.keys {
 		if k.public.sameMaterial(key) {
-			return k.verifies()
+			return k.verifying
 		}
 	}
 	if i := slices.IndexFunc(r.published, key.sameMaterial); i >= 0 {

@@ -108,6 +108,55 @@ func withdrawWhatWasPublished(t *testing.T, next *jwtauth.SigningKey, published 
 	}
 }
 
+// Whoever holds one of the two can say that the secret has leaked.
+func TestRule5_APublishedKeyThatSignsEndsWithEitherOfItsKeys(t *testing.T) {
+	for name, withdraw := range map[string]func(published, public *jwtauth.Key){
+		"the published one": func(published, _ *jwtauth.Key) { published.Withdraw() },
+		"the private one's": func(_, public *jwtauth.Key) { public.Withdraw() },
+	} {
+		t.Run(name+", with an algorithm", func(t *testing.T) {
+			next := newTestKey(t, jwtauth.ES256)
+			withdrawWhatSigns(t, next, parsedAgain(t, next, next.ID()), withdraw)
+		})
+		t.Run(name+", without", func(t *testing.T) {
+			next := newTestKey(t, jwtauth.RS256)
+			withdrawWhatSigns(t, next, withoutAlgorithm(t, next, next.ID()), withdraw)
+		})
+	}
+}
+
+func withdrawWhatSigns(t *testing.T, next *jwtauth.SigningKey, published *jwtauth.Key, withdraw func(published, public *jwtauth.Key)) {
+	clock := newTestClock()
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: newTestKey(t, jwtauth.EdDSA), Published: []*jwtauth.Key{published}, Now: clock.Now,
+	}))
+	must(0, keys.Rotate(next))
+	clock.Advance(jwtauth.DefaultKeyAhead)
+	edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: testDomain, Workload: "w", Keys: keys, Reuse: time.Minute, Now: clock.Now,
+	}))
+	must(inject(t.Context(), edge, jwtauthtest.User(t)))
+	v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Now: clock.Now,
+		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA, jwtauth.ES256, jwtauth.RS256},
+	}))
+	issuer := issuerWith(t, next, clock.Now) // elsewhere
+	token := func() string { return must(issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"})) }
+	known, other := token(), token()
+	stream := must(v.VerifyToken(t.Context(), known))
+	withdraw(published, next.VerificationKey())
+	_, err1 := v.Verify(t.Context(), other)
+	_, err2 := v.Verify(t.Context(), known)
+	for what, err := range map[string]error{"a new token": err1, "from the cache": err2, "recheck": stream.Recheck(t.Context())} {
+		if !errors.Is(err, authctx.UnknownKey) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := inject(t.Context(), edge, jwtauthtest.User(t)); err == nil || !strings.Contains(err.Error(), "was withdrawn elsewhere") {
+		t.Errorf("a token that it signed is sent again: %v", err)
+	}
+}
+
 func TestRule5_AKeyThatWasWithdrawnDoesNotComeBack(t *testing.T) {
 	leaked, stays := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
 	_, private, _ := ed25519.GenerateKey(nil)

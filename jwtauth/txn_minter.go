@@ -60,7 +60,7 @@ func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool, p *pr
 	}
 }
 
-// minted is a signed token and the key that signed it.
+// minted is a signed token and the key that verifies it.
 type minted struct {
 	token string
 	key   *Key
@@ -147,7 +147,7 @@ func (m *txnMinter) sign(c *txnCall, caller string, now time.Time) (minted, erro
 	if len(token) > maxTxnBytes {
 		return minted{}, fmt.Errorf("jwtauth: the token that names the caller would take %d bytes and may take %d", len(token), maxTxnBytes)
 	}
-	return minted{token, key.public}, nil
+	return minted{token, key.verifying}, nil
 }
 
 // soleIssuerSubject takes subjects as they are, since they are all of one
