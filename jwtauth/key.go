@@ -129,14 +129,20 @@ func (k *Key) noticeIfGone() { _ = k.Withdrawn() }
 // Withdraw makes nothing count any more that was verified with k, cached results
 // included. A [KeySource] of your own calls it when the issuer has removed the
 // key. It is final, may be called again, and is safe for concurrent use.
-func (k *Key) Withdraw() {
-	k.withdraw(errKeyGone)
-	k.withdrawn.CompareAndSwap(errKeyLeft, errKeyGone) // errKeyLeft can be undone, errKeyGone cannot
-}
+func (k *Key) Withdraw() { k.withdrawn.Store(errKeyGone) }
 
 // withdraw says why: errKeyGone where the issuer has other keys now,
 // errKeyUnconfirmed where nobody can tell.
 func (k *Key) withdraw(why *authctx.Error) { k.withdrawn.CompareAndSwap(nil, why) }
+
+// makeWay withdraws k because its issuer has other for its ID now: why, unless
+// that is the same key, of which only something else is said.
+func (k *Key) makeWay(other *Key, why *authctx.Error) {
+	if k.sameMaterial(other) {
+		why = errKeyRestated
+	}
+	k.withdraw(why)
+}
 
 // stands returns nil, or why the key counts no longer.
 func (k *Key) stands() error {
@@ -152,6 +158,7 @@ func (k *Key) stands() error {
 var (
 	errKeyGone        = refusal(authctx.UnknownKey, keyIsGone)
 	errKeyUnconfirmed = refusal(authctx.Unavailable, "nobody confirms the key any more")
+	errKeyRestated    = refusal(authctx.Unavailable, "the issuer says something else of the key now")
 )
 
 const keyIsGone = "the issuer has withdrawn the key"
@@ -167,8 +174,11 @@ func (k *Key) Format(s fmt.State, _ rune) {
 }
 
 // same reports whether nothing but the pointers tells k and other apart.
-func (k *Key) same(other *Key) bool {
-	return k.id == other.id && k.algorithm == other.algorithm && k.issuer == other.issuer && k.sameMaterial(other)
+func (k *Key) same(other *Key) bool { return k.algorithm == other.algorithm && k.sameKey(other) }
+
+// sameKey is same, whatever is said of the algorithm.
+func (k *Key) sameKey(other *Key) bool {
+	return k.id == other.id && k.issuer == other.issuer && k.sameMaterial(other)
 }
 
 func (k *Key) sameMaterial(other *Key) bool {

@@ -150,7 +150,7 @@ func (s *keyfuncKeys) remember(k, replaced *Key) (known *Key, others map[string]
 		return old, nil
 	}
 	if old != nil {
-		old.withdraw(errKeyLeft)
+		old.makeWay(k, errKeyLeft)
 		delete(s.handedOut, k.id)
 	}
 	others = maps.Clone(s.handedOut)

@@ -153,12 +153,14 @@ func (r *RemoteKeys) replace(keys []*Key) {
 		r.set.Store(set)
 	}
 	for id, o := range old.byID {
-		now := r.known(id)
-		if now != o {
+		switch now := r.known(id); {
+		case now == nil:
 			o.withdraw(why)
-		}
-		if now == nil && keys != nil {
-			r.seen.removed(id, r.good)
+			if keys != nil {
+				r.seen.removed(id, r.good)
+			}
+		case now != o:
+			o.makeWay(now, why)
 		}
 	}
 }

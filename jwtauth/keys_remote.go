@@ -25,9 +25,11 @@ import (
 //
 // Nothing but a well-formed set with at least one usable key replaces the keys.
 // A key that is in the new set as it was in the old stays the same [Key]; one
-// that is not is withdrawn, and with it what it verified. Symmetric keys,
-// private keys, keys for encryption, weak keys, keys without an ID and keys for
-// signatures that share one are not used.
+// that is not is withdrawn, and with it what it verified. A stream goes on where
+// only what is said of its key has changed, such as an algorithm that appears, if
+// its token would verify again. Symmetric keys, private keys, keys for
+// encryption, weak keys, keys without an ID and keys for signatures that share one
+// are not used.
 type RemoteKeys struct {
 	cfg   RemoteKeysConfig
 	owner string // of the keys, as errors name it

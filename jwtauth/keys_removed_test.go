@@ -1,10 +1,12 @@
 package jwtauth_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -66,6 +68,58 @@ func TestRule4_AProviderSlowerThanTheRefreshIntervalIsNotAskedWithoutAPause(t *t
 			}
 		}
 	})
+}
+
+// A stream goes on if its key is still there, whatever else is said of it (RFC
+// 7517 section 4), and its token would verify with it.
+func TestAStreamOutlivesWhatIsSaidOfItsKey(t *testing.T) {
+	signer := signerFor(t, jwtauth.RS256)
+	public := testRSAKey().Public()
+	other := must(jwtauth.NewStaticKeys(must(jwtauth.NewPublicKey("other", "", edKey(3)))))
+	said := func(members jwkMembers) string { return jwks(jwk("k1", public, members), jwk("k2", edKey(2))) }
+	nothing, rs256 := said(nil), said(jwkMembers{"alg": "RS256"})
+	for name, test := range map[string]struct {
+		before, after string
+		withdraw      bool // by hand, before that
+		want          error
+	}{
+		"its algorithm appears":     {nothing, rs256, false, nil},
+		"its algorithm disappears":  {rs256, nothing, false, nil},
+		"another algorithm appears": {nothing, said(jwkMembers{"alg": "PS256"}), false, authctx.UnknownKey},
+		"another issuer appears":    {nothing, said(jwkMembers{"issuer": "https://other.example"}), false, authctx.UnknownKey},
+		"it is another key":         {nothing, jwks(jwk("k1", &keysRSA().PublicKey), jwk("k2", edKey(2))), false, authctx.UnknownKey},
+		"it is gone":                {nothing, edSet(2), false, authctx.UnknownKey},
+		"it was withdrawn":          {nothing, rs256, true, authctx.UnknownKey},
+	} {
+		for kind, source := range map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
+			"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
+			"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
+			"joined keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.JoinKeys(other, r)) },
+		} {
+			if kind == "a keyfunc" && name == "another issuer appears" {
+				continue // which jwkset does not read
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newKeyServer(test.before)
+				keys := source(keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute }))
+				v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) {
+					c.Keys, c.Algorithms = keys, []jwtauth.Algorithm{jwtauth.RS256, jwtauth.PS256}
+				})
+				stream := must(v.VerifyToken(t.Context(), signer.token(t, goodClaims(nil))))
+				if test.withdraw {
+					must(keys.Key(t.Context(), "k1", jwtauth.RS256)).Withdraw()
+				}
+				s.serve(test.after)
+				time.Sleep(10 * time.Minute)
+				_, _ = v.Verify(t.Context(), signer.token(t, goodClaims(map[string]any{"jti": "another"}))) // a keyfunc is read
+				for range 2 {
+					if err := stream.Recheck(t.Context()); !errors.Is(err, test.want) {
+						t.Errorf("%s, %s: %v, want %v", kind, name, err, test.want)
+					}
+				}
+			})
+		}
+	}
 }
 
 // A load that drops a key proves that it is gone, though nobody had asked for it

@@ -60,10 +60,10 @@ func (v *verified) lasts(now time.Time) error {
 // recheck is VerifiedToken.Recheck.
 func (v *verified) recheck(ctx context.Context) error {
 	now := v.policy.Now()
-	err := v.lasts(now)
-	a := v.policy.answer
-	switch {
-	case a != nil && (err == error(errKeyUnconfirmed) || err == nil && v.policy.over(now)):
+	switch err := v.lasts(now); {
+	case err == error(errKeyRestated),
+		err == error(errKeyUnconfirmed) && v.policy.answer != nil,
+		err == nil && v.policy.over(now):
 		return v.confirm(ctx)
 	case err != nil:
 		return err
@@ -71,20 +71,23 @@ func (v *verified) recheck(ctx context.Context) error {
 	return v.admitted(ctx)
 }
 
-// confirm asks the issuer's present verifier whether it still has v's key,
-// because the source that v came from was closed, or the answer about the issuer
-// is over.
+// confirm asks the issuer's present verifier whether it still has v's key, because
+// the source that v came from has another Key for it or was closed, or the answer
+// about the issuer is over.
 func (v *verified) confirm(ctx context.Context) (err error) {
-	policy, err := v.policy.answer.resolver.find(ctx, v.policy.answer.issuer)
-	if err != nil {
-		return err
+	policy := v.policy
+	if a := policy.answer; a != nil {
+		if policy, err = a.resolver.find(ctx, a.issuer); err != nil {
+			return err
+		}
+		defer func() { policy.answer.leave(err == nil) }()
 	}
-	defer func() { policy.answer.leave(err == nil) }()
-	key, err := policy.Keys.Key(ctx, v.key.id, v.policy.algorithmOf(v.key))
+	algorithm := v.policy.algorithmOf(v.key)
+	key, err := policy.Keys.Key(ctx, v.key.id, algorithm)
 	switch {
 	case err != nil:
 		return unavailable("keys", err, authctx.UnknownKey)
-	case key == nil || !key.same(v.key):
+	case key == nil || !key.sameKey(v.key) || policy.algorithmOf(key) != algorithm:
 		return errKeyGone
 	}
 	if err := key.stands(); err != nil {
