@@ -91,25 +91,40 @@ func (r *resolver) resolve(ctx context.Context, call *resolveCall) (*held, error
 // waitForKeys waits for the keys of a new answer as long as the one before goes
 // on: keys that are not there yet take no keys away that are.
 func (r *resolver) waitForKeys(ctx context.Context, call *resolveCall, h *held) error {
-	loaded, cancel := context.WithCancel(context.Background())
-	cancel() // waits for nothing
-	if all, _ := ready(loaded, h.verifier); all || !r.goOnUntilReady(call, h) {
+	if !r.replaces(call, h) || allReady(h.verifier) || !r.goOnUntilReady(call, h) {
 		return nil
 	}
 	_, err := ready(ctx, h.verifier)
 	return err
 }
 
-// goOnUntilReady answers a call with what was known before, if that is something
-// else than h and may go on.
+// replaces reports whether h takes the place of something else that may go on.
+func (r *resolver) replaces(call *resolveCall, h *held) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.replaced(call, h, r.cfg.Now()) != nil
+}
+
+// replaced returns what h takes the place of, nil unless that is something else
+// and may go on. It needs the lock.
+func (r *resolver) replaced(call *resolveCall, h *held, now time.Time) *resolved {
+	known := r.known[call.issuer]
+	if known == nil || known.held == h || moment.Reached(r.end(known), now) {
+		return nil
+	}
+	return known
+}
+
+// goOnUntilReady answers a call with what h takes the place of.
 func (r *resolver) goOnUntilReady(call *resolveCall, h *held) bool {
 	now := r.cfg.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known := r.known[call.issuer]
-	if known == nil || known.held == h || !r.goOn(known, now) {
+	known := r.replaced(call, h, now)
+	if known == nil {
 		return false
 	}
+	r.goOn(known, now)
 	known.goingOn = true
 	call.answer(known.policy, nil)
 	return true

@@ -184,6 +184,62 @@ func TestJoinedKeysTakeOverWhenOneSourceHasThem(t *testing.T) {
 	}
 }
 
+// deafKeys take no notice of how long Ready is waited for.
+type deafKeys struct {
+	laterKeys
+	gate chan struct{}
+}
+
+func (k deafKeys) Ready(context.Context) error {
+	<-k.gate
+	return nil
+}
+
+func TestRule4_ASourceThatTakesNoNoticeHoldsUpNobodyForLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		keys   func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource
+		goesOn time.Duration // the verifier of before
+	}{
+		"alone": {func(_ testSigner, deaf jwtauth.KeySource) jwtauth.KeySource { return deaf }, time.Hour},
+		"joined with static keys": {func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
+			return must(jwtauth.JoinKeys(deaf, must(jwtauth.NewStaticKeys(s.key))))
+		}, 10*time.Minute + 6*time.Second},
+		"joined with keys that are late": {func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
+			return must(jwtauth.JoinKeys(deaf, laterKeys{s.key, time.Now().Add(4 * time.Second)}))
+		}, 10*time.Minute + 6*time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxStale = time.Hour })
+			start, old, next, other := time.Now(), u.s(testIssuer), newSigner(t, "k1"), u.s("https://other.example")
+			deaf := deafKeys{laterKeys{next.key, start}, make(chan struct{})}
+			verify := func(s testSigner, issuer string, want error) {
+				t.Helper()
+				began := time.Now()
+				u.verify(name+" after "+began.Sub(start).String(), s, issuer, want)
+				if d := time.Since(began); d > time.Second {
+					t.Errorf("%s: waited %v", name, d)
+				}
+			}
+			verify(old, testIssuer, nil)
+			u.withKeys(func() jwtauth.KeySource { return test.keys(next, deaf) })
+			time.Sleep(10 * time.Minute)
+			for ; time.Since(start) < test.goesOn; time.Sleep(time.Minute) {
+				verify(old, testIssuer, nil)
+			}
+			time.Sleep(time.Until(start.Add(test.goesOn)))
+			verify(next, testIssuer, nil)
+			u.withKeys(func() jwtauth.KeySource { return deafKeys{laterKeys{other.key, start}, deaf.gate} })
+			verify(other, "https://other.example", nil) // it takes the place of none
+			began := time.Now()
+			u.close()
+			if d := time.Since(began); d > time.Second {
+				t.Errorf("%s: closed after %v", name, d)
+			}
+			close(deaf.gate)
+		})
+	}
+}
+
 // An answer whose keys are late counts for nothing when a later one has come.
 func TestWhatComesLateTakesNoLaterAnswerAway(t *testing.T) {
 	const a, b = "https://a.example", "https://b.example"

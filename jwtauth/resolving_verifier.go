@@ -22,8 +22,10 @@ type ResolvingVerifierConfig struct {
 	// Another takes its place when its keys are there: a key source with a method
 	// like [RemoteKeys.Ready] is waited for, and meanwhile the one before goes on,
 	// so that a provider which is down takes away no keys that are known. Of
-	// sources that are joined, one with keys suffices. After MaxStale the other
-	// counts with its keys or without. WrongIssuer is what counts at once.
+	// sources that are joined, one with keys suffices. A source whose Ready takes
+	// no notice of its context counts as one without keys and is left to itself.
+	// After MaxStale the other counts with its keys or without. WrongIssuer is
+	// what counts at once, for tokens in the cache and streams too.
 	//
 	// Requests for the same issuer wait for one call, which runs on no request's
 	// context and must end with its own. One that does not is given up: its
