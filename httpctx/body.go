@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"sync"
 	"sync/atomic"
 )
 
@@ -50,7 +51,6 @@ type clientBody struct {
 	body   io.Reader
 	stream io.Closer // of HTTP/2, as for streamBody; nil for HTTP/1, where Close waits for the rest
 	begun  atomic.Bool
-	fault  atomic.Pointer[error] // why the rest could not be read
 }
 
 // again implements GetBody of [http.Request].
@@ -74,11 +74,7 @@ func (a *attempt) Read(p []byte) (int, error) {
 	if a.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	n, err := a.client.body.Read(p)
-	if err != nil && err != io.EOF && !a.closed.Load() {
-		a.client.fault.Store(&err)
-	}
-	return n, err
+	return a.client.body.Read(p)
 }
 
 // Close ends a Read that is under way. What nobody has begun to read is left for
@@ -91,15 +87,60 @@ func (a *attempt) Close() error {
 	return a.client.stream.Close()
 }
 
-// faultOf returns why the body of a request to an upstream could not be read, nil
-// when it could, or was not prepared to tell.
-func faultOf(body io.Reader) error {
-	if a, ok := body.(*attempt); ok {
-		if fault := a.client.fault.Load(); fault != nil {
+// upload is the body of a request that came in, which remembers what was wrong
+// with it.
+type upload struct {
+	io.ReadCloser
+	closed atomic.Bool
+	fault  atomic.Pointer[error]
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !u.closed.Load() {
+		u.fault.Store(&err)
+	}
+	return n, err
+}
+
+func (u *upload) Close() error {
+	u.closed.Store(true)
+	return u.ReadCloser.Close()
+}
+
+// withUpload returns r, with a body that remembers if there is one.
+func withUpload(r *http.Request) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	r.Body = &upload{ReadCloser: r.Body}
+	return r
+}
+
+// faultOf returns what was wrong with the body that r came in with, nil when that
+// is nothing or not known.
+func faultOf(r *http.Request) error {
+	if u, ok := r.Body.(*upload); ok {
+		if fault := u.fault.Load(); fault != nil {
 			return *fault
 		}
 	}
 	return nil
+}
+
+// onceCloser is the body of an answer that its transport is told once to close. A
+// transport of HTTP/2 gives what nobody has read back to the connection, each
+// time, until the connection takes that for an attack and never comes back.
+type onceCloser struct {
+	io.ReadCloser
+	once sync.Once
+	err  error
+}
+
+func (c *onceCloser) Close() error {
+	c.once.Do(func() { c.err = c.ReadCloser.Close() })
+	return c.err
 }
 
 // endNotifier is a body that calls ended when it was read to its end.

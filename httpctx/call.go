@@ -8,15 +8,57 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/http/httputil"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/authctx/authctx"
 )
 
 // call is the context of a gRPC call to an upstream that ends with its caller.
 type call struct {
 	context.Context
 	answer atomic.Pointer[cutBody] // nil until it has begun
+	over   atomic.Bool             // the caller came to an end: a message of the answer may go on, and nothing else
+}
+
+// watchCall watches over the caller of pr, a gRPC call.
+func watchCall(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
+	c := new(call)
+	c.Context = s.watchedContext(pr.Out.Context(), pr.In, caller, c.end)
+	pr.Out = pr.Out.WithContext(c)
+	if pr.Out.Body != nil {
+		pr.Out.Body = &callBody{pr.Out.Body, c}
+	}
+	if again := pr.Out.GetBody; again != nil {
+		pr.Out.GetBody = func() (io.ReadCloser, error) {
+			body, err := again()
+			if err != nil {
+				return nil, err
+			}
+			return &callBody{body, c}, nil
+		}
+	}
+}
+
+// callBody is what the client of a call sends, of which nothing counts any more
+// when the caller came to an end. It does not fail at once then: a transport would
+// reset the stream, and with it a message of the answer.
+type callBody struct {
+	io.ReadCloser
+	call *call
+}
+
+func (b *callBody) Read(p []byte) (int, error) {
+	if !b.call.over.Load() {
+		n, err := b.ReadCloser.Read(p)
+		if !b.call.over.Load() {
+			return n, err
+		}
+	}
+	<-b.call.Done()
+	return 0, b.call.Err()
 }
 
 type callKey struct{}
@@ -36,6 +78,7 @@ func (c *call) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()
 
 // end cancels the call, once a message of the answer that is under way is over.
 func (c *call) end(cancel func()) {
+	c.over.Store(true)
 	if answer := c.answer.Load(); answer != nil {
 		answer.finish(cancel)
 	} else {
@@ -48,6 +91,8 @@ const (
 	// so many bytes more.
 	lastMessageTime  = 5 * time.Second
 	lastMessageBytes = 4 << 20 // the most that gRPC takes unless told otherwise
+	// What a transport has received does not take so long to read.
+	lastReadTime = 100 * time.Millisecond
 )
 
 // cutBody is the body of an answer to a gRPC call. When the call is cancelled
@@ -55,7 +100,7 @@ const (
 // a whole message if that can be had, since a client that got half of one looks at
 // no status.
 type cutBody struct {
-	io.ReadCloser
+	onceCloser
 	res    *http.Response
 	server *Server
 	stop   func() bool
@@ -64,12 +109,13 @@ type cutBody struct {
 	at      framing
 	reading bool
 	cancel  func() // once the message under way is over; nil while nothing has ended
+	late    bool   // that message has had its time
 }
 
 // newCutBody returns the body of res for s. A transport that waits for the next
 // message of a client does not look at the context, so the body is closed.
 func newCutBody(res *http.Response, s *Server) *cutBody {
-	b := &cutBody{ReadCloser: res.Body, res: res, server: s}
+	b := &cutBody{onceCloser: onceCloser{ReadCloser: res.Body}, res: res, server: s}
 	ctx := res.Request.Context()
 	b.stop = context.AfterFunc(ctx, b.cancelled)
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
@@ -97,10 +143,15 @@ func (b *cutBody) cancelled() {
 	between := b.at.between()
 	b.mu.Unlock()
 	if _, ended := refusalOf(b.res.Request.Context()); between || !ended {
-		_ = b.ReadCloser.Close()
-	} else {
-		time.AfterFunc(lastMessageTime, b.closeIfReading)
+		_ = b.onceCloser.Close()
+		return
 	}
+	time.AfterFunc(lastMessageTime, func() {
+		b.mu.Lock()
+		b.late = true
+		b.mu.Unlock()
+		b.closeIfReading()
+	})
 }
 
 func (b *cutBody) closeIfReading() {
@@ -108,32 +159,30 @@ func (b *cutBody) closeIfReading() {
 	reading := b.reading
 	b.mu.Unlock()
 	if reading {
-		_ = b.ReadCloser.Close()
+		_ = b.onceCloser.Close()
 	}
 }
 
 func (b *cutBody) Close() error {
 	b.stop()
-	return b.ReadCloser.Close()
+	return b.onceCloser.Close()
 }
 
 func (b *cutBody) Read(p []byte) (int, error) {
-	ctx := b.res.Request.Context()
-	p, between := b.begin(p, ctx.Err() != nil)
-	if !between && ctx.Err() != nil {
-		timer := time.AfterFunc(lastMessageTime, b.closeIfReading)
-		defer timer.Stop()
+	p, over, late := b.begin(p)
+	if over {
+		return 0, b.last(context.Canceled)
 	}
-	var n int
-	var err error
-	if !between || ctx.Err() == nil {
-		n, err = b.ReadCloser.Read(p)
+	if late { // what the transport has got comes at once
+		defer time.AfterFunc(lastReadTime, b.closeIfReading).Stop()
 	}
-	if gone := ctx.Err(); between && gone != nil {
-		return 0, b.last(gone) // whatever has begun meanwhile
-	}
-	n = b.read(p[:n])
+	n, err := b.ReadCloser.Read(p)
+	kept, over := b.read(p[:n])
 	switch {
+	case over:
+		return 0, b.last(context.Canceled)
+	case kept < n:
+		return kept, nil // the rest is after the end
 	case err == nil || err == io.EOF:
 		return n, err
 	case n > 0:
@@ -142,34 +191,41 @@ func (b *cutBody) Read(p []byte) (int, error) {
 	return 0, b.last(err)
 }
 
-// begin returns how much of p may be read, and whether no message is under way.
-func (b *cutBody) begin(p []byte, gone bool) ([]byte, bool) {
+// begin returns how much of p may be read, or that nothing may any more.
+func (b *cutBody) begin(p []byte) (_ []byte, over, late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	gone := b.res.Request.Context().Err() != nil
+	if gone && b.at.between() {
+		return nil, true, false
+	}
 	b.reading = true
 	if gone || b.cancel != nil {
 		p = p[:min(len(p), b.at.missing())]
 	}
-	return p, b.at.between()
+	return p, false, b.late
 }
 
 // read follows what was read and returns how much of it counts: what was to end
-// after this message ends.
-func (b *cutBody) read(p []byte) int {
+// after this message ends, and nothing begins after the end.
+func (b *cutBody) read(p []byte) (kept int, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
-	if b.cancel == nil {
-		for n := 0; n < len(p); {
-			n += b.at.advance(p[n:])
-		}
-		return len(p)
+	if b.at.between() && b.res.Request.Context().Err() != nil {
+		return 0, true
 	}
-	n := b.at.advance(p)
+	if b.cancel == nil {
+		for kept < len(p) {
+			kept += b.at.advance(p[kept:])
+		}
+		return kept, false
+	}
+	kept = b.at.advance(p)
 	if b.at.between() {
 		b.cancel()
 	}
-	return n
+	return kept, false
 }
 
 // last returns what ends the answer in place of err: its end, with a status, if

@@ -25,6 +25,11 @@ func (p *proxied) Value(key any) any {
 	return p.Context.Value(key)
 }
 
+func proxiedFrom(ctx context.Context) (*proxied, bool) {
+	p, ok := ctx.Value(proxiedKey{}).(*proxied)
+	return p, ok
+}
+
 // String names the parent only.
 func (p *proxied) String() string { return fmt.Sprintf("%v.Proxied", p.Context) }
 
@@ -53,14 +58,14 @@ func newEventBody(res *http.Response, s *Server) io.ReadCloser {
 	if res.Request == nil {
 		return res.Body
 	}
-	p, ok := res.Request.Context().Value(proxiedKey{}).(*proxied)
+	p, ok := proxiedFrom(res.Request.Context())
 	if !ok {
 		return res.Body
 	}
 	caller, _ := authctx.FromContext(p.in.Context())
 	lasting, cancel := context.WithCancel(p)
 	ctx := s.watchedContext(lasting, p.in, caller, atOnce)
-	body := res.Body
+	body := &onceCloser{ReadCloser: res.Body}
 	stop := context.AfterFunc(ctx, func() { _ = body.Close() }) // ends a Read that is under way
 	return &eventBody{body, ctx, func() { stop(); cancel() }}
 }

@@ -164,6 +164,28 @@ func TestAStreamOfEventsThatWasFinishedIsNotWatchedAnyMore(t *testing.T) {
 	})
 }
 
+// What nobody has read of it is given back to an HTTP/2 connection once only.
+func TestTheTransportOfAStreamOfEventsIsToldOnceThatItIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rp := events
+		rp.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			res := ok(r)
+			res.Header = http.Header{"Content-Type": {"text/event-stream"}}
+			res.Body = &slowBody{t, time.Now(), []part{{0, []byte("data: 1\n"), false}}, make(chan struct{})}
+			return res, nil
+		})
+		h, err := watchingProxy(t, nil).Handler(&rp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		serveProxied(t, h, lastsForAnHour(t), func(*http.Request) {}, 1)
+		if lasted := time.Since(start); lasted > time.Hour || lasted < time.Hour-time.Second {
+			t.Errorf("it lasted %v", lasted)
+		}
+	})
+}
+
 // What did not come by way of Rewrite, or nobody asked for, is not cut.
 func TestEventsForNobodyGoOn(t *testing.T) {
 	p := watchingProxy(t, nil)
@@ -230,6 +252,27 @@ func TestRule9_TheContextOfAStreamEndsWithItsCaller(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A handler may do what it likes with its request, as long as it lasts and longer.
+func TestTheObserverIsToldOfTheRequestThatCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		carol := lastsForAnHour(t)
+		s := newServer(t, httpctx.ServerConfig{Observer: &j, Now: time.Now, Authenticator: authctx.NewAuthenticator(authctx.FieldSet{},
+			func(context.Context, *authctx.Request) (authctx.Result, error) {
+				return authctx.Result{Principal: carol}, nil
+			})})
+		s.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			ctx := s.StreamContext(r)
+			r.Method, r.URL.Path = "X", "/changed"
+			<-ctx.Done()
+		})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/events", nil))
+		synctest.Wait()
+		if ended := endedIn(&j); len(ended) != 1 || ended[0].Method != "GET" || ended[0].Target != "/events" {
+			t.Errorf("told of %+v", ended)
+		}
+	})
 }
 
 func TestTheContextOfAStreamOfNobodyIsThatOfTheRequest(t *testing.T) {

@@ -145,7 +145,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
-		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, r)
+		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, withUpload(r))
 	}), nil
 }
 
@@ -202,6 +202,7 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 	p.strip.delete(pr.Out.Trailer)
 	inbound.Remove(pr.In.Context(), pr.Out.Header) // of another Server than p's
 	prepareBody(pr, ownBody)
+	pr.Out = pr.Out.WithContext(&proxied{pr.Out.Context(), pr.In})
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
@@ -251,9 +252,7 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) 
 	// the request for a gRPC call and answer that instead.
 	watched := upgrade && admission(pr.In.Context()).watched
 	if upgrade && !watched || grpchttp.MayBe(pr.Out.Header) {
-		pr.Out = pr.Out.WithContext(p.server.watchedCall(pr.Out.Context(), pr.In, caller))
-	} else {
-		pr.Out = pr.Out.WithContext(&proxied{pr.Out.Context(), pr.In})
+		watchCall(pr, p.server, caller)
 	}
 	return nil
 }
@@ -308,7 +307,13 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 	}
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		refused, ok := refusalOf(r.Context())
-		fault := faultOf(r.Body)
+		var fault error
+		if p, ok := proxiedFrom(r.Context()); ok {
+			fault = faultOf(p.in)
+		}
+		if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			fault = large // of a reader that Rewrite has put around the body
+		}
 		switch {
 		case !ok && fault != nil:
 			writeFault(w, r, fault)

@@ -125,6 +125,16 @@ func TestWhatAClientDoesWrongIsNoFailureOfTheUpstream(t *testing.T) {
 	if res, _ := raw(t, limited, request("POST /", "Authorization: Bearer alice", "Content-Length: 4")+"abcd"); res.StatusCode != 413 {
 		t.Errorf("too large a body: status %d", res.StatusCode)
 	}
+	target, _ := url.Parse(upstream.URL)
+	within := gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) {
+		pr.SetURL(target)
+		pr.Out.Body = http.MaxBytesReader(nil, pr.Out.Body, 3)
+	}})
+	for body, want := range map[string]int{"3\r\nabc\r\n0\r\n\r\n": 200, "4\r\nabcd\r\n0\r\n\r\n": 413, "zz\r\n": 400} {
+		if res, _ := raw(t, within, request("POST /", "Authorization: Bearer alice", "Transfer-Encoding: chunked")+body); res.StatusCode != want {
+			t.Errorf("a limit in Rewrite, %q: status %d", body, res.StatusCode)
+		}
+	}
 	upstream.Close()
 	if res, _ := raw(t, gate, request("POST /", "Authorization: Bearer alice", "Content-Length: 3")+"abc"); res.StatusCode != 502 {
 		t.Errorf("an upstream that is down: status %d", res.StatusCode)

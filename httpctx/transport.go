@@ -133,9 +133,16 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 	return p, nil
 }
 
-// isDowngrade reports whether an [http.Client] made r because the answer to a
-// request over TLS asked for one without.
+// isDowngrade reports whether an [http.Client] made r because of the answer to a
+// request over TLS, by way of others or not, and r is one without.
 func isDowngrade(r *http.Request) bool {
-	return r.Response != nil && r.Response.Request != nil && r.Response.Request.URL != nil &&
-		r.Response.Request.URL.Scheme == "https" && r.URL.Scheme != "https"
+	if r.URL.Scheme == "https" {
+		return false
+	}
+	for res := r.Response; res != nil && res.Request != nil; res = res.Request.Response {
+		if u := res.Request.URL; u != nil && u.Scheme == "https" {
+			return true
+		}
+	}
+	return false
 }

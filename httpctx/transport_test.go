@@ -261,6 +261,25 @@ func TestRule7_ACallerFollowsNoRedirectFromHTTPSToHTTP(t *testing.T) {
 			t.Errorf("allowed %v: %v, sent %v", allowed, err, got)
 		}
 	}
+	// By way of a host that is told nothing, and so refuses nothing.
+	var reached []*http.Request
+	tr := newTransport(t, httpctx.TransportConfig{
+		Destinations: []string{"a.internal", "127.0.0.1"},
+		Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+			next := map[string]string{"https://a.internal/": "http://elsewhere.example/", "http://elsewhere.example/": "http://127.0.0.1/"}[r.URL.String()]
+			reached = append(reached, r)
+			res := &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {next}}, Body: http.NoBody, Request: r}
+			if next == "" {
+				res.StatusCode = http.StatusOK
+			}
+			return res, nil
+		}),
+	})
+	first, _ := http.NewRequestWithContext(as(t, "alice"), "GET", "https://a.internal/", nil)
+	if res, err := (&http.Client{Transport: tr}).Do(first); err == nil || len(reached) != 2 || len(identityIn(reached[1].Header)) > 0 {
+		t.Errorf("by way of another host: %v, %v, after %d requests", res, err, len(reached))
+	}
+
 	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{Destinations: []string{"127.0.0.1"}})}
 	again := serve(t, http.RedirectHandler(plain.URL, http.StatusFound))
 	r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", again.URL, nil)

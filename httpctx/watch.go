@@ -15,9 +15,15 @@ import (
 // recheck, and tells the observer, unless ctx is done before. It does not wait
 // for that.
 func (s *Server) watch(ctx context.Context, r *http.Request, entry string, res authctx.Result, end func(error)) {
-	vigil.New(res, s.recheck, s.now).Start(ctx, end, func(err error) {
-		s.observeAfter(r, entry, authctx.Ended, res.Principal, err)
-	})
+	tell := func(error) {}
+	if s.observer != nil {
+		e, seen := newEvent(r, entry, authctx.Ended, res.Principal, nil), r.Context() // r may change until then
+		tell = func(err error) {
+			e.Err, e.Reason = err, authctx.ReasonOf(err)
+			s.observer.Observe(seen, e)
+		}
+	}
+	vigil.New(res, s.recheck, s.now).Start(ctx, end, tell)
 }
 
 // mayOutlive reports whether the request may become a connection that outlives
@@ -118,10 +124,3 @@ func (s *Server) watchedContext(ctx context.Context, in *http.Request, caller au
 }
 
 func atOnce(cancel func()) { cancel() }
-
-// watchedCall is watchedContext for a gRPC call.
-func (s *Server) watchedCall(ctx context.Context, in *http.Request, caller authctx.Principal) context.Context {
-	c := new(call)
-	c.Context = s.watchedContext(ctx, in, caller, c.end)
-	return c
-}

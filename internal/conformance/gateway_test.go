@@ -299,6 +299,47 @@ func TestRule9_AStreamThroughAGatewayEndsForAClientThatDoesNotReadToo(t *testing
 	}
 }
 
+// TestRule9_NothingOfACallerReachesAServiceAfterTheEnd has a client that does not
+// read the answer, so that it is still under way at the end, and goes on sending.
+func TestRule9_NothingOfACallerReachesAServiceAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	var late atomic.Int64
+	released := make(chan time.Time, 1)
+	addr := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
+		defer func() { released <- time.Now() }()
+		go func() { _ = ss.SendMsg(wrapperspb.String(strings.Repeat("x", 3<<20))) }()
+		for {
+			if err := ss.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+				return err
+			}
+			if time.Since(end) > time.Second { // for what was under way then
+				late.Add(1)
+			}
+		}
+	})
+	cc := grpcGateway(t, addr, httpctx.ServerConfig{
+		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: grpcctx.Refuse,
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cs, err := cc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/a.B/C")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for cs.SendMsg(wrapperspb.String("one more")) == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	if held := (<-released).Sub(end); held > 8*time.Second {
+		t.Errorf("the service was released %v after the end", held)
+	}
+	if n := late.Load(); n > 0 {
+		t.Errorf("it took %d messages after the end", n)
+	}
+}
+
 func TestAStreamThroughAGatewayEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 	for name, test := range map[string]struct {
 		refusal error
