@@ -50,7 +50,8 @@ type ProxyConfig struct {
 // the status that the Server's Refuse writes, as trailers once the answer has
 // begun, or by a reset of the stream without such a status. A message of the
 // answer that is under way then, of at most 4 MiB, has five seconds to arrive; if
-// it does not, its client is told of that instead. A proxy cannot tell a unary call
+// it does not, its client is told of that instead. What the client sends from then
+// on goes nowhere. A proxy cannot tell a unary call
 // from a stream. Whatever a service may take for gRPC counts, gRPC-Web included: a
 // request of any version of HTTP of which a content type begins with
 // application/grpc.
@@ -95,7 +96,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // reason, or not be sent in plaintext is no failure of the upstream: that is
 // answered 500, and the observer learns the cause. Nor is a body that the client
 // did not send as it should: that is answered 400, or 413 if a
-// [http.MaxBytesReader] ended it. It copies rp. It fails when rp has no Rewrite,
+// [http.MaxBytesReader] ended it, to clients of gRPC too. It copies rp. It fails when rp has no Rewrite,
 // since a Director runs before hop-by-hop fields are removed and cannot be made
 // safe.
 //
