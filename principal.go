@@ -248,10 +248,15 @@ func (p Principal) String() string {
 
 // quoted returns a name as one word that holds no more than can be seen.
 func quoted(name string) string {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r == ' ' || r == '"' || !strconv.IsPrint(r) }) {
+	if name == "" || !validUTF8(name) || strings.ContainsFunc(name, notInWords) {
 		return strconv.Quote(name)
 	}
 	return name
+}
+
+func notInWords(r rune) bool {
+	const blank = " \"\u115f\u1160\u2800\u3164\uffa0" // Unicode takes the fillers for letters
+	return !strconv.IsPrint(r) || strings.ContainsRune(blank, r)
 }
 
 // MarshalJSON names the caller as [Principal.LogValue] does, for logs.

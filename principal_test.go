@@ -243,6 +243,8 @@ func TestANameWithWhichALogCouldBeForgedIsPrintedQuoted(t *testing.T) {
 		"a\u202eb":                             `"a\u202eb"`, // turns around what follows
 		"a\u200bb":                             `"a\u200bb"`, // is not seen
 		"a\u0085b":                             `"a\u0085b"`,
+		"a\u2800b":                             "\"a\u2800b\"", // Unicode calls it a symbol, and it is blank
+		"a\u3164b":                             "\"a\u3164b\"", // a letter, likewise
 	} {
 		p := mustNew(t, authctx.Attributes{Issuer: name, Subject: name, Actors: []authctx.Actor{{Issuer: name, Subject: name}}})
 		actor, _ := p.Actor()
@@ -257,6 +259,9 @@ func TestANameWithWhichALogCouldBeForgedIsPrintedQuoted(t *testing.T) {
 				t.Errorf("%s: %s, want %s", verb, got, want)
 			}
 		}
+	}
+	if got := (authctx.Actor{Issuer: "i", Subject: "a\xffb"}).String(); got != `"a\xffb" of i` {
+		t.Errorf("an actor whose name is no text: %s", got)
 	}
 	if got := (authctx.Actor{}).String(); got != `"" of ""` {
 		t.Errorf("no actor: %s", got)

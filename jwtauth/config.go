@@ -102,6 +102,9 @@ func (c *VerifierConfig) validate() (p problems) {
 		bad("AllowMissingTokenID means nothing without Revocations")
 	}
 	c.Types.validate(&p)
+	if c.Types.kind == strictAccessTokens && len(c.Audiences) == 0 {
+		bad("Types: RFC9068Types needs Audiences, since such a token names one")
+	}
 	c.Cache.validate(&p)
 	return p
 }

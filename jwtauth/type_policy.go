@@ -39,7 +39,7 @@ const (
 
 // RFC9068Types takes "at+jwt" only and requires every claim that RFC 9068
 // section 2.2 requires: sub, client_id, iat and jti besides those that are
-// always required.
+// always required. It needs [VerifierConfig.Audiences], for "aud" is one of these.
 func RFC9068Types() TypePolicy { return TypePolicy{kind: strictAccessTokens} }
 
 // NamedTypes takes tokens of exactly these types, compared as media types: case

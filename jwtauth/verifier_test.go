@@ -137,6 +137,11 @@ func TestRule1_NewVerifierNamesEveryProblem(t *testing.T) {
 	}
 
 	cfg = configFor(t, signerFor(t, jwtauth.RS256))
+	cfg.Types, cfg.Audiences, cfg.ClientIDs = jwtauth.RFC9068Types(), nil, []string{"web"}
+	_, err = jwtauth.NewVerifier(cfg)
+	requireNames(t, err, "Types:")
+
+	cfg = configFor(t, signerFor(t, jwtauth.RS256))
 	cfg.Issuer = "https://login.example/{tenantid}/v2.0"
 	_, err = jwtauth.NewVerifier(cfg)
 	requireNames(t, err, "Tenants")
