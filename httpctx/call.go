@@ -2,11 +2,9 @@ package httpctx
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"net/http"
 	"net/http/httputil"
 	"sync"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grpchttp"
 )
 
 // call is the context of a gRPC call to an upstream that ends with its caller.
@@ -106,7 +105,7 @@ type cutBody struct {
 	stop   func() bool
 
 	mu      sync.Mutex
-	at      framing
+	at      grpchttp.Framing
 	reading bool
 	cancel  func() // once the message under way is over; nil while nothing has ended
 	late    bool   // that message has had its time
@@ -128,7 +127,7 @@ func newCutBody(res *http.Response, s *Server) *cutBody {
 func (b *cutBody) finish(cancel func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.at.between() || b.at.missing() > lastMessageBytes {
+	if b.at.Between() || b.at.Missing() > lastMessageBytes {
 		cancel()
 		return
 	}
@@ -140,7 +139,7 @@ func (b *cutBody) finish(cancel func()) {
 // and the rest of a message may still be read from what the transport has got.
 func (b *cutBody) cancelled() {
 	b.mu.Lock()
-	between := b.at.between()
+	between := b.at.Between()
 	b.mu.Unlock()
 	if _, ended := refusalOf(b.res.Request.Context()); between || !ended {
 		_ = b.onceCloser.Close()
@@ -196,12 +195,12 @@ func (b *cutBody) begin(p []byte) (_ []byte, over, late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	gone := b.res.Request.Context().Err() != nil
-	if gone && b.at.between() {
+	if gone && b.at.Between() {
 		return nil, true, false
 	}
 	b.reading = true
 	if gone || b.cancel != nil {
-		p = p[:min(len(p), b.at.missing())]
+		p = p[:min(len(p), b.at.Missing())]
 	}
 	return p, false, b.late
 }
@@ -212,17 +211,17 @@ func (b *cutBody) read(p []byte) (kept int, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
-	if b.at.between() && b.res.Request.Context().Err() != nil {
+	if b.at.Between() && b.res.Request.Context().Err() != nil {
 		return 0, true
 	}
 	if b.cancel == nil {
 		for kept < len(p) {
-			kept += b.at.advance(p[kept:])
+			kept += b.at.Advance(p[kept:])
 		}
 		return kept, false
 	}
-	kept = b.at.advance(p)
-	if b.at.between() {
+	kept = b.at.Advance(p)
+	if b.at.Between() {
 		b.cancel()
 	}
 	return kept, false
@@ -243,46 +242,4 @@ func (b *cutBody) last(err error) error {
 	}
 	maps.Copy(b.res.Trailer, status)
 	return io.EOF
-}
-
-// framing follows the messages in the body of a gRPC answer: in front of each
-// stand a flag and its length in four bytes ("gRPC over HTTP2",
-// Length-Prefixed-Message).
-type framing struct {
-	prefix [5]byte
-	have   int    // of prefix
-	left   uint32 // of the message behind it
-}
-
-// between reports whether no message is under way.
-func (f *framing) between() bool { return f.have == 0 && f.left == 0 }
-
-// missing returns how many bytes the message under way lacks, as far as is known.
-func (f *framing) missing() int {
-	if f.left == 0 {
-		return len(f.prefix) - f.have
-	}
-	return int(min(int64(f.left), math.MaxInt))
-}
-
-// advance follows p until a message is over, and returns how much of p that is.
-func (f *framing) advance(p []byte) (n int) {
-	for n < len(p) {
-		if f.left > 0 {
-			got := min(len(p)-n, f.missing())
-			f.left -= uint32(got)
-			n += got
-		} else {
-			got := copy(f.prefix[f.have:], p[n:])
-			f.have += got
-			n += got
-			if f.have == len(f.prefix) {
-				f.left, f.have = binary.BigEndian.Uint32(f.prefix[1:]), 0
-			}
-		}
-		if f.between() {
-			break
-		}
-	}
-	return n
 }
