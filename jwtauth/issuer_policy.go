@@ -113,8 +113,17 @@ func (p *issuerPolicy) checkNamed(h *header, s *scratch) error {
 }
 
 // findKey returns the key that a header names. What the header says chooses
-// among the issuer's keys and proves nothing.
+// among the issuer's keys and proves nothing. If something else was said of the
+// key since the source answered, the source has another [Key] for it by now.
 func (p *issuerPolicy) findKey(ctx context.Context, h *header) (*Key, error) {
+	key, err := p.askForKey(ctx, h)
+	if err == error(errKeyRestated) {
+		key, err = p.askForKey(ctx, h)
+	}
+	return key, err
+}
+
+func (p *issuerPolicy) askForKey(ctx context.Context, h *header) (*Key, error) {
 	key, err := p.Keys.Key(ctx, h.keyID, h.algorithm)
 	switch {
 	case err != nil:

@@ -136,12 +136,17 @@ func (k *Key) Withdraw() { k.withdrawn.Store(errKeyGone) }
 func (k *Key) withdraw(why *authctx.Error) { k.withdrawn.CompareAndSwap(nil, why) }
 
 // makeWay withdraws k because its issuer has other for its ID now: why, unless
-// that is the same key, of which only something else is said.
+// that is the same key, of which only something else is said. Then other is
+// withdrawn too if somebody withdrew k: it is the key that they do not trust.
 func (k *Key) makeWay(other *Key, why *authctx.Error) {
-	if k.sameMaterial(other) {
-		why = errKeyRestated
+	if !k.sameMaterial(other) {
+		k.withdraw(why)
+		return
 	}
-	k.withdraw(why)
+	k.withdraw(errKeyRestated)
+	if k.withdrawn.Load() == errKeyGone {
+		other.Withdraw()
+	}
 }
 
 // stands returns nil, or why the key counts no longer.
@@ -174,12 +179,12 @@ func (k *Key) Format(s fmt.State, _ rune) {
 }
 
 // same reports whether nothing but the pointers tells k and other apart.
-func (k *Key) same(other *Key) bool { return k.algorithm == other.algorithm && k.sameKey(other) }
-
-// sameKey is same, whatever is said of the algorithm.
-func (k *Key) sameKey(other *Key) bool {
-	return k.id == other.id && k.issuer == other.issuer && k.sameMaterial(other)
+func (k *Key) same(other *Key) bool {
+	return k.algorithm == other.algorithm && k.issuer == other.issuer && k.sameKey(other)
 }
+
+// sameKey is same, whatever else is said of the key.
+func (k *Key) sameKey(other *Key) bool { return k.id == other.id && k.sameMaterial(other) }
 
 func (k *Key) sameMaterial(other *Key) bool {
 	switch m := k.material.(type) {
@@ -204,44 +209,65 @@ func newPublicKey(id string, algorithm Algorithm, pub crypto.PublicKey) (*Key, e
 	if len(id) > maxKeyIDLength {
 		return nil, errLongKeyID
 	}
-	material, only, err := checkedCopy(pub)
+	material, err := checkedCopy(pub)
 	if err != nil {
 		return nil, err
 	}
-	if algorithm == "" {
-		algorithm = only
-	} else if algorithm, err = ParseAlgorithm(string(algorithm)); err != nil {
-		return nil, errors.New("its algorithm is not one that is supported here")
-	}
-	if algorithm != "" && !algorithm.fits(material) {
-		return nil, fmt.Errorf("a key of type %T and this size cannot verify %s", material, algorithm)
+	algorithm, err = algorithmFor(material, algorithm)
+	if err != nil {
+		return nil, err
 	}
 	return &Key{id: id, algorithm: algorithm, material: material}, nil
 }
 
-// checkedCopy returns a copy of pub, and its algorithm if there is only one.
-func checkedCopy(pub crypto.PublicKey) (material any, only Algorithm, err error) {
+// algorithmFor returns the one algorithm of a public key of which its source says
+// that, which may be nothing. It is empty for an RSA key then.
+func algorithmFor(material any, said Algorithm) (Algorithm, error) {
+	if said == "" {
+		return onlyAlgorithm(material), nil
+	}
+	a, err := ParseAlgorithm(string(said))
+	if err != nil {
+		return "", errors.New("its algorithm is not one that is supported here")
+	}
+	if !a.fits(material) {
+		return "", fmt.Errorf("a key of type %T and this size cannot verify %s", material, a)
+	}
+	return a, nil
+}
+
+// onlyAlgorithm returns the algorithm of a public key for which there is no other.
+func onlyAlgorithm(material any) Algorithm {
+	for _, a := range [...]Algorithm{ES256, ES384, ES512, EdDSA} {
+		if a.fits(material) {
+			return a
+		}
+	}
+	return ""
+}
+
+func checkedCopy(pub crypto.PublicKey) (material any, err error) {
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
 		if err := checkRSA(k); err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		return &rsa.PublicKey{N: new(big.Int).Set(k.N), E: k.E}, "", nil
+		return &rsa.PublicKey{N: new(big.Int).Set(k.N), E: k.E}, nil
 	case *ecdsa.PublicKey:
 		return checkedECDSA(k)
 	case ed25519.PublicKey:
 		if len(k) != ed25519.PublicKeySize {
-			return nil, "", fmt.Errorf("an Ed25519 key has %d bytes, not %d", ed25519.PublicKeySize, len(k))
+			return nil, fmt.Errorf("an Ed25519 key has %d bytes, not %d", ed25519.PublicKeySize, len(k))
 		}
 		if smallOrder(k) {
-			return nil, "", errors.New("the Ed25519 key is of small order: anybody can sign for it")
+			return nil, errors.New("the Ed25519 key is of small order: anybody can sign for it")
 		}
-		return append(ed25519.PublicKey(nil), k...), EdDSA, nil
+		return append(ed25519.PublicKey(nil), k...), nil
 	}
 	if _, private := pub.(crypto.Signer); private {
-		return nil, "", fmt.Errorf("%T is a private key: verifying needs its public half", pub)
+		return nil, fmt.Errorf("%T is a private key: verifying needs its public half", pub)
 	}
-	return nil, "", fmt.Errorf("%T is not a public key that is supported here", pub)
+	return nil, fmt.Errorf("%T is not a public key that is supported here", pub)
 }
 
 func checkRSA(k *rsa.PublicKey) error {
@@ -260,26 +286,21 @@ func checkRSA(k *rsa.PublicKey) error {
 	return nil
 }
 
-func checkedECDSA(k *ecdsa.PublicKey) (material any, only Algorithm, err error) {
+func checkedECDSA(k *ecdsa.PublicKey) (material any, err error) {
 	//lint:ignore SA1019 a nil coordinate would make Bytes panic
 	if k == nil || k.X == nil || k.Y == nil {
-		return nil, "", errors.New("the ECDSA key is nil")
+		return nil, errors.New("the ECDSA key is nil")
 	}
-	for _, a := range []Algorithm{ES256, ES384, ES512} {
-		if a.fits(k) {
-			only = a
-		}
-	}
-	if only == "" {
-		return nil, "", errors.New("the ECDSA key must be on P-256, P-384 or P-521")
+	if onlyAlgorithm(k) == "" {
+		return nil, errors.New("the ECDSA key must be on P-256, P-384 or P-521")
 	}
 	point, err := k.Bytes()
 	if err != nil {
-		return nil, "", errors.New("the ECDSA key is not a point on its curve")
+		return nil, errors.New("the ECDSA key is not a point on its curve")
 	}
 	copied, err := ecdsa.ParseUncompressedPublicKey(k.Curve, point)
 	if err != nil {
-		return nil, "", errors.New("the ECDSA key is not a point on its curve")
+		return nil, errors.New("the ECDSA key is not a point on its curve")
 	}
-	return copied, only, nil
+	return copied, nil
 }

@@ -113,14 +113,15 @@ func (s *keyfuncKeys) refusal(err error) error {
 // asked without the lock, or everybody would wait for it.
 func (s *keyfuncKeys) handOut(k *Key) *Key {
 	k.gone = func() error {
-		switch all, err := s.readAll(); {
-		case err != nil:
+		all, err := s.readAll()
+		if err != nil {
 			return errKeyUnconfirmed
-		case !k.among(all):
-			k.withdraw(errKeyLeft)
-			return errKeyLeft
 		}
-		return nil
+		err = k.confirmedBy(all)
+		if err == error(errKeyLeft) {
+			k.withdraw(errKeyLeft)
+		}
+		return err
 	}
 	known, others := s.remember(k, nil)
 	for !known.same(k) {
@@ -158,15 +159,17 @@ func (s *keyfuncKeys) remember(k, replaced *Key) (known *Key, others map[string]
 	return k, others
 }
 
-// late reports whether the storage has another key than k by now, or nobody can
-// tell. To replace a key is to withdraw it for good.
+// late reports whether the storage has other and not k by now, or says of the key
+// what other does, or nobody can tell. To replace a key is to withdraw it for
+// good.
 func (s *keyfuncKeys) late(k, other *Key) bool {
 	all, err := s.readAll()
-	return err != nil || other.among(all) && !k.among(all)
+	return err != nil || other.confirmedBy(all) == nil && k.confirmedBy(all) != nil
 }
 
 // forget drops those of keys that the storage no longer has, so that rotations
-// do not add up.
+// do not add up. What it has stays, whatever it says of it: somebody may have
+// withdrawn it.
 func (s *keyfuncKeys) forget(keys map[string]*Key) {
 	all, err := s.readAll()
 	if err != nil {
@@ -192,25 +195,56 @@ func (s *keyfuncKeys) readAll() ([]jwkset.JWK, error) {
 	return s.storage.KeyReadAll(ctx)
 }
 
-// among reports whether k is one of all.
-func (k *Key) among(all []jwkset.JWK) bool {
-	return slices.ContainsFunc(all, func(jwk jwkset.JWK) bool {
-		if jwk.Marshal().KID != k.id {
-			return false
+// confirmedBy returns nil if k is one of all, of which the same is said. If
+// something else is, it is errKeyRestated, and errKeyLeft if all has no such key
+// or none that may verify. It looks at no more than what may change: this happens
+// each time that a token is sent again.
+func (k *Key) confirmedBy(all []jwkset.JWK) error {
+	why := errKeyLeft
+	for _, jwk := range all {
+		if !k.is(jwk) {
+			continue
 		}
-		m, ok := k.material.(interface{ Equal(crypto.PublicKey) bool })
-		return ok && m.Equal(jwk.Key())
-	})
+		m := jwk.Marshal()
+		algorithm, err := algorithmFor(k.material, Algorithm(m.ALG))
+		switch {
+		case err != nil || checkUse(m) != nil:
+		case algorithm == k.algorithm:
+			return nil
+		default:
+			why = errKeyRestated
+		}
+	}
+	return why
+}
+
+// among reports whether k is one of all, whatever is said of it.
+func (k *Key) among(all []jwkset.JWK) bool { return slices.ContainsFunc(all, k.is) }
+
+// is reports whether jwk is k, whatever is said of it.
+func (k *Key) is(jwk jwkset.JWK) bool {
+	if jwk.Marshal().KID != k.id {
+		return false
+	}
+	m, ok := k.material.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && m.Equal(jwk.Key())
 }
 
 // keyOf makes a Key of a jwkset key by the rules for keys from JSON.
 func keyOf(jwk jwkset.JWK) (*Key, error) {
 	m := jwk.Marshal()
-	switch {
-	case m.USE != "" && !verifyingUse(string(m.USE)):
-		return nil, errOtherUse
-	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
-		return nil, errOtherOps
+	if err := checkUse(m); err != nil {
+		return nil, err
 	}
 	return newPublicKey(m.KID, Algorithm(m.ALG), jwk.Key())
+}
+
+func checkUse(m jwkset.JWKMarshal) error {
+	switch {
+	case m.USE != "" && !verifyingUse(string(m.USE)):
+		return errOtherUse
+	case len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
+		return errOtherOps
+	}
+	return nil
 }

@@ -205,6 +205,15 @@ func TestRule5_AKeyOfAKeyfuncThatWasWithdrawnStaysSo(t *testing.T) {
 	}
 	wantFind(t, source, "k2", "found")
 	verify(authctx.UnknownKey)
+	for i, use := range []jwkset.USE{jwkset.UseEnc, jwkset.UseSig} {
+		id := fmt.Sprint("k", 3+i)
+		change := func(m *jwkset.JWKMetadataOptions) { m.USE = use }
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k1", testEdKey().Public(), change), theirs(id, edKey(2), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		wantFind(t, source, id, "found")
+		verify(authctx.UnknownKey)
+	}
 }
 
 func TestRule5_AKeyThatCameBackIsWithdrawnForGoodToo(t *testing.T) {
@@ -275,6 +284,28 @@ func TestRule4_ALateAnswerOfAStorageTakesNoKeyAway(t *testing.T) {
 		if now := must(source.Key(t.Context(), "k", "")); now.Withdrawn() {
 			t.Error("the new key was withdrawn")
 		}
+	}
+}
+
+// Nor must one that read what the storage said of the key before.
+func TestRule4_ALateAnswerOfAStorageTakesNoStatementBack(t *testing.T) {
+	said := func(alg jwkset.ALG) []jwkset.JWK {
+		return []jwkset.JWK{theirs("k", &keysRSA().PublicKey, func(m *jwkset.JWKMetadataOptions) { m.ALG = alg })}
+	}
+	_, store := memoryKeyfunc(t, said("")...)
+	storage := &lateStorage{store, make(chan chan struct{}, 1)}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	answer, done := make(chan struct{}), make(chan *jwtauth.Key)
+	storage.late <- answer
+	go func() { done <- must(source.Key(context.Background(), "k", "")) }()
+	<-answer
+	if err := store.KeyReplaceAll(t.Context(), said("RS256")); err != nil {
+		t.Fatal(err)
+	}
+	now := must(source.Key(t.Context(), "k", ""))
+	answer <- struct{}{}
+	if late := <-done; late != now || now.Withdrawn() {
+		t.Errorf("%v was handed out after %v", late, now)
 	}
 }
 

@@ -1,7 +1,10 @@
 package jwtauth_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,8 +88,12 @@ func TestAStreamOutlivesWhatIsSaidOfItsKey(t *testing.T) {
 	}{
 		"its algorithm appears":     {nothing, rs256, false, nil},
 		"its algorithm disappears":  {rs256, nothing, false, nil},
-		"another algorithm appears": {nothing, said(jwkMembers{"alg": "PS256"}), false, authctx.UnknownKey},
-		"another issuer appears":    {nothing, said(jwkMembers{"issuer": "https://other.example"}), false, authctx.UnknownKey},
+		"another algorithm appears": {nothing, said(jwkMembers{"alg": "PS256"}), false, authctx.InvalidToken},
+		"its issuer appears":        {nothing, said(jwkMembers{"issuer": testIssuer}), false, nil},
+		"its issuer disappears":     {said(jwkMembers{"issuer": testIssuer}), nothing, false, nil},
+		"another issuer appears":    {nothing, said(jwkMembers{"issuer": "https://other.example"}), false, authctx.WrongIssuer},
+		"it is for encryption":      {nothing, said(jwkMembers{"use": "enc"}), false, authctx.UnknownKey},
+		"it is not for verifying":   {nothing, said(jwkMembers{"key_ops": []string{"encrypt"}}), false, authctx.UnknownKey},
 		"it is another key":         {nothing, jwks(jwk("k1", &keysRSA().PublicKey), jwk("k2", edKey(2))), false, authctx.UnknownKey},
 		"it is gone":                {nothing, edSet(2), false, authctx.UnknownKey},
 		"it was withdrawn":          {nothing, rs256, true, authctx.UnknownKey},
@@ -105,20 +112,92 @@ func TestAStreamOutlivesWhatIsSaidOfItsKey(t *testing.T) {
 				v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) {
 					c.Keys, c.Algorithms = keys, []jwtauth.Algorithm{jwtauth.RS256, jwtauth.PS256}
 				})
-				stream := must(v.VerifyToken(t.Context(), signer.token(t, goodClaims(nil))))
+				stream := must(v.VerifyToken(t.Context(), signer.token(t, goodClaims(map[string]any{"jti": "token"}))))
 				if test.withdraw {
 					must(keys.Key(t.Context(), "k1", jwtauth.RS256)).Withdraw()
 				}
 				s.serve(test.after)
 				time.Sleep(10 * time.Minute)
-				_, _ = v.Verify(t.Context(), signer.token(t, goodClaims(map[string]any{"jti": "another"}))) // a keyfunc is read
 				for range 2 {
 					if err := stream.Recheck(t.Context()); !errors.Is(err, test.want) {
 						t.Errorf("%s, %s: %v, want %v", kind, name, err, test.want)
 					}
+					// The token that is sent again is read from the cache, another one is not.
+					for _, id := range []string{"token", "another"} {
+						if _, err := v.Verify(t.Context(), signer.token(t, goodClaims(map[string]any{"jti": id}))); (err == nil) != (test.want == nil) {
+							t.Errorf("%s, %s, %s: %v, want %v", kind, name, id, err, test.want)
+						}
+					}
 				}
 			})
 		}
+	}
+}
+
+// restatingKeys are keys of which something else is said as soon as one was
+// found.
+type restatingKeys struct {
+	jwtauth.KeySource
+	once sync.Once
+	then func()
+}
+
+func (r *restatingKeys) Key(ctx context.Context, id string, algorithm jwtauth.Algorithm) (*jwtauth.Key, error) {
+	key, err := r.KeySource.Key(ctx, id, algorithm)
+	r.once.Do(r.then)
+	return key, err
+}
+
+func TestRule4_AKeyOfWhichSomethingElseIsSaidMeanwhileFailsNoRequest(t *testing.T) {
+	signer := signerFor(t, jwtauth.RS256)
+	for kind, source := range map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
+		"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
+		"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newKeyServer(jwks(jwk("k1", testRSAKey().Public())))
+			remote := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute })
+			keys := &restatingKeys{KeySource: source(remote), then: func() {
+				s.serve(jwks(jwk("k1", testRSAKey().Public(), jwkMembers{"alg": "RS256"})))
+				time.Sleep(10 * time.Minute)
+			}}
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
+			if _, err := v.Verify(t.Context(), signer.token(t, goodClaims(nil))); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+		})
+	}
+}
+
+// A key that somebody withdrew stays withdrawn (Key.Withdraw is final) for as long
+// as the issuer has it, whatever else it says of it.
+func TestRule5_AWithdrawalOutlivesWhatIsSaidOfTheKey(t *testing.T) {
+	signer := signerFor(t, jwtauth.RS256)
+	public := testRSAKey().Public()
+	said := func(n int, members jwkMembers) string {
+		return jwks(jwk("k1", public, members), jwk(fmt.Sprint("other", n), edKey(n)))
+	}
+	for kind, source := range map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
+		"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
+		"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newKeyServer(said(0, nil))
+			keys := source(keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute }))
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
+			must(keys.Key(t.Context(), "k1", jwtauth.RS256)).Withdraw()
+			for n, members := range []jwkMembers{{"alg": "RS256"}, nil, {"alg": "PS256"}, {"alg": "RS256"}} {
+				s.serve(said(n, members))
+				time.Sleep(10 * time.Minute)
+				wantFind(t, keys, fmt.Sprint("other", n), "found") // and a keyfunc forgets what left
+				if _, err := v.Verify(t.Context(), signer.token(t, goodClaims(nil))); err == nil {
+					t.Errorf("%s, %v: the token is accepted", kind, members)
+				}
+				if key := must(keys.Key(t.Context(), "k1", jwtauth.RS256)); !key.Withdrawn() {
+					t.Errorf("%s, %v: the key is believed again", kind, members)
+				}
+			}
+		})
 	}
 }
 

@@ -71,9 +71,9 @@ func (v *verified) recheck(ctx context.Context) error {
 	return v.admitted(ctx)
 }
 
-// confirm asks the issuer's present verifier whether it still has v's key, because
-// the source that v came from has another Key for it or was closed, or the answer
-// about the issuer is over.
+// confirm asks the issuer's present verifier whether it still has v's key, and
+// would verify the token with it, because the source that v came from has another
+// Key for it or was closed, or the answer about the issuer is over.
 func (v *verified) confirm(ctx context.Context) (err error) {
 	policy := v.policy
 	if a := policy.answer; a != nil {
@@ -82,18 +82,17 @@ func (v *verified) confirm(ctx context.Context) (err error) {
 		}
 		defer func() { policy.answer.leave(err == nil) }()
 	}
-	algorithm := v.policy.algorithmOf(v.key)
-	key, err := policy.Keys.Key(ctx, v.key.id, algorithm)
+	key, err := policy.findKey(ctx, &header{keyID: v.key.id, algorithm: v.policy.algorithmOf(v.key)})
+	iss := v.token.Principal.Issuer()
 	switch {
 	case err != nil:
-		return unavailable("keys", err, authctx.UnknownKey)
-	case key == nil || !key.sameKey(v.key) || policy.algorithmOf(key) != algorithm:
-		return errKeyGone
-	}
-	if err := key.stands(); err != nil {
 		return err
+	case !key.sameKey(v.key):
+		return errKeyGone
+	case !policy.issuer.serves(key.issuer, iss):
+		return errKeyIssuer
 	}
-	tenant, _ := policy.issuer.tenant(v.token.Principal.Issuer())
+	tenant, _ := policy.issuer.tenant(iss)
 	if err := policy.issuer.admits(tenant); err != nil {
 		return err
 	}
