@@ -34,9 +34,10 @@ type SigningKeysConfig struct {
 	// Retain is how long a key is published after it signed last, here or in a
 	// replica that was told of the rotation up to Ahead later. It must cover the
 	// life of every token signed with it, leeway, and streams that are
-	// rechecked: a key that is not published any more ends those too. Zero
-	// means [DefaultKeyRetain]. A set of more than 100 keys is refused here as
-	// by verifiers, so what is rotated often must be retained for less.
+	// rechecked: a key that is not published any more ends those too, but for
+	// streams of verifiers whose KeySource is this set, which go on. Zero means
+	// [DefaultKeyRetain]. A set of more than 100 keys is refused here as by
+	// verifiers, so what is rotated often must be retained for less.
 	Retain time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -195,6 +196,10 @@ func (s *SigningKeys) Publish(key *Key) error {
 //
 // When it is the key that signs, the key of the rotation under way takes over
 // immediately; without one, Withdraw refuses: rotate first.
+//
+// A key that has left the set, Ahead and Retain after it signed last, is refused
+// too. Streams that go on with it where this set is the KeySource end with
+// [Key.Withdraw] of its [SigningKey.VerificationKey].
 func (s *SigningKeys) Withdraw(keyID string) error {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -202,7 +207,8 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	ring := s.ring.Load().live(now)
 	key := ring.find(keyID)
 	if key == nil {
-		return fmt.Errorf("jwtauth: withdraw: no key %q in the set", keyID)
+		return fmt.Errorf("jwtauth: withdraw: no key %q in the set; "+
+			"for one that left it after Retain, call Withdraw of its VerificationKey", keyID)
 	}
 	gone := []*Key{key}
 	ring.published = without(ring.published, key)

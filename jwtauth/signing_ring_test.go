@@ -57,6 +57,31 @@ func TestWithdrawTakesALeakedKeyOutAtOnce(t *testing.T) {
 	}
 }
 
+// A stream may outlive the token it began with, and then the key that signed it.
+func TestRule5_AKeyThatLeftTheSetIsWithdrawnByItself(t *testing.T) {
+	clock := newTestClock()
+	old := newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: old, Now: clock.Now}))
+	edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: testDomain, Workload: "w", Keys: keys, Now: clock.Now}))
+	auth := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: keys, Now: clock.Now}))
+	caller := must(authctx.New(authctx.Attributes{
+		Issuer: testIssuer, Subject: "u", Scopes: []string{"read"}, Provenance: authctx.Verified, Expires: clock.Now().Add(100 * time.Hour),
+	}))
+	stream := must(auth.Authenticate(t.Context(), txnRequest(must(inject(t.Context(), edge, caller)))))
+	must(0, keys.Rotate(newTestKey(t, jwtauth.EdDSA)))
+	clock.Advance(2*jwtauth.DefaultKeyAhead + jwtauth.DefaultKeyRetain)
+	if err := stream.Recheck(t.Context()); err != nil {
+		t.Errorf("recheck: %v", err)
+	}
+	if err := keys.Withdraw(old.ID()); err == nil || !strings.Contains(err.Error(), "VerificationKey") {
+		t.Errorf("a key that left the set: %v", err)
+	}
+	old.VerificationKey().Withdraw()
+	if err := stream.Recheck(t.Context()); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("recheck: %v", err)
+	}
+}
+
 // parsedAgain returns the same key as other programs have it, under this ID.
 func parsedAgain(t testing.TB, key *jwtauth.SigningKey, id string) *jwtauth.Key {
 	t.Helper()
