@@ -42,8 +42,9 @@ type resolver struct {
 	unknown   denials    // issuers that do not exist
 	failing   denials    // issuers of which nobody could tell
 	asking    map[string]*resolveCall
-	strangers int         // of asking: issuers that are not known
-	closed    atomic.Bool // stays as it is while mu is held
+	readying  map[string]int // by issuer: key sources that have not answered a renewal
+	strangers int            // of asking: issuers that are not known
+	closed    atomic.Bool    // stays as it is while mu is held
 
 	held    map[*Verifier]*held
 	leaving map[*Verifier]chan struct{} // closed when its Release has ended

@@ -91,11 +91,14 @@ func (r *resolver) resolve(ctx context.Context, call *resolveCall) (*held, error
 // waitForKeys waits for the keys of a new answer as long as the one before goes
 // on: keys that are not there yet take no keys away that are.
 func (r *resolver) waitForKeys(ctx context.Context, call *resolveCall, h *held) error {
-	if !r.replaces(call, h) || allReady(h.verifier) || !r.goOnUntilReady(call, h) {
+	if !r.replaces(call, h) {
 		return nil
 	}
-	_, err := ready(ctx, h.verifier)
-	return err
+	keys := r.askReady(ctx, call.issuer, h.verifier)
+	if keys.all() || !r.goOnUntilReady(call, h) {
+		return nil
+	}
+	return keys.wait(ctx)
 }
 
 // replaces reports whether h takes the place of something else that may go on.

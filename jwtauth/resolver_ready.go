@@ -11,21 +11,81 @@ const readyGrace = 100 * time.Millisecond
 
 var errDeafReady = errors.New("Ready takes no notice of its context")
 
-// ready waits for the keys of v, no longer than ctx, and reports whether they are
-// all there. It is an error if no source of v has any, not if one of several has
-// none: that may be down for ever. A source that cannot tell counts as one that
-// has its keys, one that takes no notice of ctx as one that has none.
-func ready(ctx context.Context, v *Verifier) (all bool, _ error) {
-	sources := membersOf(v.policy.Keys)
-	answers := make(chan error, len(sources)) // has room for those that nobody waits for
-	for _, source := range sources {          // side by side: one that hangs takes no time from the others
-		go func() { answers <- sourceReady(ctx, source) }()
+// readiness is what the sources of a verifier answer, each asked once, whether
+// they have their keys now, and if not, whether they have them in time. The
+// channels have room for answers that nobody waits for.
+type readiness struct {
+	sources     int
+	now, inTime chan error
+}
+
+// askReady asks the sources of v, whose time is ctx. A source that cannot tell
+// counts as one that has its keys. One that takes no notice of ctx is left
+// behind; until all of those have answered, whatever could be one more of them
+// counts as one that has none, or each renewal of the issuer would add to them.
+func (r *resolver) askReady(ctx context.Context, iss string, v *Verifier) *readiness {
+	members := membersOf(v.policy.Keys)
+	q := &readiness{len(members), make(chan error, len(members)), make(chan error, len(members))}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	leftBehind := r.readying[iss] > 0
+	for _, member := range members { // side by side: one that hangs takes no time from the others
+		source := readierOf(member)
+		switch _, takesNotice := source.(*RemoteKeys); {
+		case source == nil:
+			q.now <- nil
+			q.inTime <- nil
+		case leftBehind && !takesNotice:
+			q.now <- errDeafReady
+			q.inTime <- errDeafReady
+		default:
+			r.readying[iss]++
+			go r.askSource(ctx, iss, source, q)
+		}
 	}
+	return q
+}
+
+func (r *resolver) askSource(ctx context.Context, iss string, source readier, q *readiness) {
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	err := isReady(over, source)
+	q.now <- err
+	if err != nil {
+		err = isReady(ctx, source)
+	}
+	r.mu.Lock()
+	if r.readying[iss]--; r.readying[iss] == 0 {
+		delete(r.readying, iss)
+	}
+	r.mu.Unlock()
+	q.inTime <- err
+}
+
+// all reports whether all keys are there now.
+func (q *readiness) all() bool {
+	late := time.After(readyGrace)
+	for range q.sources {
+		select {
+		case err := <-q.now:
+			if err != nil {
+				return false
+			}
+		case <-late:
+			return false
+		}
+	}
+	return true
+}
+
+// wait waits for the keys, no longer than ctx. It is an error if no source has
+// any, not if one of several has none: that may be down for ever.
+func (q *readiness) wait(ctx context.Context) error {
 	have, failure := 0, errDeafReady
 	over, late := ctx.Done(), (<-chan time.Time)(nil)
-	for waiting := len(sources); waiting > 0; {
+	for waiting := q.sources; waiting > 0; {
 		select {
-		case err := <-answers:
+		case err := <-q.inTime:
 			if waiting--; err == nil {
 				have++
 			} else {
@@ -38,17 +98,9 @@ func ready(ctx context.Context, v *Verifier) (all bool, _ error) {
 		}
 	}
 	if have == 0 {
-		return false, unavailable("keys", failure)
+		return unavailable("keys", failure)
 	}
-	return have == len(sources), nil
-}
-
-// allReady reports whether the keys of v are there, and waits for none.
-func allReady(v *Verifier) bool {
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	all, _ := ready(over, v)
-	return all
+	return nil
 }
 
 // membersOf returns the sources that source joins, or source itself.
@@ -64,17 +116,26 @@ func membersOf(source KeySource) []KeySource {
 	return members
 }
 
-// sourceReady asks a source, or the one that it wraps, whether its keys are there.
-func sourceReady(ctx context.Context, source KeySource) (err error) {
+// readier is a key source that tells when it has its keys.
+type readier interface{ Ready(context.Context) error }
+
+// readierOf returns what can tell whether the keys of a source are there, which
+// may be another that it wraps, or nil.
+func readierOf(source KeySource) readier {
+	for _, s := range append([]any{source}, keyOrigins(source)...) {
+		if s, ok := s.(readier); ok {
+			return s
+		}
+	}
+	return nil
+}
+
+// isReady asks a source on a goroutine of ours.
+func isReady(ctx context.Context, source readier) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
 		}
 	}()
-	for _, s := range append([]any{source}, keyOrigins(source)...) {
-		if s, ok := s.(interface{ Ready(context.Context) error }); ok {
-			return s.Ready(ctx)
-		}
-	}
-	return nil
+	return source.Ready(ctx)
 }

@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -236,6 +237,52 @@ func TestRule4_ASourceThatTakesNoNoticeHoldsUpNobodyForLong(t *testing.T) {
 				t.Errorf("%s: closed after %v", name, d)
 			}
 			close(deaf.gate)
+		})
+	}
+}
+
+// Each renewal may come with a source of its own.
+func TestRule4_SourcesThatTakeNoNoticeDoNotPileUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		keys      func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource
+		takesOver bool // though sources were left behind
+	}{
+		"alone": {func(_ testSigner, deaf jwtauth.KeySource) jwtauth.KeySource { return deaf }, false},
+		"two": {func(_ testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
+			return must(jwtauth.JoinKeys(deaf, deaf))
+		}, false},
+		"joined with static keys": {func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
+			return must(jwtauth.JoinKeys(deaf, must(jwtauth.NewStaticKeys(s.key))))
+		}, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxStale = 1000 * time.Hour })
+			s, deaf := u.s(testIssuer), deafKeys{laterKeys{}, make(chan struct{})}
+			next := s
+			renew := func(takesOver bool) {
+				t.Helper()
+				next = newSigner(t, "k1")
+				time.Sleep(10 * time.Minute)
+				u.verify(name+": meanwhile", s, testIssuer, nil)
+				time.Sleep(6 * time.Second) // the Timeout is 5
+				if takesOver {
+					s = next
+				}
+				u.verify(name, s, testIssuer, nil)
+			}
+			u.verify(name, s, testIssuer, nil)
+			u.withKeys(func() jwtauth.KeySource { return test.keys(next, deaf) })
+			before := runtime.NumGoroutine()
+			for range 100 {
+				renew(test.takesOver)
+			}
+			if n := runtime.NumGoroutine() - before; n > 5 || u.asked.Load() < 100 {
+				t.Errorf("%s: %d goroutines more after %d calls", name, n, u.asked.Load())
+			}
+			close(deaf.gate)
+			u.withKeys(func() jwtauth.KeySource { return laterKeys{next.key, time.Now().Add(time.Second)} })
+			renew(true) // nothing is left behind any more
+			u.close()
 		})
 	}
 }
