@@ -98,7 +98,8 @@ type upload struct {
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.ReadCloser.Read(p)
 	if err != nil && err != io.EOF && !u.closed.Load() {
-		u.fault.Store(&err)
+		fault := err // or every Read would allocate
+		u.fault.Store(&fault)
 	}
 	return n, err
 }
@@ -118,13 +119,19 @@ func withUpload(r *http.Request) *http.Request {
 	return r
 }
 
-// faultOf returns what was wrong with the body that r came in with, nil when that
-// is nothing or not known.
-func faultOf(r *http.Request) error {
-	if u, ok := r.Body.(*upload); ok {
-		if fault := u.fault.Load(); fault != nil {
-			return *fault
-		}
+// faultOf returns what was wrong with the body of a request that an upstream has
+// not answered, and for which its transport failed with err: nil when that is
+// nothing or not known.
+func faultOf(p *proxied, err error) error {
+	u, ok := p.in.Body.(*upload)
+	if !ok || p.answered {
+		return nil
+	}
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return large // of a reader that Rewrite has put around the body
+	}
+	if fault := u.fault.Load(); fault != nil {
+		return *fault
 	}
 	return nil
 }

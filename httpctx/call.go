@@ -28,7 +28,7 @@ func watchCall(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
 	c.Context = s.watchedContext(pr.Out.Context(), pr.In, caller, c.end)
 	pr.Out = pr.Out.WithContext(c)
 	if pr.Out.Body != nil {
-		pr.Out.Body = &callBody{pr.Out.Body, c}
+		pr.Out.Body = newCallBody(pr.Out.Body, c)
 	}
 	if again := pr.Out.GetBody; again != nil {
 		pr.Out.GetBody = func() (io.ReadCloser, error) {
@@ -36,7 +36,7 @@ func watchCall(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
 			if err != nil {
 				return nil, err
 			}
-			return &callBody{body, c}, nil
+			return newCallBody(body, c), nil
 		}
 	}
 }
@@ -46,7 +46,20 @@ func watchCall(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
 // reset the stream, and with it a message of the answer.
 type callBody struct {
 	io.ReadCloser
-	call *call
+	call   *call
+	closed context.Context // when the call is over, or its transport wants no more
+	close  func()
+}
+
+func newCallBody(body io.ReadCloser, c *call) *callBody {
+	closed, cancel := context.WithCancel(c)
+	return &callBody{body, c, closed, cancel}
+}
+
+// Close ends a Read that is under way.
+func (b *callBody) Close() error {
+	b.close()
+	return b.ReadCloser.Close()
 }
 
 func (b *callBody) Read(p []byte) (int, error) {
@@ -56,8 +69,8 @@ func (b *callBody) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	<-b.call.Done()
-	return 0, b.call.Err()
+	<-b.closed.Done()
+	return 0, b.closed.Err()
 }
 
 type callKey struct{}
@@ -187,7 +200,17 @@ func (b *cutBody) Read(p []byte) (int, error) {
 	case n > 0:
 		return n, nil // the error comes again
 	}
+	b.giveUp()
 	return 0, b.last(err)
+}
+
+// giveUp ends what was to end with the message under way, which does not go on.
+func (b *cutBody) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cancel != nil {
+		b.cancel()
+	}
 }
 
 // begin returns how much of p may be read, or that nothing may any more.

@@ -13,7 +13,8 @@ import (
 // proxied is the context of a request to an upstream, with the one that came in.
 type proxied struct {
 	context.Context
-	in *http.Request
+	in       *http.Request
+	answered bool // by the upstream
 }
 
 type proxiedKey struct{}

@@ -203,7 +203,7 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 	p.strip.delete(pr.Out.Trailer)
 	inbound.Remove(pr.In.Context(), pr.Out.Header) // of another Server than p's
 	prepareBody(pr, ownBody)
-	pr.Out = pr.Out.WithContext(&proxied{pr.Out.Context(), pr.In})
+	pr.Out = pr.Out.WithContext(&proxied{Context: pr.Out.Context(), in: pr.In})
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
@@ -275,7 +275,14 @@ func countFields(h http.Header) (n int) {
 // trailers included: who is calling is nobody's business outside. A stream of
 // events (text/event-stream) is cut off at the caller's effective end and when the
 // caller does not pass a recheck; other answers are finished. It never fails.
+//
+// It knows the request by res.Request, which transports of net/http set.
 func (p *Proxy) ModifyResponse(res *http.Response) error {
+	if res.Request != nil {
+		if p, ok := proxiedFrom(res.Request.Context()); ok {
+			p.answered = true
+		}
+	}
 	p.clean.delete(res.Header)
 	p.clean.delete(res.Trailer)
 	if len(res.Header["Grpc-Status"]) > 0 {
@@ -310,10 +317,7 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		refused, ok := refusalOf(r.Context())
 		var fault error
 		if p, ok := proxiedFrom(r.Context()); ok {
-			fault = faultOf(p.in)
-		}
-		if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			fault = large // of a reader that Rewrite has put around the body
+			fault = faultOf(p, err)
 		}
 		switch {
 		case !ok && fault != nil:

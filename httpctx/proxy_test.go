@@ -141,6 +141,36 @@ func TestWhatAClientDoesWrongIsNoFailureOfTheUpstream(t *testing.T) {
 	}
 }
 
+func TestWhatIsWrongWithAnAnswerIsNotTheClients(t *testing.T) {
+	target, _ := url.Parse(serve(t, spy).URL)
+	for name, modify := range map[string]func(*http.Response) error{
+		"too large": func(res *http.Response) error {
+			_, err := io.ReadAll(http.MaxBytesReader(nil, res.Body, 3))
+			return err
+		},
+		"bad": func(*http.Response) error { return errors.New("a bad answer") },
+	} {
+		for method, body := range map[string]string{"GET": "", "POST": "3\r\nabc\r\n0\r\n\r\n"} {
+			blamed := false
+			gate := gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{
+				Rewrite:        func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+				ModifyResponse: modify,
+				ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+					blamed = true
+					w.WriteHeader(http.StatusBadGateway)
+				},
+			})
+			head := []string{"Authorization: Bearer alice"}
+			if body != "" {
+				head = append(head, "Transfer-Encoding: chunked")
+			}
+			if res, _ := raw(t, gate, request(method+" /", head...)+body); res.StatusCode != 502 || !blamed {
+				t.Errorf("%s, %s: status %d", name, method, res.StatusCode)
+			}
+		}
+	}
+}
+
 func TestAFailingPropagatorSendsNothing(t *testing.T) {
 	reached := false
 	upstream := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))

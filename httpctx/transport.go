@@ -139,10 +139,15 @@ func isDowngrade(r *http.Request) bool {
 	if r.URL.Scheme == "https" {
 		return false
 	}
+	hops := 0
 	for res := r.Response; res != nil && res.Request != nil; res = res.Request.Response {
-		if u := res.Request.URL; u != nil && u.Scheme == "https" {
+		// A transport that answers with one Response for all makes a circle of them.
+		if hops++; hops > maxHops || res.Request.URL != nil && res.Request.URL.Scheme == "https" {
 			return true
 		}
 	}
 	return false
 }
+
+// maxHops is more redirects than any client follows.
+const maxHops = 100

@@ -280,6 +280,17 @@ func TestRule7_ACallerFollowsNoRedirectFromHTTPSToHTTP(t *testing.T) {
 		t.Errorf("by way of another host: %v, %v, after %d requests", res, err, len(reached))
 	}
 
+	// A transport that answers with one Response for all.
+	one := &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://localhost/"}}, Body: http.NoBody}
+	tr = newTransport(t, httpctx.TransportConfig{Destinations: []string{"localhost"}, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+		one.Request = r
+		return one, nil
+	})})
+	first, _ = http.NewRequestWithContext(as(t, "alice"), "GET", "http://localhost/", nil)
+	if res, err := (&http.Client{Transport: tr}).Do(first); err == nil {
+		t.Errorf("in a circle: %v", res)
+	}
+
 	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{Destinations: []string{"127.0.0.1"}})}
 	again := serve(t, http.RedirectHandler(plain.URL, http.StatusFound))
 	r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", again.URL, nil)

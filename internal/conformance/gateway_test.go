@@ -340,6 +340,49 @@ func TestRule9_NothingOfACallerReachesAServiceAfterTheEnd(t *testing.T) {
 	}
 }
 
+// TestAnUpstreamThatGivesUpWithinTheLastMessageIsNotWaitedFor has one that does so
+// a second after the caller's end. The client hears of it then.
+func TestAnUpstreamThatGivesUpWithinTheLastMessageIsNotWaitedFor(t *testing.T) {
+	for name, test := range map[string]struct {
+		reset  bool
+		status string
+	}{"it ends the stream": {false, "13"}, "it resets the stream": {true, "16"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+			upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/grpc")
+				_, _ = w.Write([]byte("\x00\x00\x00\x03\xe8 of a thousand bytes, some"))
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(time.Until(end.Add(time.Second)))
+				if test.reset {
+					panic(http.ErrAbortHandler)
+				}
+				w.Header().Set(http.TrailerPrefix+"Grpc-Status", test.status)
+			}))
+			upstream.Config.Protocols = protocols(h2c)
+			upstream.Start()
+			t.Cleanup(upstream.Close)
+			addr := runGateway(t, upstream.Listener.Addr().String(), httpctx.ServerConfig{
+				Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: grpcctx.Refuse,
+			})
+			body, silent := io.Pipe() // a client that has more to say, and does not
+			t.Cleanup(func() { _ = silent.Close() })
+			req, _ := http.NewRequest("POST", "http://"+addr+"/a.B/C", body)
+			req.Header.Set("Content-Type", "application/grpc")
+			res, err := transportFor(t, h2c).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			_, err = io.ReadAll(res.Body)
+			if late := time.Since(end); err != nil || res.Trailer.Get("Grpc-Status") != test.status || late > 4*time.Second {
+				t.Errorf("%v, status %q, %v after the end", err, res.Trailer.Get("Grpc-Status"), late)
+			}
+		})
+	}
+}
+
 func TestAStreamThroughAGatewayEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 	for name, test := range map[string]struct {
 		refusal error
