@@ -2,7 +2,6 @@ package httpctx
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -15,20 +14,18 @@ import (
 	"github.com/authctx/authctx/internal/grpchttp"
 )
 
-// call is the context of a gRPC call to an upstream that ends with its caller.
+// call is what a gRPC call to an upstream needs to end with its caller.
 type call struct {
-	context.Context
 	answer atomic.Pointer[cutBody] // nil until it has begun
 	over   atomic.Bool             // the caller came to an end: a message of the answer may go on, and nothing else
 }
 
-// watchCall watches over the caller of pr, a gRPC call.
-func watchCall(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
-	c := new(call)
-	c.Context = s.watchedContext(pr.Out.Context(), pr.In, caller, c.end)
-	pr.Out = pr.Out.WithContext(c)
+// watch watches over the caller of pr, whose call c is.
+func (c *call) watch(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
+	ctx := s.watchedContext(pr.Out.Context(), pr.In, caller, c.end)
+	pr.Out = pr.Out.WithContext(ctx)
 	if pr.Out.Body != nil {
-		pr.Out.Body = newCallBody(pr.Out.Body, c)
+		pr.Out.Body = newCallBody(ctx, pr.Out.Body, c)
 	}
 	if again := pr.Out.GetBody; again != nil {
 		pr.Out.GetBody = func() (io.ReadCloser, error) {
@@ -36,8 +33,18 @@ func watchCall(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
 			if err != nil {
 				return nil, err
 			}
-			return newCallBody(body, c), nil
+			return newCallBody(ctx, body, c), nil
 		}
+	}
+}
+
+// end cancels the call, once a message of the answer that is under way is over.
+func (c *call) end(cancel func()) {
+	c.over.Store(true)
+	if answer := c.answer.Load(); answer != nil {
+		answer.finish(cancel)
+	} else {
+		cancel()
 	}
 }
 
@@ -51,8 +58,8 @@ type callBody struct {
 	close  func()
 }
 
-func newCallBody(body io.ReadCloser, c *call) *callBody {
-	closed, cancel := context.WithCancel(c)
+func newCallBody(ctx context.Context, body io.ReadCloser, c *call) *callBody {
+	closed, cancel := context.WithCancel(ctx)
 	return &callBody{body, c, closed, cancel}
 }
 
@@ -71,31 +78,6 @@ func (b *callBody) Read(p []byte) (int, error) {
 	}
 	<-b.closed.Done()
 	return 0, b.closed.Err()
-}
-
-type callKey struct{}
-
-func (c *call) Value(key any) any {
-	if _, ok := key.(callKey); ok {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-// String names the parent only.
-func (c *call) String() string { return fmt.Sprintf("%v.WithCall", c.Context) }
-
-// Format implements [fmt.Formatter], so that no verb shows more than String.
-func (c *call) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
-
-// end cancels the call, once a message of the answer that is under way is over.
-func (c *call) end(cancel func()) {
-	c.over.Store(true)
-	if answer := c.answer.Load(); answer != nil {
-		answer.finish(cancel)
-	} else {
-		cancel()
-	}
 }
 
 const (
@@ -130,8 +112,8 @@ func newCutBody(res *http.Response, s *Server) *cutBody {
 	b := &cutBody{onceCloser: onceCloser{ReadCloser: res.Body}, res: res, server: s}
 	ctx := res.Request.Context()
 	b.stop = context.AfterFunc(ctx, b.cancelled)
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
-		c.answer.Store(b)
+	if p, ok := proxiedFrom(ctx); ok {
+		p.call.answer.Store(b)
 	}
 	return b
 }

@@ -2,40 +2,12 @@ package httpctx
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 
 	"github.com/authctx/authctx"
 )
-
-// proxied is the context of a request to an upstream, with the one that came in.
-type proxied struct {
-	context.Context
-	in       *http.Request
-	answered bool // by the upstream
-}
-
-type proxiedKey struct{}
-
-func (p *proxied) Value(key any) any {
-	if _, ok := key.(proxiedKey); ok {
-		return p
-	}
-	return p.Context.Value(key)
-}
-
-func proxiedFrom(ctx context.Context) (*proxied, bool) {
-	p, ok := ctx.Value(proxiedKey{}).(*proxied)
-	return p, ok
-}
-
-// String names the parent only.
-func (p *proxied) String() string { return fmt.Sprintf("%v.Proxied", p.Context) }
-
-// Format implements [fmt.Formatter], so that no verb shows more than String.
-func (p *proxied) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
 
 // isEventStream reports whether an answer goes on for as long as there is
 // something to tell (WHATWG HTML section 9.2).

@@ -203,11 +203,12 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 	p.strip.delete(pr.Out.Trailer)
 	inbound.Remove(pr.In.Context(), pr.Out.Header) // of another Server than p's
 	prepareBody(pr, ownBody)
-	pr.Out = pr.Out.WithContext(&proxied{Context: pr.Out.Context(), in: pr.In})
+	out := &proxied{Context: pr.Out.Context(), in: pr.In}
+	pr.Out = pr.Out.WithContext(out)
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	if err := p.prepare(pr, transport); err != nil {
+	if err := p.prepare(pr, transport, &out.call); err != nil {
 		p.server.observeRefusal(pr.In, err)
 		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
 		pr.Out.Header.Del("Connection")
@@ -230,7 +231,7 @@ func refusalOf(ctx context.Context) (*refusal, bool) {
 }
 
 // prepare writes the caller and bounds the life of a WebSocket or a gRPC call.
-func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) error {
+func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper, call *call) error {
 	ignoreH2C(pr.Out.Header)
 	upgrade := len(pr.Out.Header["Upgrade"]) > 0
 	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {
@@ -253,7 +254,7 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper) 
 	// the request for a gRPC call and answer that instead.
 	watched := upgrade && admission(pr.In.Context()).watched
 	if upgrade && !watched || grpchttp.MayBe(pr.Out.Header) {
-		watchCall(pr, p.server, caller)
+		call.watch(pr, p.server, caller)
 	}
 	return nil
 }
