@@ -28,6 +28,7 @@ type Key struct {
 	issuer    string                        // the only issuer it may verify for, empty when not restricted
 	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or hmacSecret
 	withdrawn atomic.Pointer[authctx.Error] // why the key counts no longer, nil while it does
+	next      atomic.Pointer[Key]           // the same key, of which something else is said
 	gone      func() error                  // asks who does not say when the key leaves why it counts no longer; may be nil
 	macs      sync.Pool                     // of hash.Hash keyed with material, when that is a secret
 }
@@ -128,8 +129,14 @@ func (k *Key) noticeIfGone() { _ = k.Withdrawn() }
 
 // Withdraw makes nothing count any more that was verified with k, cached results
 // included. A [KeySource] of your own calls it when the issuer has removed the
-// key. It is final, may be called again, and is safe for concurrent use.
-func (k *Key) Withdraw() { k.withdrawn.Store(errKeyGone) }
+// key. It is final, may be called again, and is safe for concurrent use. It reaches
+// the Keys that a source of this package has made since of the same key, because
+// the issuer says something else of it now.
+func (k *Key) Withdraw() {
+	for ; k != nil; k = k.next.Load() {
+		k.withdrawn.Store(errKeyGone)
+	}
+}
 
 // withdraw says why: errKeyGone where the issuer has other keys now,
 // errKeyUnconfirmed where nobody can tell.
@@ -143,6 +150,7 @@ func (k *Key) makeWay(other *Key, why *authctx.Error) {
 		k.withdraw(why)
 		return
 	}
+	k.next.Store(other)
 	k.withdraw(errKeyRestated)
 	if k.withdrawn.Load() == errKeyGone {
 		other.Withdraw()

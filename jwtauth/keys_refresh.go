@@ -145,8 +145,12 @@ func (r *RemoteKeys) replace(keys []*Key) {
 	} else {
 		set := &keySet{byID: make(map[string]*Key, len(keys)), loadedAt: time.Now()}
 		for _, k := range keys {
-			if o := old.byID[k.id]; o != nil && o.same(k) {
+			switch o := old.byID[k.id]; {
+			case o == nil:
+			case o.same(k):
 				k = o
+			case o.withdrawn.Load() == errKeyGone && o.sameMaterial(k):
+				k.Withdraw() // before anybody finds it
 			}
 			set.byID[k.id] = k
 		}

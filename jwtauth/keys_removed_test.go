@@ -201,6 +201,64 @@ func TestRule5_AWithdrawalOutlivesWhatIsSaidOfTheKey(t *testing.T) {
 	}
 }
 
+// Whoever withdraws a Key may hold it since long before.
+func TestRule5_AWithdrawalReachesWhatWasSaidOfTheKeySince(t *testing.T) {
+	signer := signerFor(t, jwtauth.RS256)
+	said := func(members jwkMembers) string {
+		return jwks(jwk("k1", testRSAKey().Public(), members), jwk("k2", edKey(2)))
+	}
+	for kind, source := range map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
+		"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
+		"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newKeyServer(said(nil))
+			keys := source(keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute }))
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
+			first := must(keys.Key(t.Context(), "k1", jwtauth.RS256))
+			for _, members := range []jwkMembers{{"alg": "RS256"}, nil} {
+				s.serve(said(members))
+				time.Sleep(10 * time.Minute)
+				must(v.Verify(t.Context(), signer.token(t, goodClaims(nil))))
+			}
+			first.Withdraw()
+			if _, err := v.Verify(t.Context(), signer.token(t, goodClaims(nil))); !errors.Is(err, authctx.UnknownKey) {
+				t.Errorf("%s: %v", kind, err)
+			}
+		})
+	}
+}
+
+// A caller who is vouched for has an issuer of its own.
+func TestAStreamOfAVouchedCallerOutlivesWhatIsSaidOfTheKey(t *testing.T) {
+	for name, said := range map[string][2]jwkMembers{
+		"its algorithm appears":                   {nil, {"alg": "RS256"}},
+		"its issuer appears":                      {nil, {"issuer": testDomain}},
+		"its algorithm appears beside the issuer": {{"issuer": testDomain}, {"issuer": testDomain, "alg": "RS256"}},
+		"its issuer disappears":                   {{"issuer": testDomain}, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			minter := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.RS256, Signer: testRSAKey()}))
+			s := newKeyServer(jwks(jwk(minter.ID(), testRSAKey().Public(), said[0])))
+			keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute })
+			synctest.Wait()
+			edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+				TrustDomain: testDomain, Workload: "w", Keys: must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: minter})),
+			}))
+			auth := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: keys}))
+			alice := must(authctx.New(authctx.Attributes{
+				Issuer: "https://idp.example", Subject: "alice", Scopes: []string{"read"}, Expires: time.Now().Add(time.Hour),
+			}))
+			stream := must(auth.Authenticate(t.Context(), txnRequest(must(inject(t.Context(), edge, alice)))))
+			s.serve(jwks(jwk(minter.ID(), testRSAKey().Public(), said[1]), jwk("k2", edKey(2))))
+			time.Sleep(11 * time.Minute)
+			if err := stream.Recheck(t.Context()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
 // A load that drops a key proves that it is gone, though nobody had asked for it
 // while it was unknown.
 func TestRule4_AKeyThatALoadRemovedIsUnknownAtOnce(t *testing.T) {

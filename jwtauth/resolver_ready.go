@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// maxDeafReady is how many sources of an issuer may be left behind before no other
+// is asked.
+const maxDeafReady = 8
+
 // readyGrace is how long a source may take to answer once its context is over.
 const readyGrace = 100 * time.Millisecond
 
@@ -21,14 +25,14 @@ type readiness struct {
 
 // askReady asks the sources of v, whose time is ctx. A source that cannot tell
 // counts as one that has its keys. One that takes no notice of ctx is left
-// behind; until all of those have answered, whatever could be one more of them
-// counts as one that has none, or each renewal of the issuer would add to them.
+// behind; while there are many of those, whatever could be one more of them counts
+// as one that has none, or each renewal of the issuer would add to them.
 func (r *resolver) askReady(ctx context.Context, iss string, v *Verifier) *readiness {
 	members := membersOf(v.policy.Keys)
 	q := &readiness{len(members), make(chan error, len(members)), make(chan error, len(members))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	leftBehind := r.readying[iss] > 0
+	leftBehind := r.readying[iss] >= maxDeafReady
 	for _, member := range members { // side by side: one that hangs takes no time from the others
 		source := readierOf(member)
 		switch _, takesNotice := source.(*RemoteKeys); {
@@ -47,19 +51,22 @@ func (r *resolver) askReady(ctx context.Context, iss string, v *Verifier) *readi
 }
 
 func (r *resolver) askSource(ctx context.Context, iss string, source readier, q *readiness) {
+	err := errDeafReady // if it ends its goroutine
+	defer func() {
+		r.mu.Lock()
+		if r.readying[iss]--; r.readying[iss] == 0 {
+			delete(r.readying, iss)
+		}
+		r.mu.Unlock()
+		q.inTime <- err
+	}()
 	over, cancel := context.WithCancel(ctx)
 	cancel()
-	err := isReady(over, source)
+	err = isReady(over, source)
 	q.now <- err
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		err = isReady(ctx, source)
 	}
-	r.mu.Lock()
-	if r.readying[iss]--; r.readying[iss] == 0 {
-		delete(r.readying, iss)
-	}
-	r.mu.Unlock()
-	q.inTime <- err
 }
 
 // all reports whether all keys are there now.

@@ -24,10 +24,10 @@ type ResolvingVerifierConfig struct {
 	// so that a provider which is down takes away no keys that are known. Of
 	// sources that are joined, one with keys suffices. A source whose Ready takes
 	// no notice of its context counts as one without keys and is left to itself.
-	// Until it returns, later answers about the issuer count as without the keys
-	// of whatever has a Ready, but for [RemoteKeys]. After MaxStale the other
-	// counts with its keys or without. WrongIssuer is what counts at once, for
-	// tokens in the cache and streams too.
+	// While eight of an issuer have not returned, later answers about it count as
+	// without the keys of whatever has a Ready, but for [RemoteKeys]. After
+	// MaxStale the other counts with its keys or without. WrongIssuer is what
+	// counts at once, for tokens in the cache and streams too.
 	//
 	// Requests for the same issuer wait for one call, which runs on no request's
 	// context and must end with its own. One that does not is given up: its

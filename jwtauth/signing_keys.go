@@ -199,7 +199,8 @@ func (s *SigningKeys) Publish(key *Key) error {
 //
 // A key that has left the set, Ahead and Retain after it signed last, is refused
 // too. Streams that go on with it where this set is the KeySource end with
-// [Key.Withdraw] of its [SigningKey.VerificationKey].
+// [Key.Withdraw] of its [SigningKey.VerificationKey], and of the Key that was among
+// Published before it signed here, if it was.
 func (s *SigningKeys) Withdraw(keyID string) error {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -208,7 +209,7 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	key := ring.find(keyID)
 	if key == nil {
 		return fmt.Errorf("jwtauth: withdraw: no key %q in the set; "+
-			"for one that left it after Retain, call Withdraw of its VerificationKey", keyID)
+			"for one that left it after Retain, call Withdraw of its VerificationKey and of its Key in Published", keyID)
 	}
 	gone := []*Key{key}
 	ring.published = without(ring.published, key)

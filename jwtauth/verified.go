@@ -82,8 +82,15 @@ func (v *verified) confirm(ctx context.Context) (err error) {
 		}
 		defer func() { policy.answer.leave(err == nil) }()
 	}
-	key, err := policy.findKey(ctx, &header{keyID: v.key.id, algorithm: v.policy.algorithmOf(v.key)})
+	algorithm := v.policy.algorithmOf(v.key)
+	if err := policy.accepted.check(algorithm); err != nil {
+		return err
+	}
+	key, err := policy.findKey(ctx, &header{keyID: v.key.id, algorithm: algorithm})
 	iss := v.token.Principal.Issuer()
+	if policy.vouched != nil {
+		iss = policy.Issuer // and not that of the caller who is vouched for
+	}
 	switch {
 	case err != nil:
 		return err
