@@ -96,9 +96,9 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // reason, or not be sent in plaintext is no failure of the upstream: that is
 // answered 500, and the observer learns the cause. Nor is a body that the client
 // did not send as it should: that is answered 400, or 413 if a
-// [http.MaxBytesReader] ended it, to clients of gRPC too. It copies rp. It fails when rp has no Rewrite,
-// since a Director runs before hop-by-hop fields are removed and cannot be made
-// safe.
+// [http.MaxBytesReader] ended it, to clients of gRPC too. It copies rp. It fails
+// when rp has no Rewrite, since a Director runs before hop-by-hop fields are
+// removed and cannot be made safe.
 //
 // Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
 // GetBody that works until the body is read, so that a request which an upstream
@@ -280,8 +280,8 @@ func countFields(h http.Header) (n int) {
 // It knows the request by res.Request, which transports of net/http set.
 func (p *Proxy) ModifyResponse(res *http.Response) error {
 	if res.Request != nil {
-		if p, ok := proxiedFrom(res.Request.Context()); ok {
-			p.answered = true
+		if out, ok := proxiedFrom(res.Request.Context()); ok {
+			out.answered = true
 		}
 	}
 	p.clean.delete(res.Header)
@@ -317,8 +317,8 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		refused, ok := refusalOf(r.Context())
 		var fault error
-		if p, ok := proxiedFrom(r.Context()); ok {
-			fault = faultOf(p, err)
+		if out, ok := proxiedFrom(r.Context()); ok {
+			fault = faultOf(out, err)
 		}
 		switch {
 		case !ok && fault != nil:
