@@ -38,7 +38,8 @@ func four(a, b, c, d byte) uint32 {
 }
 
 // AppendDecode appends what s stands for to dst and returns the longer slice. If
-// it reports false, s stands for nothing; what is in dst stays as it is.
+// it reports false, s stands for nothing; what is in dst stays as it is. Behind
+// what it appends it may write up to eight bytes more.
 func AppendDecode(dst []byte, s string) ([]byte, bool) {
 	room := len(dst) + len(s)/4*3 + 8 // for writing eight bytes at a time
 	if cap(dst) < room {
