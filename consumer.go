@@ -14,7 +14,8 @@ type ConsumerConfig struct {
 	// Authenticator says on whose behalf a message was published. It is required.
 	Authenticator Authenticator
 	// Rules says, by topic, for whom messages are handled. A message of a topic
-	// that is not listed is refused, so it must list one.
+	// that is not listed is refused, so it must list one. A rule that cannot tell
+	// says [Unavailable]: any other error refuses the message, which is lost then.
 	Rules map[string]Rule
 	// Observer is told of every decision; nil tells nobody. Events have the topic
 	// as Target, and as Entry if it is listed. Ignored is empty: nothing is
@@ -58,7 +59,10 @@ func (cfg *ConsumerConfig) validate() error {
 		bad("Rules is required")
 	}
 	for _, topic := range slices.Sorted(maps.Keys(cfg.Rules)) {
-		if isNil(cfg.Rules[topic]) {
+		switch {
+		case topic == "":
+			bad("Rules: a topic has no name")
+		case isNil(cfg.Rules[topic]):
 			bad("Rules: %q has a nil rule", topic)
 		}
 	}
@@ -74,10 +78,9 @@ func (cfg *ConsumerConfig) validate() error {
 // the message. The context that comes with an error has no caller, and the
 // message is not to be handled.
 //
-// [Unavailable] says nothing of the message, only that nobody could tell: give it
-// back to the queue. Another reason will be the same the next time. A caller whose
-// effective end has come is [TokenExpired], by the consumer's clock too. A nil
-// Consumer cannot tell.
+// What becomes of a message that is refused is said at [ExtractHeaders]. A caller
+// whose effective end has come is [TokenExpired], by the consumer's clock too. A
+// nil Consumer cannot tell, which is [Unavailable].
 //
 // A message may be delivered twice, or sent again by somebody who saw it. Whether
 // its work was done before is for the handler to remember.

@@ -119,6 +119,7 @@ func TestRule1_AConsumerNeedsAnAuthenticatorAndRules(t *testing.T) {
 		"nothing":      {authctx.ConsumerConfig{}, []string{"Authenticator is required", "Rules is required"}},
 		"empty":        {authctx.ConsumerConfig{Authenticator: sender(nobody), Rules: map[string]authctx.Rule{}}, []string{"Rules is required"}},
 		"a nil rule":   {authctx.ConsumerConfig{Authenticator: sender(nobody), Rules: map[string]authctx.Rule{"a": nil, "b": authctx.RuleFunc(nil)}}, []string{`"a" has a nil rule`, `"b" has a nil rule`}},
+		"no name":      {authctx.ConsumerConfig{Authenticator: sender(nobody), Rules: map[string]authctx.Rule{"": authctx.Authenticated()}}, []string{"a topic has no name"}},
 		"nil pointers": {authctx.ConsumerConfig{Authenticator: (*authctx.FieldsAuthenticator)(nil), Observer: dropped, Rules: map[string]authctx.Rule{"a": authctx.Authenticated()}}, []string{"Authenticator is required", "Observer holds a nil pointer"}},
 	} {
 		_, err := authctx.NewConsumer(try.cfg)

@@ -13,6 +13,7 @@
 //   - may they: [Rule], [Policy], [Authorize];
 //   - how it is known: [Request], [Authenticator], [Trust], [FieldsAuthenticator];
 //   - how it travels on: [Propagator], [FieldsPropagator];
+//   - and in messages: [InjectHeaders], [ReceiveHeaders], [Consumer];
 //   - what is refused and why: [Reason], [Error];
 //   - what an operator sees: [Observer], [Event].
 //

@@ -17,6 +17,13 @@ import (
 // an empty map and append what is in it then. The list must not hold identity
 // fields of its own: [IdentityFields] tells which they are.
 //
+// Brokers bound what a message may have. Plain fields are a header for each
+// attribute, about a dozen for a usual caller and 22 at most, with an ExtraPrefix
+// more. A token is one header of 0.6 to 2 KiB for most callers, and of 7 KiB at
+// most. Amazon SQS takes ten attributes and Google Pub/Sub 1,024 bytes in one:
+// where a caller may not fit, inject into a map of its own, and send that within
+// the body.
+//
 // It fails with [NoCredentials] when ctx has no caller. Errors without a reason
 // are a field that prop repeats, as a layout with Repeat may, where the map has
 // one value of a name; a field that is not among those of prop; a nil prop, and
@@ -67,10 +74,15 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 // ExtractHeaders authenticates a message that was taken from topic, and returns
 // a copy of ctx that carries its caller. The error is what a says of the
 // headers, [NoCredentials] among them: a message without a caller is not
-// anonymous, its consumer decides what that means. [Unavailable] says nothing of
-// the message, only that nobody could tell: give it back to the queue, to be
-// taken again later, and do not set it aside as a bad one. The context that
-// comes with an error has no caller. The headers are not changed.
+// anonymous, its consumer decides what that means. The context that comes with an
+// error has no caller. The headers are not changed.
+//
+// [Unavailable] says nothing of the message, only that nobody could tell: give it
+// back to the queue, to be taken again later, and do not set it aside as a bad one.
+// Give it back for [TokenNotYetValid] and [UnknownKey] too, but not for ever: a
+// clock that is behind and a key that is published later are made good by waiting,
+// and a message that anybody made up is not. What has another reason stays as it
+// is.
 //
 // It asks no rule and tells no observer, as [ReceiveHeaders] does. Whether the
 // caller's effective end has come is for a to say, by its own clock, as the

@@ -58,25 +58,26 @@ type FieldReader interface {
 // FieldMap reads m, whose keys may be spelled in any case, as a [FieldReader].
 // Fields whose names differ in case only are one field with several values; only
 // ASCII letters have a case. It keeps m, which must not change while it is read.
-func FieldMap(m map[string][]string) FieldReader { return fieldMap(m) }
-
-type fieldMap map[string][]string
-
-func (m fieldMap) Names() iter.Seq[string] { return maps.Keys(m) }
-
-func (m fieldMap) Values(name string) []string {
-	var found []string
-	for key, values := range m {
-		if sameName(key, name) {
-			if found == nil {
-				found = values
-			} else {
-				found = slices.Concat(found, values)
-			}
+func FieldMap(m map[string][]string) FieldReader {
+	byName := make(map[string][]string, len(m))
+	for name, values := range m {
+		name = lowerName(name)
+		if more, there := byName[name]; there {
+			byName[name] = append(more, values...)
+		} else {
+			byName[name] = slices.Clip(values) // m keeps its own
 		}
 	}
-	return found
+	return fieldMap{m, byName}
 }
+
+// fieldMap finds a field without a look at the others: how many there are is for
+// the peer to choose, and each may be asked for.
+type fieldMap struct{ spelled, byName map[string][]string }
+
+func (m fieldMap) Names() iter.Seq[string] { return maps.Keys(m.spelled) }
+
+func (m fieldMap) Values(name string) []string { return m.byName[lowerName(name)] }
 
 // sameName compares two field names without regard to the case of ASCII letters.
 // Unicode would fold others into ASCII, such as the Kelvin sign, which stripping
@@ -95,6 +96,9 @@ func sameName(a, b string) bool {
 
 // lowerName returns a field name in lower case, as sameName has it.
 func lowerName(name string) string {
+	if !strings.ContainsFunc(name, isUpper) {
+		return name
+	}
 	b := []byte(name)
 	for i, c := range b {
 		b[i] = lowerByte(c)
@@ -102,8 +106,10 @@ func lowerName(name string) string {
 	return string(b)
 }
 
+func isUpper(c rune) bool { return 'A' <= c && c <= 'Z' }
+
 func lowerByte(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
+	if isUpper(rune(c)) {
 		return c + 'a' - 'A'
 	}
 	return c

@@ -10,8 +10,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// retryAfter is for what may be better the next time.
-const retryAfter = 100 * time.Millisecond
+// What may be better the next time is tried again after retryAfter, and what is
+// more likely bad for good at most so often, each time after twice as long.
+// Elsewhere these are seconds, and a dozen.
+const (
+	retryAfter = 100 * time.Millisecond
+	maxTries   = 5
+)
 
 // consumer does the work of one topic, each message as the caller who asked for
 // it.
@@ -61,8 +66,11 @@ func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
 	switch {
 	case errors.Is(err, authctx.Unavailable): // nobody could tell, and that is no fault of the message
 		return errors.Join(err, msg.NakWithDelay(retryAfter))
+	case errors.Is(err, authctx.TokenNotYetValid), errors.Is(err, authctx.UnknownKey):
+		// Our clock may be behind, or the key not published yet.
+		return errors.Join(err, retryOrEnd(msg, err))
 	case err != nil: // it will not become better
-		return errors.Join(err, msg.TermWithReason(authctx.ReasonOf(err).Public().String()))
+		return errors.Join(err, end(msg, err))
 	}
 	id, err := workID(ctx)
 	if err != nil {
@@ -76,6 +84,20 @@ func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
 	}
 	c.done[id] = true
 	return msg.DoubleAck(ctx)
+}
+
+// retryOrEnd is for a message that may be good later, and may have been made up.
+func retryOrEnd(msg jetstream.Msg, why error) error {
+	delivery, err := msg.Metadata()
+	if err != nil || delivery.NumDelivered >= maxTries {
+		return errors.Join(err, end(msg, why))
+	}
+	return msg.NakWithDelay(retryAfter << (delivery.NumDelivered - 1))
+}
+
+// end tells the broker that nobody is to try again.
+func end(msg jetstream.Msg, why error) error {
+	return msg.TermWithReason(authctx.ReasonOf(why).Public().String())
 }
 
 // workID returns what the token calls the work that the caller of ctx asked for.

@@ -1,0 +1,69 @@
+package authctx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+)
+
+// Rule 3: size limits come before decoding. Who may publish chooses how many
+// headers a message has, and how they are spelled. Were each one looked for among
+// all, these would take minutes, and nothing is verified yet.
+func TestRule3ManyHeadersCostAMessageNoMoreThanTheirNumber(t *testing.T) {
+	const many = 50_000
+	kubernetes := authctx.KubernetesLayout()
+	deferred := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"x-user-deferred"}},
+		func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+			for name := range r.Fields.Names() {
+				_ = r.Values(name)
+			}
+			return authctx.Result{}, authctx.InvalidToken
+		})
+	for what, attack := range map[string]struct {
+		reader authctx.Authenticator
+		name   func(i int) string
+		want   authctx.Reason
+	}{
+		"case variants of one name": {
+			reader(t, authctx.FieldsAuthenticatorConfig{}),
+			func(i int) string { return variant("x-user-groups-incomplete", i) }, authctx.InvalidRequest,
+		},
+		"attributes of a prefix": {
+			reader(t, authctx.FieldsAuthenticatorConfig{Layout: &kubernetes, Issuer: "k"}),
+			func(i int) string { return fmt.Sprint("x-remote-extra-", i) }, authctx.InvalidRequest,
+		},
+		"names that an authenticator asks for": {
+			deferred, func(i int) string { return fmt.Sprint("x-user-", i) }, authctx.InvalidToken,
+		},
+	} {
+		headers := make(map[string]string, many)
+		for i := range many {
+			headers[attack.name(i)] = "v"
+		}
+		if len(headers) != many {
+			t.Fatalf("%s: %d headers", what, len(headers))
+		}
+		_, err := authctx.ExtractHeaders(t.Context(), attack.reader, "orders", headers)
+		if !errors.Is(err, attack.want) {
+			t.Errorf("%s: %v, want %v", what, err, attack.want)
+		}
+	}
+}
+
+// variant spells the letters of name in upper case that i has a bit for.
+func variant(name string, i int) string {
+	return strings.Map(func(c rune) rune {
+		if c == '-' {
+			return c
+		}
+		if i&1 == 1 {
+			c += 'A' - 'a'
+		}
+		i >>= 1
+		return c
+	}, name)
+}
