@@ -108,7 +108,15 @@ type cutBody struct {
 
 // newCutBody returns the body of res for s. A transport that waits for the next
 // message of a client does not look at the context, so the body is closed.
+//
+// The answer announces no length any more: one that ends before it is malformed, and
+// its client need not look at the trailers (RFC 9113 section 8.1.1). That of a HEAD
+// stays, since it is not the length of what comes.
 func newCutBody(res *http.Response, s *Server) *cutBody {
+	if res.ContentLength > 0 && res.Request.Method != http.MethodHead { // an answer of trailers only stays one
+		res.Header.Del("Content-Length")
+		res.ContentLength = -1
+	}
 	b := &cutBody{onceCloser: onceCloser{ReadCloser: res.Body}, res: res, server: s}
 	ctx := res.Request.Context()
 	b.stop = context.AfterFunc(ctx, b.cancelled)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"net/url"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +146,59 @@ func TestRule9_ACallEndsBetweenTwoMessages(t *testing.T) {
 					t.Errorf("it lasted %v, want %v", lasted, c.lasted)
 				}
 			})
+		})
+	}
+}
+
+// TestRFC9113_8_1_1_ACallThatIsCutAnnouncesNoLength has an upstream that announces
+// the length of an answer, which is not what a client gets of it that comes to its
+// end before.
+func TestRFC9113_8_1_1_ACallThatIsCutAnnouncesNoLength(t *testing.T) {
+	first := message(1000)
+	upstream := unencryptedHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(2*len(first)))
+		if r.Method == http.MethodHead {
+			return
+		}
+		_, _ = w.Write(first)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	target, _ := url.Parse(upstream.URL)
+	for name, c := range map[string]struct {
+		method string
+		http2  bool
+		want   int
+		length int64
+		status string
+	}{
+		"HTTP/2":                {"POST", true, len(first), -1, authctx.TokenExpired.String()},
+		"HTTP/1.1":              {"POST", false, len(first), -1, authctx.TokenExpired.String()},
+		"without a body at all": {"HEAD", true, 0, 2 * int64(len(first)), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := httpctx.ServerConfig{Now: shortly(epoch.Add(time.Hour)), Refuse: func(w http.ResponseWriter, _ *http.Request, err error) bool {
+				w.Header().Set("Grpc-Status", authctx.ReasonOf(err).String())
+				return true
+			}}
+			gate := gatewayWith(t, cfg, &httputil.ReverseProxy{
+				Transport: upstream.Client().Transport,
+				Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+			})
+			if c.http2 {
+				gate = unencryptedHTTP2(t, gate.Config.Handler)
+			}
+			r, _ := http.NewRequestWithContext(t.Context(), c.method, gate.URL, nil)
+			r.Header = with(token("carol"), "Content-Type", "application/grpc")
+			res, err := gate.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			got, err := io.ReadAll(res.Body)
+			if len(got) != c.want || err != nil || res.ContentLength != c.length || res.Trailer.Get("Grpc-Status") != c.status {
+				t.Errorf("%d bytes of %d, %v, trailers %v", len(got), res.ContentLength, err, res.Trailer)
+			}
 		})
 	}
 }

@@ -17,10 +17,14 @@ import (
 	"github.com/authctx/authctx/httpctx"
 )
 
-// tick sends an event and then says nothing for as long as somebody listens.
-func tick(contentType string, left chan<- struct{}) http.Handler {
+// tick sends an event and then says nothing for as long as somebody listens. The
+// length that it announces, if any, is that of more.
+func tick(contentType, length string, left chan<- struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
+		if length != "" {
+			w.Header().Set("Content-Length", length)
+		}
 		_, _ = io.WriteString(w, "data: 1\n")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
@@ -56,18 +60,20 @@ func eventServer(t *testing.T, upstream http.Handler, rewriteAlone bool, cfg htt
 // nothing of events, and an upstream that has nothing more to tell.
 func TestRule9_AStreamOfEventsThroughAProxyEndsWithItsCaller(t *testing.T) {
 	for name, try := range map[string]struct {
-		contentType         string
+		contentType, length string
 		http2, rewriteAlone bool
 	}{
-		"HTTP/1.1":      {"text/event-stream", false, false},
-		"HTTP/2":        {"text/event-stream", true, false},
-		"as others say": {"Text/Event-Stream ; charset=utf-8", false, false},
-		"Rewrite alone": {"text/event-stream", false, true},
+		"HTTP/1.1":                {"text/event-stream", "", false, false},
+		"HTTP/2":                  {"text/event-stream", "", true, false},
+		"of a length":             {"text/event-stream", "80", false, false},
+		"of a length over HTTP/2": {"text/event-stream", "80", true, false},
+		"as others say":           {"Text/Event-Stream ; charset=utf-8", "", false, false},
+		"Rewrite alone":           {"text/event-stream", "", false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var j journal
 			left := make(chan struct{})
-			server := eventServer(t, tick(try.contentType, left), try.rewriteAlone, httpctx.ServerConfig{
+			server := eventServer(t, tick(try.contentType, try.length, left), try.rewriteAlone, httpctx.ServerConfig{
 				Observer: &j, Now: shortly(epoch.Add(time.Hour)),
 			})
 			client := server.Client()
@@ -122,7 +128,7 @@ func TestAStreamOfEventsEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 		}}, nil
 	})
 	left := make(chan struct{})
-	server := eventServer(t, tick("text/event-stream", left), false, httpctx.ServerConfig{
+	server := eventServer(t, tick("text/event-stream", "", left), false, httpctx.ServerConfig{
 		Authenticator: a, RecheckInterval: time.Millisecond, Now: shortly(epoch),
 		Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { events <- e }),
 	})
