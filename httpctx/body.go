@@ -13,21 +13,56 @@ import (
 // is still what the ReverseProxy made, may be sent anew as long as nothing of it
 // was read.
 func prepareBody(pr *httputil.ProxyRequest, untouched bool) {
-	if pr.Out.Body == nil {
+	if pr.Out.Body == nil || pr.Out.Body == http.NoBody { // which a transport knows
 		return
 	}
 	var stream io.Closer
 	if pr.In.ProtoMajor == 2 {
 		stream = pr.In.Body
 	}
-	switch {
-	case untouched && pr.Out.GetBody == nil:
+	if untouched && pr.Out.GetBody == nil {
 		c := &clientBody{body: pr.Out.Body, stream: stream}
 		pr.Out.Body = &attempt{client: c}
 		pr.Out.GetBody = c.again
-	case stream != nil:
+		return
+	}
+	if u, ok := pr.In.Body.(*upload); ok {
+		boundBody(pr.Out, u)
+	}
+	if stream != nil {
 		pr.Out.Body = &streamBody{pr.Out.Body, stream}
 	}
+}
+
+// boundBody has u remember when the body of out, as Rewrite made it, turns out to
+// be too large.
+func boundBody(out *http.Request, u *upload) {
+	out.Body = &boundedBody{out.Body, u}
+	if again := out.GetBody; again != nil {
+		out.GetBody = func() (io.ReadCloser, error) {
+			body, err := again()
+			if err != nil {
+				return nil, err
+			}
+			return &boundedBody{body, u}, nil
+		}
+	}
+}
+
+// boundedBody is a body that Rewrite made, perhaps by putting a
+// [http.MaxBytesReader] around that of the client. What else goes wrong with it may
+// be Rewrite's own fault.
+type boundedBody struct {
+	io.ReadCloser
+	upload *upload
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		b.upload.blame(large)
+	}
+	return n, err
 }
 
 // streamBody is the body of an HTTP/2 request whose Close reaches the client's
@@ -98,11 +133,14 @@ type upload struct {
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.ReadCloser.Read(p)
 	if err != nil && err != io.EOF && !u.closed.Load() {
-		fault := err // or every Read would allocate
-		u.fault.Store(&fault)
+		u.blame(err)
 	}
 	return n, err
 }
+
+// blame remembers what was wrong. A transport may read from another goroutine, and
+// after it has failed.
+func (u *upload) blame(fault error) { u.fault.Store(&fault) }
 
 func (u *upload) Close() error {
 	u.closed.Store(true)
@@ -120,15 +158,12 @@ func withUpload(r *http.Request) *http.Request {
 }
 
 // faultOf returns what was wrong with the body of a request that an upstream has
-// not answered, and for which its transport failed with err: nil when that is
-// nothing or not known.
-func faultOf(p *proxied, err error) error {
+// not answered: nil when that is nothing or not known. The error of the transport
+// does not tell, since it may be about an answer that the transport has bounded.
+func faultOf(p *proxied) error {
 	u, ok := p.in.Body.(*upload)
 	if !ok || p.answered {
 		return nil
-	}
-	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return large // of a reader that Rewrite has put around the body
 	}
 	if fault := u.fault.Load(); fault != nil {
 		return *fault

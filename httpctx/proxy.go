@@ -96,9 +96,10 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // reason, or not be sent in plaintext is no failure of the upstream: that is
 // answered 500, and the observer learns the cause. Nor is a body that the client
 // did not send as it should: that is answered 400, or 413 if a
-// [http.MaxBytesReader] ended it, to clients of gRPC too. It copies rp. It fails
-// when rp has no Rewrite, since a Director runs before hop-by-hop fields are
-// removed and cannot be made safe.
+// [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite, to
+// clients of gRPC too. Other errors of rp.Transport are the upstream's. It copies
+// rp. It fails when rp has no Rewrite, since a Director runs before hop-by-hop
+// fields are removed and cannot be made safe.
 //
 // Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
 // GetBody that works until the body is read, so that a request which an upstream
@@ -318,7 +319,7 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		refused, ok := refusalOf(r.Context())
 		var fault error
 		if out, ok := proxiedFrom(r.Context()); ok {
-			fault = faultOf(out, err)
+			fault = faultOf(out)
 		}
 		switch {
 		case !ok && fault != nil:

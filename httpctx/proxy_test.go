@@ -150,22 +150,44 @@ func TestWhatIsWrongWithAnAnswerIsNotTheClients(t *testing.T) {
 		},
 		"bad": func(*http.Response) error { return errors.New("a bad answer") },
 	} {
-		for method, body := range map[string]string{"GET": "", "POST": "3\r\nabc\r\n0\r\n\r\n"} {
-			blamed := false
-			gate := gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{
-				Rewrite:        func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
-				ModifyResponse: modify,
-				ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+		inTransport := roundTripper(func(r *http.Request) (*http.Response, error) {
+			res, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				return nil, err
+			}
+			defer res.Body.Close()
+			if err := modify(res); err != nil {
+				return nil, fmt.Errorf("the answer: %w", err)
+			}
+			return res, nil
+		})
+		limit := func(pr *httputil.ProxyRequest) { pr.Out.Body = http.MaxBytesReader(nil, pr.Out.Body, 3) }
+		for where, rp := range map[string]httputil.ReverseProxy{
+			"ModifyResponse":                {ModifyResponse: modify},
+			"a transport":                   {Transport: inTransport},
+			"a transport, a limited upload": {Transport: inTransport, Rewrite: limit},
+		} {
+			for method, body := range map[string]string{"GET": "", "POST": "3\r\nabc\r\n0\r\n\r\n"} {
+				blamed, rewrite := false, rp.Rewrite
+				rp := rp
+				rp.Rewrite = func(pr *httputil.ProxyRequest) {
+					pr.SetURL(target)
+					if rewrite != nil && pr.Out.Body != nil {
+						rewrite(pr)
+					}
+				}
+				rp.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) {
 					blamed = true
 					w.WriteHeader(http.StatusBadGateway)
-				},
-			})
-			head := []string{"Authorization: Bearer alice"}
-			if body != "" {
-				head = append(head, "Transfer-Encoding: chunked")
-			}
-			if res, _ := raw(t, gate, request(method+" /", head...)+body); res.StatusCode != 502 || !blamed {
-				t.Errorf("%s, %s: status %d", name, method, res.StatusCode)
+				}
+				gate := gatewayWith(t, httpctx.ServerConfig{}, &rp)
+				head := []string{"Authorization: Bearer alice"}
+				if body != "" {
+					head = append(head, "Transfer-Encoding: chunked")
+				}
+				if res, _ := raw(t, gate, request(method+" /", head...)+body); res.StatusCode != 502 || !blamed {
+					t.Errorf("%s, %s, %s: status %d", name, where, method, res.StatusCode)
+				}
 			}
 		}
 	}
