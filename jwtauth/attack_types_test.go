@@ -46,7 +46,11 @@ func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
 		"with a hash of the state": token("", map[string]any{"nonce": nil, "s_hash": "x"}),
 		"of Keycloak":              token(`,"typ":"JWT"`, map[string]any{"azp": "web", "typ": "ID"}),
 		"with a type as a list":    token("", map[string]any{"typ": []string{"Bearer"}}),
-		"with a hash and a type":   token("", map[string]any{"at_hash": "x", "typ": "Bearer"}),
+		"of Zitadel, by the implicit flow": token(`,"typ":"JWT"`, map[string]any{
+			"azp": "web", "client_id": "web", "amr": []string{"pwd"}, "auth_time": 1_700_000_000}),
+		"of Glewlwyd, with scopes": token(`,"typ":"JWT"`, map[string]any{
+			"azp": "web", "scope": []string{"openid", "read"}, "amr": []string{"password"}, "sid": "s1"}),
+		"with a hash and a type": token("", map[string]any{"at_hash": "x", "typ": "Bearer"}),
 		"in all but name, as of authentik": token(`,"typ":"JWT"`, map[string]any{
 			"azp": "web", "uid": "u1", "sid": "s1", "acr": "goauthentik.io/providers/oauth2/default"}),
 	} {
@@ -57,7 +61,7 @@ func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
 		}
 	}
 	_, err := policy(jwtauth.TypePolicy{}).Verify(t.Context(), token("", nil))
-	wantRefusal(t, err, "wrong_type", "jwtauth: claims are those of an ID token: nonce without scope or client_id")
+	wantRefusal(t, err, "wrong_type", "jwtauth: claims are those of an ID token: nonce beside azp, or without scope and client_id")
 	for name, accessToken := range map[string]string{
 		"with the nonce of its login":             token("", map[string]any{"scope": "openid"}),
 		"with the nonce of its login and scp":     token("", map[string]any{"scp": []string{"read"}}),

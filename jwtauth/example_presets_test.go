@@ -144,7 +144,7 @@ func ExampleSupabaseClaims() {
 }
 
 func ExampleZitadelClaims() {
-	p := readClaims(jwtauth.VerifierConfig{Claims: jwtauth.ZitadelClaims("300")}, `{"sub":"42","aud":["orders-api"],"client_id":"web",
+	p := readClaims(jwtauth.VerifierConfig{Claims: jwtauth.ZitadelClaims("300")}, `{"sub":"42","aud":["orders-api"],"client_id":"web","jti":"V1",
 		"urn:zitadel:iam:org:project:300:roles":{"editor":{"100":"acme.example.com"}},
 		"urn:zitadel:iam:user:resourceowner:id":"100"}`)
 	fmt.Println(p.Subject(), p.Roles(), p.Tenant())

@@ -36,7 +36,10 @@ type IntrospectorConfig struct {
 	// "aud" and "token_type" out. ClientIDs without Audiences, and
 	// InsecureAnyAudience, take such a refresh token for an access token, unless
 	// Claims asks for what it lacks: the Require of its configuration has
-	// {Path: []string{"token_type"}, Present: true}.
+	// {Path: []string{"token_type"}, Present: true}. Others, which use the handler of
+	// github.com/ory/fosite as it is, answer for a refresh token as for its access
+	// token, audience included: no setting here tells these apart, and whoever
+	// holds a refresh token can call this service with it.
 	Audiences, ClientIDs []string
 	// InsecureAnyAudience takes tokens that were issued for any other service
 	// of the same issuer, as far as the endpoint tells us about them, refresh

@@ -178,9 +178,14 @@ func CognitoClaims() *ClaimMapping {
 // client belongs to. A role counts whichever organization granted it; who must
 // tell them apart finds the organizations in the claims. The tenant is the
 // organization that the user belongs to.
+//
+// It requires "jti". Zitadel writes that into JWT access tokens and answers of
+// introspection, and never into ID tokens, which are for the same project as the
+// access tokens, and of the same type.
 func ZitadelClaims(projects ...string) *ClaimMapping {
 	cfg := ClaimMappingConfig{
-		Tenant: []ClaimSource{Claim("urn:zitadel:iam:user:resourceowner:id")},
+		Tenant:  []ClaimSource{Claim("urn:zitadel:iam:user:resourceowner:id")},
+		Require: []ClaimTest{{Path: []string{"jti"}, Present: true}},
 	}
 	for _, project := range projects {
 		cfg.Roles = append(cfg.Roles, ClaimSource{

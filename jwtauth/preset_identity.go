@@ -59,6 +59,7 @@ func KubernetesClaims() *ClaimMapping {
 			"pod":                 about("pod", "name"),
 			"pod-uid":             about("pod", "uid"),
 			"node":                about("node", "name"),
+			"node-uid":            about("node", "uid"),
 		},
 	})
 }

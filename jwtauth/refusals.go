@@ -33,7 +33,7 @@ var (
 	errAudienceSet        = refusal(authctx.WrongAudience, "token names an audience but only ClientIDs are configured")
 	errAudJSON            = refusal(authctx.InvalidToken, "aud is not text or a list of texts")
 	errIDToken            = refusal(authctx.WrongType, "claims are those of an ID token: at_hash, c_hash or s_hash")
-	errNonce              = refusal(authctx.WrongType, "claims are those of an ID token: nonce without scope or client_id")
+	errNonce              = refusal(authctx.WrongType, "claims are those of an ID token: nonce beside azp, or without scope and client_id")
 	errEventToken         = refusal(authctx.WrongType, "claims are those of a logout or other event token")
 	errExpMissing         = refusal(authctx.InvalidToken, "exp is missing or not a date")
 	errDate               = refusal(authctx.InvalidToken, "nbf or iat is not a date")

@@ -12,15 +12,17 @@ import (
 //
 // The zero TypePolicy takes access tokens: "at+jwt", and, because many providers
 // do not type their tokens, "JWT" or nothing unless the claims are those of an
-// ID token (at_hash, c_hash, s_hash; nonce, where there is neither a scope nor a
-// client_id, nor a claim "typ" of Bearer or DPoP as Keycloak has it) or of an
-// event such as a logout. Access tokens of Dex and authentik have the claims of
+// ID token (at_hash, c_hash, s_hash; nonce, where there is an azp, or neither a
+// scope nor a client_id, and no claim "typ" of Bearer or DPoP as Keycloak has it) or
+// of an event such as a logout. Access tokens of Dex and authentik have the claims of
 // the ID token beside them and no scope: they need [IDTokenTypes].
 //
 // An ID token that has none of these, or a signed answer of the userinfo
 // endpoint, can be told by its audience alone, which is the client it is for: no
-// [VerifierConfig.Audiences] should be the ID of a client in which users log in. Where
-// the provider writes "at+jwt", [RFC9068Types] leaves nothing to chance.
+// [VerifierConfig.Audiences] should be the ID of a client in which users log in, nor
+// anything else that the provider names in ID tokens too, as Zitadel does with the
+// project ([ZitadelClaims] knows these by what they lack). Where the provider writes
+// "at+jwt", [RFC9068Types] leaves nothing to chance.
 type TypePolicy struct {
 	kind  typeKind
 	names []string
@@ -133,8 +135,9 @@ func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
 // refuseIDToken refuses claims that have what is an ID token's alone: the hash of
 // something that was issued along with it (OpenID Connect Core section 3.3.2.11;
 // s_hash of FAPI 1.0 part 2), or the nonce of a login. Older Keycloaks repeat that
-// in access tokens, but beside the scope or, where that is older still, beside a
-// "typ" that is not "ID".
+// in access tokens, but beside a "typ" that is not "ID", and others may beside the
+// scope or the client. There are ID tokens with these too, of Zitadel and Glewlwyd:
+// they say azp as well, which is an ID token's.
 func refuseIDToken(doc *strictjson.Doc) error {
 	for _, name := range [...]string{"at_hash", "c_hash", "s_hash"} {
 		if doc.Get(name).Kind() != strictjson.Missing {
@@ -144,13 +147,16 @@ func refuseIDToken(doc *strictjson.Doc) error {
 	if !doc.Get("nonce").Exists() {
 		return nil
 	}
+	if typ, _ := doc.Get("typ").Text(); typ == "Bearer" || typ == "DPoP" {
+		return nil
+	}
+	if doc.Get("azp").Exists() {
+		return errNonce
+	}
 	for _, name := range [...]string{"scope", "scp", "client_id", "cid"} {
 		if doc.Get(name).Exists() {
 			return nil
 		}
-	}
-	if typ, _ := doc.Get("typ").Text(); typ == "Bearer" || typ == "DPoP" {
-		return nil
 	}
 	return errNonce
 }
