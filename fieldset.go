@@ -129,27 +129,27 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 
 // Owns reports whether a field of this name, as a peer might spell it, belongs
 // to the set: case is folded, "_", "." and all other punctuation equal "-", and
-// a "grpc-metadata-" prefix or a "-bin" suffix that the set does not name changes
-// nothing, because some server behind us will take all of those for the same
-// name. It does not look at cookies and subprotocols, which are parts of a field,
-// and does not allocate.
+// a "-bin" suffix or a prefix of gateways that the set does not name changes
+// nothing, because some server behind us, or client before us, will take all of
+// those for the same name. Such prefixes are those of grpc-gateway,
+// "grpc-metadata-", "grpcgateway-" and, for trailers, "grpc-trailer-", and
+// "trailer-", by which Connect tells trailers from headers. It does not look at
+// cookies and subprotocols, which are parts of a field, and does not allocate.
 func (s FieldSet) Owns(name string) bool {
 	suffixes := 0 // at the end of name, as many as leave something
 	for rest := len(name) - len(binarySuffix); rest > 0 && equalFolded(name[rest:rest+len(binarySuffix)], binarySuffix); rest -= len(binarySuffix) {
 		suffixes++
 	}
-	for ; ; name = name[len(grpcGatewayPrefix):] {
+	for more := true; more; name, more = cutGatewayPrefix(name) {
 		if s.ownsBinary(name, suffixes) {
 			return true
 		}
-		if !hasFoldedPrefix(name, grpcGatewayPrefix) {
-			return false
-		}
 	}
+	return false
 }
 
-// ownsBinary is Owns for names without a "grpc-metadata-" prefix that counts,
-// which end in that many suffixes. Its time does not grow with them, since peers
+// ownsBinary is Owns for names without a prefix of gateways that counts, which
+// end in that many suffixes. Its time does not grow with them, since peers
 // choose how many there are.
 func (s FieldSet) ownsBinary(name string, suffixes int) bool {
 	return slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) }) ||
@@ -159,11 +159,23 @@ func (s FieldSet) ownsBinary(name string, suffixes int) bool {
 		})
 }
 
-const (
-	// grpc-gateway turns the header Grpc-Metadata-X into the metadata key x.
-	grpcGatewayPrefix = "grpc-metadata-"
-	binarySuffix      = "-bin"
-)
+const binarySuffix = "-bin"
+
+// gatewayPrefixes are what gateways between HTTP and gRPC put before a name or
+// take away. grpc-gateway makes the metadata key x of the header Grpc-Metadata-X,
+// and of some others, such as Authorization, grpcgateway-authorization beside the
+// key that everybody knows. It answers with Grpc-Metadata-X for a header x and
+// with Grpc-Trailer-X for a trailer, Connect with Trailer-X for that.
+var gatewayPrefixes = [...]string{"grpc-metadata-", "grpcgateway-", "grpc-trailer-", "trailer-"}
+
+func cutGatewayPrefix(name string) (rest string, found bool) {
+	for _, prefix := range gatewayPrefixes {
+		if hasFoldedPrefix(name, prefix) {
+			return name[len(prefix):], true
+		}
+	}
+	return name, false
+}
 
 func hasFoldedPrefix(name, prefix string) bool {
 	return len(name) >= len(prefix) && equalFolded(name[:len(prefix)], prefix)

@@ -20,14 +20,29 @@ func TestRule6_EverySpellingOfAnIdentityFieldIsOwned(t *testing.T) {
 		"x-user-anything-new", "X-User-", "txn-token", "Txn_Token", "TXN.TOKEN",
 		"x-user-id-bin", "txn-token-bin", "txn_token_bin", "txn-token-bin-bin", "x-user-bin",
 		"Grpc-Metadata-X-User-Id", "grpc-metadata-txn-token", "Grpc_Metadata_X_User_Id", "grpc-metadata-grpc-metadata-txn-token-bin",
+		"grpcgateway-x-user-id", "Grpcgateway-Txn-Token", "GrpcGateway_X.User.Id", "grpcgateway-txn-token-bin", "grpcgateway-x-user-",
+		"grpcgateway-grpc-metadata-x-user-id", "grpc-metadata-grpcgateway-txn-token", "grpcgateway.grpcgateway_txn!token-bin-bin",
+		"Trailer-X-User-Id", "trailer_txn_token-bin", "Grpc-Trailer-X-User-Roles", "grpc.trailer.txn.token", "Trailer-Grpc-Metadata-Txn-Token",
+		"Grpc-Trailer-Grpcgateway-X-User-Id",
 	} {
 		if !set.Owns(name) {
 			t.Errorf("%q passes", name)
 		}
 	}
-	for _, name := range []string{"", "x-user", "user-agent", "x-users-id", "txn-token-2", "x-txn-token", "authorization", "-bin", "grpc-metadata-", "bin", "x-request-id", "x-usér-id"} {
+	for _, name := range []string{"", "x-user", "user-agent", "x-users-id", "txn-token-2", "x-txn-token", "authorization", "-bin", "grpc-metadata-", "bin", "grpcgateway-", "grpcgatewayx-user-id", "grpc-gateway-txn-token", "grpcgateway", "trailer", "trailer-", "grpc-trailer-", "grpc-x-user-id", "x-trailer-txn-token", "grpcgateway-authorization", "x-request-id", "x-usér-id"} {
 		if set.Owns(name) {
 			t.Errorf("%q is taken for identity", name)
+		}
+	}
+}
+
+// What clients themselves send is owned by whoever reads it, and so is what
+// grpc-gateway makes of it.
+func TestRule6_TheTwinsThatGRPCGatewayWritesAreOwned(t *testing.T) {
+	set := authctx.FieldSet{Names: []string{"authorization"}}
+	for _, name := range []string{"Grpcgateway-Authorization", "grpcgateway-authorization", "grpcgateway_authorization-bin", "Grpc-Metadata-Grpcgateway-Authorization"} {
+		if !set.Owns(name) {
+			t.Errorf("%q passes", name)
 		}
 	}
 }
@@ -117,11 +132,13 @@ func TestUnionOwnsWhatItsPartsOwn(t *testing.T) {
 
 // FuzzOwns holds Owns against a slow and obvious oracle.
 func FuzzOwns(f *testing.F) {
-	for _, s := range []string{"x-user-id", "GRPC_METADATA_x.user-id-bin", "txn-token", "x-us\u017fer-id", "-bin-bin", "x-user-bin"} {
+	for _, s := range []string{"x-user-id", "GRPC_METADATA_x.user-id-bin", "txn-token", "x-us\u017fer-id", "-bin-bin", "x-user-bin",
+		"grpcgateway-grpc-metadata-x.user-id", "GRPCGATEWAY_txn-token-bin", "trailer-txn-token", "grpc-trailer-x-user-id", "grpcgateway-"} {
 		f.Add(s)
 	}
 	set := authctx.IdentityFields()
 	punctuation := regexp.MustCompile(`[^A-Za-z0-9\x{80}-\x{10ffff}]`)
+	gateways := regexp.MustCompile(`^(grpc-metadata-|grpcgateway-|(grpc-)?trailer-)+`)
 	f.Fuzz(func(t *testing.T, name string) {
 		folded := strings.Map(func(r rune) rune {
 			if 'A' <= r && r <= 'Z' {
@@ -129,9 +146,7 @@ func FuzzOwns(f *testing.F) {
 			}
 			return r
 		}, punctuation.ReplaceAllString(strings.ToValidUTF8(name, "\uFFFD"), "-"))
-		for strings.HasPrefix(folded, "grpc-metadata-") {
-			folded = strings.TrimPrefix(folded, "grpc-metadata-")
-		}
+		folded = gateways.ReplaceAllString(folded, "")
 		want := strings.HasPrefix(folded, "x-user-")
 		for len(folded) > 4 && strings.HasSuffix(folded, "-bin") {
 			folded = strings.TrimSuffix(folded, "-bin")
@@ -146,7 +161,7 @@ func FuzzOwns(f *testing.F) {
 // Peers choose the names of fields. With work that grows with the square of their
 // length, this would take minutes.
 func TestLongNamesAreNoWork(t *testing.T) {
-	long := strings.Repeat("Grpc-Metadata-", 1<<15) + "x" + strings.Repeat("-Bin", 1<<17)
+	long := strings.Repeat("Grpc-Metadata-Grpcgateway-", 1<<14) + "x" + strings.Repeat("-Bin", 1<<17)
 	set := authctx.IdentityFields().Union(authctx.FieldSet{Names: []string{"x-token-bin", "grpc-metadata-a"}})
 	if set.Owns(long) {
 		t.Error("owned")

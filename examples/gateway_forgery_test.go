@@ -16,7 +16,7 @@ var forgeries = []string{
 	"X-User-Id", "x-user-id", "X_User_Id", "X-User_Id", "X.User.Id", "x-USER-roles", "X_User_Roles", "X.User.Roles",
 	"X-User-Permissions", "X-User-Anything-New", "X-User-Id-Bin", "X-User-Roles-bin", "Grpc-Metadata-X-User-Roles",
 	"Grpc-Metadata-X-User-Id-Bin", "grpc_metadata_x_user_roles", "Txn-Token", "txn_token", "Txn.Token", "Txn-Token-Bin",
-	"Grpc-Metadata-Txn-Token",
+	"Grpc-Metadata-Txn-Token", "Grpcgateway-X-User-Roles", "grpcgateway_grpc-metadata-txn.token",
 }
 
 func TestRule6_ForgedFieldsChangeNothingBehindTheGateway(t *testing.T) {

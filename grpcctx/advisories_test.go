@@ -240,12 +240,13 @@ func TestGrpckit_StreamHandlersSeeTheCallerAndNobodyIsNotAllowed(t *testing.T) {
 	}
 }
 
-// grpc-gateway turns the header Grpc-Metadata-X into the key x, or leaves it.
+// grpc-gateway turns the header Grpc-Metadata-X into the key x, or leaves it, and
+// writes Authorization under two keys.
 func TestGRPCGateway_PrefixedFieldsAreStripped(t *testing.T) {
 	e := new(echo)
 	cc := dial(t, serve(t, e, newServer(t).ServerOptions()...))
 	ctx := metadata.AppendToOutgoingContext(withToken(t.Context(), "alice"),
-		"grpcgateway-authorization", "Bearer alice", "grpc-metadata-x-user-id", "root", "grpc-metadata-grpc-metadata-x_user.roles-bin", "admin")
+		"grpcgateway-authorization", "Bearer alice", "grpcgateway-x-user-roles", "admin", "grpc-metadata-x-user-id", "root", "grpc-metadata-grpc-metadata-x_user.roles-bin", "admin")
 	if err := call(ctx, cc, bidiStream); err != nil {
 		t.Fatal(err)
 	}

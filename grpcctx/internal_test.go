@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -202,6 +203,7 @@ func FuzzStrip(f *testing.F) {
 	for _, name := range []string{
 		"x-user-id", "X_User.Id", "x user id", "grpc-metadata-x-user-id", "Grpc-Metadata-Grpc_Metadata-x-user-id-bin-BIN",
 		"txn-token", "txn.token-bin", "txn-token-x", "authorization", "x-users", "x-user", "x-user-bin", "x~user!id", "-bin", "grpc-metadata-", "",
+		"grpcgateway-authorization", "GrpcGateway_authorization-bin", "grpcgateway-grpc-metadata-x-user-id", "grpc-trailer-txn-token", "grpcgateway-",
 	} {
 		f.Add(name)
 	}
@@ -229,9 +231,7 @@ func looksLikeIdentity(name string) bool {
 		b.WriteByte(c)
 	}
 	name = b.String()
-	for strings.HasPrefix(name, "grpc-metadata-") {
-		name = strings.TrimPrefix(name, "grpc-metadata-")
-	}
+	name = regexp.MustCompile(`^(grpc-metadata-|grpcgateway-|(grpc-)?trailer-)+`).ReplaceAllString(name, "")
 	if strings.HasPrefix(name, "x-user-") {
 		return true
 	}

@@ -18,7 +18,7 @@ import (
 // oracle writes down what may be seen in another way: by squeezing the name to
 // letters, digits and hyphens.
 func FuzzStripping(f *testing.F) {
-	for _, name := range []string{"X-User-Id", "x_user_id", "X.User.Id-bin", "Grpc-Metadata-Txn-Token", "X-Users", "X-User-Bin", "X!User~Id", "Xuser-Id", "Txn-Token-X", "Cookie"} {
+	for _, name := range []string{"X-User-Id", "x_user_id", "X.User.Id-bin", "Grpc-Metadata-Txn-Token", "X-Users", "X-User-Bin", "X!User~Id", "Xuser-Id", "Txn-Token-X", "Cookie", "Grpcgateway-X-User-Id", "grpcgateway_Grpc-Metadata-txn.token-bin", "Grpcgateway-Cookie", "Trailer-X-User-Id"} {
 		f.Add(name, "a=b; session=secret; c")
 	}
 	f.Add("A", "session=secret;SESSION=secret; =session; session ; xsession=1")
@@ -62,9 +62,7 @@ func anonymous(context.Context, *authctx.Request) (authctx.Result, error) {
 // looksLikeIdentity is the oracle of FuzzStripping.
 func looksLikeIdentity(name string) bool {
 	name = asciiPunctuation.ReplaceAllString(strings.ToValidUTF8(asciiLower(name), "\uFFFD"), "-")
-	for strings.HasPrefix(name, "grpc-metadata-") {
-		name = name[len("grpc-metadata-"):]
-	}
+	name = gatewayPrefixes.ReplaceAllString(name, "")
 	if strings.HasPrefix(name, "x-user-") {
 		return true
 	}
@@ -76,6 +74,9 @@ func looksLikeIdentity(name string) bool {
 
 // asciiPunctuation is what some server behind us takes for a hyphen.
 var asciiPunctuation = regexp.MustCompile(`[^a-z0-9\x{80}-\x{10ffff}]`)
+
+// gatewayPrefixes are what some gateway writes before a name or takes away.
+var gatewayPrefixes = regexp.MustCompile(`^(grpc-metadata-|grpcgateway-|(grpc-)?trailer-)+`)
 
 func asciiLower(s string) string {
 	b := []byte(s)

@@ -107,6 +107,11 @@ func TestKeptCredentialsAreThoseThatWereRead(t *testing.T) {
 		"a field beside a cookie to be stripped": {sessions(),
 			map[string][]string{"authorization": {"Bearer token"}, "cookie": {"legacy_sso=secret"}},
 			map[string][]string{"authorization": {"Bearer token"}}},
+		"fields beside what grpc-gateway makes of them": {sessions(),
+			map[string][]string{"authorization": {"Bearer token"}, "grpcgateway-authorization": {"Bearer token"},
+				"cookie": {"a=1; session=token"}, "grpcgateway-cookie": {"a=1; session=token"}, "grpcgateway-user-agent": {"curl"}},
+			map[string][]string{"authorization": {"Bearer token"},
+				"cookie": {"a=1; session=token"}, "grpcgateway-cookie": {"a=1"}, "grpcgateway-user-agent": {"curl"}}},
 		"fields of Kubernetes": {kube,
 			map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-team": {"x"}, "x-remote-role": {"forged"}, "x_remote_user": {"eve"}, "x-other": {"1"}},
 			map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-team": {"x"}, "x-other": {"1"}}},
@@ -140,18 +145,23 @@ func TestAKeptCredentialIsNotSentOnOverAnyTransport(t *testing.T) {
 							t.Errorf("the handler sees %v", fields)
 						}
 						fields = maps.Clone(fields)
-						fields["authorization"] = append(slices.Clone(fields["authorization"]), "Bearer of-my-own")
-						fields["cookie"] = append(slices.Clone(fields["cookie"]), "session=of-my-own; mine=1")
-						got := out(ctx, t, prop, fields)
-						if !slices.Equal(got["authorization"], []string{"Bearer of-my-own"}) {
-							t.Errorf("authorization %q", got["authorization"])
+						names := []string{"", "grpcgateway-", "grpc-metadata-"} // a grpc-gateway in the program writes the second
+						for _, prefix := range names {
+							fields[prefix+"authorization"] = append(slices.Clone(sent["authorization"]), "Bearer of-my-own")
+							fields[prefix+"cookie"] = append(slices.Clone(sent["cookie"]), "session=of-my-own; mine=1")
 						}
-						cookies := strings.Join(got["cookie"], "; ")
-						for cookie, want := range map[string]bool{
-							"token": false, "theme=dark": len(sent["cookie"]) > 0, "session=of-my-own": true, "mine=1": true,
-						} {
-							if strings.Contains(cookies, cookie) != want {
-								t.Errorf("cookies %q", cookies)
+						got := out(ctx, t, prop, fields)
+						for _, prefix := range names {
+							if values := got[prefix+"authorization"]; !slices.Equal(values, []string{"Bearer of-my-own"}) {
+								t.Errorf("%sauthorization %q", prefix, values)
+							}
+							cookies := strings.Join(got[prefix+"cookie"], "; ")
+							for cookie, want := range map[string]bool{
+								"token": false, "theme=dark": len(sent["cookie"]) > 0, "session=of-my-own": true, "mine=1": true,
+							} {
+								if strings.Contains(cookies, cookie) != want {
+									t.Errorf("%scookie %q", prefix, cookies)
+								}
 							}
 						}
 						if !slices.Equal(got["x-user-id"], []string{"alice"}) {

@@ -10,18 +10,20 @@ import (
 )
 
 // Strip removes from the lines of the named field the cookies and subprotocols
-// that are in set, but for the cookies of kept. Of every other field it returns
-// the lines as they are.
+// that are in set, but for the cookies of kept: those of the cookie field, for
+// nobody has read its look-alikes. Of every other field it returns the lines as
+// they are.
 func Strip(name string, lines []string, set, kept *authctx.FieldSet) (left []string, changed bool) {
 	switch {
-	case len(set.Cookies) > 0 && strings.EqualFold(name, "cookie"):
+	case len(set.Cookies) > 0 && IsCookie(name):
+		read := strings.EqualFold(name, "cookie")
 		return Remove(lines, ";", func(element string) bool {
 			cookie, _, _ := strings.Cut(element, "=")
 			cookie = strings.Trim(cookie, space)
-			return !slices.Contains(kept.Cookies, cookie) &&
+			return !(read && slices.Contains(kept.Cookies, cookie)) &&
 				slices.ContainsFunc(set.Cookies, func(c string) bool { return strings.EqualFold(c, cookie) })
 		})
-	case len(set.Subprotocols) > 0 && strings.EqualFold(name, "sec-websocket-protocol"):
+	case len(set.Subprotocols) > 0 && isField(name, "sec-websocket-protocol"):
 		return Remove(lines, ",", func(element string) bool {
 			return slices.ContainsFunc(set.Subprotocols, func(prefix string) bool {
 				return len(element) >= len(prefix) && strings.EqualFold(element[:len(prefix)], prefix)
@@ -30,6 +32,12 @@ func Strip(name string, lines []string, set, kept *authctx.FieldSet) (left []str
 	}
 	return lines, false
 }
+
+// IsCookie reports whether some server might take the named field for that of
+// cookies.
+func IsCookie(name string) bool { return isField(name, "cookie") }
+
+func isField(name, field string) bool { return authctx.FieldSet{Names: []string{field}}.Owns(name) }
 
 // space is what net/http trims from the elements of a line, line breaks
 // included, although none can arrive.

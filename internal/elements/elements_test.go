@@ -29,6 +29,10 @@ func TestOnlyWhatIsTakenAwayChangesALine(t *testing.T) {
 		{"Sec-WebSocket-Protocol", []string{"chat, Bearer.x"}, authctx.FieldSet{}, []string{"chat"}, true},
 		{"sec-websocket-protocol", []string{"bearer."}, authctx.FieldSet{}, nil, true},
 		{"sec-websocket-protocol", []string{"bearer, bear"}, authctx.FieldSet{}, []string{"bearer, bear"}, false},
+		{"Grpcgateway-Cookie", []string{"a=1; sid=x"}, authctx.FieldSet{}, []string{"a=1"}, true},
+		{"grpcgateway-cookie", []string{"a=1; sid=x"}, authctx.FieldSet{Cookies: []string{"sid"}}, []string{"a=1"}, true},
+		{"Grpc_Metadata-Cookie-Bin", []string{"sid=x"}, authctx.FieldSet{}, nil, true},
+		{"Grpc-Metadata-Sec-WebSocket-Protocol", []string{"chat, bearer.x"}, authctx.FieldSet{}, []string{"chat"}, true},
 		{"x-cookie", []string{"sid=x"}, authctx.FieldSet{}, []string{"sid=x"}, false},
 	} {
 		before := slices.Clone(c.lines)

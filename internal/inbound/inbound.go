@@ -34,7 +34,7 @@ func NewContext(ctx context.Context, fields map[string][]string, read authctx.Fi
 		if strip.Reads(&read, name) {
 			c.fields[strings.ToLower(name)] = values
 		}
-		if strings.EqualFold(name, "cookie") {
+		if strings.EqualFold(name, "cookie") { // a look-alike was never read
 			c.addCookies(values, read.Cookies)
 		}
 	}
@@ -68,8 +68,10 @@ func (c *credential) String() string { return fmt.Sprintf("%v.WithInbound", c.Co
 func (c *credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Remove deletes from fields, which are about to be sent, whatever is an inbound
-// credential of ctx. One of another value in the same field is the program's
-// own, and stays. It does not change slices.
+// credential of ctx, under whichever name that is the same to some server: a
+// grpc-gateway within the program writes Authorization under two. One of another
+// value in the same field is the program's own, and stays. It does not change
+// slices.
 func Remove(ctx context.Context, fields map[string][]string) {
 	for c := from(ctx); c != nil; c = from(c.Context) { // servers may stand behind one another
 		c.remove(fields)
@@ -83,15 +85,16 @@ func from(ctx context.Context) *credential {
 
 func (c *credential) remove(fields map[string][]string) {
 	for name, values := range fields {
-		lower := strings.ToLower(name)
-		left, changed := values, false
-		if inbound := c.fields[lower]; len(inbound) > 0 {
-			left = slices.DeleteFunc(slices.Clone(values), func(v string) bool {
-				return slices.ContainsFunc(inbound, func(in string) bool { return sameCredential(lower, in, v) })
-			})
-			changed = len(left) < len(values)
+		left := values
+		for field, inbound := range c.fields {
+			if (authctx.FieldSet{Names: []string{field}}).Owns(name) {
+				left = without(left, func(v string) bool {
+					return slices.ContainsFunc(inbound, func(in string) bool { return sameCredential(field, in, v) })
+				})
+			}
 		}
-		if lower == "cookie" && len(c.cookies) > 0 {
+		changed := len(left) < len(values)
+		if len(c.cookies) > 0 && elements.IsCookie(name) {
 			var cut bool
 			left, cut = elements.Remove(left, ";", func(element string) bool { return c.cookies[elements.ParseCookie(element)] })
 			changed = changed || cut
@@ -103,6 +106,15 @@ func (c *credential) remove(fields map[string][]string) {
 			fields[name] = left
 		}
 	}
+}
+
+// without returns values without those that unwanted says, values itself if
+// there are none.
+func without(values []string, unwanted func(string) bool) []string {
+	if !slices.ContainsFunc(values, unwanted) {
+		return values
+	}
+	return slices.DeleteFunc(slices.Clone(values), unwanted)
 }
 
 // sameCredential reports whether two values of a field hold the same credential.

@@ -10,7 +10,7 @@ import (
 func TestOnlyTheFieldOfThatVeryNameWasRead(t *testing.T) {
 	set := &authctx.FieldSet{Names: []string{"x-token"}, Prefixes: []string{"x-task-"}}
 	for name, want := range map[string]bool{
-		"x-token": true, "X-Token": true, "x_token": false, "x-token-bin": false, "grpc-metadata-x-token": false, "x-to\u212aen": false,
+		"x-token": true, "X-Token": true, "x_token": false, "x-token-bin": false, "grpc-metadata-x-token": false, "grpcgateway-x-token": false, "x-to\u212aen": false,
 		"x-task-": true, "X-TASK-ID": true, "x-task": false, "x_task_id": false, "x-tas\u212a-id": false, "x-ta\u017fk-id": false, "": false,
 	} {
 		if got := strip.Reads(set, name); got != want {
