@@ -40,6 +40,9 @@ type ProxyConfig struct {
 // caller is written onto it after hop-by-hop fields are gone, so that a
 // "Connection: x-user-id" cannot take it away again. A request without a caller
 // in its context, such as one for a public route, goes out without identity.
+// Identity fields are removed from headers and trailers of the answer too. Bodies
+// are not looked into, and streams of Connect and gRPC-Web have their trailers
+// there.
 //
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
 // caller's effective end. An offer to go on in HTTP/2 ("Upgrade: h2c") is
@@ -274,9 +277,11 @@ func countFields(h http.Header) (n int) {
 }
 
 // ModifyResponse removes identity fields from what the upstream answered, its
-// trailers included: who is calling is nobody's business outside. A stream of
-// events (text/event-stream) is cut off at the caller's effective end and when the
-// caller does not pass a recheck; other answers are finished. It never fails.
+// trailers included, also where those are headers, as Connect (Trailer-) and
+// grpc-gateway (Grpc-Trailer-) send them: who is calling is nobody's business
+// outside. A stream of events (text/event-stream) is cut off at the caller's
+// effective end and when the caller does not pass a recheck; other answers are
+// finished. It never fails.
 //
 // It knows the request by res.Request, which transports of net/http set.
 func (p *Proxy) ModifyResponse(res *http.Response) error {

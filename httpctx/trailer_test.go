@@ -71,11 +71,17 @@ func TestIdentityInAnUpstreamsAnswerStaysInside(t *testing.T) {
 				w.Header()["X_user_roles"] = []string{"admin"}
 				w.Header().Set("X-User-Id", "alice")
 				w.Header().Set("X-Other", "kept")
-				w.Header().Set("Trailer", "X-User-Tenant, X-Sum")
+				w.Header().Set("Grpc-Metadata-X-User-Id", "alice")          // a header by way of grpc-gateway
+				w.Header().Set("Trailer-X-User-Roles", "admin")             // a trailer by way of Connect
+				w.Header()["grpc_trailer.x_user_roles"] = []string{"admin"} // and one by way of grpc-gateway
+				w.Header().Set("Trailer-Txn-Token-Bin", "dA==")
+				w.Header().Set("Trailer-X-Other", "kept")
+				w.Header().Set("Trailer", "X-User-Tenant, X-Sum, Grpc-Trailer-X-User-Tenant")
 				_, _ = io.WriteString(w, "body")
 				_ = http.NewResponseController(w).Flush() // a Content-Length would leave HTTP/1.1 no room for trailers
 				w.Header().Set("X-User-Tenant", "t1")
 				w.Header().Set("X-Sum", "1")
+				w.Header().Set("Grpc-Trailer-X-User-Tenant", "t1")
 				w.Header().Set(http.TrailerPrefix+"Txn-Token", "t")
 			})
 			upstream := serve(t, h)
@@ -84,7 +90,7 @@ func TestIdentityInAnUpstreamsAnswerStaysInside(t *testing.T) {
 			}
 			gate := gatewayOver(t, upstream)
 			res, body := do(t, "GET", gate.URL, token("alice"))
-			if res.StatusCode != 200 || body != "body" || res.Header.Get("X-Other") != "kept" || res.Trailer.Get("X-Sum") != "1" {
+			if res.StatusCode != 200 || body != "body" || res.Header.Get("X-Other") != "kept" || res.Header.Get("Trailer-X-Other") != "kept" || res.Trailer.Get("X-Sum") != "1" {
 				t.Fatalf("%d %q %v %v", res.StatusCode, body, res.Header, res.Trailer)
 			}
 			if found := append(identityIn(res.Header), identityIn(res.Trailer)...); len(found) > 0 {
