@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,10 +28,16 @@ type Key struct {
 	algorithm Algorithm                     // empty when the source did not say
 	issuer    string                        // the only issuer it may verify for, empty when not restricted
 	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or hmacSecret
-	withdrawn atomic.Pointer[authctx.Error] // why the key counts no longer, nil while it does
-	next      atomic.Pointer[Key]           // the same key, of which something else is said
+	withdrawn atomic.Pointer[authctx.Error] // why its source stands by this Key no longer, nil while it does
 	gone      func() error                  // asks who does not say when the key leaves why it counts no longer; may be nil
 	macs      sync.Pool                     // of hash.Hash keyed with material, when that is a secret
+
+	// Whoever calls Withdraw distrusts the key, of which a source may have made
+	// more than one Key: they share what the first of them has of this.
+	first      *Key        // nil when that is this one
+	distrusted atomic.Bool // Withdraw was called
+	mu         sync.Mutex
+	twins      []*Key // first Keys of the same key from elsewhere; with mu
 }
 
 // KeySource finds the verification keys of exactly one issuer. Implementations
@@ -120,7 +127,7 @@ func (k *Key) Issuer() string { return k.issuer }
 // Withdrawn reports whether the source of the key has stopped vouching for it.
 // What was verified with it counts no longer, cached results included.
 func (k *Key) Withdrawn() bool {
-	return k.withdrawn.Load() != nil || k.gone != nil && k.gone() != nil
+	return k.ended() != nil || k.gone != nil && k.gone() != nil
 }
 
 // noticeIfGone asks the source of a key that can tell, which withdraws the key if
@@ -129,13 +136,59 @@ func (k *Key) noticeIfGone() { _ = k.Withdrawn() }
 
 // Withdraw makes nothing count any more that was verified with k, cached results
 // included. A [KeySource] of your own calls it when the issuer has removed the
-// key. It is final, may be called again, and is safe for concurrent use. It reaches
-// the Keys that a source of this package has made since of the same key, because
-// the issuer says something else of it now.
+// key. It is final, may be called again, and is safe for concurrent use.
+//
+// A source of this package may have made more than one Key of the same key,
+// because the issuer says something else of it by now. All of them are withdrawn,
+// and [RemoteKeys] that have the key never believe it again, under another ID
+// either. Other sources have Keys of their own.
 func (k *Key) Withdraw() {
-	for ; k != nil; k = k.next.Load() {
-		k.withdrawn.Store(errKeyGone)
+	all := []*Key{k.origin()}
+	for i := 0; i < len(all); i++ {
+		all[i].distrusted.Store(true)
+		for _, twin := range all[i].joined() {
+			if !slices.Contains(all, twin) {
+				all = append(all, twin)
+			}
+		}
 	}
+}
+
+// origin returns the Key that says whether somebody withdrew k.
+func (k *Key) origin() *Key {
+	if k.first != nil {
+		return k.first
+	}
+	return k
+}
+
+// join makes a withdrawal of k or other, which is the same key from elsewhere,
+// one of both.
+func (k *Key) join(other *Key) {
+	k, other = k.origin(), other.origin()
+	if k == other {
+		return
+	}
+	k.addTwin(other)
+	other.addTwin(k)
+	if k.distrusted.Load() || other.distrusted.Load() { // by somebody who may not have seen the other
+		k.Withdraw()
+	}
+}
+
+func (k *Key) addTwin(other *Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !slices.Contains(k.twins, other) {
+		k.twins = append(slices.Clip(k.twins), other)
+	}
+}
+
+// joined returns the twins, which the caller only reads.
+func (k *Key) joined() []*Key {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.twins
 }
 
 // withdraw says why: errKeyGone where the issuer has other keys now,
@@ -143,29 +196,31 @@ func (k *Key) Withdraw() {
 func (k *Key) withdraw(why *authctx.Error) { k.withdrawn.CompareAndSwap(nil, why) }
 
 // makeWay withdraws k because its issuer has other for its ID now: why, unless
-// that is the same key, of which only something else is said. Then other is
-// withdrawn too if somebody withdrew k: it is the key that they do not trust.
+// that is the same key, of which only something else is said.
 func (k *Key) makeWay(other *Key, why *authctx.Error) {
-	if !k.sameMaterial(other) {
-		k.withdraw(why)
-		return
+	if k.sameMaterial(other) {
+		why = errKeyRestated
 	}
-	k.next.Store(other)
-	k.withdraw(errKeyRestated)
-	if k.withdrawn.Load() == errKeyGone {
-		other.Withdraw()
-	}
+	k.withdraw(why)
 }
 
 // stands returns nil, or why the key counts no longer.
 func (k *Key) stands() error {
-	if why := k.withdrawn.Load(); why != nil {
+	if why := k.ended(); why != nil {
 		return why
 	}
 	if k.gone != nil {
 		return k.gone()
 	}
 	return nil
+}
+
+// ended is stands as far as nobody needs to be asked.
+func (k *Key) ended() *authctx.Error {
+	if k.origin().distrusted.Load() {
+		return errKeyGone
+	}
+	return k.withdrawn.Load()
 }
 
 var (

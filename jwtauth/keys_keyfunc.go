@@ -34,8 +34,8 @@ const (
 // still has a key, without which that key does not count; with keyfunc's
 // defaults it cannot tell a provider that is down from a key that is unknown.
 // [NewRemoteKeys] can, and also finds keys without reading the storage each
-// time. [Key.Withdraw] of the Key that was returned last is final for as long as
-// the storage has the key.
+// time. [Key.Withdraw] is final for as long as the storage has the key under that
+// ID.
 func KeysFromKeyfunc(kf keyfunc.Keyfunc) (KeySource, error) {
 	if absent.Nil(kf) || absent.Nil(kf.Storage()) {
 		return nil, errors.New("jwtauth: the keyfunc is nil or has no storage")
@@ -79,7 +79,7 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 // holds implements keyHolder as far as it can tell without the storage.
 func (s *keyfuncKeys) holds(keyID string) bool {
 	known := s.known(keyID)
-	return known != nil && known.withdrawn.Load() == nil
+	return known != nil && known.ended() == nil
 }
 
 // known returns the key that was handed out for an ID, which may have left.
@@ -151,6 +151,9 @@ func (s *keyfuncKeys) remember(k, replaced *Key) (known *Key, others map[string]
 		return old, nil
 	}
 	if old != nil {
+		if old.sameMaterial(k) {
+			k.first = old.origin()
+		}
 		old.makeWay(k, errKeyLeft)
 		delete(s.handedOut, k.id)
 	}

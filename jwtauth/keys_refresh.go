@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/authctx/authctx/internal/moment"
@@ -143,18 +144,7 @@ func (r *RemoteKeys) replace(keys []*Key) {
 		r.good, why = 0, errKeyUnconfirmed
 		r.set.Store(nil)
 	} else {
-		set := &keySet{byID: make(map[string]*Key, len(keys)), loadedAt: time.Now()}
-		for _, k := range keys {
-			switch o := old.byID[k.id]; {
-			case o == nil:
-			case o.same(k):
-				k = o
-			case o.withdrawn.Load() == errKeyGone && o.sameMaterial(k):
-				k.Withdraw() // before anybody finds it
-			}
-			set.byID[k.id] = k
-		}
-		r.set.Store(set)
+		r.set.Store(r.takeOver(keys, old))
 	}
 	for id, o := range old.byID {
 		switch now := r.known(id); {
@@ -167,6 +157,35 @@ func (r *RemoteKeys) replace(keys []*Key) {
 			o.makeWay(now, why)
 		}
 	}
+}
+
+// takeOver returns the set of keys after old. One that is there as it was stays the
+// same Key. Any other begins with the withdrawal, if there was one, of what it was
+// called or was said of it before: nobody finds it without. It needs the lock.
+func (r *RemoteKeys) takeOver(keys []*Key, old *keySet) *keySet {
+	set := &keySet{byID: make(map[string]*Key, len(keys)), loadedAt: time.Now()}
+	for _, k := range keys {
+		if o := old.byID[k.id]; o != nil && o.same(k) {
+			k = o
+		} else if i := slices.IndexFunc(r.firsts, k.sameMaterial); i >= 0 {
+			k.first = r.firsts[i]
+		} else {
+			r.firsts = append(r.firsts, k)
+		}
+		set.byID[k.id] = k
+	}
+	r.firsts = slices.DeleteFunc(r.firsts, func(f *Key) bool { return !f.distrusted.Load() && !set.began(f) })
+	return set
+}
+
+// began reports whether a key of the set shares the withdrawal of first.
+func (s *keySet) began(first *Key) bool {
+	for _, k := range s.byID {
+		if k.origin() == first {
+			return true
+		}
+	}
+	return false
 }
 
 // expire withdraws keys that have not been confirmed for too long.

@@ -44,6 +44,7 @@ type RemoteKeys struct {
 	coolTill time.Time  // no request causes a load before
 	nextAt   time.Time  // when the next load begins by itself
 	seen     sightings
+	firsts   []*Key // of the keys in the set, or in the last one, and of those that somebody withdrew
 	waiting  int
 	stats    RemoteKeysStats
 	closed   bool

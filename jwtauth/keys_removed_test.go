@@ -201,6 +201,39 @@ func TestRule5_AWithdrawalOutlivesWhatIsSaidOfTheKey(t *testing.T) {
 	}
 }
 
+// What is not trusted is the key, whatever becomes of its name and of the provider.
+func TestRule5_RemoteKeysBelieveAWithdrawnKeyNeverAgain(t *testing.T) {
+	k1, renamed, without := edSet(1), jwks(jwk("other", edKey(1))), edSet(2)
+	for name, sets := range map[string][]string{ // one after the other, each for 10 minutes; "" is a provider that is down
+		"under another ID beside it":   {jwks(jwk("k1", edKey(1)), jwk("other", edKey(1)))},
+		"under another ID later":       {k1, jwks(jwk("k1", edKey(1)), jwk("other", edKey(1)))},
+		"under another ID instead":     {k1, renamed},
+		"after it was removed":         {k1, without, k1},
+		"after that, under another ID": {k1, without, without, renamed},
+		"after nobody confirmed it":    {k1, "", "", k1},
+		"and had another name since":   {k1, renamed, "", "", without, k1},
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { withdrawThenServe(t, sets) }) })
+	}
+}
+
+func withdrawThenServe(t *testing.T, sets []string) {
+	s := newKeyServer(sets[0])
+	keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) {
+		c.RefreshInterval, c.MaxStale = 9*time.Minute, 10*time.Minute
+	})
+	must(keys.Key(t.Context(), "k1", "")).Withdraw()
+	for _, set := range sets {
+		s.change(func(s *keyServer) { s.bodies[""], s.down = set, set == "" })
+		time.Sleep(10 * time.Minute)
+	}
+	for _, id := range []string{"k1", "other"} {
+		if key, err := keys.Key(t.Context(), id, ""); err == nil && !key.Withdrawn() {
+			t.Errorf("%v is believed", key)
+		}
+	}
+}
+
 // Whoever withdraws a Key may hold it since long before.
 func TestRule5_AWithdrawalReachesWhatWasSaidOfTheKeySince(t *testing.T) {
 	signer := signerFor(t, jwtauth.RS256)

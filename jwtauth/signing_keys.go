@@ -199,8 +199,7 @@ func (s *SigningKeys) Publish(key *Key) error {
 //
 // A key that has left the set, Ahead and Retain after it signed last, is refused
 // too. Streams that go on with it where this set is the KeySource end with
-// [Key.Withdraw] of its [SigningKey.VerificationKey], and of the Key that was among
-// Published before it signed here, if it was.
+// [Key.Withdraw] of its [SigningKey.VerificationKey].
 func (s *SigningKeys) Withdraw(keyID string) error {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -209,12 +208,10 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	key := ring.find(keyID)
 	if key == nil {
 		return fmt.Errorf("jwtauth: withdraw: no key %q in the set; "+
-			"for one that left it after Retain, call Withdraw of its VerificationKey and of its Key in Published", keyID)
+			"for one that left it after Retain, call Withdraw of its VerificationKey", keyID)
 	}
-	gone := []*Key{key}
 	ring.published = without(ring.published, key)
 	if i := slices.IndexFunc(ring.keys, func(k ringKey) bool { return k.verifying == key }); i >= 0 {
-		gone = append(gone, ring.keys[i].public, ring.keys[i].published)
 		current := ring.current(now)
 		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
@@ -229,9 +226,7 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 	}
 	s.ring.Store(ring)
 	s.withdrawn = append(s.withdrawn, key)
-	for _, k := range gone {
-		k.Withdraw()
-	}
+	key.Withdraw()
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package jwtauth
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,23 +22,23 @@ type keyRing struct {
 // Now has a monotonic clock, that one alone tells when it ends.
 type ringKey struct {
 	*SigningKey
-	published   *Key // the Key of Published, where it was there before
-	verifying   *Key // what verifies in place of both
+	verifying   *Key // the public one, or what verifies in place of that and one of Published
 	from, until time.Time
 }
 
-// newRingKey returns what signs when its time has come. Whoever withdraws either
-// Key of it ends what it verified. A published one that names no algorithm would
-// leave verifiers to guess it, now that there are tokens.
+// newRingKey returns what signs when its time has come. Whoever withdraws any Key
+// of it withdraws all. A published one that names no algorithm would leave
+// verifiers to guess it, now that there are tokens.
 func newRingKey(k *SigningKey, published *Key, from time.Time) ringKey {
 	verifying := k.public
 	if published != k.public {
+		k.public.join(published)
 		verifying = &Key{
 			id: k.public.id, algorithm: k.public.algorithm, issuer: published.issuer, material: k.public.material,
-			gone: func() error { return cmp.Or(published.stands(), k.public.stands()) },
+			first: k.public.origin(), gone: published.stands,
 		}
 	}
-	return ringKey{SigningKey: k, published: published, verifying: verifying, from: from}
+	return ringKey{SigningKey: k, verifying: verifying, from: from}
 }
 
 // current returns the index of the key that signs now.

@@ -133,11 +133,12 @@ func withdrawWhatWasPublished(t *testing.T, next *jwtauth.SigningKey, published 
 	}
 }
 
-// Whoever holds one of the two can say that the secret has leaked.
-func TestRule5_APublishedKeyThatSignsEndsWithEitherOfItsKeys(t *testing.T) {
-	for name, withdraw := range map[string]func(published, public *jwtauth.Key){
-		"the published one": func(published, _ *jwtauth.Key) { published.Withdraw() },
-		"the private one's": func(_, public *jwtauth.Key) { public.Withdraw() },
+// Whoever holds one of them can say that the secret has leaked.
+func TestRule5_APublishedKeyThatSignsEndsWithAnyOfItsKeys(t *testing.T) {
+	for name, withdraw := range map[string]func(published, public, found *jwtauth.Key){
+		"the published one":  func(published, _, _ *jwtauth.Key) { published.Withdraw() },
+		"the private one's":  func(_, public, _ *jwtauth.Key) { public.Withdraw() },
+		"what the set finds": func(_, _, found *jwtauth.Key) { found.Withdraw() },
 	} {
 		t.Run(name+", with an algorithm", func(t *testing.T) {
 			next := newTestKey(t, jwtauth.ES256)
@@ -150,29 +151,35 @@ func TestRule5_APublishedKeyThatSignsEndsWithEitherOfItsKeys(t *testing.T) {
 	}
 }
 
-func withdrawWhatSigns(t *testing.T, next *jwtauth.SigningKey, published *jwtauth.Key, withdraw func(published, public *jwtauth.Key)) {
+func withdrawWhatSigns(t *testing.T, next *jwtauth.SigningKey, published *jwtauth.Key, withdraw func(published, public, found *jwtauth.Key)) {
 	clock := newTestClock()
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
-		Current: newTestKey(t, jwtauth.EdDSA), Published: []*jwtauth.Key{published}, Now: clock.Now,
+		Current: newTestKey(t, jwtauth.EdDSA), Published: []*jwtauth.Key{published}, Ahead: time.Minute, Now: clock.Now,
 	}))
-	must(0, keys.Rotate(next))
-	clock.Advance(jwtauth.DefaultKeyAhead)
-	edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
-		TrustDomain: testDomain, Workload: "w", Keys: keys, Reuse: time.Minute, Now: clock.Now,
-	}))
-	must(inject(t.Context(), edge, jwtauthtest.User(t)))
 	v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Now: clock.Now,
 		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA, jwtauth.ES256, jwtauth.RS256},
 	}))
 	issuer := issuerWith(t, next, clock.Now) // elsewhere
 	token := func() string { return must(issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"})) }
+	early := token()
+	earlyStream := must(v.VerifyToken(t.Context(), early))
+	must(0, keys.Rotate(next))
+	clock.Advance(time.Minute)
+	edge := must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
+		TrustDomain: testDomain, Workload: "w", Keys: keys, Reuse: time.Minute, Now: clock.Now,
+	}))
+	must(inject(t.Context(), edge, jwtauthtest.User(t)))
 	known, other := token(), token()
 	stream := must(v.VerifyToken(t.Context(), known))
-	withdraw(published, next.VerificationKey())
-	_, err1 := v.Verify(t.Context(), other)
-	_, err2 := v.Verify(t.Context(), known)
-	for what, err := range map[string]error{"a new token": err1, "from the cache": err2, "recheck": stream.Recheck(t.Context())} {
+	withdraw(published, next.VerificationKey(), must(keys.Key(t.Context(), next.ID(), next.Algorithm())))
+	for what, err := range map[string]error{
+		"a new token":                  errorOf(v.Verify(t.Context(), other)),
+		"from the cache":               errorOf(v.Verify(t.Context(), known)),
+		"recheck":                      stream.Recheck(t.Context()),
+		"of before it signed, cached":  errorOf(v.Verify(t.Context(), early)),
+		"of before it signed, recheck": earlyStream.Recheck(t.Context()),
+	} {
 		if !errors.Is(err, authctx.UnknownKey) {
 			t.Errorf("%s: %v", what, err)
 		}
