@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -99,6 +100,40 @@ func TestTheStorageShowsPublicKeysAndCannotBeWritten(t *testing.T) {
 			t.Error("written")
 		}
 		wantFind(t, keys, "ed", "found")
+	})
+}
+
+// Whoever calls golang-jwt with these keys, or has a verifier over that, knows
+// nothing of what was withdrawn but what the storage says.
+func TestRule5_AWithdrawalReachesTheKeyfunc(t *testing.T) {
+	signer := signerFor(t, jwtauth.RS256)
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(jwks(jwk("k1", testRSAKey().Public(), jwkMembers{"alg": "RS256"}), jwk("k2", edKey(2))))
+		keys := keysFrom(t, s)
+		kf := keys.Keyfunc()
+		v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = must(jwtauth.KeysFromKeyfunc(kf)) })
+		known, other := signer.token(t, goodClaims(nil)), signer.token(t, goodClaims(map[string]any{"jti": "other"}))
+		parse := func() error { return errorOf(jwt.Parse(known, kf.Keyfunc, jwt.WithoutClaimsValidation())) }
+		must(0, parse())
+		stream := must(v.VerifyToken(t.Context(), known))
+		must(keys.Key(t.Context(), "k1", jwtauth.RS256)).Withdraw()
+		for range 2 {
+			for what, err := range map[string]error{
+				"golang-jwt":     parse(),
+				"a new token":    errorOf(v.Verify(t.Context(), other)),
+				"from the cache": errorOf(v.Verify(t.Context(), known)),
+				"recheck":        stream.Recheck(t.Context()),
+			} {
+				if !errors.Is(err, authctx.UnknownKey) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if text := must(kf.Storage().JSON(t.Context())); bytes.Contains(text, []byte("k1")) || !bytes.Contains(text, []byte("k2")) {
+				t.Errorf("the storage has %s", text)
+			}
+			s.serve(jwks(jwk("k1", testRSAKey().Public()), jwk("k2", edKey(2)))) // something else is said of it
+			time.Sleep(15 * time.Minute)
+		}
 	})
 }
 

@@ -14,9 +14,10 @@ import (
 )
 
 // Keyfunc returns the keys for code that calls golang-jwt itself. Its storage
-// reads the same set by the same rules as [RemoteKeys.Key], and cannot be
-// written. A token that names no key is refused, where keyfunc alone would try
-// all of them. [Key.Issuer] is not looked at, which a [Verifier] does.
+// reads the same set by the same rules as [RemoteKeys.Key], without what somebody
+// withdrew, and cannot be written. A token that names no key is refused, where
+// keyfunc alone would try all of them. [Key.Issuer] is not looked at, which a
+// [Verifier] does.
 func (r *RemoteKeys) Keyfunc() keyfunc.Keyfunc { return r.keyfunc }
 
 func newKeyfunc(r *RemoteKeys) (keyfunc.Keyfunc, error) {
@@ -70,6 +71,9 @@ var errReadOnly = errors.New("jwtauth: the keys of a provider cannot be written"
 // [authctx.UnknownKey].
 func (s keyStorage) KeyRead(ctx context.Context, keyID string) (jwkset.JWK, error) {
 	k, err := s.keys.Key(ctx, keyID, "")
+	if err == nil && k.ended() == errKeyGone {
+		err = errKeyGone
+	}
 	switch {
 	case errors.Is(err, authctx.UnknownKey):
 		return jwkset.JWK{}, fmt.Errorf("%w: %w", jwkset.ErrKeyNotFound, err)
@@ -86,6 +90,9 @@ func (s keyStorage) KeyReadAll(context.Context) ([]jwkset.JWK, error) {
 	}
 	all := make([]jwkset.JWK, 0, len(set.byID))
 	for _, k := range set.byID {
+		if k.ended() == errKeyGone {
+			continue
+		}
 		jwk, err := k.jwk()
 		if err != nil {
 			return nil, err
