@@ -40,7 +40,10 @@ type FieldLayout struct {
 	// commas.
 	Repeat bool
 	// Verbatim means that values stand for themselves, without
-	// percent-encoding. A value that cannot be said that way is an error.
+	// percent-encoding. What would not be read back byte for byte, such as space
+	// at an end or a comma in a list that is joined by commas, is an error.
+	// UTF-8 is written as it is, which HTTP and messages carry; gRPC carries
+	// printable ASCII only, so a call for another caller fails there.
 	Verbatim bool
 	// OwnPrefix claims every field that begins with it: such fields are
 	// stripped even when the layout gives them no meaning.

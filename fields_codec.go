@@ -136,16 +136,10 @@ func parseSeconds(value string) (int64, error) {
 	return int64(n), nil
 }
 
-// verbatim checks that HTTP and gRPC carry s unchanged: printable ASCII without
-// space at an end.
+// verbatim checks that readVerbatim makes s of s.
 func verbatim(s string) error {
-	if strings.Trim(s, " ") != s {
+	if read, err := readVerbatim(s); err != nil || read != s {
 		return errVerbatim
-	}
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f {
-			return errVerbatim
-		}
 	}
 	return nil
 }

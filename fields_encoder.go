@@ -110,7 +110,7 @@ func (e *fieldEncoder) list(name string, list []string) {
 // notInList reports an element that a comma-separated list without encoding
 // would change.
 func notInList(s string) bool {
-	return strings.Contains(s, ",") || strings.Trim(s, " ") != s
+	return strings.Contains(s, ",") || strings.Trim(s, " \t") != s
 }
 
 func (e *fieldEncoder) actors(chain []Actor) {

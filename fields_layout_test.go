@@ -21,12 +21,12 @@ func TestLayoutsOfOtherSystems(t *testing.T) {
 		fields     map[string][]string
 	}{
 		{"Kubernetes repeats groups and has a field per extra attribute", k8s,
-			authctx.Attributes{Issuer: "k", Subject: "system:serviceaccount:ns:sa", Groups: []string{"system:authenticated", "a,b", "100%"}, Extra: map[string][]string{"scopes": {"a", "b"}, "example.org/Team": {"x y"}}},
-			map[string][]string{"x-remote-user": {"system:serviceaccount:ns:sa"}, "x-remote-group": {"system:authenticated", "a,b", "100%"},
+			authctx.Attributes{Issuer: "k", Subject: "system:serviceaccount:ns:jürgen", Groups: []string{"system:authenticated", "a,b", "100%"}, Extra: map[string][]string{"scopes": {"a", "b"}, "example.org/Team": {"x y"}}},
+			map[string][]string{"x-remote-user": {"system:serviceaccount:ns:jürgen"}, "x-remote-group": {"system:authenticated", "a,b", "100%"},
 				"x-remote-extra-scopes": {"a", "b"}, "x-remote-extra-example%2Eorg%2F%54eam": {"x y"}}},
 		{"oauth2-proxy separates groups by comma", proxy,
-			authctx.Attributes{Issuer: "k", Subject: "u1", Name: "alice", Email: "a@example.com", Groups: []string{"x", "y z"}},
-			map[string][]string{"x-forwarded-user": {"u1"}, "x-forwarded-preferred-username": {"alice"}, "x-forwarded-email": {"a@example.com"}, "x-forwarded-groups": {"x,y z"}}},
+			authctx.Attributes{Issuer: "k", Subject: "u1", Name: "zoë", Email: "a@example.com", Groups: []string{"käse", "y z"}},
+			map[string][]string{"x-forwarded-user": {"u1"}, "x-forwarded-preferred-username": {"zoë"}, "x-forwarded-email": {"a@example.com"}, "x-forwarded-groups": {"käse,y z"}}},
 	} {
 		p := mustNew(t, c.attributes)
 		fields := write(t, propagator(t, authctx.FieldsPropagatorConfig{Layout: &c.layout, SoleIssuer: "k"}), p)
@@ -79,16 +79,24 @@ func TestFieldsOfOthersCostAPrefixNothing(t *testing.T) {
 func TestLayoutWithoutEncodingRefusesWhatItWouldChange(t *testing.T) {
 	proxy := authctx.OAuth2ProxyLayout()
 	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &proxy, SoleIssuer: "i"})
-	for name, a := range map[string]authctx.Attributes{
-		"x-forwarded-user":               {Subject: "a\nb"},
-		"x-forwarded-email":              {Subject: "a", Email: " a"},
-		"x-forwarded-preferred-username": {Subject: "a", Name: "zoë"},
-		"x-forwarded-groups":             {Subject: "a", Groups: []string{"a", "b,c"}},
+	for _, c := range []struct {
+		name string
+		a    authctx.Attributes
+	}{
+		{"x-forwarded-user", authctx.Attributes{Subject: "a\nb"}},
+		{"x-forwarded-user", authctx.Attributes{Subject: "a\tb"}},
+		{"x-forwarded-user", authctx.Attributes{Subject: "jürgen\x7f"}},
+		{"x-forwarded-email", authctx.Attributes{Subject: "a", Email: " a"}},
+		{"x-forwarded-preferred-username", authctx.Attributes{Subject: "a", Name: "zoë\t"}},
+		{"x-forwarded-groups", authctx.Attributes{Subject: "a", Groups: []string{"a", "b,c"}}},
+		{"x-forwarded-groups", authctx.Attributes{Subject: "a", Groups: []string{"a", " b"}}},
+		{"x-forwarded-groups", authctx.Attributes{Subject: "a", Groups: []string{"a\t", "b"}}},
+		{"x-forwarded-groups", authctx.Attributes{Subject: "a", Groups: []string{"a", "b\x00"}}},
 	} {
-		a.Issuer = "i"
-		err := prop.Inject(context.Background(), mustNew(t, a), func(string, string) { t.Error("something was written") })
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
+		c.a.Issuer = "i"
+		err := prop.Inject(context.Background(), mustNew(t, c.a), func(string, string) { t.Error("something was written") })
+		if err == nil || !strings.Contains(err.Error(), c.name) {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }
@@ -263,4 +271,42 @@ func TestAWriterThatWasToldTheIssuerWritesNoOther(t *testing.T) {
 			t.Errorf("another issuer's caller: %v", err)
 		}
 	}
+}
+
+// FuzzWritingWithoutEncoding: a layout without encoding writes those callers
+// whom it reads back from values that stand for themselves, and no others.
+func FuzzWritingWithoutEncoding(f *testing.F) {
+	f.Add("jürgen", "admin")
+	f.Add(" a", "a,b")
+	f.Add("a\u0085", "\u00a0\u2028")
+	type pair struct {
+		repeat bool
+		prop   authctx.Propagator
+		auth   authctx.Authenticator
+	}
+	var pairs []pair
+	for _, repeat := range []bool{false, true} {
+		layout := authctx.FieldLayout{Subject: "x-u", Groups: "x-g", Verbatim: true, Repeat: repeat}
+		pairs = append(pairs, pair{repeat,
+			propagator(f, authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: "i"}), reader(f, authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "i"})})
+	}
+	f.Fuzz(func(t *testing.T, text, element string) {
+		p, err := authctx.New(authctx.Attributes{Issuer: "i", Subject: text, Groups: []string{"first", element}})
+		if err != nil || len(text)+len(element) > 1000 {
+			t.Skip()
+		}
+		for _, by := range pairs {
+			plain := map[string][]string{"x-u": {text}, "x-g": {"first", element}}
+			if !by.repeat {
+				plain["x-g"] = []string{"first," + element}
+			}
+			res, err := by.auth.Authenticate(t.Context(), request(plain))
+			readBack := err == nil && res.Principal.Equal(p)
+			fields := map[string][]string{}
+			err = by.prop.Inject(t.Context(), p, func(name, v string) { fields[name] = append(fields[name], v) })
+			if written := err == nil; written != readBack || written && !maps.EqualFunc(fields, plain, slices.Equal) {
+				t.Errorf("%q is read back: %v; written as %q, %v", plain, readBack, fields, err)
+			}
+		}
+	})
 }

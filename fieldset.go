@@ -95,7 +95,7 @@ func (s FieldSet) Validate() error {
 	}
 	for _, scheme := range s.Schemes {
 		name, parameters, _ := strings.Cut(scheme, " ")
-		if name == "" || strings.ContainsFunc(name, notInNames) || verbatim(parameters) != nil {
+		if name == "" || strings.ContainsFunc(name, notInNames) || !isPrintable(parameters) {
 			bad("the scheme %q is not one that a challenge names", scheme)
 		}
 	}
@@ -112,6 +112,12 @@ var neededFields = [...]string{
 // notInNames reports whether nobody has c in the name of a field.
 func notInNames(c rune) bool {
 	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", c)
+}
+
+// isPrintable reports whether HTTP and gRPC carry s unchanged: printable ASCII
+// without space at an end.
+func isPrintable(s string) bool {
+	return strings.Trim(s, " ") == s && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
 // Union returns what s or any of the others owns, each once, in order.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -84,6 +85,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // which the receiver refuses, and any other one, such as x-user-roles for a
 // caller without roles, the receiver believes.
 //
+// A call fails, and is not sent, when its caller cannot be written, for example
+// because gRPC metadata holds printable ASCII only and the propagator does not
+// encode the rest, as one of a layout that is Verbatim.
+//
 // The caller is written when a call is made. One that waits for its connection
 // ([grpc.WaitForReady]) longer than a Transaction Token lives arrives with a
 // token that has ended: give it a deadline before that.
@@ -129,18 +134,29 @@ func (c *Client) outgoing(ctx context.Context, cc *grpc.ClientConn) (context.Con
 	if err != nil {
 		return ctx, localError(err)
 	}
-	if err := c.ownsAll(w.pairs); err != nil {
+	if err := c.check(w.pairs); err != nil {
 		return ctx, localError(err)
 	}
 	return &carrying{metadata.AppendToOutgoingContext(withoutPeer(ctx), w.pairs...), cc}, nil
 }
 
-// ownsAll refuses what the propagator wrote beside its own fields, since nobody
-// would have removed that field before.
-func (c *Client) ownsAll(pairs []string) error {
+// check refuses what the propagator wrote beside its own fields, since nobody
+// would have removed that field before, and what metadata cannot hold, of which
+// grpc would tell in an error that a handler passes on.
+func (c *Client) check(pairs []string) error {
 	for i := 0; i < len(pairs); i += 2 {
-		if name := pairs[i]; !c.names[name] && !c.fields.Owns(name) {
-			return fmt.Errorf("grpcctx: client: the propagator wrote %q, which is not among its fields", name)
+		name, value := pairs[i], pairs[i+1]
+		if !c.names[name] {
+			if !c.fields.Owns(name) {
+				return fmt.Errorf("grpcctx: client: the propagator wrote %q, which is not among its fields", name)
+			}
+			if !isKey(strings.ToLower(name)) {
+				return fmt.Errorf("grpcctx: client: the propagator wrote %q, which is no key of gRPC metadata", name)
+			}
+		}
+		if !isPrintable(value) && !strings.HasSuffix(name, "-bin") {
+			return fmt.Errorf("grpcctx: client: the value of %s is not printable ASCII, which is all that gRPC metadata holds: "+
+				"use a propagator that encodes it, such as one of a layout that is not Verbatim", name)
 		}
 	}
 	return nil

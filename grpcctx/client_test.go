@@ -303,6 +303,54 @@ func TestACallerWhoCannotBeCarriedIsNotSent(t *testing.T) {
 	}
 }
 
+// gRPC would refuse such a call too, in words that a handler passes on.
+func TestWhatMetadataCannotHoldIsNotSent(t *testing.T) {
+	e := new(echo)
+	addr := serve(t, e)
+	for _, test := range []struct {
+		name, value string
+		sent        bool
+	}{
+		{"x-remote-user", "jürgen", false},
+		{"x-remote-user", "alice\tb", false},
+		{"x-remote-user", "alice\x7f", false},
+		{"x-remote-extra-%4a", "alice", false},
+		{"x-remote-extra-a", "zoë", false},
+		{"x-remote-extra-a", " ~", true},
+		{"x-remote-bin", "jürgen\x00", true},
+	} {
+		cc := dial(t, addr, newClient(t, grpcctx.ClientConfig{Propagator: writing{test.name, test.value}}).DialOptions()...)
+		for _, method := range kinds {
+			before := len(e.calls())
+			err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, method)
+			if sent := len(e.calls()) > before; sent != test.sent || sent != (err == nil) {
+				t.Errorf("%s, %s: %q was sent: %v, %v", method, test.name, test.value, sent, err)
+			}
+			if test.sent {
+				continue
+			}
+			if text := err.Error(); !strings.Contains(text, test.name) || strings.Contains(text, test.value) {
+				t.Errorf("%s: %v does not name %s, or says the value", method, err, test.name)
+			}
+			if st := status.Convert(err); st.Code() != codes.Internal || st.Message() != uncarried.Detail {
+				t.Errorf("%s: a handler would pass on %v", method, st)
+			}
+		}
+	}
+}
+
+// writing is a propagator that writes one field.
+type writing struct{ name, value string }
+
+func (w writing) Inject(_ context.Context, _ authctx.Principal, set func(name, value string)) error {
+	set(w.name, w.value)
+	return nil
+}
+
+func (writing) Fields() authctx.FieldSet {
+	return authctx.FieldSet{Names: []string{"x-remote-user"}, Prefixes: []string{"x-remote-"}}
+}
+
 // What kept a call from being sent is for whoever made it. However a handler
 // returns it, its own client reads no more than the status.
 func TestRule11_AHandlerTellsNothingOfACallThatWasNotSent(t *testing.T) {

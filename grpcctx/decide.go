@@ -128,5 +128,10 @@ func isKey(name string) bool {
 // isPrintable reports whether metadata can hold value under a key that does not
 // end in "-bin".
 func isPrintable(value string) bool {
-	return !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }

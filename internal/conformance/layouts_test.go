@@ -78,6 +78,34 @@ func TestLayoutsOfOtherSystemsTravel(t *testing.T) {
 	}
 }
 
+// Other systems write UTF-8 as it is, and whoever is called by one calls the next
+// service so.
+func TestWhatALayoutWithoutEncodingReadsItWrites(t *testing.T) {
+	for name, c := range foreign {
+		prop := must[*authctx.FieldsPropagator](t)(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &c.layout, SoleIssuer: soleIssuer}))
+		auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+			Trust: authctx.TrustNetworkAlone(), Layout: &c.layout, Issuer: soleIssuer,
+		}))
+		for _, route := range routes {
+			if route.name == "gRPC" {
+				continue // carries printable ASCII only, see the tests of grpcctx.Client
+			}
+			t.Run(name+"/"+route.name, func(t *testing.T) {
+				far := route.open(t, auth)
+				err := far.send(t.Context(), map[string][]string{c.layout.Subject: {"jürgen"}, c.layout.Groups: {"käse"}})
+				p, _, told := far.last()
+				if err != nil || p.Subject() != "jürgen" || !slices.Equal(p.Groups(), []string{"käse"}) {
+					t.Fatalf("the first service saw %v, %v; it says %v", p, err, told)
+				}
+				err = far.carry(authctx.NewContext(t.Context(), p), prop, nil)
+				if got, _, told := far.last(); err != nil || far.reached() != 2 || !got.Equal(p) {
+					t.Errorf("the next one saw %v, %v; it says %v", got, err, told)
+				}
+			})
+		}
+	}
+}
+
 // identity reports whether a lax server could take a field for one of those.
 func identity(name string, begins []string) bool {
 	name = strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
