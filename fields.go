@@ -49,7 +49,8 @@ type FieldLayout struct {
 	// stripped even when the layout gives them no meaning.
 	OwnPrefix string
 	// Also lists further fields that are stripped and neither read nor written.
-	// Those of HTTP and of credentials are for Strip of a server instead.
+	// Beside a caller who was read they are no news, see [Event.Ignored]. Those
+	// of HTTP and of credentials are for Strip of a server instead.
 	Also []string
 }
 
@@ -88,7 +89,7 @@ func PlainLayout() FieldLayout {
 // have no room for an issuer, so writer and reader must be told it, nor for
 // services, actors and the caller's end, see [FieldLayout]. Keys with anything
 // but lower-case letters, digits and hyphens become names with "%", which HTTP
-// carries and gRPC does not.
+// carries and gRPC does not. X-Remote-Uid is stripped and never used.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",
@@ -97,6 +98,7 @@ func KubernetesLayout() FieldLayout {
 		Repeat:      true,
 		Verbatim:    true,
 		OwnPrefix:   "x-remote-",
+		Also:        []string{"x-remote-uid"},
 	}
 }
 
@@ -105,6 +107,11 @@ func KubernetesLayout() FieldLayout {
 // have no room for an issuer, so writer and reader must be told it, nor for
 // services, actors and the caller's end, see [FieldLayout].
 // X-Forwarded-Access-Token is stripped and never used.
+//
+// oauth2-proxy joins groups by commas and does not encode those within a group:
+// "CN=Admins,OU=x" arrives as two groups, and whoever may name a group at the
+// provider can name one "x,admin" and be in admin. Unless the provider has no
+// groups with commas and lets nobody make one, do not rule by these groups.
 func OAuth2ProxyLayout() FieldLayout {
 	return FieldLayout{
 		Subject:  "x-forwarded-user",

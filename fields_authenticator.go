@@ -33,6 +33,7 @@ type FieldsAuthenticator struct {
 	names  []string
 	fields FieldSet
 	reads  FieldSet // of fields, without what is only claimed
+	known  FieldSet // reads, and what trusted peers write besides
 	memo   *fieldsMemo
 	now    func() time.Time
 }
@@ -58,6 +59,8 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 	if layout.ExtraPrefix != "" {
 		f.reads.Prefixes = []string{layout.ExtraPrefix}
 	}
+	f.known = f.reads
+	f.known.Names = slices.Concat(f.names, layout.Also)
 	f.memo = newFieldsMemo(&f.layout, f.names)
 	if f.now == nil {
 		f.now = time.Now
@@ -116,7 +119,7 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	if p.ExpiredAt(f.now()) {
 		return Result{}, &Error{Reason: TokenExpired, Cause: errPastEnd}
 	}
-	return Result{Principal: p, Read: f.reads}, nil
+	return Result{Principal: p, Read: f.reads, Known: &f.known}, nil
 }
 
 var errTwoKinds = errors.New("identity fields beside a caller who is signed for")

@@ -53,7 +53,8 @@ type Event struct {
 	// Ignored names identity fields that came in and that nobody read, as the
 	// peer spelled them, though no more than a few and the beginning of a long
 	// name. On an edge that is somebody trying, or misconfigured. Fields that
-	// were read and refused are not among them.
+	// were read and refused are not among them, nor what is known to come with
+	// those of a caller, see [Result.Known].
 	Ignored []string
 	// Cached reports that a cache answered.
 	Cached bool

@@ -1,6 +1,7 @@
 package grpcctx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -96,7 +97,7 @@ func (s *Server) describe(a *admission, req *authctx.Request, entry string, md m
 		Principal: a.result.Principal,
 		Peer:      req.Peer,
 		Cached:    a.result.Cached,
-		Ignored:   s.strip.unread(md, &a.result.Read),
+		Ignored:   s.strip.unread(md, cmp.Or(a.result.Known, &a.result.Read)),
 	}
 }
 

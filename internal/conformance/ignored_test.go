@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -58,6 +59,55 @@ var sentTo = map[string]func(*testing.T, authctx.Authenticator, authctx.Observer
 	},
 }
 
+// Kubernetes and oauth2-proxy write fields that nobody here reads, beside those of
+// every caller. An operator is told of what neither is known to write.
+func TestWhatATrustedProxyWritesBesideTheCallerIsNotReported(t *testing.T) {
+	for name, c := range map[string]struct {
+		layout  authctx.FieldLayout
+		known   string
+		unknown []string
+	}{
+		"Kubernetes":   {authctx.KubernetesLayout(), "x-remote-uid", []string{"x-remote-role", "x_remote_uid"}},
+		"oauth2-proxy": {authctx.OAuth2ProxyLayout(), "x-forwarded-access-token", []string{"x-user-id", "x_forwarded_access_token"}},
+	} {
+		fields := map[string]string{c.layout.Subject: "alice", c.known: "secret"}
+		for _, name := range c.unknown {
+			fields[name] = "forged"
+		}
+		for transport, send := range sentTo {
+			for _, by := range []struct {
+				from    string
+				trust   authctx.Trust
+				ignored []string
+			}{
+				{"whom all trust", authctx.TrustNetworkAlone(), lowerNames(c.unknown)},
+				{"whom nobody trusts", must[authctx.Trust](t)(authctx.TrustPeerCIDR("203.0.113.0/24")), slices.Sorted(maps.Keys(fields))},
+			} {
+				t.Run(transport+"/"+name+" from "+by.from, func(t *testing.T) {
+					auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+						Trust: by.trust, Layout: &c.layout, Issuer: "i",
+					}))
+					var last lastEvent
+					send(t, auth, &last, fields)
+					if got := lowerNames(last.get().Ignored); !slices.Equal(got, by.ignored) {
+						t.Errorf("ignored %q, want %q", got, by.ignored)
+					}
+				})
+			}
+		}
+	}
+}
+
+// lowerNames returns names in order, whatever a transport makes of their case.
+func lowerNames(names []string) []string {
+	var lower []string
+	for _, name := range names {
+		lower = append(lower, strings.ToLower(name))
+	}
+	slices.Sort(lower)
+	return lower
+}
+
 func TestFieldsThatWereReadAreNotIgnoredWhateverTheyWereWorth(t *testing.T) {
 	_, plain := plainFields(t)
 	_, txn := txnTokens(t)
@@ -93,10 +143,7 @@ func TestFieldsThatWereReadAreNotIgnoredWhateverTheyWereWorth(t *testing.T) {
 				var last lastEvent
 				send(t, c.auth, &last, c.fields)
 				e := last.get()
-				for i := range e.Ignored {
-					e.Ignored[i] = strings.ToLower(e.Ignored[i])
-				}
-				if c.reason == 0 && e.Err != nil || c.reason != 0 && e.Reason.Public() != c.reason || !slices.Equal(e.Ignored, c.ignored) {
+				if c.reason == 0 && e.Err != nil || c.reason != 0 && e.Reason.Public() != c.reason || !slices.Equal(lowerNames(e.Ignored), c.ignored) {
 					t.Errorf("%v (%v), ignored %v", e.Reason, e.Err, e.Ignored)
 				}
 			})

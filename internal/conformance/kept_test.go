@@ -96,6 +96,10 @@ func TestKeptCredentialsAreThoseThatWereRead(t *testing.T) {
 	kube := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
 		Trust: authctx.TrustNetworkAlone(), Issuer: "k", Layout: &layout,
 	}))
+	proxyLayout := authctx.OAuth2ProxyLayout()
+	oauth2Proxy := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+		Trust: authctx.TrustNetworkAlone(), Issuer: "k", Layout: &proxyLayout,
+	}))
 	legacy := authctx.FieldSet{Cookies: []string{"legacy_sso"}}
 	for name, test := range map[string]struct {
 		auth       authctx.Authenticator
@@ -113,8 +117,11 @@ func TestKeptCredentialsAreThoseThatWereRead(t *testing.T) {
 			map[string][]string{"authorization": {"Bearer token"},
 				"cookie": {"a=1; session=token"}, "grpcgateway-cookie": {"a=1"}, "grpcgateway-user-agent": {"curl"}}},
 		"fields of Kubernetes": {kube,
-			map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-team": {"x"}, "x-remote-role": {"forged"}, "x_remote_user": {"eve"}, "x-other": {"1"}},
+			map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-team": {"x"}, "x-remote-uid": {"7"}, "x-remote-role": {"forged"}, "x_remote_user": {"eve"}, "x-other": {"1"}},
 			map[string][]string{"x-remote-user": {"alice"}, "x-remote-extra-team": {"x"}, "x-other": {"1"}}},
+		"fields of oauth2-proxy": {oauth2Proxy,
+			map[string][]string{"x-forwarded-user": {"alice"}, "x-forwarded-access-token": {"secret"}, "x-other": {"1"}},
+			map[string][]string{"x-forwarded-user": {"alice"}, "x-other": {"1"}}},
 	} {
 		for transport, keep := range keepers {
 			t.Run(name+"/"+transport, func(t *testing.T) {
