@@ -22,7 +22,8 @@ const about = `gateway verifies access tokens and tells the services behind it w
 
 One address serves HTTP/1.1, HTTP/2 without TLS and gRPC. Calls with the content
 type application/grpc go to -grpc-upstream, any method, unary and streaming;
-everything else goes to -upstream. GET /healthz (alive) and GET /readyz (there
+everything else, gRPC-Web and Connect too, goes to -upstream, in HTTP/1.1 unless
+that is https:// and offers HTTP/2. GET /healthz (alive) and GET /readyz (there
 are keys of any issuer) are answered by the gateway itself, without a token.
 Decisions are logged as JSON on standard error.
 
