@@ -106,7 +106,9 @@ func KubernetesLayout() FieldLayout {
 // an upstream: X-Forwarded-User, -Preferred-Username, -Email and -Groups. They
 // have no room for an issuer, so writer and reader must be told it, nor for
 // services, actors and the caller's end, see [FieldLayout].
-// X-Forwarded-Access-Token is stripped and never used.
+// X-Forwarded-Access-Token is stripped and never used. Where oauth2-proxy passes
+// the client's token on as Authorization, which this layout does not read, a proxy
+// behind it needs Strip with FieldSet{Names: []string{"authorization"}}.
 //
 // oauth2-proxy joins groups by commas and does not encode those within a group:
 // "CN=Admins,OU=x" arrives as two groups, and whoever may name a group at the

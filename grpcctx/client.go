@@ -74,9 +74,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // removed, whoever wrote them and however they were spelled; then the caller of
 // the context is written. A call without a caller goes out without one. A
 // credential that the caller came with, over gRPC or HTTP, and that a server
-// kept for the handler is not passed on as metadata. Other metadata, an
-// authorization field of the application's own and per-RPC credentials are not
-// touched.
+// kept for the handler is not passed on as metadata, nor is an authorization field
+// that nobody there read. Other metadata, an authorization field of the
+// application's own and per-RPC credentials are not touched.
 //
 // Interceptors run in the order in which options are given. Give these last: an
 // interceptor behind them has the caller in its outgoing metadata, where calls

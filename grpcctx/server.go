@@ -78,6 +78,8 @@ type Server struct {
 	md    mdReader
 	strip stripper
 
+	leavesAuthorization bool // which nobody reads here
+
 	handedOut atomic.Bool // ServerOptions was asked for
 }
 
@@ -101,6 +103,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		s.now = time.Now
 	}
 	s.strip = newStripper(cfg.Authenticator.Fields(), cfg.Strip)
+	s.leavesAuthorization = !s.strip.set.Owns("authorization")
 	return s, nil
 }
 

@@ -214,7 +214,18 @@ func TestAllocationsOfTheHotPath(t *testing.T) {
 		t.Errorf("a request with a caller: %v allocations, want %v", got, header+3)
 	}
 
+	// Who reads nothing from Authorization looks whether there is one.
+	other := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"x-forwarded-user"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{Principal: alice}, nil
+	})
+	h = newServer(t, httpctx.ServerConfig{Authenticator: other}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r.Header = with(browserHeader(), "X-Forwarded-User", "alice")
+	if got := testing.AllocsPerRun(100, handle); got > header+3 {
+		t.Errorf("a request without an Authorization: %v allocations, want %v", got, header+3)
+	}
+
 	// A table asks about the path, and tells a proxy inside that it has done so.
+	r.Header = with(browserHeader(), "Authorization", "Bearer alice")
 	h = newServer(t, httpctx.ServerConfig{Authenticator: a, Policy: newPolicy(t, authctx.PolicyConfig{
 		Rules: map[string]authctx.Rule{"GET /orders/{id}": authctx.Authenticated(), "/": authctx.Role("admin")}, Public: []string{"/orders/"},
 	})}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -202,6 +202,9 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 	if s.keepCredentials && !d.result.Principal.IsZero() {
 		ctx = inbound.NewContext(ctx, r.Header, d.result.Read)
 	}
+	if s.leavesAuthorization {
+		ctx = inbound.WithUnread(ctx, r.Header["Authorization"])
+	}
 	admitted := r.WithContext(ctx)
 	admitted.Header = d.header
 	s.strip.trailer(admitted, r)

@@ -40,6 +40,10 @@ type ProxyConfig struct {
 // caller is written onto it after hop-by-hop fields are gone, so that a
 // "Connection: x-user-id" cannot take it away again. A request without a caller
 // in its context, such as one for a public route, goes out without identity.
+// An Authorization that nobody reads here is not taken for the client's
+// credential, since it may be meant for the upstream: where it is the client's
+// token all the same, as behind oauth2-proxy, [ServerConfig].Strip removes it.
+//
 // Identity fields are removed from headers and trailers of the answer too. Bodies
 // are not looked into, and streams of Connect and gRPC-Web have their trailers
 // there.
@@ -205,7 +209,7 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, nil, false) }
 func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) {
 	p.strip.delete(pr.Out.Header)
 	p.strip.delete(pr.Out.Trailer)
-	inbound.Remove(pr.In.Context(), pr.Out.Header) // of another Server than p's
+	inbound.RemoveRead(pr.In.Context(), pr.Out.Header) // by another Server than p's
 	prepareBody(pr, ownBody)
 	out := &proxied{Context: pr.Out.Context(), in: pr.In}
 	pr.Out = pr.Out.WithContext(out)

@@ -71,6 +71,8 @@ type Server struct {
 	strip   stripper
 	keys    map[string]string
 	answers answers
+
+	leavesAuthorization bool // which nobody reads here
 }
 
 // NewServer returns a server for cfg, or an error that names every setting that
@@ -96,6 +98,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	fields := cfg.Authenticator.Fields()
 	s.strip = newStripper(fields, cfg.Strip)
+	s.leavesAuthorization = !s.strip.set.Owns("authorization")
 	s.keys = canonicalKeys(fields)
 	s.answers = newAnswers(cfg.Realm, fields.Schemes)
 	return s, nil

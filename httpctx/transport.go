@@ -42,8 +42,9 @@ type TransportConfig struct {
 // Identity fields that are on a request already are removed, wherever it goes:
 // a Transport replaces what somebody else wrote. So is the credential that the
 // caller presented to [Server.Handler] or to a server of gRPC, should a handler
-// have been left with it and copied it. An Authorization or a cookie of the
-// program's own is left alone.
+// have been left with it and copied it, and the Authorization of a request to
+// those even where nobody there reads it, as behind a proxy that says who is
+// calling. An Authorization or a cookie of the program's own is left alone.
 type Transport struct {
 	base         http.RoundTripper
 	writer       writer

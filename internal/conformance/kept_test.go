@@ -28,14 +28,32 @@ import (
 // case.
 type handlerFunc func(ctx context.Context, fields map[string][]string)
 
+// keeping is how a keeper is configured.
+type keeping struct {
+	auth   authctx.Authenticator
+	strip  authctx.FieldSet
+	drops  bool // has no KeepCredentials
+	public bool
+}
+
+func (k keeping) policy(t *testing.T, all string) *authctx.Policy {
+	cfg := authctx.PolicyConfig{Default: authctx.Authenticated()}
+	if k.public {
+		cfg = authctx.PolicyConfig{Public: []string{all}}
+	}
+	return must[*authctx.Policy](t)(authctx.NewPolicy(cfg))
+}
+
 // A keeper is a server with KeepCredentials. It calls h for one request with
 // fields.
-type keeper func(t *testing.T, auth authctx.Authenticator, strip authctx.FieldSet, fields map[string][]string, h handlerFunc)
+type keeper func(t *testing.T, k keeping, fields map[string][]string, h handlerFunc)
 
 var keepers = map[string]keeper{"HTTP": keepHTTP, "gRPC": keepGRPC}
 
-func keepHTTP(t *testing.T, auth authctx.Authenticator, strip authctx.FieldSet, fields map[string][]string, h handlerFunc) {
-	s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, KeepCredentials: true, Strip: strip}))
+func keepHTTP(t *testing.T, k keeping, fields map[string][]string, h handlerFunc) {
+	s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{
+		Authenticator: k.auth, KeepCredentials: !k.drops, Strip: k.strip, Policy: k.policy(t, "/"),
+	}))
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header = canonical(fields)
 	w := httptest.NewRecorder()
@@ -45,9 +63,10 @@ func keepHTTP(t *testing.T, auth authctx.Authenticator, strip authctx.FieldSet, 
 	}
 }
 
-func keepGRPC(t *testing.T, auth authctx.Authenticator, strip authctx.FieldSet, fields map[string][]string, h handlerFunc) {
-	policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
-	s := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, KeepCredentials: true, Strip: strip, Policy: policy}))
+func keepGRPC(t *testing.T, k keeping, fields map[string][]string, h handlerFunc) {
+	s := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: k.auth, KeepCredentials: !k.drops, Strip: k.strip, Policy: k.policy(t, "/test.Test/*"),
+	}))
 	addr := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
 		md, _ := metadata.FromIncomingContext(ss.Context())
 		for _, own := range []string{":authority", "content-type", "user-agent", "grpc-accept-encoding"} {
@@ -125,7 +144,7 @@ func TestKeptCredentialsAreThoseThatWereRead(t *testing.T) {
 	} {
 		for transport, keep := range keepers {
 			t.Run(name+"/"+transport, func(t *testing.T) {
-				keep(t, test.auth, legacy, test.sent, func(_ context.Context, got map[string][]string) {
+				keep(t, keeping{auth: test.auth, strip: legacy}, test.sent, func(_ context.Context, got map[string][]string) {
 					if !reflect.DeepEqual(got, test.want) {
 						t.Errorf("the handler sees %v, want %v", got, test.want)
 					}
@@ -135,19 +154,22 @@ func TestKeptCredentialsAreThoseThatWereRead(t *testing.T) {
 	}
 }
 
+// A sender sends fields with the context of a request, and returns what arrives.
+type sender func(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string
+
+var senders = map[string]sender{"Transport": sendHTTP, "Client": sendGRPC, "Proxy": sendProxied}
+
 // Whichever way a credential came in and goes out, a handler that copies all
 // fields does not spread it, and one that sets its own sends that.
 func TestAKeptCredentialIsNotSentOnOverAnyTransport(t *testing.T) {
 	prop, _ := plainFields(t)
-	for outName, out := range map[string]func(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string{
-		"Transport": sendHTTP, "Client": sendGRPC, "Proxy": sendProxied,
-	} {
+	for outName, out := range senders {
 		for inName, keep := range keepers {
 			for _, sent := range []map[string][]string{
 				{"authorization": {"Bearer token"}}, {"cookie": {"theme=dark; session=token"}}, {"cookie": {`session="token"`, "theme=dark"}},
 			} {
 				t.Run(inName+" to "+outName, func(t *testing.T) {
-					keep(t, sessions(), authctx.FieldSet{}, sent, func(ctx context.Context, fields map[string][]string) {
+					keep(t, keeping{auth: sessions()}, sent, func(ctx context.Context, fields map[string][]string) {
 						if !reflect.DeepEqual(fields, sent) {
 							t.Errorf("the handler sees %v", fields)
 						}
@@ -173,6 +195,45 @@ func TestAKeptCredentialIsNotSentOnOverAnyTransport(t *testing.T) {
 						}
 						if !slices.Equal(got["x-user-id"], []string{"alice"}) {
 							t.Errorf("caller %q", got["x-user-id"])
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// A service behind oauth2-proxy does not look at the token that may still be there
+// (--pass-authorization-header). A proxy cannot tell that from what is meant for
+// its upstream, such as a login at a public route.
+func TestAnAuthorizationThatNobodyReadIsSentOnByProxiesAlone(t *testing.T) {
+	layout := authctx.OAuth2ProxyLayout()
+	behind := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+		Trust: authctx.TrustNetworkAlone(), Issuer: "i", Layout: &layout,
+	}))
+	prop, _ := plainFields(t)
+	sent := map[string][]string{"x-forwarded-user": {"alice"}, "authorization": {"Bearer token"}, "x-other": {"1"}}
+	token := authctx.FieldSet{Names: []string{"authorization"}}
+	for how, k := range map[string]keeping{
+		"dropped": {auth: behind, drops: true}, "kept": {auth: behind}, "public": {auth: behind, public: true},
+		"stripped": {auth: behind, strip: token, drops: true},
+	} {
+		for inName, keep := range keepers {
+			for outName, out := range senders {
+				t.Run(how+"/"+inName+" to "+outName, func(t *testing.T) {
+					keep(t, k, sent, func(ctx context.Context, fields map[string][]string) {
+						if left := len(fields["authorization"]) > 0; left == (how == "stripped") {
+							t.Errorf("the handler sees %v", fields)
+						}
+						want := []string{"Bearer of-my-own"}
+						if outName == "Proxy" && how != "stripped" {
+							want = []string{"Bearer token", "Bearer of-my-own"}
+						}
+						fields = maps.Clone(fields)
+						fields["authorization"] = append(slices.Clone(fields["authorization"]), "Bearer of-my-own")
+						got := out(ctx, t, prop, fields)
+						if !slices.Equal(got["authorization"], want) || !slices.Equal(got["x-other"], sent["x-other"]) {
+							t.Errorf("arrived %v, want authorization %q", got, want)
 						}
 					})
 				})
@@ -209,10 +270,12 @@ func sendProxied(ctx context.Context, t *testing.T, prop authctx.Propagator, fie
 	upstream, got := recordHTTP(t)
 	target, _ := url.Parse(upstream)
 	again := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
-		p, _ := authctx.FromContext(ctx)
-		return authctx.Result{Principal: p}, nil
+		if p, ok := authctx.FromContext(ctx); ok {
+			return authctx.Result{Principal: p}, nil
+		}
+		return authctx.Result{}, authctx.NoCredentials
 	})
-	s, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: again, KeepCredentials: true})
+	s, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: again, KeepCredentials: true, AllowAnonymous: true})
 	if err != nil {
 		t.Error(err)
 		return nil

@@ -1,5 +1,5 @@
-// Package inbound remembers the credential that a handler was left with, so that
-// a handler which copies the fields of its request does not send it on, over
+// Package inbound remembers the credentials that a handler was left with, so that
+// a handler which copies the fields of its request does not send them on, over
 // whichever transport.
 package inbound
 
@@ -21,6 +21,7 @@ type credential struct {
 	context.Context
 	fields  map[string][]string // by name in lower case
 	cookies map[elements.Cookie]bool
+	unread  bool // nobody read it here
 }
 
 // key is the context key of credential.
@@ -39,6 +40,16 @@ func NewContext(ctx context.Context, fields map[string][]string, read authctx.Fi
 		}
 	}
 	return c
+}
+
+// WithUnread returns a copy of ctx that remembers the values of an authorization
+// field which nobody reads here, and ctx itself if there are none: behind a proxy
+// that says who is calling, the client's token may be there still.
+func WithUnread(ctx context.Context, authorization []string) context.Context {
+	if len(authorization) == 0 {
+		return ctx
+	}
+	return &credential{Context: ctx, fields: map[string][]string{"authorization": authorization}, unread: true}
 }
 
 func (c *credential) addCookies(lines, names []string) {
@@ -75,6 +86,16 @@ func (c *credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.St
 func Remove(ctx context.Context, fields map[string][]string) {
 	for c := from(ctx); c != nil; c = from(c.Context) { // servers may stand behind one another
 		c.remove(fields)
+	}
+}
+
+// RemoveRead is Remove for a proxy, behind which may be who reads what nobody has
+// read here: that stays.
+func RemoveRead(ctx context.Context, fields map[string][]string) {
+	for c := from(ctx); c != nil; c = from(c.Context) {
+		if !c.unread {
+			c.remove(fields)
+		}
 	}
 }
 
