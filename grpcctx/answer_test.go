@@ -53,6 +53,10 @@ func TestACallerWhoWasNotCarriedOnIsInternal(t *testing.T) {
 	if st.Code() != codes.Internal || st.Message() != uncarried.Detail || len(st.Details()) > 0 {
 		t.Error(st)
 	}
+	st = grpcctx.Status(&uncarried.TooLarge{Cause: errors.New("secret-detail")})
+	if st.Code() != codes.ResourceExhausted || st.Message() != uncarried.TooLargeDetail || len(st.Details()) > 0 {
+		t.Error(st)
+	}
 }
 
 // A reason that no server of this module tells is not one that a client learns,

@@ -30,7 +30,8 @@ const (
 // Unauthenticated for credentials that are absent, bad or too weak,
 // PermissionDenied where a rule said no, and Unavailable where nobody could
 // tell. It is Internal, without an ErrorInfo, when a proxy of package httpctx
-// could not write the caller for its upstream.
+// could not write the caller for its upstream, and ResourceExhausted when the
+// header of a request is larger than that takes.
 //
 // The message is the reason's description. One google.rpc.ErrorInfo gives the
 // public reason in upper case, such as TOKEN_EXPIRED, in the domain
@@ -42,6 +43,9 @@ func Status(err error) *status.Status {
 	}
 	if _, ok := errors.AsType[*uncarried.Error](err); ok {
 		return status.New(codes.Internal, uncarried.Detail)
+	}
+	if _, ok := errors.AsType[*uncarried.TooLarge](err); ok {
+		return status.New(codes.ResourceExhausted, uncarried.TooLargeDetail)
 	}
 	reason := authctx.ReasonOf(err).Public()
 	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(reason.String()), Domain: ErrorDomain, Metadata: hintMetadata(err)}

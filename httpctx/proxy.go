@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
@@ -104,9 +105,12 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // answered 500, and the observer learns the cause. Nor is a body that the client
 // did not send as it should: that is answered 400, or 413 if a
 // [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite, to
-// clients of gRPC too. Other errors of rp.Transport are the upstream's. It copies
-// rp. It fails when rp has no Rewrite, since a Director runs before hop-by-hop
-// fields are removed and cannot be made safe.
+// clients of gRPC too. Nor is a header that is larger, with what says who is
+// calling, than an upstream of HTTP/2 has said it takes, 8 KiB for some servers of
+// gRPC: that is answered 431, or by Refuse of [ServerConfig]. Other errors of
+// rp.Transport are the upstream's. It copies rp. It fails when rp has no Rewrite,
+// since a Director runs before hop-by-hop fields are removed and cannot be made
+// safe.
 //
 // Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
 // GetBody that works until the body is read, so that a request which an upstream
@@ -333,12 +337,14 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		switch {
 		case !ok && fault != nil:
 			writeFault(w, r, fault)
+		case !ok && isTooLarge(err):
+			p.writeUnsent(w, r, &uncarried.TooLarge{Cause: err}, http.StatusRequestHeaderFieldsTooLarge, uncarried.TooLargeDetail)
 		case !ok:
 			next(w, r, err)
 		case hasReason(refused):
 			p.server.WriteError(w, r, refused.error)
 		default:
-			p.writeUncarried(w, r, refused.error)
+			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error}, http.StatusInternalServerError, uncarried.Detail)
 		}
 	}
 }
@@ -352,15 +358,21 @@ func writeFault(w http.ResponseWriter, r *http.Request, fault error) {
 	writeProblem(w, r, failure.Status, failure.body())
 }
 
-// writeUncarried answers a request whose caller could not be written: not as an
-// upstream's failure, which clients would try again.
-func (p *Proxy) writeUncarried(w http.ResponseWriter, r *http.Request, err error) {
+// isTooLarge reports whether err is that of a transport of net/http which was asked
+// to send more header than the upstream takes (SETTINGS_MAX_HEADER_LIST_SIZE, RFC
+// 9113 section 6.5.2). It is only known by its text.
+func isTooLarge(err error) bool {
+	return strings.HasSuffix(err.Error(), "request header list larger than peer's advertised limit")
+}
+
+// writeUnsent answers a request that could not be written for the upstream: not as
+// the upstream's failure, which clients would try again.
+func (p *Proxy) writeUnsent(w http.ResponseWriter, r *http.Request, err error, status int, detail string) {
 	s := p.server
-	if s.refuse != nil && s.refuse(w, s.stripped(r), &uncarried.Error{Cause: err}) {
+	if s.refuse != nil && s.refuse(w, s.stripped(r), err) {
 		return
 	}
-	failure := problem{Status: http.StatusInternalServerError, Detail: uncarried.Detail}
-	writeProblem(w, r, failure.Status, failure.body())
+	writeProblem(w, r, status, problem{Status: status, Detail: detail}.body())
 }
 
 // hasReason reports whether err says why in the closed set of reasons.

@@ -105,6 +105,37 @@ func TestAClientCannotCrowdItsIdentityOutOfTheHeader(t *testing.T) {
 	}
 }
 
+// RFC 9113 section 6.5.2: an upstream says how much header it takes, and a
+// transport of net/http sends no more.
+func TestRFC9113_AHeaderThatTheUpstreamDoesNotTakeIsNoFailureOfIt(t *testing.T) {
+	upstream := httptest.NewUnstartedServer(spy)
+	upstream.Config.MaxHeaderBytes = 2000
+	upstream.Config.Protocols = new(http.Protocols)
+	upstream.Config.Protocols.SetUnencryptedHTTP2(true)
+	upstream.Start()
+	t.Cleanup(upstream.Close)
+	transport := &http.Transport{Protocols: upstream.Config.Protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	target, _ := url.Parse(upstream.URL)
+	gate := gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{
+		Transport:    transport,
+		Rewrite:      func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { t.Errorf("the upstream is blamed: %v", err) },
+	})
+	if res, _ := do(t, "GET", gate.URL, token("alice")); res.StatusCode != 200 { // before the upstream has said so
+		t.Fatalf("status %d", res.StatusCode)
+	}
+	for path, size := range map[string]int{"/": 3000, "/public/": 3000, "/?with-its-caller": 1900} {
+		res, text := do(t, "GET", gate.URL+path, with(token("alice"), "X-Large", strings.Repeat("x", size)))
+		if res.StatusCode != 431 || !strings.Contains(text, "header") || res.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %s", path, res.StatusCode, text)
+		}
+	}
+	if res, _ := do(t, "GET", gate.URL+"/public/", with(http.Header{}, "X-Large", strings.Repeat("x", 1900))); res.StatusCode != 200 {
+		t.Errorf("without a caller: status %d", res.StatusCode)
+	}
+}
+
 func TestWhatAClientDoesWrongIsNoFailureOfTheUpstream(t *testing.T) {
 	upstream := serve(t, spy)
 	gate := gateway(t, upstream.URL, httpctx.ServerConfig{})

@@ -199,6 +199,25 @@ func TestAGatewayLosesNoCallWhenItsUpstreamLeaves(t *testing.T) {
 	}
 }
 
+// TestMetadataThatAServiceDoesNotTakeIsNoOutage has a service that takes as much
+// as those of some other languages do, and a gateway that knows once it has talked
+// to it.
+func TestMetadataThatAServiceDoesNotTakeIsNoOutage(t *testing.T) {
+	cc := grpcGateway(t, runGRPC(t, echoes, grpc.MaxHeaderListSize(8192)), httpctx.ServerConfig{
+		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Time{})}), Refuse: grpcctx.Refuse,
+	})
+	for _, test := range []struct {
+		size int
+		want codes.Code
+	}{{100, codes.OK}, {9000, codes.ResourceExhausted}, {100, codes.OK}} {
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-large", strings.Repeat("x", test.size))
+		err := cc.Invoke(ctx, "/a.B/C", wrapperspb.String("x"), new(wrapperspb.StringValue))
+		if status.Code(err) != test.want {
+			t.Errorf("%d bytes: %v", test.size, err)
+		}
+	}
+}
+
 // TestRule9_AStreamThroughAGatewayEndsWithItsCaller has upstreams that would go
 // on for ever, whoever is calling.
 func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
