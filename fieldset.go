@@ -146,12 +146,14 @@ func (s FieldSet) Owns(name string) bool {
 	for rest := len(name) - len(binarySuffix); rest > 0 && equalFolded(name[rest:rest+len(binarySuffix)], binarySuffix); rest -= len(binarySuffix) {
 		suffixes++
 	}
-	for more := true; more; name, more = cutGatewayPrefix(name) {
-		if s.ownsBinary(name, suffixes) {
-			return true
+	for !s.ownsBinary(name, suffixes) {
+		prefix := gatewayPrefix(name)
+		if prefix == 0 {
+			return false
 		}
+		name = name[prefix:]
 	}
-	return false
+	return true
 }
 
 // ownsBinary is Owns for names without a prefix of gateways that counts, which
@@ -174,13 +176,17 @@ const binarySuffix = "-bin"
 // with Grpc-Trailer-X for a trailer, Connect with Trailer-X for that.
 var gatewayPrefixes = [...]string{"grpc-metadata-", "grpcgateway-", "grpc-trailer-", "trailer-"}
 
-func cutGatewayPrefix(name string) (rest string, found bool) {
+// gatewayPrefix returns how long such a prefix of name is, 0 if there is none.
+func gatewayPrefix(name string) int {
+	if name == "" || name[0]|0x20 != 'g' && name[0]|0x20 != 't' {
+		return 0 // as for most names
+	}
 	for _, prefix := range gatewayPrefixes {
 		if hasFoldedPrefix(name, prefix) {
-			return name[len(prefix):], true
+			return len(prefix)
 		}
 	}
-	return name, false
+	return 0
 }
 
 func hasFoldedPrefix(name, prefix string) bool {
