@@ -115,7 +115,7 @@ func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = authctx.Unavailable
 	}
-	if s.refuse != nil && s.refuse(w, s.stripped(r), err) {
+	if s.refused(w, r, err) {
 		return
 	}
 	reason := authctx.ReasonOf(err).Public()
@@ -136,6 +136,16 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, body []byt
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client may have gone
 	}
+}
+
+// refused reports whether Refuse has answered r.
+func (s *Server) refused(w http.ResponseWriter, r *http.Request, err error) bool {
+	if s.refuse == nil {
+		return false
+	}
+	stripped := s.stripped(r)
+	defer handBack(r, stripped)
+	return s.refuse(w, stripped, err)
 }
 
 // stripped returns a copy of r without what is never shown to user code.

@@ -11,11 +11,8 @@ import (
 // trailers.
 func (s *Server) statusAtEnd(r *http.Request) http.Header {
 	ended, ok := refusalOf(r.Context())
-	if !ok || s.refuse == nil {
-		return nil
-	}
 	answer := headerWriter{}
-	if !s.refuse(answer, s.stripped(r), ended.error) {
+	if !ok || !s.refused(answer, r, ended.error) {
 		return nil
 	}
 	status := http.Header{}

@@ -151,14 +151,16 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 		case preflight:
 			w = &preflightWriter{ResponseWriter: w}
 		}
+		in := withUpload(r)
 		if len(r.Header["Upgrade"]) > 0 || grpchttp.MayBe(r.Header) {
 			// Not every server ends the context of a request with its handler, and
 			// this returns when a WebSocket is closed.
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
-			r = r.WithContext(ctx)
+			in = in.WithContext(ctx)
 		}
-		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, withUpload(r))
+		defer handBack(r, in)
+		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, in)
 	}), nil
 }
 
@@ -368,8 +370,7 @@ func isTooLarge(err error) bool {
 // writeUnsent answers a request that could not be written for the upstream: not as
 // the upstream's failure, which clients would try again.
 func (p *Proxy) writeUnsent(w http.ResponseWriter, r *http.Request, err error, status int, detail string) {
-	s := p.server
-	if s.refuse != nil && s.refuse(w, s.stripped(r), err) {
+	if p.server.refused(w, r, err) {
 		return
 	}
 	writeProblem(w, r, status, problem{Status: status, Detail: detail}.body())

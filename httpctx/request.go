@@ -75,6 +75,19 @@ func peerCertificates(r *http.Request) []*x509.Certificate {
 	return r.TLS.VerifiedChains[0]
 }
 
+// handBack gives r what is looked for in a request that was served, here by a
+// handler that got a copy of it: the form, whose files net/http removes by the
+// request that it has made itself, and the pattern of a mux, which middleware
+// outside names the request by. To be deferred, since it may be recovered there.
+func handBack(r, served *http.Request) {
+	if served.MultipartForm != nil {
+		r.MultipartForm = served.MultipartForm
+	}
+	if served.Pattern != r.Pattern {
+		r.Pattern = served.Pattern
+	}
+}
+
 // setFields writes response fields.
 func setFields(h http.Header, fields []authctx.Field) {
 	for _, f := range fields {

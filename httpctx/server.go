@@ -133,8 +133,10 @@ func (cfg *ServerConfig) validate() error {
 // answer to a preflight for anything else than a public entry, the body is
 // dropped; status and headers are what a browser reads.
 //
-// The request that next sees is a copy with the caller in its context. If it
-// becomes a WebSocket, the connection is closed at the caller's effective end,
+// The request that next sees is a copy with the caller in its context. When it was
+// served, the one that came in gets its MultipartForm, whose files net/http then
+// removes, and its Pattern, for middleware outside. Middleware inside that makes a
+// copy of its own has to do the same. If the request becomes a WebSocket, the connection is closed at the caller's effective end,
 // or, if that comes while the machine is suspended, within a minute of when the
 // machine goes on. For other answers that go on and on there is
 // [Server.StreamContext].
@@ -155,7 +157,9 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 		if d.preflight {
 			w = &preflightWriter{ResponseWriter: w}
 		}
-		next.ServeHTTP(s.watched(w, r, &d), s.admit(r, &d))
+		in := s.admit(r, &d)
+		defer handBack(r, in)
+		next.ServeHTTP(s.watched(w, r, &d), in)
 	})
 }
 
