@@ -133,13 +133,15 @@ func (cfg *ServerConfig) validate() error {
 // answer to a preflight for anything else than a public entry, the body is
 // dropped; status and headers are what a browser reads.
 //
-// The request that next sees is a copy with the caller in its context. When it was
-// served, the one that came in gets its MultipartForm, whose files net/http then
-// removes, and its Pattern, for middleware outside. Middleware inside that makes a
-// copy of its own has to do the same. If the request becomes a WebSocket, the connection is closed at the caller's effective end,
+// The request that next sees is a copy with the caller in its context. If it
+// becomes a WebSocket, the connection is closed at the caller's effective end,
 // or, if that comes while the machine is suspended, within a minute of when the
 // machine goes on. For other answers that go on and on there is
 // [Server.StreamContext].
+//
+// When the copy was served, the request that came in gets its MultipartForm, whose
+// files net/http then removes, and its Pattern, by which middleware outside names
+// it. Middleware inside that makes a copy in turn has to do the same.
 //
 // Handler panics when next is nil or holds a nil function or pointer.
 func (s *Server) Handler(next http.Handler) http.Handler {
