@@ -125,12 +125,13 @@ func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 
 func writeProblem(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	h := w.Header()
-	// What was meant for another body does not describe this one.
-	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified"} {
+	// What was meant for another body does not describe this one. As in http.Error,
+	// Content-Encoding stays and the length is left to the server: middleware outside
+	// may compress what is written here (go.dev/issue/66343).
+	for _, name := range []string{"Content-Length", "Etag", "Last-Modified"} {
 		h.Del(name)
 	}
 	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {

@@ -1,9 +1,11 @@
 package httpctx_test
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -42,10 +44,12 @@ func TestAnswers(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newServer(t, httpctx.ServerConfig{Realm: `my "api"`})
 			w := httptest.NewRecorder()
-			w.Header().Set("Content-Encoding", "gzip")
 			w.Header().Set("WWW-Authenticate", "Basic") // of somebody who began another answer
+			w.Header().Set("Content-Length", "3")
 			w.Header().Set("Etag", `"1"`)
 			w.Header().Set("Last-Modified", "Sat, 21 Nov 2026 00:00:00 GMT")
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Content-Encoding", "gzip") // of middleware that does it, see http.Error
 			s.WriteError(w, httptest.NewRequest("GET", "/", nil), tc.err)
 			res := w.Result()
 			if res.StatusCode != tc.status {
@@ -57,10 +61,12 @@ func TestAnswers(t *testing.T) {
 			if wait := res.Header.Get("Retry-After"); (wait != "") != (tc.status == 503) {
 				t.Errorf("Retry-After %q", wait)
 			}
-			if res.Header.Get("Etag") != "" || res.Header.Get("Last-Modified") != "" {
-				t.Errorf("another body is described by %v", res.Header)
+			for _, name := range []string{"Content-Length", "Etag", "Last-Modified"} {
+				if value := res.Header.Get(name); value != "" {
+					t.Errorf("another body is described by %s: %s", name, value)
+				}
 			}
-			if res.Header.Get("Content-Encoding") != "" || res.Header.Get("Cache-Control") != "no-store" {
+			if res.Header.Get("Content-Encoding") != "gzip" || res.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("header %v", res.Header)
 			}
 			checkProblem(t, res, w.Body.String())
@@ -125,8 +131,8 @@ func TestAnswersOverTheWire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, body := do(t, "GET", s.URL, tc.header)
-			if res.StatusCode != tc.status {
-				t.Errorf("status %d, want %d", res.StatusCode, tc.status)
+			if res.StatusCode != tc.status || res.ContentLength != int64(len(body)) {
+				t.Errorf("status %d, want %d, length %d", res.StatusCode, tc.status, res.ContentLength)
 			}
 			for k, v := range tc.has {
 				if got := res.Header.Get(k); got != v {
@@ -215,12 +221,55 @@ func TestAChallengeHasTheParametersOfItsScheme(t *testing.T) {
 	}
 }
 
+// compressed is middleware of the simplest kind: it says that it compresses, and
+// does not look at what the handler says of the body.
+func compressed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body := gzip.NewWriter(w)
+		defer body.Close()
+		next.ServeHTTP(compressor{w, body}, r)
+	})
+}
+
+type compressor struct {
+	http.ResponseWriter
+	body io.Writer
+}
+
+func (c compressor) Write(b []byte) (int, error) { return c.body.Write(b) }
+
+// The client decompresses what it is told is compressed.
+func TestARefusalIsReadableBehindMiddlewareThatCompresses(t *testing.T) {
+	server := newServer(t, httpctx.ServerConfig{})
+	h := compressed(server.Handler(server.Require(authctx.Role("admin"))(spy)))
+	for protocol, s := range map[string]*httptest.Server{"HTTP/1.1": serve(t, h), "HTTP/2": unencryptedHTTP2(t, h)} {
+		for token, want := range map[string]int{"forged": 401, "bob": 403, "down": 503} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+token)
+			res, err := s.Client().Do(r)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", protocol, token, err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil || res.StatusCode != want || !res.Uncompressed {
+				t.Errorf("%s, %s: %d, %v, header %v", protocol, token, res.StatusCode, err, res.Header)
+			}
+			checkProblem(t, res, string(body))
+		}
+	}
+}
+
 func TestAnAnswerToHEADHasNoBody(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{})
 	w := httptest.NewRecorder()
 	s.Handler(spy).ServeHTTP(w, httptest.NewRequest("HEAD", "/", nil))
-	if w.Code != 401 || w.Body.Len() != 0 || w.Result().ContentLength == 0 {
-		t.Errorf("status %d, body %q, length %d", w.Code, w.Body, w.Result().ContentLength)
+	if w.Code != 401 || w.Body.Len() != 0 || w.Result().Header.Get("Content-Length") == "0" {
+		t.Errorf("status %d, body %q, header %v", w.Code, w.Body, w.Result().Header)
 	}
 }
 
