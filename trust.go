@@ -30,12 +30,19 @@ func (f TrustFunc) Trusts(r *Request) error {
 
 // TrustPeerCIDR trusts peers whose address lies in one of the prefixes, such as
 // "10.1.0.0/16" or "::1/128". IPv4 and its IPv6-mapped form are the same. A
-// peer without an IP address is not trusted, and what a header says of an
-// address is not looked at.
+// peer without an IP address is not trusted.
 //
 // It is as strong as the network's promise that nobody else can use those
 // addresses. A prefix that holds every address is an error: whoever means that
 // says [TrustNetworkAlone].
+//
+// Over net/http the address is [net/http.Request.RemoteAddr], which is that of the
+// connection until middleware writes something else there. Such as takes it from
+// a header, like ProxyHeaders of gorilla/handlers or RealIP of chi, belongs inside
+// of a server of package httpctx and never in front of it, nor in front of
+// [google.golang.org/grpc.Server.ServeHTTP]: there, anybody names a trusted
+// address and with it any caller, or every caller of an honest gateway is
+// refused. The cause of a refusal says which address was judged.
 func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 	var prefixes []netip.Prefix
 	var errs []error
@@ -50,6 +57,9 @@ func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 		return nil, err
 	}
 	return TrustFunc(func(r *Request) error {
+		if !r.Peer.IsValid() {
+			return errNoPeer
+		}
 		addr := r.Peer.Addr().Unmap().WithZone("")
 		for _, prefix := range prefixes {
 			if prefix.Contains(addr) {
@@ -59,6 +69,8 @@ func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 		return fmt.Errorf("peer %v is in no trusted prefix", addr)
 	}), nil
 }
+
+var errNoPeer = errors.New("peer has no IP address with a port, as over a Unix socket, or where middleware has rewritten it")
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(s)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -84,6 +85,53 @@ func serveH2C(t *testing.T, lis net.Listener, h http.Handler) {
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	go srv.Serve(lis)
 	t.Cleanup(func() { srv.Close() })
+}
+
+// Middleware that takes the peer's address from a header has no say inside a
+// Server, where it belongs. In front of one it decides about the trust; then the
+// operator reads in the cause which peer was judged, or that none was.
+func TestARefusalNamesThePeerThatWasJudged(t *testing.T) {
+	rewrites := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if ip := r.Header.Get("X-Forwarded-For"); ip != "" {
+				r.RemoteAddr = ip
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	inside := func(s *httpctx.Server, h http.Handler) http.Handler { return s.Handler(rewrites(h)) }
+	inFront := func(s *httpctx.Server, h http.Handler) http.Handler { return rewrites(s.Handler(h)) }
+	for name, c := range map[string]struct {
+		trusted, claimed string
+		handler          func(*httpctx.Server, http.Handler) http.Handler
+		cause            string // empty where the caller is believed
+	}{
+		"no middleware":                          {"10.1.0.0/16", "", inside, "peer 127.0.0.1 is in no trusted prefix"},
+		"inside, a client's claim":               {"10.1.0.0/16", "10.1.0.5:80", inside, "peer 127.0.0.1 is in no trusted prefix"},
+		"inside, an honest gateway's":            {"127.0.0.0/8", "203.0.113.9:80", inside, ""},
+		"in front, a claim without a port":       {"10.1.0.0/16", "10.1.0.5", inFront, "peer has no IP address with a port"},
+		"in front, an honest one":                {"127.0.0.0/8", "203.0.113.9:80", inFront, "peer 203.0.113.9 is in no trusted prefix"},
+		"in front, an honest one without a port": {"127.0.0.0/8", "203.0.113.9", inFront, "peer has no IP address with a port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			trust := must[authctx.Trust](t)(authctx.TrustPeerCIDR(c.trusted))
+			auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}))
+			var seen journal
+			s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: &seen}))
+			srv := httptest.NewServer(c.handler(s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+			defer srv.Close()
+			r := must[*http.Request](t)(http.NewRequest("GET", srv.URL, nil))
+			r.Header.Set("X-User-Id", "root")
+			r.Header.Set("X-User-Issuer", "i")
+			r.Header.Set("X-Forwarded-For", c.claimed)
+			res := must[*http.Response](t)(http.DefaultClient.Do(r))
+			_ = res.Body.Close()
+			want := map[bool]int{true: http.StatusOK, false: http.StatusUnauthorized}[c.cause == ""]
+			if e := seen.All()[0]; res.StatusCode != want || c.cause != "" && !strings.Contains(e.Err.Error(), c.cause) {
+				t.Errorf("%d, %v", res.StatusCode, e.Err)
+			}
+		})
+	}
 }
 
 // An IPv4 peer has one address, whatever the listener makes of it.

@@ -1,0 +1,63 @@
+package peeraddr_test
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/authctx/authctx/internal/peeraddr"
+)
+
+func TestAnAddressIsThatOfAConnection(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.1:99":         "192.0.2.1:99",
+		"[2001:db8::1]:99":     "[2001:db8::1]:99",
+		"[fe80::1%eth0]:99":    "[fe80::1%eth0]:99",
+		"[::ffff:10.0.0.1]:99": "10.0.0.1:99",
+		"":                     "",
+		"@":                    "",
+		"pipe":                 "",
+		"localhost:99":         "",
+		"10.1.0.5:http":        "",
+		"10.1.0.5:":            "",
+		":99":                  "",
+		" 10.1.0.5:99":         "",
+		"10.1.0.5:99, 9.9.9.9": "",
+	} {
+		if got := peeraddr.Parse(text); got != addrPort(want) {
+			t.Errorf("%q is %v, want %q", text, got, want)
+		}
+	}
+}
+
+// A connection has a port. What has none was written over RemoteAddr by
+// middleware, of a header that anybody may send: chi's RealIP and gorilla's
+// ProxyHeaders take "X-Forwarded-For: 10.1.0.5" for an address, and who believes
+// plain fields of peers in 10.1.0.0/16 would believe those of everybody.
+func TestAnAddressWithoutAPortIsWhatAHeaderSaid(t *testing.T) {
+	for _, text := range []string{"10.1.0.5", "::1", "[::1]", "2001:db8::1", "::ffff:10.1.0.5", "10.1.0.5%eth0"} {
+		if got := peeraddr.Parse(text); got.IsValid() {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}
+
+func TestAnEndOfAUnixSocketHasNoAddress(t *testing.T) {
+	for addr, want := range map[net.Addr]bool{
+		&net.UnixAddr{Name: "10.0.0.1:99", Net: "unix"}:       true,
+		&net.UnixAddr{Name: "10.0.0.1:99", Net: "unixpacket"}: true,
+		&net.TCPAddr{}: false,
+		nil:            false,
+	} {
+		if got := peeraddr.IsUnix(addr); got != want {
+			t.Errorf("%v: %v", addr, got)
+		}
+	}
+}
+
+func addrPort(text string) netip.AddrPort {
+	if text == "" {
+		return netip.AddrPort{}
+	}
+	return netip.MustParseAddrPort(text)
+}
