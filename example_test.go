@@ -62,6 +62,30 @@ func ExampleAuthorize() {
 	// authctx: no credentials
 }
 
+// A handler for a framework that knows nothing of this package, and would send the
+// cause to the caller.
+func ExampleAuthorize_framework() {
+	handler := func(ctx context.Context) error {
+		err := authctx.Authorize(ctx, authctx.Role("payroll-superuser"))
+		if err == nil {
+			return nil
+		}
+		reason, code := authctx.ReasonOf(err).Public(), "unauthenticated"
+		switch reason {
+		case authctx.PermissionDenied, authctx.InsufficientScope:
+			code = "permission_denied"
+		case authctx.Unavailable:
+			code = "unavailable"
+		}
+		return fmt.Errorf("%s: %s", code, reason.Description()) // for Connect, connect.NewError
+	}
+	fmt.Println(handler(authctx.NewContext(context.Background(), caller())))
+	fmt.Println(handler(context.Background()))
+	// Output:
+	// permission_denied: The caller may not do this.
+	// unauthenticated: Authentication is required.
+}
+
 // A rule is any function of the caller.
 func ExampleRuleFunc() {
 	sameTenant := func(tenant string) authctx.Rule {

@@ -164,8 +164,9 @@ type Error struct {
 	// which reads the same place: [OneOf] asks the others, and this is the answer
 	// if none of them takes it.
 	NotMine bool
-	// Cause is for operators and logs and is never sent to a caller. It may be
-	// nil. It must not contain a token or another secret.
+	// Cause is for operators and logs: the servers of this module never send it to
+	// a caller, but what sends the text of any error sends this, see [Authorize].
+	// It may be nil. It must not contain a token or another secret.
 	Cause error
 
 	// Scopes are the scopes that would have sufficed (InsufficientScope).
@@ -181,7 +182,8 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-// Error returns reason and cause, for operators.
+// Error returns reason and cause, for operators and not for the caller, see
+// [Authorize].
 func (e *Error) Error() string {
 	if e == nil {
 		return Unavailable.Error()

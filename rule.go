@@ -39,6 +39,13 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 // Authorize reports whether the caller of ctx may pass rule: nil to go on,
 // [NoCredentials] when ctx has no caller, otherwise what the rule said. A nil
 // rule, or one that holds a nil pointer, denies.
+//
+// The text of the error is for operators: it says what the caller lacks. A handler
+// behind a grpcctx.Server returns the error, and one of net/http gives it to
+// WriteError of its httpctx.Server: these tell the caller no more than the reason.
+// What knows nothing of this package sends the text as it is. So a handler of gRPC
+// without a grpcctx.Server returns grpcctx.Status(err).Err(), and one of Connect or
+// another framework makes an error of [Reason.Public], as in the example.
 func Authorize(ctx context.Context, rule Rule) error {
 	p, _ := FromContext(ctx)
 	if isNil(rule) {

@@ -29,7 +29,8 @@ type ClientConfig struct {
 	// no permission: Unix sockets, and loopback addresses whatever the target is
 	// called, but for the forward proxy that grpc takes from the environment
 	// (HTTPS_PROXY). Another tunnel that begins on this machine, such as one of
-	// ssh or of a dialer of your own, is taken for its end.
+	// ssh or of a dialer of your own, is taken for its end. A test over bufconn,
+	// which says nothing of where it leads, sets this.
 	AllowInsecurePlaintext bool
 }
 

@@ -8,17 +8,20 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
+	"github.com/authctx/authctx/httpctx"
 )
 
 // must keeps the examples short; a program handles its errors.
@@ -77,6 +80,56 @@ func Example() {
 	// the service sees user alice of https://issuer.example (asserted)
 	// alice: <nil>
 	// nobody: rpc error: code = Unauthenticated desc = Authentication is required.
+}
+
+// One handler serves HTTP and gRPC, and all callers are found in front of it. The
+// Server of gRPC takes them over from there: it answers refusals in the way of
+// gRPC, and ends streams with their callers.
+func Example_behindHTTP() {
+	policy := must(authctx.NewPolicy(authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"/grpc.health.v1.Health/*": authctx.Authenticated()},
+	}))
+	found := authctx.NewAuthenticator(authctx.FieldSet{}, func(ctx context.Context, _ *authctx.Request) (authctx.Result, error) {
+		p, ok := authctx.FromContext(ctx)
+		if !ok {
+			return authctx.Result{}, authctx.NoCredentials
+		}
+		return authctx.Result{Principal: p, Forward: authctx.Forwarded(ctx), ForwardUntil: authctx.ForwardedUntil(ctx)}, nil
+	})
+	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: found, Policy: policy}))
+	srv := grpc.NewServer(auth.ServerOptions()...)
+	healthpb.RegisterHealthServer(srv, whoServer{}) // wants an editor
+
+	front := must(httpctx.NewServer(httpctx.ServerConfig{
+		Authenticator: must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+			Trust: must(authctx.TrustPeerCIDR("127.0.0.0/8", "::1/128")),
+		})),
+		Policy: policy,
+		Refuse: grpcctx.Refuse,
+	}))
+	web := &http.Server{Handler: front.Handler(srv), Protocols: new(http.Protocols), ReadHeaderTimeout: time.Minute}
+	web.Protocols.SetUnencryptedHTTP2(true)
+	lis := must(net.Listen("tcp", "127.0.0.1:0"))
+	go func() { _ = web.Serve(lis) }()
+	defer web.Close()
+
+	conn := must(grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())))
+	defer conn.Close()
+	for _, fields := range [][]string{
+		{"x-user-issuer", "https://issuer.example", "x-user-id", "alice", "x-user-roles", "editor"},
+		{"x-user-issuer", "https://issuer.example", "x-user-id", "bob"},
+		nil,
+	} {
+		ctx := metadata.AppendToOutgoingContext(context.Background(), fields...)
+		_, err := healthpb.NewHealthClient(conn).Check(ctx, new(healthpb.HealthCheckRequest))
+		fmt.Println(err)
+	}
+	// Output:
+	// the service sees user alice of https://issuer.example (asserted)
+	// <nil>
+	// the service sees user bob of https://issuer.example (asserted)
+	// rpc error: code = PermissionDenied desc = The caller may not do this.
+	// rpc error: code = Unauthenticated desc = Authentication is required.
 }
 
 // A small server: everybody who is known may look, editors may edit, and health

@@ -126,7 +126,10 @@ func (cfg *ServerConfig) validate() error {
 // They are chained in the order in which options are given, so interceptors of
 // options before these, and any set with [grpc.UnaryInterceptor] or
 // [grpc.StreamInterceptor], run earlier: they see no caller and metadata that
-// nobody has cleaned, and must not believe a word of it.
+// nobody has cleaned, and must not believe a word of it. Those of options after
+// these know the caller, but a refusal that a handler returns is no status yet:
+// a logger or a metric there counts it as Unknown, and one that runs earlier sees
+// the code that is sent.
 //
 // A call of a method that the server does not have is answered Unimplemented by
 // grpc itself, before any interceptor: nobody is authenticated, and the observer
