@@ -170,7 +170,7 @@ func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 			}
 		case !errors.Is(err, NoCredentials):
 			return res, err
-		case none == nil || presents(m, r):
+		case none == nil || presents(m, r) || !saysWhy(none) && saysWhy(err):
 			none = err
 		}
 	}
@@ -178,6 +178,12 @@ func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 		return passed, refusal // credentials were there, and nobody took them
 	}
 	return Result{}, none
+}
+
+// saysWhy reports whether err tells an operator more than its reason.
+func saysWhy(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e != nil && e.Cause != nil
 }
 
 func notMine(err error) bool {

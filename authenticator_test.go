@@ -3,7 +3,9 @@ package authctx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -197,6 +199,29 @@ func TestOneOfSaysWhereTheAnswerWasRead(t *testing.T) {
 	}
 	if all := authctx.OneOf(jwt, txn).Fields(); !all.Owns("txn-token") || !all.Owns("authorization") {
 		t.Errorf("Fields = %+v", all)
+	}
+}
+
+// An operator who looks for why nobody is let in finds out, in whatever order the
+// members are.
+func TestOneOfSaysWhyNobodyIsThere(t *testing.T) {
+	bearer := reads(t, "jwt", authctx.FieldSet{Names: []string{"authorization"}})
+	trust, err := authctx.TrustPeerCIDR("10.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := reader(t, authctx.FieldsAuthenticatorConfig{Trust: trust})
+	stranger := request(map[string][]string{"x-user-id": {"root"}, "x-user-issuer": {"i"}})
+	stranger.Peer = netip.MustParseAddrPort("192.0.2.1:4711")
+	for order, a := range map[string]authctx.Authenticator{
+		"first": authctx.OneOf(fields, bearer), "last": authctx.OneOf(bearer, fields),
+		"between": authctx.OneOf(bearer, fields, bearer), "nested": authctx.OneOf(authctx.OneOf(bearer, fields), bearer),
+	} {
+		_, err := a.Authenticate(t.Context(), stranger)
+		if refusal, ok := errors.AsType[*authctx.Error](err); !ok || !errors.Is(err, authctx.NoCredentials) ||
+			!strings.Contains(fmt.Sprint(refusal.Cause), "192.0.2.1") {
+			t.Errorf("%s: %v", order, err)
+		}
 	}
 }
 
