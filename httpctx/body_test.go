@@ -11,23 +11,41 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 
 	"github.com/authctx/authctx/httpctx"
 )
 
+// uploads are requests whose bodies a proxy passes on each in its own way.
+var uploads = map[string]func(*http.Request){
+	"HTTP/1.1":    func(*http.Request) {},
+	"HTTP/2":      func(r *http.Request) { r.ProtoMajor, r.ProtoMinor = 2, 0 },
+	"a gRPC call": proxied["a gRPC call"],
+}
+
 // through sends a body through a proxy to a transport.
-func through(t *testing.T, protocol int, rewrite func(*httputil.ProxyRequest), transport roundTripper) (status int) {
+func through(t *testing.T, prepare func(*http.Request), rewrite func(*httputil.ProxyRequest), transport roundTripper) (status int) {
 	t.Helper()
-	h, err := newProxy(t, newServer(t, httpctx.ServerConfig{}), newFields(t)).Handler(&httputil.ReverseProxy{
-		Rewrite: rewrite, Transport: transport, ErrorLog: log.New(io.Discard, "", 0),
-	})
+	in := httptest.NewRequest("POST", "https://a.internal/", strings.NewReader("hello"))
+	prepare(in)
+	return sendThrough(t, in, httputil.ReverseProxy{Rewrite: rewrite, Transport: transport})
+}
+
+// sendThrough sends in through a proxy that does what rp does, and says if that
+// changes in.
+func sendThrough(t *testing.T, in *http.Request, rp httputil.ReverseProxy) (status int) {
+	t.Helper()
+	rp.ErrorLog = log.New(io.Discard, "", 0)
+	h, err := newProxy(t, newServer(t, httpctx.ServerConfig{}), newFields(t)).Handler(&rp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := httptest.NewRequest("POST", "http://a.internal/", strings.NewReader("hello"))
-	in.ProtoMajor = protocol
-	w := httptest.NewRecorder()
+	in = in.WithContext(as(t, "alice"))
+	w, body := httptest.NewRecorder(), in.Body
 	h.ServeHTTP(w, in)
+	if in.Body != body {
+		t.Errorf("the request that came has a %T now", in.Body)
+	}
 	return w.Code
 }
 
@@ -38,30 +56,30 @@ func ok(r *http.Request) *http.Response {
 // TestABodyMayBeSentAnewUntilItIsRead does what a transport does whose
 // connections go away.
 func TestABodyMayBeSentAnewUntilItIsRead(t *testing.T) {
-	for _, protocol := range []int{1, 2} {
-		through(t, protocol, func(*httputil.ProxyRequest) {}, func(r *http.Request) (*http.Response, error) {
+	for name, prepare := range uploads {
+		through(t, prepare, func(*httputil.ProxyRequest) {}, func(r *http.Request) (*http.Response, error) {
 			first := r.Body
 			_ = first.Close()
 			for range 2 {
 				again, err := r.GetBody()
 				if err != nil {
-					t.Fatalf("HTTP/%d: %v", protocol, err)
+					t.Fatalf("%s: %v", name, err)
 				}
 				_ = again.Close()
 			}
 			last, err := r.GetBody()
 			if err != nil {
-				t.Fatalf("HTTP/%d: %v", protocol, err)
+				t.Fatalf("%s: %v", name, err)
 			}
 			if n, err := first.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
-				t.Errorf("HTTP/%d: an attempt that was given up read %d bytes, %v", protocol, n, err)
+				t.Errorf("%s: an attempt that was given up read %d bytes, %v", name, n, err)
 			}
 			got, err := io.ReadAll(last)
 			if string(got) != "hello" || err != nil {
-				t.Errorf("HTTP/%d: %q, %v", protocol, got, err)
+				t.Errorf("%s: %q, %v", name, got, err)
 			}
 			if _, err := r.GetBody(); err == nil {
-				t.Errorf("HTTP/%d: the rest of a body passes for the whole", protocol)
+				t.Errorf("%s: the rest of a body passes for the whole", name)
 			}
 			return ok(r), nil
 		})
@@ -69,19 +87,21 @@ func TestABodyMayBeSentAnewUntilItIsRead(t *testing.T) {
 }
 
 func TestABodyThatRewriteReplacedIsLeftAlone(t *testing.T) {
-	through(t, 1, func(pr *httputil.ProxyRequest) { pr.Out.Body = io.NopCloser(strings.NewReader("other")) }, func(r *http.Request) (*http.Response, error) {
-		if got, _ := io.ReadAll(r.Body); string(got) != "other" || r.GetBody != nil {
-			t.Errorf("sent %q", got)
-		}
-		return ok(r), nil
-	})
 	own := func() (io.ReadCloser, error) { return nil, errors.New("mine") }
-	through(t, 1, func(pr *httputil.ProxyRequest) { pr.Out.GetBody = own }, func(r *http.Request) (*http.Response, error) {
-		if _, err := r.GetBody(); err == nil || err.Error() != "mine" {
-			t.Errorf("another GetBody: %v", err)
-		}
-		return ok(r), nil
-	})
+	for name, prepare := range uploads {
+		through(t, prepare, func(pr *httputil.ProxyRequest) { pr.Out.Body = io.NopCloser(strings.NewReader("other")) }, func(r *http.Request) (*http.Response, error) {
+			if got, _ := io.ReadAll(r.Body); string(got) != "other" || r.GetBody != nil {
+				t.Errorf("%s: sent %q, may be sent anew: %v", name, got, r.GetBody != nil)
+			}
+			return ok(r), nil
+		})
+		through(t, prepare, func(pr *httputil.ProxyRequest) { pr.Out.GetBody = own }, func(r *http.Request) (*http.Response, error) {
+			if _, err := r.GetBody(); err == nil || err.Error() != "mine" {
+				t.Errorf("%s: another GetBody: %v", name, err)
+			}
+			return ok(r), nil
+		})
+	}
 }
 
 // TestABodyTooLargeIsTheClientsFaultWhereverItIsRead has a transport that reads on
@@ -110,9 +130,9 @@ func TestABodyTooLargeIsTheClientsFaultWhereverItIsRead(t *testing.T) {
 			pr.Out.Body = io.NopCloser(iotest.ErrReader(errors.New("mine")))
 		}, first, 502},
 	} {
-		for _, protocol := range []int{1, 2} {
+		for kind, prepare := range uploads {
 			var reading sync.WaitGroup
-			status := through(t, protocol, c.rewrite, func(r *http.Request) (*http.Response, error) {
+			status := through(t, prepare, c.rewrite, func(r *http.Request) (*http.Response, error) {
 				body, failed := c.body(r), make(chan struct{})
 				reading.Go(func() {
 					_, _ = io.Copy(io.Discard, body)
@@ -124,7 +144,7 @@ func TestABodyTooLargeIsTheClientsFaultWhereverItIsRead(t *testing.T) {
 			})
 			reading.Wait()
 			if status != c.want {
-				t.Errorf("%s, HTTP/%d: status %d, want %d", name, protocol, status, c.want)
+				t.Errorf("%s, %s: status %d, want %d", name, kind, status, c.want)
 			}
 		}
 	}
@@ -132,12 +152,92 @@ func TestABodyTooLargeIsTheClientsFaultWhereverItIsRead(t *testing.T) {
 
 // A transport would announce what it does not know to be empty.
 func TestABodyThatRewriteTookAwayStaysAway(t *testing.T) {
-	for _, protocol := range []int{1, 2} {
-		through(t, protocol, func(pr *httputil.ProxyRequest) { pr.Out.Body = http.NoBody }, func(r *http.Request) (*http.Response, error) {
+	for name, prepare := range uploads {
+		through(t, prepare, func(pr *httputil.ProxyRequest) { pr.Out.Body = http.NoBody }, func(r *http.Request) (*http.Response, error) {
 			if r.Body != http.NoBody || r.GetBody != nil {
-				t.Errorf("HTTP/%d: the body is %T", protocol, r.Body)
+				t.Errorf("%s: the body is %T", name, r.Body)
 			}
 			return ok(r), nil
 		})
 	}
+}
+
+// Rewrite may be used without Handler, which is what remembers who is to blame.
+func TestABodyTooLargeIsAnErrorWithoutAHandlerToo(t *testing.T) {
+	p := newProxy(t, newServer(t, httpctx.ServerConfig{}), newFields(t))
+	h := &httputil.ReverseProxy{
+		ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.Body = http.MaxBytesReader(nil, pr.Out.Body, 3)
+			p.Rewrite(pr)
+		},
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			_, err := io.ReadAll(r.Body)
+			return nil, err
+		}),
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "http://a.internal/", strings.NewReader("hello")))
+	if w.Code != 502 {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
+// A transport that closes what Rewrite put in front of a body ends the stream of
+// the client, or it would wait for one that is silent.
+func TestClosingABodyThatRewriteReplacedEndsTheStreamOfTheClient(t *testing.T) {
+	for name, want := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		body := &closed{Reader: strings.NewReader("hello")}
+		in := httptest.NewRequest("POST", "https://a.internal/", body)
+		uploads[name](in)
+		sendThrough(t, in, httputil.ReverseProxy{
+			Rewrite: func(pr *httputil.ProxyRequest) { pr.Out.Body = io.NopCloser(io.LimitReader(pr.Out.Body, 3)) },
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				_ = r.Body.Close()
+				if body.closed != want {
+					t.Errorf("%s: closed is %v", name, body.closed)
+				}
+				return ok(r), nil
+			}),
+		})
+	}
+}
+
+// An upstream may answer before the client's body has failed, and badly.
+func TestABadAnswerIsTheUpstreamsThoughTheBodyFailedToo(t *testing.T) {
+	in := httptest.NewRequest("POST", "https://a.internal/", iotest.ErrReader(errors.New("malformed")))
+	status := sendThrough(t, in, httputil.ReverseProxy{
+		Rewrite: func(*httputil.ProxyRequest) {},
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			_, _ = io.ReadAll(r.Body)
+			return ok(r), nil
+		}),
+		ModifyResponse: func(*http.Response) error { return errors.New("a bad answer") },
+	})
+	if status != 502 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// A transport that gives up closes the body under its own Read.
+func TestABodyThatItsTransportClosedIsNotTheClientsFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent, _ := io.Pipe()
+		in := httptest.NewRequest("POST", "https://a.internal/", silent)
+		uploads["HTTP/2"](in)
+		status := sendThrough(t, in, httputil.ReverseProxy{
+			Rewrite: func(*httputil.ProxyRequest) {},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				var reading sync.WaitGroup
+				reading.Go(func() { _, _ = io.ReadAll(r.Body) })
+				synctest.Wait()
+				_ = r.Body.Close()
+				reading.Wait()
+				return nil, errors.New("the upstream has gone")
+			}),
+		})
+		if status != 502 {
+			t.Errorf("status %d", status)
+		}
+	})
 }
