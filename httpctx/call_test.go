@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,40 +76,70 @@ func (b *slowBody) Close() error {
 	return nil
 }
 
-// callFor makes a gRPC call through a proxy for a caller who has an hour, to an
-// upstream that sends parts. It returns what the client gets, the status, empty
-// where the stream is reset, and how long the call took.
-func callFor(t *testing.T, parts ...part) (body []byte, status string, lasted time.Duration) {
-	t.Helper()
-	carol, start := lastsForAnHour(t), time.Now()
-	s := newServer(t, httpctx.ServerConfig{Now: time.Now, Refuse: func(w http.ResponseWriter, _ *http.Request, err error) bool {
-		w.Header().Set("Grpc-Status", authctx.ReasonOf(err).String())
-		return true
-	}})
-	p, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: s, Propagator: fieldsAt(t, time.Now)})
-	if err != nil {
-		t.Fatal(err)
+// lastWords is a body that has something more to say when it is closed.
+type lastWords struct {
+	first  io.Reader
+	last   []byte
+	err    error // what it says with that
+	closed chan struct{}
+}
+
+func (b *lastWords) Read(p []byte) (int, error) {
+	if n, _ := b.first.Read(p); n > 0 {
+		return n, nil
 	}
+	<-b.closed
+	return copy(p, b.last), b.err
+}
+
+func (b *lastWords) Close() error { close(b.closed); return nil }
+
+// answer is that of an upstream to a call.
+func answer(r *http.Request, body io.ReadCloser) *http.Response {
+	return &http.Response{StatusCode: 200, ProtoMajor: 2, Header: http.Header{}, Body: body, Request: r}
+}
+
+// serveCall serves r to w as a gRPC call for a caller who has an hour, through a
+// proxy to a transport.
+func serveCall(t *testing.T, w http.ResponseWriter, r *http.Request, transport roundTripper) {
+	t.Helper()
+	p := newProxy(t, newServer(t, httpctx.ServerConfig{Now: time.Now, Refuse: statusOnly}), fieldsAt(t, time.Now))
 	h, err := p.Handler(&httputil.ReverseProxy{
-		Rewrite: func(*httputil.ProxyRequest) {},
-		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			body := &slowBody{t, start, parts, make(chan struct{})}
-			return &http.Response{StatusCode: 200, ProtoMajor: 2, Header: http.Header{}, Body: body, Request: r}, nil
-		}),
-		ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(*httputil.ProxyRequest) {}, Transport: transport, ErrorLog: log.New(io.Discard, "", 0),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest("POST", "https://a.internal/", nil)
 	proxied["a gRPC call"](r)
-	w := httptest.NewRecorder()
-	func() {
-		defer func() { _ = recover() }() // how a ReverseProxy resets a stream
-		ctx := context.WithValue(authctx.NewContext(t.Context(), carol), http.ServerContextKey, &http.Server{})
-		h.ServeHTTP(w, r.WithContext(ctx))
+	defer func() {
+		if aborted := recover(); aborted != nil && aborted != http.ErrAbortHandler { // how a ReverseProxy resets a stream
+			panic(aborted)
+		}
 	}()
+	ctx := context.WithValue(authctx.NewContext(r.Context(), lastsForAnHour(t)), http.ServerContextKey, &http.Server{})
+	h.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// statusOnly answers a refusal as gRPC does, in words.
+func statusOnly(w http.ResponseWriter, _ *http.Request, err error) bool {
+	w.Header().Set("Grpc-Status", authctx.ReasonOf(err).String())
+	return true
+}
+
+// answerTo returns what a client of ctx gets of a call that is answered with body:
+// how much of it, the status, empty where the stream is reset, and how long the
+// call took.
+func answerTo(t *testing.T, ctx context.Context, body io.ReadCloser) (got []byte, status string, lasted time.Duration) {
+	t.Helper()
+	start, w := time.Now(), httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(ctx, "POST", "https://a.internal/", nil)
+	serveCall(t, w, r, func(r *http.Request) (*http.Response, error) { return answer(r, body), nil })
 	return w.Body.Bytes(), w.Result().Trailer.Get("Grpc-Status"), time.Since(start)
+}
+
+// sending returns a body that sends parts from now on.
+func sending(t *testing.T, parts ...part) *slowBody {
+	return &slowBody{t, time.Now(), parts, make(chan struct{})}
 }
 
 // The client of a call that ends within a message would take it for broken and
@@ -116,6 +147,7 @@ func callFor(t *testing.T, parts ...part) (body []byte, status string, lasted ti
 func TestRule9_ACallEndsBetweenTwoMessages(t *testing.T) {
 	const hour, limit = time.Hour, 5 * time.Second
 	first, second := message(1000), message(100_000)
+	longest, longer := message(4<<20), message(4<<20+1)
 	both := append(append([]byte{}, first...), second...)
 	for name, c := range map[string]struct {
 		parts  []part
@@ -133,11 +165,12 @@ func TestRule9_ACallEndsBetweenTwoMessages(t *testing.T) {
 		"within the last":                         {[]part{{0, first[:500], false}, {hour + time.Second, first[500:], true}}, first, false, hour + time.Second},
 		"within one that does not go on":          {[]part{{0, both[:5000], false}}, both[:5000], true, hour + 2*limit},
 		"within one that goes on too slowly":      {[]part{{0, both[:5000], false}, {hour + 4*time.Second, both[5000:9000], false}}, both[:9000], true, hour + 2*limit},
-		"within one that is very long":            {[]part{{0, message(5 << 20)[:5000], false}}, message(5 << 20)[:5000], true, hour + limit},
+		"within the longest that gRPC takes":      {[]part{{0, longest[:5], false}, {hour + 7*time.Second, longest[5:], false}}, longest, true, hour + 7*time.Second},
+		"within one that is longer":               {[]part{{0, longer[:5], false}, {hour + 7*time.Second, longer[5:], false}}, longer[:5], true, hour + limit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got, status, lasted := callFor(t, c.parts...)
+				got, status, lasted := answerTo(t, t.Context(), sending(t, c.parts...))
 				time.Sleep(time.Minute) // for the upstream
 				if !bytes.Equal(got, c.want) || (status == authctx.TokenExpired.String()) != c.told {
 					t.Errorf("%d bytes and the status %q, want %d bytes", len(got), status, len(c.want))
@@ -147,6 +180,146 @@ func TestRule9_ACallEndsBetweenTwoMessages(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A transport of HTTP/2 resets the stream of a call that is cancelled, and with it
+// the rest of a message, so a call is not cancelled before that is over.
+func TestRule9_ACallIsNotCancelledWithinAMessageThatArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hour = time.Hour
+		start, m, w := time.Now(), message(1000), httptest.NewRecorder()
+		body := sending(t, part{0, m[:300], false}, part{hour + time.Second, m[300:600], false}, part{hour + 2*time.Second, m[600:], false})
+		serveCall(t, w, httptest.NewRequest("POST", "https://a.internal/", nil), func(r *http.Request) (*http.Response, error) {
+			return answer(r, &noticingBody{body, r.Context()}), nil
+		})
+		if got := w.Body.Len(); got != len(m) || w.Result().Trailer.Get("Grpc-Status") != authctx.TokenExpired.String() {
+			t.Errorf("%d bytes, trailers %v", got, w.Result().Trailer)
+		}
+		if lasted := time.Since(start); lasted > hour+2*time.Second {
+			t.Errorf("it lasted %v", lasted)
+		}
+	})
+}
+
+// noticingBody is what an upstream sends until it is cancelled.
+type noticingBody struct {
+	*slowBody
+	ctx context.Context
+}
+
+func (b *noticingBody) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return b.slowBody.Read(p)
+}
+
+// What a transport has of a message is for a client that was slow to take what came
+// before, and what it has not is waited for no longer.
+func TestRule9_AClientThatIsSlowGetsWhatIsThereOfTheLastMessage(t *testing.T) {
+	const hour = time.Hour
+	m := message(1000)
+	for name, c := range map[string]struct {
+		rest   time.Duration
+		want   int
+		lasted time.Duration
+	}{
+		"all of it":   {hour + time.Second, len(m), hour + 20*time.Second},
+		"no more yet": {2 * hour, 500, hour + 20*time.Second + 100*time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start, w := time.Now(), &slowWriter{httptest.NewRecorder(), 21 * time.Second}
+				body := sending(t, part{hour - time.Second, m[:500], false}, part{c.rest, m[500:], false})
+				serveCall(t, w, httptest.NewRequest("POST", "https://a.internal/", nil), func(r *http.Request) (*http.Response, error) {
+					return answer(r, body), nil
+				})
+				if got := w.Body.Len(); got != c.want || w.Result().Trailer.Get("Grpc-Status") != authctx.TokenExpired.String() {
+					t.Errorf("%d bytes, want %d; trailers %v", got, c.want, w.Result().Trailer)
+				}
+				if lasted := time.Since(start); lasted != c.lasted {
+					t.Errorf("it lasted %v, want %v", lasted, c.lasted)
+				}
+			})
+		})
+	}
+}
+
+// slowWriter is a client that takes its time to receive.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	pause time.Duration
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(w.pause)
+	w.pause = 0
+	return w.ResponseRecorder.Write(p)
+}
+
+// Nothing is left to wait for when the client has gone, and not its caller come to
+// an end, whatever a transport notices.
+func TestAMessageForAClientThatIsGoneIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, _, lasted := answerTo(t, ctx, sending(t, part{0, message(1000)[:500], false})); lasted != time.Minute {
+			t.Errorf("it lasted %v", lasted)
+		}
+	})
+}
+
+func TestRule9_NoMessageBeginsAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := message(1000)
+		got, status, _ := answerTo(t, t.Context(), &lastWords{bytes.NewReader(m), message(2000), nil, make(chan struct{})})
+		if len(got) != len(m) || status != authctx.TokenExpired.String() {
+			t.Errorf("%d bytes and the status %q", len(got), status)
+		}
+	})
+}
+
+// TestRule9_WhatACallSendsAfterTheEndGoesNowhere has a transport that sends a call
+// at once, or anew since its connection went away, and reads what the client sends
+// while a message of the answer is under way.
+func TestRule9_WhatACallSendsAfterTheEndGoesNowhere(t *testing.T) {
+	const hour = time.Hour
+	m := message(1000)
+	for name, anew := range map[string]bool{"at once": false, "anew": true} {
+		for when, at := range map[string]time.Duration{"asked for before": hour + time.Second, "asked for after": hour / 2} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					start, w := time.Now(), httptest.NewRecorder()
+					late := sending(t, part{at, []byte("too late"), true})
+					var reading sync.WaitGroup
+					serveCall(t, w, httptest.NewRequest("POST", "https://a.internal/", io.NopCloser(late)), func(r *http.Request) (*http.Response, error) {
+						sent := r.Body
+						if anew {
+							_ = sent.Close()
+							var err error
+							if sent, err = r.GetBody(); err != nil {
+								return nil, err
+							}
+						}
+						reading.Go(func() {
+							if at < hour {
+								time.Sleep(hour + time.Second)
+							}
+							n, err := sent.Read(make([]byte, 100))
+							if n != 0 || err == nil || time.Since(start) < hour+3*time.Second {
+								t.Errorf("%d bytes, %v, after %v", n, err, time.Since(start))
+							}
+						})
+						return answer(r, sending(t, part{0, m[:500], false}, part{hour + 3*time.Second, m[500:], false})), nil
+					})
+					reading.Wait()
+					if got := w.Body.Bytes(); !bytes.Equal(got, m) {
+						t.Errorf("the client got %d bytes", len(got))
+					}
+				})
+			})
+		}
 	}
 }
 
@@ -177,10 +350,7 @@ func TestRFC9113_8_1_1_ACallThatIsCutAnnouncesNoLength(t *testing.T) {
 		"without a body at all": {"HEAD", true, 0, 2 * int64(len(first)), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := httpctx.ServerConfig{Now: shortly(epoch.Add(time.Hour)), Refuse: func(w http.ResponseWriter, _ *http.Request, err error) bool {
-				w.Header().Set("Grpc-Status", authctx.ReasonOf(err).String())
-				return true
-			}}
+			cfg := httpctx.ServerConfig{Now: shortly(epoch.Add(time.Hour)), Refuse: statusOnly}
 			gate := gatewayWith(t, cfg, &httputil.ReverseProxy{
 				Transport: upstream.Client().Transport,
 				Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(target) },

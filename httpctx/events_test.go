@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -192,19 +194,52 @@ func TestTheTransportOfAStreamOfEventsIsToldOnceThatItIsClosed(t *testing.T) {
 	})
 }
 
-// What did not come by way of Rewrite, or nobody asked for, is not cut.
-func TestEventsForNobodyGoOn(t *testing.T) {
-	p := watchingProxy(t, nil)
-	for name, res := range map[string]*http.Response{
-		"of no request":      ok(nil),
-		"of another request": ok(httptest.NewRequest("GET", "/", nil)),
-	} {
-		res.Header = http.Header{"Content-Type": {"text/event-stream"}}
-		if err := p.ModifyResponse(res); err != nil {
-			t.Errorf("%s: %v", name, err)
+// What a transport says of a body that was closed under it is neither an end nor
+// an event, nor a failure of the upstream.
+func TestRule9_AStreamOfEventsBreaksOffWhateverItsTransportSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged strings.Builder
+		rp := events
+		rp.ErrorLog, rp.FlushInterval = log.New(&logged, "", 0), -1
+		rp.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			res := ok(r)
+			res.Header = http.Header{"Content-Type": {"text/event-stream"}}
+			res.Body = &lastWords{strings.NewReader("data: 1\n"), []byte("data: 2\n"), io.EOF, make(chan struct{})}
+			return res, nil
+		})
+		h, err := watchingProxy(t, nil).Handler(&rp)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := io.ReadAll(res.Body); err != nil {
-			t.Errorf("%s: %v", name, err)
+		w := httptest.NewRecorder()
+		defer func() {
+			if aborted, got := recover(), w.Body.String(); got != "data: 1\n" || aborted != http.ErrAbortHandler || logged.Len() > 0 {
+				t.Errorf("got %q, %v, logged %q", got, aborted, logged.String())
+			}
+		}()
+		ctx := context.WithValue(authctx.NewContext(t.Context(), lastsForAnHour(t)), http.ServerContextKey, &http.Server{})
+		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "https://a.internal/", nil))
+	})
+}
+
+// What did not come by way of Rewrite, or nobody asked for, is cleaned, and not cut.
+func TestAnAnswerToWhatNobodyPreparedGoesOn(t *testing.T) {
+	p := watchingProxy(t, nil)
+	call := httptest.NewRequest("POST", "/", nil)
+	proxied["a gRPC call"](call)
+	for name, r := range map[string]*http.Request{
+		"no request":      nil,
+		"another request": httptest.NewRequest("GET", "/", nil),
+		"another call":    call,
+	} {
+		res := ok(r)
+		res.Header = http.Header{"Content-Type": {"text/event-stream"}, "X-User-Id": {"alice"}}
+		res.Body = io.NopCloser(strings.NewReader("data: 1\n"))
+		if err := p.ModifyResponse(res); err != nil || res.Header["X-User-Id"] != nil {
+			t.Errorf("%s: %v, %v", name, err, res.Header)
+		}
+		if got, err := io.ReadAll(res.Body); string(got) != "data: 1\n" || err != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
 }
