@@ -156,3 +156,19 @@ func TestAConsumerKeepsNothingOfItsConfiguration(t *testing.T) {
 		}
 	}
 }
+
+func TestAConsumerTellsHowLongItsDecisionTook(t *testing.T) {
+	now, seen := time.Unix(1_800_000_000, 0), new(observertest.Journal)
+	c := newConsumer(t, authctx.ConsumerConfig{
+		Authenticator: sender(func(string) (authctx.Result, error) {
+			now = now.Add(3 * time.Second)
+			return nobody("")
+		}),
+		Rules:    map[string]authctx.Rule{"news": authctx.Authenticated()},
+		Observer: seen, Now: func() time.Time { return now },
+	})
+	_, _ = authctx.ReceiveHeaders(t.Context(), c, "news", map[string]string{})
+	if events := seen.All(); len(events) != 1 || events[0].Duration != 3*time.Second {
+		t.Errorf("told of %+v", events)
+	}
+}

@@ -39,13 +39,17 @@ func TestEveryEndOfAText(t *testing.T) {
 	}
 }
 
-func TestEveryCharacterAtEveryPlace(t *testing.T) {
-	good := []byte(standard.EncodeToString([]byte("a text that is longer than eight, and not by a multiple of it")))
-	for i := range good {
-		for c := range 256 {
-			s := bytes.Clone(good)
-			s[i] = byte(c)
-			agree(t, string(s))
+// Eight, four and fewer characters are decoded by code of their own.
+func TestEveryCharacterAtEveryPlaceOfEveryLength(t *testing.T) {
+	for _, text := range []string{strings.Repeat("A", 34), standard.EncodeToString([]byte("more than three times eight"))} {
+		for length := range len(text) + 1 {
+			for i := range length {
+				s := []byte(text[:length])
+				for c := range 256 {
+					s[i] = byte(c)
+					agree(t, string(s))
+				}
+			}
 		}
 	}
 }

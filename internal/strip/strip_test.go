@@ -1,6 +1,7 @@
 package strip_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -25,6 +26,16 @@ func TestIdentityNeverStays(t *testing.T) {
 	for name, want := range map[string]bool{"Authorization": true, "Txn-Token": false, "X-User-Id": false, "Other": false} {
 		if got := set.Keeps(name, kept); got != want {
 			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
+func TestAnObserverIsToldOfSixtyFourBytesOfAName(t *testing.T) {
+	set := strip.NewSet(authctx.FieldSet{Prefixes: []string{"x-other-"}})
+	for n, want := range map[int]int{63: 63, 64: 64, 65: 64, 1000: 64} {
+		name := "x-other-" + strings.Repeat("a", n-len("x-other-"))
+		if got := set.AppendUnread(nil, name, new(authctx.FieldSet)); len(got) != 1 || len(got[0]) != want {
+			t.Errorf("of %d bytes: %q", n, got)
 		}
 	}
 }
