@@ -34,8 +34,26 @@ func (w *preflightWriter) WriteHeader(status int) {
 }
 
 func (w *preflightWriter) Write(b []byte) (int, error) {
+	w.begin()
+	return len(b), nil
+}
+
+// begin sends the header, unless that was done, without the length of a body that
+// does not come.
+func (w *preflightWriter) begin() {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	return len(b), nil
 }
+
+// Flush implements [http.Flusher].
+func (w *preflightWriter) Flush() { _ = w.FlushError() }
+
+// FlushError serves [http.ResponseController].
+func (w *preflightWriter) FlushError() error {
+	w.begin()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// CloseNotify implements [http.CloseNotifier].
+func (w *preflightWriter) CloseNotify() <-chan bool { return closeNotify(w.ResponseWriter) }

@@ -63,6 +63,7 @@ func TestAnUnauthenticatedPreflightReadsNothing(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		_, _ = io.WriteString(w, "payroll")
 	})
+	mux.HandleFunc("/streamed", streams)
 	mux.HandleFunc("/hijacked", func(w http.ResponseWriter, _ *http.Request) {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\npayroll")
@@ -80,7 +81,7 @@ func TestAnUnauthenticatedPreflightReadsNothing(t *testing.T) {
 			status int
 			body   string
 		}{
-			"/files/secret.txt": {200, ""}, "/files/none": {404, ""}, "/flushed": {202, ""}, "/hijacked": {200, ""}, "/copied": {200, ""},
+			"/files/secret.txt": {200, ""}, "/files/none": {404, ""}, "/flushed": {202, ""}, "/streamed": {200, ""}, "/hijacked": {200, ""}, "/copied": {200, ""},
 			"/public/secret.txt": {200, "payroll"},
 		} {
 			r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", server.URL+path, nil)

@@ -59,7 +59,15 @@ type watchedWriter struct {
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush implements [http.Flusher] as far as the wrapped writer does.
-func (w *watchedWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *watchedWriter) Flush() { _ = w.FlushError() }
+
+// FlushError serves [http.ResponseController], which asks no Flusher for an error.
+func (w *watchedWriter) FlushError() error {
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// CloseNotify implements [http.CloseNotifier].
+func (w *watchedWriter) CloseNotify() <-chan bool { return closeNotify(w.ResponseWriter) }
 
 // Hijack implements [http.Hijacker].
 func (w *watchedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
