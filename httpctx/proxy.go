@@ -64,8 +64,9 @@ type ProxyConfig struct {
 // request of any version of HTTP of which a content type begins with
 // application/grpc.
 //
-// A stream of events (text/event-stream) is cut off then, too. Other answers are
-// not cut short.
+// A stream of events (text/event-stream) is cut off then, too, by a panic with
+// [http.ErrAbortHandler]: middleware that recovers it and goes on, such as
+// gin.Recovery, makes that look like a regular end. Other answers are not cut short.
 type Proxy struct {
 	server    *Server
 	writer    writer

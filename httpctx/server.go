@@ -143,6 +143,13 @@ func (cfg *ServerConfig) validate() error {
 // files net/http then removes, and its Pattern, by which middleware outside names
 // it. Middleware inside that makes a copy in turn has to do the same.
 //
+// next must use the writer and the request that it is given. What makes Handler
+// middleware of a framework may keep the framework's own: with gwatts/gin-adapter,
+// or a function for gin that ignores the writer, a WebSocket does not end with its
+// caller, and the body of an answer to a preflight may be sent. Put the framework's
+// engine inside, server.Handler(engine). Fiber's adaptor for net/http neither
+// strips fields nor carries the caller, and is not to be used.
+//
 // Handler panics when next is nil or holds a nil function or pointer.
 func (s *Server) Handler(next http.Handler) http.Handler {
 	if absent.Nil(next) {
