@@ -349,3 +349,13 @@ func TestKeySet_ConcurrentRefreshes_ReadersSeeWholeSets(t *testing.T) {
 		t.Error("nothing was refreshed")
 	}
 }
+
+func TestAKeySetOfExactlyTheBytesAllowedIsRead(t *testing.T) {
+	set := edSet(1)
+	for spare, want := range map[int64]string{0: "found", -1: "unavailable"} {
+		synctest.Test(t, func(t *testing.T) {
+			keys := keysFrom(t, newKeyServer(set), func(c *jwtauth.RemoteKeysConfig) { c.MaxBytes = int64(len(set)) + spare })
+			wantFind(t, keys, "k1", want)
+		})
+	}
+}

@@ -128,7 +128,7 @@ func freshFor(h http.Header) time.Duration {
 		return 0
 	}
 	age, _ := strconv.Atoi(h.Get("Age"))
-	left := max(0, maxAge) - max(0, min(age, most))
+	left := max(0, maxAge) - max(0, age)
 	return time.Duration(max(left, 1)) * time.Second
 }
 

@@ -169,6 +169,9 @@ func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
 		{"no-store does not lengthen it", "no-store, max-age=300", "", 5 * time.Minute},
 		{"no-cache alone", "no-cache", "", 15 * time.Minute},
 		{"no-store alone", "private, no-store", "", 15 * time.Minute},
+		{"below all numbers, which is stale", "max-age=-99999999999999999999", "5", time.Minute},
+		{"an age beyond all numbers", "max-age=300", "99999999999999999999", time.Minute},
+		{"an age alone", "", "99999999999", 15 * time.Minute},
 		{"for shared caches", "s-maxage=120", "", 15 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -148,12 +148,15 @@ func (r *restatingKeys) Key(ctx context.Context, id string, algorithm jwtauth.Al
 	return key, err
 }
 
+// remoteSources are the ways to use remote keys.
+var remoteSources = map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
+	"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
+	"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
+}
+
 func TestRule4_AKeyOfWhichSomethingElseIsSaidMeanwhileFailsNoRequest(t *testing.T) {
 	signer := signerFor(t, jwtauth.RS256)
-	for kind, source := range map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
-		"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
-		"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
-	} {
+	for kind, source := range remoteSources {
 		synctest.Test(t, func(t *testing.T) {
 			s := newKeyServer(jwks(jwk("k1", testRSAKey().Public())))
 			remote := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute })
@@ -177,10 +180,7 @@ func TestRule5_AWithdrawalOutlivesWhatIsSaidOfTheKey(t *testing.T) {
 	said := func(n int, members jwkMembers) string {
 		return jwks(jwk("k1", public, members), jwk(fmt.Sprint("other", n), edKey(n)))
 	}
-	for kind, source := range map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
-		"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
-		"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
-	} {
+	for kind, source := range remoteSources {
 		synctest.Test(t, func(t *testing.T) {
 			s := newKeyServer(said(0, nil))
 			keys := source(keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute }))
@@ -240,10 +240,7 @@ func TestRule5_AWithdrawalReachesWhatWasSaidOfTheKeySince(t *testing.T) {
 	said := func(members jwkMembers) string {
 		return jwks(jwk("k1", testRSAKey().Public(), members), jwk("k2", edKey(2)))
 	}
-	for kind, source := range map[string]func(*jwtauth.RemoteKeys) jwtauth.KeySource{
-		"remote keys": func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return r },
-		"a keyfunc":   func(r *jwtauth.RemoteKeys) jwtauth.KeySource { return must(jwtauth.KeysFromKeyfunc(r.Keyfunc())) },
-	} {
+	for kind, source := range remoteSources {
 		synctest.Test(t, func(t *testing.T) {
 			s := newKeyServer(said(nil))
 			keys := source(keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute }))
@@ -259,6 +256,33 @@ func TestRule5_AWithdrawalReachesWhatWasSaidOfTheKeySince(t *testing.T) {
 				t.Errorf("%s: %v", kind, err)
 			}
 		})
+	}
+}
+
+// An issuer that gives an ID to another key has got rid of the one that somebody
+// withdrew, before or since.
+func TestRule4_AnotherKeyOfAnIDIsNotTheOneThatWasWithdrawn(t *testing.T) {
+	for kind, source := range remoteSources {
+		for _, before := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, before %v", kind, before), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newKeyServer(jwks(jwk("k1", edKey(1))))
+					keys := source(keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.RefreshInterval = 10 * time.Minute }))
+					old := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+					if before {
+						old.Withdraw()
+					}
+					s.serve(jwks(jwk("k1", edKey(2))))
+					time.Sleep(10 * time.Minute)
+					synctest.Wait()
+					now := must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+					old.Withdraw()
+					if !jwtauth.HasMaterial(now, edKey(2)) || now.Withdrawn() {
+						t.Error("the new key is not believed")
+					}
+				})
+			})
+		}
 	}
 }
 
@@ -337,6 +361,11 @@ func TestRule4_AKeyThatALoadRemovedIsUnknownAtOnce(t *testing.T) {
 			s.change(func(s *keyServer) { s.down = true })
 			time.Sleep(2 * time.Hour)
 			wantFind(t, keys, "k1", "unavailable")
+			s.change(func(s *keyServer) { s.down = false })
+			s.serve(edSet(2))
+			time.Sleep(time.Minute)
+			wantFind(t, keys, "k2", "found")
+			wantFind(t, keys, "k1", "unknown_key")
 		})
 	})
 }

@@ -455,6 +455,7 @@ func TestPresetsAreFoundByExactName(t *testing.T) {
 		{"auth0", []string{"a.example/"}, `jwtauth: preset auth0 has the argument "a.example/", and namespaces begin with a URL`},
 		{"auth0", []string{"localhost:8080"}, `jwtauth: preset auth0 has the argument "localhost:8080", and namespaces begin with a URL`},
 		{"auth0", []string{"/roles"}, `jwtauth: preset auth0 has the argument "/roles", and namespaces begin with a URL`},
+		{"auth0", []string{"//a.example/"}, `jwtauth: preset auth0 has the argument "//a.example/", and namespaces begin with a URL`},
 		{"auth0", []string{"https://a.example /"}, `jwtauth: preset auth0 has the argument "https://a.example /", and namespaces begin with a URL`},
 	} {
 		if _, err := jwtauth.PresetClaims(c.name, c.args...); err == nil || err.Error() != c.want {

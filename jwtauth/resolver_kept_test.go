@@ -320,6 +320,47 @@ func TestATokenThatRenewalsOvertakeProvesItsIssuer(t *testing.T) {
 	}
 }
 
+// An issuer that came back is proven by a token that was under way when it left,
+// and nobody who names another pushes it out.
+func TestATokenThatOutlivesItsAnswerProvesTheIssuerThatCameBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxIssuers = 2 })
+		s, gate := u.s(testIssuer), make(chan struct{})
+		u.withKeys(func() jwtauth.KeySource {
+			return keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+				<-gate
+				return s.key, nil
+			})
+		})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			u.verify("under way", s, testIssuer, nil)
+		}()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		u.resolve = func(string) (*jwtauth.Verifier, error) { return nil, authctx.WrongIssuer }
+		u.verify("gone", s, testIssuer, authctx.WrongIssuer)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			return newVerifier(t, u.s(issuer), func(c *jwtauth.VerifierConfig) { c.Issuer = issuer }), nil
+		}
+		u.verify("named", u.s("nobody"), testIssuer, authctx.BadSignature)
+		close(gate)
+		<-done
+		for _, issuer := range []string{"https://b.example", "https://c.example"} {
+			u.verify("a stranger", u.s("nobody"), issuer, authctx.BadSignature)
+		}
+		before := u.asked.Load()
+		u.verify("after", s, testIssuer, nil)
+		if u.asked.Load() != before {
+			t.Error("it was pushed out")
+		}
+		u.close()
+	})
+}
+
 // A stranger's request to an issuer that is dropped as it ends.
 func TestAnAnswerThatEndsWithItsRequestIsReleasedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

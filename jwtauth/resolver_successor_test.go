@@ -3,7 +3,6 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -185,108 +184,6 @@ func TestJoinedKeysTakeOverWhenOneSourceHasThem(t *testing.T) {
 	}
 }
 
-// deafKeys take no notice of how long Ready is waited for.
-type deafKeys struct {
-	laterKeys
-	gate chan struct{}
-}
-
-func (k deafKeys) Ready(context.Context) error {
-	<-k.gate
-	return nil
-}
-
-func TestRule4_ASourceThatTakesNoNoticeHoldsUpNobodyForLong(t *testing.T) {
-	for name, test := range map[string]struct {
-		keys   func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource
-		goesOn time.Duration // the verifier of before
-	}{
-		"alone": {func(_ testSigner, deaf jwtauth.KeySource) jwtauth.KeySource { return deaf }, time.Hour},
-		"joined with static keys": {func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
-			return must(jwtauth.JoinKeys(deaf, must(jwtauth.NewStaticKeys(s.key))))
-		}, 10*time.Minute + 6*time.Second},
-		"joined with keys that are late": {func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
-			return must(jwtauth.JoinKeys(deaf, laterKeys{s.key, time.Now().Add(4 * time.Second)}))
-		}, 10*time.Minute + 6*time.Second},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxStale = time.Hour })
-			start, old, next, other := time.Now(), u.s(testIssuer), newSigner(t, "k1"), u.s("https://other.example")
-			deaf := deafKeys{laterKeys{next.key, start}, make(chan struct{})}
-			verify := func(s testSigner, issuer string, want error) {
-				t.Helper()
-				began := time.Now()
-				u.verify(name+" after "+began.Sub(start).String(), s, issuer, want)
-				if d := time.Since(began); d > time.Second {
-					t.Errorf("%s: waited %v", name, d)
-				}
-			}
-			verify(old, testIssuer, nil)
-			u.withKeys(func() jwtauth.KeySource { return test.keys(next, deaf) })
-			time.Sleep(10 * time.Minute)
-			for ; time.Since(start) < test.goesOn; time.Sleep(time.Minute) {
-				verify(old, testIssuer, nil)
-			}
-			time.Sleep(time.Until(start.Add(test.goesOn)))
-			verify(next, testIssuer, nil)
-			u.withKeys(func() jwtauth.KeySource { return deafKeys{laterKeys{other.key, start}, deaf.gate} })
-			verify(other, "https://other.example", nil) // it takes the place of none
-			began := time.Now()
-			u.close()
-			if d := time.Since(began); d > time.Second {
-				t.Errorf("%s: closed after %v", name, d)
-			}
-			close(deaf.gate)
-		})
-	}
-}
-
-// Each renewal may come with a source of its own.
-func TestRule4_SourcesThatTakeNoNoticeDoNotPileUp(t *testing.T) {
-	for name, test := range map[string]struct {
-		keys      func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource
-		takesOver bool // though sources were left behind
-	}{
-		"alone": {func(_ testSigner, deaf jwtauth.KeySource) jwtauth.KeySource { return deaf }, false},
-		"two": {func(_ testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
-			return must(jwtauth.JoinKeys(deaf, deaf))
-		}, false},
-		"joined with static keys": {func(s testSigner, deaf jwtauth.KeySource) jwtauth.KeySource {
-			return must(jwtauth.JoinKeys(deaf, must(jwtauth.NewStaticKeys(s.key))))
-		}, true},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) { c.MaxStale = 1000 * time.Hour })
-			s, deaf := u.s(testIssuer), deafKeys{laterKeys{}, make(chan struct{})}
-			next := s
-			renew := func(takesOver bool) {
-				t.Helper()
-				next = newSigner(t, "k1")
-				time.Sleep(10 * time.Minute)
-				u.verify(name+": meanwhile", s, testIssuer, nil)
-				time.Sleep(6 * time.Second) // the Timeout is 5
-				if takesOver {
-					s = next
-				}
-				u.verify(name, s, testIssuer, nil)
-			}
-			u.verify(name, s, testIssuer, nil)
-			u.withKeys(func() jwtauth.KeySource { return test.keys(next, deaf) })
-			before := runtime.NumGoroutine()
-			for range 100 {
-				renew(test.takesOver)
-			}
-			if n := runtime.NumGoroutine() - before; n > 12 || u.asked.Load() < 100 {
-				t.Errorf("%s: %d goroutines more after %d calls", name, n, u.asked.Load())
-			}
-			close(deaf.gate)
-			u.withKeys(func() jwtauth.KeySource { return laterKeys{next.key, time.Now().Add(time.Second)} })
-			renew(true) // nothing is left behind any more
-			u.close()
-		})
-	}
-}
-
 // An answer whose keys are late counts for nothing when a later one has come.
 func TestWhatComesLateTakesNoLaterAnswerAway(t *testing.T) {
 	const a, b = "https://a.example", "https://b.example"
@@ -395,29 +292,43 @@ func TestRule5_NothingCountsOnAnAnswerThatIsNotKeptAnyMore(t *testing.T) {
 	}
 }
 
-// Who is let in by the next answer counts for streams that the one before let in.
-func TestRule5_AStreamIsHeldToTheTenantRuleOfTheNextAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := newSuccessors(t, nil)
-		s, tenants := newSigner(t, "k1"), jwtauth.OnlyTenants("a", "b")
-		u.resolve = func(string) (*jwtauth.Verifier, error) {
-			return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Tenants = "https://login.example/{tenantid}", tenants }), nil
-		}
-		stream := must(u.r.VerifyToken(t.Context(), s.token(t, goodClaims(map[string]any{
-			"iss": "https://login.example/a", "tid": "a", "exp": time.Now().Add(time.Hour).Unix(), "iat": nil,
-		}))))
-		recheck := func(want error) {
-			t.Helper()
-			time.Sleep(11 * time.Minute)
-			if err := stream.Recheck(t.Context()); !errors.Is(err, want) {
-				t.Errorf("%v, want %v", err, want)
+// What the next answer lets in counts for streams that the one before let in.
+func TestRule5_AStreamIsHeldToTheRulesOfTheNextAnswer(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*jwtauth.VerifierConfig)
+		want   authctx.Reason
+	}{
+		"tenants":    {func(c *jwtauth.VerifierConfig) { c.Tenants = jwtauth.OnlyTenants("b") }, authctx.WrongIssuer},
+		"algorithms": {func(c *jwtauth.VerifierConfig) { c.Algorithms = []jwtauth.Algorithm{jwtauth.EdDSA} }, authctx.InvalidToken},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, nil)
+			s, change := newSigner(t, "k1"), func(*jwtauth.VerifierConfig) {}
+			u.resolve = func(string) (*jwtauth.Verifier, error) {
+				return newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
+					c.Issuer, c.Tenants = "https://login.example/{tenantid}", jwtauth.OnlyTenants("a", "b")
+					change(c)
+				}), nil
 			}
-		}
-		recheck(nil)
-		tenants = jwtauth.OnlyTenants("b")
-		recheck(authctx.WrongIssuer)
-		u.close()
-	})
+			token := s.token(t, goodClaims(map[string]any{
+				"iss": "https://login.example/a", "tid": "a", "exp": time.Now().Add(time.Hour).Unix(), "iat": nil,
+			}))
+			stream := must(u.r.VerifyToken(t.Context(), token))
+			time.Sleep(11 * time.Minute)
+			if err := stream.Recheck(t.Context()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			change = test.change
+			time.Sleep(11 * time.Minute)
+			_, err := u.r.Verify(t.Context(), token)
+			for what, err := range map[string]error{"the token": err, "the stream": stream.Recheck(t.Context())} {
+				if authctx.ReasonOf(err) != test.want {
+					t.Errorf("%s: %s: %v, want %v", name, what, err, test.want)
+				}
+			}
+			u.close()
+		})
+	}
 }
 
 // The same verifier is not waited for: nothing takes its place.

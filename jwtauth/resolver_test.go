@@ -146,6 +146,22 @@ func TestRule2_ResolvedIssuersDoNotShareKeys(t *testing.T) {
 	})
 }
 
+// Whatever the verifier of an issuer takes besides.
+func TestRule2_AResolvedIssuerUsesNoAlgorithmBesidesThoseOfAll(t *testing.T) {
+	s := newSigner(t, "k1")
+	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			t.Error("asked about a token that no issuer may have signed so")
+			return verifierOf(t, issuer, s), nil
+		},
+		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Now: func() time.Time { return testNow },
+	}))
+	defer r.Close()
+	if _, err := r.Verify(t.Context(), s.token(t, goodClaims(nil))); err == nil {
+		t.Error("the token is accepted")
+	}
+}
+
 // An issuer that was renamed has its keys free after MaxAge.
 func TestRule2_AnAnswerThatIsOverHoldsNoKeys(t *testing.T) {
 	s := newSigner(t, "k1")

@@ -228,6 +228,22 @@ func withoutAlgorithm(t testing.TB, key *jwtauth.SigningKey, id string) *jwtauth
 	return must(jwtauth.ParseJWK(must(json.Marshal(jwk))))
 }
 
+// A published key that may serve one issuer serves no other once it signs.
+func TestRule2_APublishedKeyOfOneIssuerStaysSo(t *testing.T) {
+	clock := newTestClock()
+	next := newTestKey(t, jwtauth.PS256)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current:   newTestKey(t, jwtauth.EdDSA),
+		Published: []*jwtauth.Key{jwtauth.Restrict(withoutAlgorithm(t, next, next.ID()), "https://other.example")},
+		Now:       clock.Now,
+	}))
+	must(0, keys.Rotate(next))
+	clock.Advance(jwtauth.DefaultKeyAhead)
+	if key := must(keys.Key(t.Context(), next.ID(), jwtauth.PS256)); key.Issuer() != "https://other.example" {
+		t.Errorf("it serves %q", key.Issuer())
+	}
+}
+
 func TestJWKSHandlerNeverServesSecrets(t *testing.T) {
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))
 	if ids, _ := fetchKeyIDs(t, keys.JWKSHandler()); len(ids) != 0 {

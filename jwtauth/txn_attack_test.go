@@ -90,6 +90,7 @@ func TestTxnAttacks(t *testing.T) {
 		"older draft's purpose":           {f.token().Set("scope", nil).Set("purp", "x").Sign(), authctx.InvalidToken},
 		"without a workload":              {f.token().Set("req_wl", nil).Sign(), authctx.InvalidToken},
 		"empty workload":                  {f.token().Set("req_wl", "").Sign(), authctx.InvalidToken},
+		"workload as a bool":              {f.token().Set("req_wl", true).Sign(), authctx.InvalidToken},
 		"workload as a list":              {f.token().Set("req_wl", []string{"a"}).Sign(), authctx.InvalidToken},
 		"details as a list":               {f.token().Set("tctx", []string{}).Sign(), authctx.InvalidToken},
 		"roles as a text":                 {f.token().Set("tctx", map[string]any{"roles": "admin"}).Sign(), authctx.InvalidToken},
@@ -198,6 +199,16 @@ func TestOlderDraftsAreReadOnlyWhenAsked(t *testing.T) {
 	}
 	if p, err := f.authenticate(f.token().Set("azd", map[string]any{"roles": []string{"admin"}}).Set("tctx", map[string]any{}).Sign()); err != nil || p.HasRole("admin") {
 		t.Errorf("an older name won over the current one: %v", err)
+	}
+	for name, token := range map[string]*jwtauthtest.Token{ // which older drafts ask for too
+		"without the time of issue": f.token().Set("iat", nil),
+		"without a workload":        f.token().Set("req_wl", nil),
+		"workload as a bool":        f.token().Set("req_wl", true),
+		"workload as an object":     f.token().Set("req_wl", nil).Set("rctx", map[string]any{"req_wl": map[string]any{"a": "b"}}),
+	} {
+		if _, err := f.authenticate(token.Sign()); !errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	// TestTxnAttacks has the same names refused without the option.
 }

@@ -1,0 +1,220 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+func TestRule5_AKeyOfAKeyfuncThatWasWithdrawnStaysSo(t *testing.T) {
+	kf, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
+	source := must(jwtauth.KeysFromKeyfunc(kf))
+	signer := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
+	verify := func(want error) {
+		t.Helper()
+		if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 0)); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	verify(nil)
+	must(source.Key(t.Context(), "k1", "")).Withdraw()
+	verify(authctx.UnknownKey)
+	if err := store.KeyWrite(t.Context(), theirs("k2", edKey(2), nil)); err != nil {
+		t.Fatal(err)
+	}
+	wantFind(t, source, "k2", "found")
+	verify(authctx.UnknownKey)
+	for i, use := range []jwkset.USE{jwkset.UseEnc, jwkset.UseSig} {
+		id := fmt.Sprint("k", 3+i)
+		change := func(m *jwkset.JWKMetadataOptions) { m.USE = use }
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k1", testEdKey().Public(), change), theirs(id, edKey(2), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		wantFind(t, source, id, "found")
+		verify(authctx.UnknownKey)
+	}
+}
+
+func TestRule5_AKeyThatCameBackIsWithdrawnForGoodToo(t *testing.T) {
+	kf, store := memoryKeyfunc(t, theirs("k1", edKey(1), nil))
+	source := must(jwtauth.KeysFromKeyfunc(kf))
+	key := must(source.Key(t.Context(), "k1", ""))
+	for _, keys := range [][]jwkset.JWK{nil, {theirs("k1", edKey(1), nil)}} {
+		if err := store.KeyReplaceAll(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+		if !key.Withdrawn() { // which notices that it left
+			t.Fatal("the key is believed again")
+		}
+	}
+	key.Withdraw()
+	if again := must(source.Key(t.Context(), "k1", "")); !again.Withdrawn() {
+		t.Error("the key is believed again")
+	}
+}
+
+// lateStorage holds up one answer about a key until somebody takes it.
+type lateStorage struct {
+	jwkset.Storage
+	late chan chan struct{}
+}
+
+func (s *lateStorage) KeyRead(ctx context.Context, id string) (jwkset.JWK, error) {
+	key, err := s.Storage.KeyRead(ctx, id)
+	select {
+	case answered := <-s.late:
+		answered <- struct{}{}
+		<-answered
+	default:
+	}
+	return key, err
+}
+
+// A request that read the storage before a rotation under the same ID must not
+// bring the old key back, nor end what goes on with the new one.
+func TestRule4_ALateAnswerOfAStorageTakesNoKeyAway(t *testing.T) {
+	_, store := memoryKeyfunc(t, theirs("k", edKey(1), nil))
+	storage := &lateStorage{store, make(chan chan struct{}, 1)}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	signer := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
+	for _, known := range []bool{false, true} { // whether the old key was handed out before
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k", edKey(1), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		if known {
+			wantFind(t, source, "k", "found")
+		}
+		answer, done := make(chan struct{}), make(chan *jwtauth.Key)
+		storage.late <- answer
+		go func() { done <- must(source.Key(context.Background(), "k", "")) }()
+		<-answer
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k", testEdKey().Public(), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		stream := must(v.VerifyToken(t.Context(), edToken(t, signer, "k", 0)))
+		answer <- struct{}{}
+		if late := <-done; !jwtauth.HasMaterial(late, testEdKey().Public()) {
+			t.Error("the old key was handed out")
+		}
+		if err := stream.Recheck(t.Context()); err != nil {
+			t.Errorf("after the late answer: %v", err)
+		}
+		if now := must(source.Key(t.Context(), "k", "")); now.Withdrawn() {
+			t.Error("the new key was withdrawn")
+		}
+	}
+}
+
+// Nor must one that read what the storage said of the key before.
+func TestRule4_ALateAnswerOfAStorageTakesNoStatementBack(t *testing.T) {
+	said := func(alg jwkset.ALG) []jwkset.JWK {
+		return []jwkset.JWK{theirs("k", &keysRSA().PublicKey, func(m *jwkset.JWKMetadataOptions) { m.ALG = alg })}
+	}
+	_, store := memoryKeyfunc(t, said("")...)
+	storage := &lateStorage{store, make(chan chan struct{}, 1)}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	answer, done := make(chan struct{}), make(chan *jwtauth.Key)
+	storage.late <- answer
+	go func() { done <- must(source.Key(context.Background(), "k", "")) }()
+	<-answer
+	if err := store.KeyReplaceAll(t.Context(), said("RS256")); err != nil {
+		t.Fatal(err)
+	}
+	now := must(source.Key(t.Context(), "k", ""))
+	answer <- struct{}{}
+	if late := <-done; late != now || now.Withdrawn() {
+		t.Errorf("%v was handed out after %v", late, now)
+	}
+}
+
+// brokenStorage is a storage that cannot be read for a while.
+type brokenStorage struct {
+	jwkset.Storage
+	broken atomic.Bool
+}
+
+func (s *brokenStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
+	if s.broken.Load() {
+		return nil, errors.New("out of reach")
+	}
+	return s.Storage.KeyReadAll(ctx)
+}
+
+func TestRule4_AStorageThatCannotBeReadWithdrawsNothingForGood(t *testing.T) {
+	_, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
+	storage := &brokenStorage{Storage: store}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	signer := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
+	found, err := v.VerifyToken(t.Context(), edToken(t, signer, "k1", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	storage.broken.Store(true)
+	if err := found.Recheck(t.Context()); authctx.ReasonOf(err) != authctx.Unavailable {
+		t.Errorf("out of reach: %v", err)
+	}
+	storage.broken.Store(false)
+	if err := found.Recheck(t.Context()); err != nil {
+		t.Errorf("in reach again: %v", err)
+	}
+}
+
+// What a provider publishes for something else from now on, or says an algorithm
+// of that it cannot have, is a key that left: tokens in the cache count no longer.
+func TestRule5_AKeyOfAKeyfuncThatMayNotVerifyAnyMoreHasLeft(t *testing.T) {
+	for name, change := range map[string]func(*jwkset.JWKMetadataOptions){
+		"another use":                 func(m *jwkset.JWKMetadataOptions) { m.USE = jwkset.UseEnc },
+		"other operations":            func(m *jwkset.JWKMetadataOptions) { m.KEYOPS = []jwkset.KEYOPS{jwkset.KeyOpsEncrypt} },
+		"an algorithm for encryption": func(m *jwkset.JWKMetadataOptions) { m.ALG = jwkset.AlgRSAOAEP256 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			public, signer := testRSAKey().Public(), signerFor(t, jwtauth.RS256)
+			kf, store := memoryKeyfunc(t, theirs("k1", public, nil))
+			source := must(jwtauth.KeysFromKeyfunc(kf))
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
+			token := signer.token(t, goodClaims(nil))
+			found := must(v.VerifyToken(t.Context(), token))
+			if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k1", public, change)}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := v.Verify(t.Context(), token); !errors.Is(err, authctx.UnknownKey) {
+				t.Errorf("from the cache: %v", err)
+			}
+			if err := found.Recheck(t.Context()); !errors.Is(err, authctx.UnknownKey) {
+				t.Errorf("a stream: %v", err)
+			}
+		})
+	}
+}
+
+// To replace a key is to withdraw it for good, so nobody does who cannot see that
+// the storage has another.
+func TestRule4_AStorageThatCannotBeReadReplacesNoKey(t *testing.T) {
+	_, store := memoryKeyfunc(t, theirs("k1", edKey(1), nil))
+	storage := &brokenStorage{Storage: store}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	first := must(source.Key(t.Context(), "k1", ""))
+	storage.broken.Store(true)
+	if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k1", edKey(2), nil)}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = source.Key(t.Context(), "k1", "")
+	if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k1", edKey(1), nil)}); err != nil {
+		t.Fatal(err)
+	}
+	storage.broken.Store(false)
+	if again := must(source.Key(t.Context(), "k1", "")); again != first || first.Withdrawn() {
+		t.Errorf("%p is handed out for %p, withdrawn: %v", again, first, first.Withdrawn())
+	}
+}
