@@ -36,20 +36,29 @@ func TestRule3ManyHeadersCostAMessageNoMoreThanTheirNumber(t *testing.T) {
 			reader(t, authctx.FieldsAuthenticatorConfig{Layout: &kubernetes, Issuer: "k"}),
 			func(i int) string { return fmt.Sprint("x-remote-extra-", i) }, authctx.InvalidRequest,
 		},
+		"case variants of one attribute": {
+			reader(t, authctx.FieldsAuthenticatorConfig{Layout: &kubernetes, Issuer: "k"}),
+			func(i int) string { return variant("x-remote-extra-abcdefghi", i) }, authctx.InvalidRequest,
+		},
 		"names that an authenticator asks for": {
 			deferred, func(i int) string { return fmt.Sprint("x-user-", i) }, authctx.InvalidToken,
 		},
+		"case variants that an authenticator asks for": {
+			deferred, func(i int) string { return variant("x-user-groups-incomplete", i) }, authctx.InvalidToken,
+		},
 	} {
-		headers := make(map[string]string, many)
-		for i := range many {
-			headers[attack.name(i)] = "v"
-		}
-		if len(headers) != many {
-			t.Fatalf("%s: %d headers", what, len(headers))
-		}
-		_, err := authctx.ExtractHeaders(t.Context(), attack.reader, "orders", headers)
-		if !errors.Is(err, attack.want) {
-			t.Errorf("%s: %v, want %v", what, err, attack.want)
+		for _, value := range []string{"v", ""} {
+			headers := make(map[string]string, many)
+			for i := range many {
+				headers[attack.name(i)] = value
+			}
+			if len(headers) != many {
+				t.Fatalf("%s: %d headers", what, len(headers))
+			}
+			_, err := authctx.ExtractHeaders(t.Context(), attack.reader, "orders", headers)
+			if !errors.Is(err, attack.want) && (value != "" || !errors.Is(err, authctx.NoCredentials)) {
+				t.Errorf("%s, %q: %v, want %v", what, value, err, attack.want)
+			}
 		}
 	}
 }

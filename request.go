@@ -3,7 +3,6 @@ package authctx
 import (
 	"crypto/x509"
 	"iter"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,31 +50,37 @@ type FieldReader interface {
 	// is absent. The slice is only read.
 	Values(name string) []string
 	// Names yields the name of every field as the peer spelled it, in any
-	// order.
+	// order; one that has several spellings, in one of them.
 	Names() iter.Seq[string]
 }
 
 // FieldMap reads m, whose keys may be spelled in any case, as a [FieldReader].
 // Fields whose names differ in case only are one field with several values; only
-// ASCII letters have a case. It keeps m, which must not change while it is read.
+// ASCII letters have a case. It reads m at once: what is added to m later is not
+// seen. The lists of values are kept and must not change while they are read.
 func FieldMap(m map[string][]string) FieldReader {
-	byName := make(map[string][]string, len(m))
-	for name, values := range m {
-		name = lowerName(name)
-		if more, there := byName[name]; there {
-			byName[name] = append(more, values...)
+	f := fieldMap{byName: make(map[string][]string, len(m))}
+	for spelled, values := range m {
+		name := lowerName(spelled)
+		if more, there := f.byName[name]; there {
+			f.byName[name] = append(more, values...)
 		} else {
-			byName[name] = slices.Clip(values) // m keeps its own
+			f.byName[name] = slices.Clip(values) // m keeps its own
+			f.names = append(f.names, spelled)
 		}
 	}
-	return fieldMap{m, byName}
+	return f
 }
 
-// fieldMap finds a field without a look at the others: how many there are is for
-// the peer to choose, and each may be asked for.
-type fieldMap struct{ spelled, byName map[string][]string }
+// fieldMap finds a field without a look at the others, and names it once: how many
+// there are, and in how many spellings, is for the peer to choose, and each may be
+// asked for.
+type fieldMap struct {
+	byName map[string][]string // in lower case
+	names  []string            // in one of their spellings
+}
 
-func (m fieldMap) Names() iter.Seq[string] { return maps.Keys(m.spelled) }
+func (m fieldMap) Names() iter.Seq[string] { return slices.Values(m.names) }
 
 func (m fieldMap) Values(name string) []string { return m.byName[lowerName(name)] }
 

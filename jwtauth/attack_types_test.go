@@ -63,8 +63,10 @@ func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
 	_, err := policy(jwtauth.TypePolicy{}).Verify(t.Context(), token("", nil))
 	wantRefusal(t, err, "wrong_type", "jwtauth: claims are those of an ID token: nonce beside azp, or without scope and client_id")
 	for name, accessToken := range map[string]string{
-		"with the nonce of its login":             token("", map[string]any{"scope": "openid"}),
-		"with the nonce of its login and scp":     token("", map[string]any{"scp": []string{"read"}}),
+		"with the nonce of its login":         token("", map[string]any{"scope": "openid"}),
+		"with the nonce of its login and scp": token("", map[string]any{"scp": []string{"read"}}),
+		"of Azure AD B2C": token(`,"typ":"JWT"`, map[string]any{
+			"azp": "web", "scp": "App.Write App.Read", "tfp": "B2C_1_Signup", "ver": "1.0"}),
 		"with the nonce of its login, its client": token("", map[string]any{"client_id": "web"}),
 		"with the nonce of its login and cid":     token("", map[string]any{"cid": "web"}),
 		"of a Keycloak that writes no scope":      token(`,"typ":"JWT"`, map[string]any{"azp": "web", "typ": "Bearer"}),

@@ -179,7 +179,11 @@ func (r *RemoteKeys) Stats() RemoteKeysStats {
 	defer r.mu.Unlock()
 	s := r.stats
 	if set := r.set.Load(); set != nil {
-		s.Keys = len(set.byID)
+		for _, k := range set.byID {
+			if k.ended() == nil {
+				s.Keys++
+			}
+		}
 	}
 	if !s.LoadedAt.IsZero() {
 		s.Age = moment.Since(s.LoadedAt, time.Now())

@@ -13,9 +13,9 @@ import (
 // The zero TypePolicy takes access tokens: "at+jwt", and, because many providers
 // do not type their tokens, "JWT" or nothing unless the claims are those of an
 // ID token (at_hash, c_hash, s_hash; nonce, where there is an azp, or neither a
-// scope nor a client_id, and no claim "typ" of Bearer or DPoP as Keycloak has it) or
-// of an event such as a logout. Access tokens of Dex and authentik have the claims of
-// the ID token beside them and no scope: they need [IDTokenTypes].
+// scope nor a client_id, unless there is "scp", or a claim "typ" of Bearer or DPoP as
+// Keycloak has it) or of an event such as a logout. Access tokens of Dex, authentik
+// and Casdoor have the claims of the ID token beside them: they need [IDTokenTypes].
 //
 // An ID token that has none of these, or a signed answer of the userinfo
 // endpoint, can be told by its audience alone, which is the client it is for: no
@@ -136,8 +136,8 @@ func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
 // something that was issued along with it (OpenID Connect Core section 3.3.2.11;
 // s_hash of FAPI 1.0 part 2), or the nonce of a login. Older Keycloaks repeat that
 // in access tokens, but beside a "typ" that is not "ID", and others may beside the
-// scope or the client. There are ID tokens with these too, of Zitadel and Glewlwyd:
-// they say azp as well, which is an ID token's.
+// scope or the client. There are ID tokens with these too, of Zitadel and Glewlwyd,
+// which say azp as well. So do access tokens of Azure AD B2C, which have "scp".
 func refuseIDToken(doc *strictjson.Doc) error {
 	for _, name := range [...]string{"at_hash", "c_hash", "s_hash"} {
 		if doc.Get(name).Kind() != strictjson.Missing {
@@ -150,10 +150,13 @@ func refuseIDToken(doc *strictjson.Doc) error {
 	if typ, _ := doc.Get("typ").Text(); typ == "Bearer" || typ == "DPoP" {
 		return nil
 	}
+	if doc.Get("scp").Exists() {
+		return nil
+	}
 	if doc.Get("azp").Exists() {
 		return errNonce
 	}
-	for _, name := range [...]string{"scope", "scp", "client_id", "cid"} {
+	for _, name := range [...]string{"scope", "client_id", "cid"} {
 		if doc.Get(name).Exists() {
 			return nil
 		}

@@ -28,6 +28,9 @@ type consumer struct {
 	// sees the message can send again, with another body too. Elsewhere it is
 	// stored, in one step with what was done.
 	done map[string]bool
+	// doubts counts how often a message was refused that may be good later, by its
+	// place in the stream. How often it was delivered would count outages too.
+	doubts map[uint64]uint
 }
 
 var errDoneBefore = errors.New("the work was done before")
@@ -56,7 +59,7 @@ func newConsumer(topic string, keys jwtauth.KeySource, rule authctx.Rule, now fu
 		Rules:         map[string]authctx.Rule{topic: authctx.All(rule, recent)},
 		Now:           now,
 	})
-	return consumer{topic, admit, work, map[string]bool{}}, err
+	return consumer{topic, admit, work, map[string]bool{}, map[uint64]uint{}}, err
 }
 
 // handle does the work of a message and tells the broker what became of it. It
@@ -68,7 +71,7 @@ func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
 		return errors.Join(err, msg.NakWithDelay(retryAfter))
 	case errors.Is(err, authctx.TokenNotYetValid), errors.Is(err, authctx.UnknownKey):
 		// Our clock may be behind, or the key not published yet.
-		return errors.Join(err, retryOrEnd(msg, err))
+		return errors.Join(err, c.retryOrEnd(msg, err))
 	case err != nil: // it will not become better
 		return errors.Join(err, end(msg, err))
 	}
@@ -87,12 +90,19 @@ func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
 }
 
 // retryOrEnd is for a message that may be good later, and may have been made up.
-func retryOrEnd(msg jetstream.Msg, why error) error {
+func (c consumer) retryOrEnd(msg jetstream.Msg, why error) error {
 	delivery, err := msg.Metadata()
-	if err != nil || delivery.NumDelivered >= maxTries {
+	if err != nil {
 		return errors.Join(err, end(msg, why))
 	}
-	return msg.NakWithDelay(retryAfter << (delivery.NumDelivered - 1))
+	place := delivery.Sequence.Stream
+	before := c.doubts[place]
+	if before+1 >= maxTries {
+		delete(c.doubts, place)
+		return end(msg, why)
+	}
+	c.doubts[place] = before + 1
+	return msg.NakWithDelay(retryAfter << before)
 }
 
 // end tells the broker that nobody is to try again.

@@ -267,6 +267,32 @@ func TestAMessageWaitsForItsKey(t *testing.T) {
 	}
 }
 
+// A provider that comes back is often behind for a while with what it publishes.
+func TestAnOutageIsNoDoubtAboutAMessage(t *testing.T) {
+	w := newWorld(t)
+	key := must(jwtauth.GenerateSigningKey(jwtauth.EdDSA))
+	_, messages := w.queue(topic)
+	publisher := must(newPublisher(must(jetstream.New(w.conn)), topic, must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key}))))
+	if err := publisher.publish(as(t.Context(), "alice", "invoices:send"), "invoices.1", "invoice"); err != nil {
+		t.Fatal(err)
+	}
+	provider := &providerThatComesBack{down: maxTries}
+	consumer, log := w.consumer(topic, provider)
+	for range maxTries {
+		if err := consumer.handle(t.Context(), w.next(messages)); !errors.Is(err, authctx.Unavailable) {
+			t.Fatal(err)
+		}
+	}
+	if err := consumer.handle(t.Context(), w.next(messages)); !errors.Is(err, authctx.UnknownKey) {
+		t.Fatal(err)
+	}
+	provider.key = key.VerificationKey()
+	if err := consumer.handle(t.Context(), w.next(messages)); err != nil || len(*log) != 1 {
+		t.Errorf("%v, %d handled", err, len(*log))
+	}
+	w.settled(messages)
+}
+
 // A worker asks others for more: over HTTP, and in a message that it makes of the
 // one it got. What they see is the caller, not what the message says.
 func TestAWorkerCarriesItsCallerOn(t *testing.T) {

@@ -141,3 +141,21 @@ func (w *world) server(h http.HandlerFunc) *httptest.Server {
 	w.Cleanup(s.Close)
 	return s
 }
+
+// providerThatComesBack cannot be reached at first, and has no key until it is given
+// one.
+type providerThatComesBack struct {
+	down int
+	key  *jwtauth.Key
+}
+
+func (p *providerThatComesBack) Key(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+	switch {
+	case p.down > 0:
+		p.down--
+		return nil, authctx.Unavailable
+	case p.key == nil:
+		return nil, authctx.UnknownKey
+	}
+	return p.key, nil
+}

@@ -108,11 +108,10 @@ func (c *credential) remove(fields map[string][]string) {
 	for name, values := range fields {
 		left := values
 		for field, inbound := range c.fields {
-			if (authctx.FieldSet{Names: []string{field}}).Owns(name) {
-				left = without(left, func(v string) bool {
-					return slices.ContainsFunc(inbound, func(in string) bool { return sameCredential(field, in, v) })
-				})
-			}
+			left = without(left, func(v string) bool {
+				return slices.ContainsFunc(inbound, func(in string) bool { return sameCredential(field, in, v) }) &&
+					(authctx.FieldSet{Names: []string{field}}).Owns(name)
+			})
 		}
 		changed := len(left) < len(values)
 		if len(c.cookies) > 0 && elements.IsCookie(name) {
