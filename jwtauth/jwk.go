@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -217,9 +216,6 @@ func (r *memberReader) text(name string) string {
 	r.errs = append(r.errs, err)
 	return s
 }
-
-// strictBase64 refuses trailing bits that are not zero.
-var strictBase64 = base64.RawURLEncoding.Strict()
 
 // number reads what is base64url, which some providers pad.
 func (r *memberReader) number(name string) string {
