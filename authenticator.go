@@ -61,10 +61,10 @@ type Result struct {
 	// the authenticator's Fields, or nothing where the answer is
 	// [NoCredentials].
 	Read FieldSet
-	// Known, when it is not nil, is Read and what whoever wrote that is known to
-	// write besides, such as a token that nobody here reads: [Event.Ignored] does
-	// not tell of it. Only what is in Read is ever kept for a handler. Nil means
-	// Read; with an error it does not count.
+	// Known, when it is not nil, is what whoever wrote Read is known to write
+	// besides, such as a token that nobody here reads: [Event.Ignored] does not
+	// tell of it, and it is never kept for a handler. With an error it does not
+	// count.
 	Known *FieldSet
 	// Recheck, when it is not nil, asks again whether the credential still
 	// stands, for streams that outlive a request. It returns what Authenticate

@@ -33,7 +33,7 @@ type FieldsAuthenticator struct {
 	names  []string
 	fields FieldSet
 	reads  FieldSet // of fields, without what is only claimed
-	known  FieldSet // reads, and what trusted peers write besides
+	known  FieldSet // what trusted peers write besides
 	memo   *fieldsMemo
 	now    func() time.Time
 }
@@ -59,8 +59,7 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 	if layout.ExtraPrefix != "" {
 		f.reads.Prefixes = []string{layout.ExtraPrefix}
 	}
-	f.known = f.reads
-	f.known.Names = slices.Concat(f.names, layout.Also)
+	f.known.Names = layout.Also
 	f.memo = newFieldsMemo(&f.layout, f.names)
 	if f.now == nil {
 		f.now = time.Now

@@ -40,7 +40,7 @@ type ClientConfig struct {
 type Client struct {
 	propagator authctx.Propagator
 	fields     authctx.FieldSet // what it owns
-	names      map[string]bool  // those of fields, for the usual case
+	names      map[string]bool  // those of fields that metadata can hold, for the usual case
 	strip      stripper
 	plaintext  bool // is allowed
 	guard      guard
@@ -55,7 +55,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	fields := cfg.Propagator.Fields()
 	names := make(map[string]bool, len(fields.Names))
 	for _, name := range fields.Names {
-		names[name] = true
+		if isKey(strings.ToLower(name)) {
+			names[name] = true
+		}
 	}
 	return &Client{
 		propagator: cfg.Propagator,
@@ -77,7 +79,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // credential that the caller came with, over gRPC or HTTP, and that a server
 // kept for the handler is not passed on as metadata, nor is an authorization field
 // that nobody there read. Other metadata, an authorization field of the
-// application's own and per-RPC credentials are not touched.
+// application's own and per-RPC credentials are not touched. A secret that all
+// services share, so that one's own is the one that came in, is to be in Strip of
+// [ServerConfig].
 //
 // Interceptors run in the order in which options are given. Give these last: an
 // interceptor behind them has the caller in its outgoing metadata, where calls
@@ -155,7 +159,7 @@ func (c *Client) check(pairs []string) error {
 				return fmt.Errorf("grpcctx: client: the propagator wrote %q, which is no key of gRPC metadata", name)
 			}
 		}
-		if !isPrintable(value) && !strings.HasSuffix(name, "-bin") {
+		if !isPrintable(value) && !strings.HasSuffix(strings.ToLower(name), "-bin") {
 			return fmt.Errorf("grpcctx: client: the value of %s is not printable ASCII, which is all that gRPC metadata holds: "+
 				"use a propagator that encodes it, such as one of a layout that is not Verbatim", name)
 		}

@@ -1,7 +1,6 @@
 package grpcctx
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -100,7 +99,7 @@ func (s *Server) describe(a *admission, req *authctx.Request, entry string, md m
 		Principal: a.result.Principal,
 		Peer:      req.Peer,
 		Cached:    a.result.Cached,
-		Ignored:   s.strip.unread(md, cmp.Or(a.result.Known, &a.result.Read)),
+		Ignored:   s.strip.unread(md, &a.result),
 	}
 }
 

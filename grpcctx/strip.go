@@ -51,11 +51,11 @@ func (s *stripper) keep(left, md metadata.MD, read *authctx.FieldSet) {
 	}
 }
 
-// unread returns the names in md of identity fields that were not read.
-func (s *stripper) unread(md metadata.MD, read *authctx.FieldSet) []string {
+// unread returns the names in md of identity fields that were not read for result.
+func (s *stripper) unread(md metadata.MD, result *authctx.Result) []string {
 	var names []string
 	for name := range md {
-		names = s.set.AppendUnread(names, name, read)
+		names = s.set.AppendUnread(names, name, result)
 	}
 	slices.Sort(names)
 	return names

@@ -116,7 +116,7 @@ func (s *Server) decide(r *http.Request, rt route) decision {
 		return d
 	}
 	var ignored []string
-	d.header, ignored = s.strip.header(r.Header, kept, cmp.Or(d.result.Known, &d.result.Read))
+	d.header, ignored = s.strip.header(r.Header, kept, &d.result)
 	s.observe(r, &d, ignored, start)
 	return d
 }

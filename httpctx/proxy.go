@@ -108,10 +108,10 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite, to
 // clients of gRPC too. Nor is a header that is larger, with what says who is
 // calling, than an upstream of HTTP/2 has said it takes, 8 KiB for some servers of
-// gRPC: that is answered 431, or by Refuse of [ServerConfig]. Other errors of
-// rp.Transport are the upstream's. It copies rp. It fails when rp has no Rewrite,
-// since a Director runs before hop-by-hop fields are removed and cannot be made
-// safe.
+// gRPC: that is answered 431, or by Refuse of [ServerConfig], and the observer
+// learns the cause. Other errors of rp.Transport are the upstream's. It copies rp.
+// It fails when rp has no Rewrite, since a Director runs before hop-by-hop fields
+// are removed and cannot be made safe.
 //
 // Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
 // GetBody that works until the body is read, so that a request which an upstream
@@ -333,14 +333,16 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 	}
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		refused, ok := refusalOf(r.Context())
+		out, sent := proxiedFrom(r.Context())
 		var fault error
-		if out, ok := proxiedFrom(r.Context()); ok {
+		if sent {
 			fault = faultOf(out)
 		}
 		switch {
 		case !ok && fault != nil:
 			writeFault(w, r, fault)
-		case !ok && isTooLarge(err):
+		case !ok && sent && !out.answered && isTooLarge(err):
+			p.server.observeRefusal(out.in, err)
 			p.writeUnsent(w, r, &uncarried.TooLarge{Cause: err}, http.StatusRequestHeaderFieldsTooLarge, uncarried.TooLargeDetail)
 		case !ok:
 			next(w, r, err)

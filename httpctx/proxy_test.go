@@ -18,6 +18,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/observertest"
 	"github.com/authctx/authctx/internal/uncarried"
 )
 
@@ -117,7 +118,8 @@ func TestRFC9113_AHeaderThatTheUpstreamDoesNotTakeIsNoFailureOfIt(t *testing.T) 
 	transport := &http.Transport{Protocols: upstream.Config.Protocols}
 	t.Cleanup(transport.CloseIdleConnections)
 	target, _ := url.Parse(upstream.URL)
-	gate := gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{
+	var events observertest.Journal
+	gate := gatewayWith(t, httpctx.ServerConfig{Observer: &events}, &httputil.ReverseProxy{
 		Transport:    transport,
 		Rewrite:      func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { t.Errorf("the upstream is blamed: %v", err) },
@@ -130,9 +132,29 @@ func TestRFC9113_AHeaderThatTheUpstreamDoesNotTakeIsNoFailureOfIt(t *testing.T) 
 		if res.StatusCode != 431 || !strings.Contains(text, "header") || res.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", path, res.StatusCode, text)
 		}
+		all := events.All()
+		if last := all[len(all)-1]; last.Outcome != authctx.Failed || !strings.Contains(fmt.Sprint(last.Err), "larger") {
+			t.Errorf("%s: the observer was told %v, %v", path, last.Outcome, last.Err)
+		}
 	}
 	if res, _ := do(t, "GET", gate.URL+"/public/", with(http.Header{}, "X-Large", strings.Repeat("x", 1900))); res.StatusCode != 200 {
 		t.Errorf("without a caller: status %d", res.StatusCode)
+	}
+}
+
+// A program may ask somebody else, of whom the client knows nothing.
+func TestAHeaderThatAnotherServiceDoesNotTakeIsNotTheClients(t *testing.T) {
+	told := false
+	target, _ := url.Parse(serve(t, spy).URL)
+	gate := gatewayWith(t, httpctx.ServerConfig{}, &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
+		ModifyResponse: func(*http.Response) error {
+			return errors.New("audit: http2: request header list larger than peer's advertised limit")
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { told = true; w.WriteHeader(502) },
+	})
+	if res, _ := do(t, "GET", gate.URL, token("alice")); res.StatusCode != 502 || !told {
+		t.Errorf("status %d, ErrorHandler asked: %v", res.StatusCode, told)
 	}
 }
 

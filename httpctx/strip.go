@@ -23,9 +23,9 @@ func newStripper(others ...authctx.FieldSet) stripper {
 // header returns h without the fields of the set: a copy, or h itself when it
 // has none of them. Fields of kept stay, unless they are identity fields.
 //
-// With a non-nil read, it also returns the names of fields that came in, claim
-// to say who is calling, and are not in read.
-func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.FieldSet) (clean http.Header, unread []string) {
+// With a non-nil result, it also returns the names of fields that came in, claim
+// to say who is calling, and were not read for it.
+func (s *stripper) header(h http.Header, kept authctx.FieldSet, result *authctx.Result) (clean http.Header, unread []string) {
 	clean = h
 	copied := false
 	own := func() http.Header {
@@ -45,8 +45,8 @@ func (s *stripper) header(h http.Header, kept authctx.FieldSet, read *authctx.Fi
 			continue
 		}
 		delete(own(), name)
-		if read != nil {
-			unread = s.set.AppendUnread(unread, name, read)
+		if result != nil {
+			unread = s.set.AppendUnread(unread, name, result)
 		}
 	}
 	slices.Sort(unread)

@@ -44,7 +44,9 @@ type TransportConfig struct {
 // caller presented to [Server.Handler] or to a server of gRPC, should a handler
 // have been left with it and copied it, and the Authorization of a request to
 // those even where nobody there reads it, as behind a proxy that says who is
-// calling. An Authorization or a cookie of the program's own is left alone.
+// calling. An Authorization or a cookie of the program's own is left alone, unless
+// it is the one that came in: a secret that all services share is to be in Strip of
+// [ServerConfig].
 type Transport struct {
 	base         http.RoundTripper
 	writer       writer
@@ -95,7 +97,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out.Header = make(http.Header, len(r.Header)+room)
 	maps.Copy(out.Header, r.Header)
 	t.strip.delete(out.Header)
-	inbound.Remove(r.Context(), out.Header)
+	if _, ofProxy := proxiedFrom(r.Context()); ofProxy {
+		inbound.RemoveRead(r.Context(), out.Header) // as the proxy above has it
+	} else {
+		inbound.Remove(r.Context(), out.Header)
+	}
 	t.strip.trailer(out, r)
 	if err == nil && !caller.IsZero() {
 		err = t.writer.write(out.Context(), caller, out.Header)

@@ -98,6 +98,29 @@ func TestWhatATrustedProxyWritesBesideTheCallerIsNotReported(t *testing.T) {
 	}
 }
 
+// What an authenticator reads beside another that it asks is read, too.
+func TestWhatAWrapperReadsIsNotReported(t *testing.T) {
+	layout := authctx.KubernetesLayout()
+	fields := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+		Trust: authctx.TrustNetworkAlone(), Layout: &layout, Issuer: "i",
+	}))
+	key := authctx.FieldSet{Names: []string{"x-gateway-key"}}
+	wrapper := authctx.NewAuthenticator(fields.Fields().Union(key), func(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
+		res, err := authctx.Authenticate(ctx, fields, r)
+		res.Read = res.Read.Union(key)
+		return res, err
+	})
+	for transport, send := range sentTo {
+		var last lastEvent
+		send(t, wrapper, &last, map[string]string{
+			"x-gateway-key": "k", "x-remote-user": "alice", "x-remote-uid": "7", "x-remote-role": "forged",
+		})
+		if got := lowerNames(last.get().Ignored); !slices.Equal(got, []string{"x-remote-role"}) {
+			t.Errorf("%s: ignored %q", transport, got)
+		}
+	}
+}
+
 // lowerNames returns names in order, whatever a transport makes of their case.
 func lowerNames(names []string) []string {
 	var lower []string

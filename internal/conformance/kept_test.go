@@ -157,7 +157,7 @@ func TestKeptCredentialsAreThoseThatWereRead(t *testing.T) {
 // A sender sends fields with the context of a request, and returns what arrives.
 type sender func(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string
 
-var senders = map[string]sender{"Transport": sendHTTP, "Client": sendGRPC, "Proxy": sendProxied}
+var senders = map[string]sender{"Transport": sendHTTP, "Client": sendGRPC, "Proxy": sendProxied(false), "Proxy over a Transport": sendProxied(true)}
 
 // Whichever way a credential came in and goes out, a handler that copies all
 // fields does not spread it, and one that sets its own sends that.
@@ -226,7 +226,7 @@ func TestAnAuthorizationThatNobodyReadIsSentOnByProxiesAlone(t *testing.T) {
 							t.Errorf("the handler sees %v", fields)
 						}
 						want := []string{"Bearer of-my-own"}
-						if outName == "Proxy" && how != "stripped" {
+						if strings.HasPrefix(outName, "Proxy") && how != "stripped" {
 							want = []string{"Bearer token", "Bearer of-my-own"}
 						}
 						fields = maps.Clone(fields)
@@ -265,8 +265,15 @@ func sendHTTP(ctx context.Context, t *testing.T, prop authctx.Propagator, fields
 }
 
 // sendProxied goes through a proxy that stands behind a Server of its own, which
-// reads other fields than the one that kept the credential.
-func sendProxied(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string {
+// reads other fields than the one that kept the credential, and if need be through a
+// Transport behind that.
+func sendProxied(overTransport bool) sender {
+	return func(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string) map[string][]string {
+		return proxied(ctx, t, prop, fields, overTransport)
+	}
+}
+
+func proxied(ctx context.Context, t *testing.T, prop authctx.Propagator, fields map[string][]string, overTransport bool) map[string][]string {
 	upstream, got := recordHTTP(t)
 	target, _ := url.Parse(upstream)
 	again := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
@@ -285,7 +292,15 @@ func sendProxied(ctx context.Context, t *testing.T, prop authctx.Propagator, fie
 		t.Error(err)
 		return nil
 	}
-	h, err := proxy.Handler(&httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }})
+	rp := &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }}
+	if overTransport {
+		rp.Transport, err = httpctx.NewTransport(httpctx.TransportConfig{Propagator: prop, Destinations: []string{"127.0.0.1"}})
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+	}
+	h, err := proxy.Handler(rp)
 	if err != nil {
 		t.Error(err)
 		return nil

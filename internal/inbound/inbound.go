@@ -19,7 +19,8 @@ import (
 // context.WithValue, keeps the credential out of what fmt prints of a context.
 type credential struct {
 	context.Context
-	fields  map[string][]string // by name in lower case
+	fields  map[string][]string // by name in lower case, those that are read by name
+	others  map[string][]string // those that are read by prefix, of which a peer may write any number
 	cookies map[elements.Cookie]bool
 	unread  bool // nobody read it here
 }
@@ -30,10 +31,16 @@ type key struct{}
 // NewContext returns a copy of ctx that remembers those of fields, which a
 // request came with, that are in read.
 func NewContext(ctx context.Context, fields map[string][]string, read authctx.FieldSet) context.Context {
-	c := &credential{Context: ctx, fields: map[string][]string{}, cookies: map[elements.Cookie]bool{}}
+	c := &credential{
+		Context: ctx, fields: map[string][]string{}, others: map[string][]string{}, cookies: map[elements.Cookie]bool{},
+	}
+	byName := authctx.FieldSet{Names: read.Names}
 	for name, values := range fields {
-		if strip.Reads(&read, name) {
+		switch {
+		case strip.Reads(&byName, name):
 			c.fields[strings.ToLower(name)] = values
+		case strip.Reads(&read, name):
+			c.others[strings.ToLower(name)] = values
 		}
 		if strings.EqualFold(name, "cookie") { // a look-alike was never read
 			c.addCookies(values, read.Cookies)
@@ -112,6 +119,9 @@ func (c *credential) remove(fields map[string][]string) {
 				return slices.ContainsFunc(inbound, func(in string) bool { return sameCredential(field, in, v) }) &&
 					(authctx.FieldSet{Names: []string{field}}).Owns(name)
 			})
+		}
+		if inbound := c.others[strings.ToLower(name)]; len(inbound) > 0 {
+			left = without(left, func(v string) bool { return slices.Contains(inbound, v) })
 		}
 		changed := len(left) < len(values)
 		if len(c.cookies) > 0 && elements.IsCookie(name) {

@@ -49,9 +49,11 @@ const (
 )
 
 // AppendUnread appends to names what an observer is told of a field that came
-// in, if it belongs to s, says who is calling, and is not in read.
-func (s *Set) AppendUnread(names []string, name string, read *authctx.FieldSet) []string {
-	if !s.reported.Owns(name) || Reads(read, name) || len(names) == maxUnread {
+// in, if it belongs to s, says who is calling, and was neither read for result nor
+// is known to come with what was.
+func (s *Set) AppendUnread(names []string, name string, result *authctx.Result) []string {
+	if !s.reported.Owns(name) || Reads(&result.Read, name) || result.Known != nil && Reads(result.Known, name) ||
+		len(names) == maxUnread {
 		return names
 	}
 	return append(names, name[:min(len(name), maxName)])

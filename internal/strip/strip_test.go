@@ -34,7 +34,7 @@ func TestAnObserverIsToldOfSixtyFourBytesOfAName(t *testing.T) {
 	set := strip.NewSet(authctx.FieldSet{Prefixes: []string{"x-other-"}})
 	for n, want := range map[int]int{63: 63, 64: 64, 65: 64, 1000: 64} {
 		name := "x-other-" + strings.Repeat("a", n-len("x-other-"))
-		if got := set.AppendUnread(nil, name, new(authctx.FieldSet)); len(got) != 1 || len(got[0]) != want {
+		if got := set.AppendUnread(nil, name, new(authctx.Result)); len(got) != 1 || len(got[0]) != want {
 			t.Errorf("of %d bytes: %q", n, got)
 		}
 	}
