@@ -3,6 +3,9 @@ package httpctx_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -105,4 +108,53 @@ func keyed(t *testing.T) authctx.Authenticator {
 		}
 		return authctx.Result{Principal: alice}, nil
 	})
+}
+
+// An Authorization that nobody reads may be meant for the upstream of a Proxy. It is
+// for nobody else, not even for whom its transport asks besides, nor for whom a
+// service asks that is the upstream.
+func TestAnUnreadAuthorizationGoesToTheUpstreamAlone(t *testing.T) {
+	nobody := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{}, authctx.NoCredentials
+	})
+	s := newServer(t, httpctx.ServerConfig{Authenticator: nobody, AllowAnonymous: true})
+	got := map[string]http.Header{}
+	tr := newTransport(t, httpctx.TransportConfig{Destinations: []string{"*.internal"}, Base: answering(func(r *http.Request) {
+		got[r.URL.Host] = r.Header
+	})})
+	ask := func(r *http.Request, host string) {
+		out := outgoing(r.Context(), "https://"+host+"/")
+		out.Header = r.Header.Clone()
+		if _, err := tr.RoundTrip(out); err != nil {
+			t.Error(err)
+		}
+	}
+	service := s.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { ask(r, "behind.internal") }))
+	h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(&url.URL{Scheme: "https", Host: "up.internal"}) },
+		Transport: answering(func(r *http.Request) {
+			ask(r, "up.internal")
+			ask(r, "audit.internal")
+			service.ServeHTTP(httptest.NewRecorder(), r)
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Basic YTpi")
+	s.Handler(h).ServeHTTP(httptest.NewRecorder(), r)
+	for host, want := range map[string]string{"up.internal": "Basic YTpi", "audit.internal": "", "behind.internal": ""} {
+		if header, asked := got[host]; !asked || header.Get("Authorization") != want {
+			t.Errorf("%s was asked: %v, and got %v", host, asked, header)
+		}
+	}
+}
+
+// answering is a RoundTripper whose requests are all answered 200.
+type answering func(*http.Request)
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	f(r)
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }

@@ -11,8 +11,9 @@ import (
 type proxied struct {
 	context.Context
 	in       *http.Request
-	answered bool // by the upstream
-	call     call // if it is one of gRPC
+	upstream string // its host and port
+	answered bool   // by the upstream
+	call     call   // if it is one of gRPC
 }
 
 type proxiedKey struct{}

@@ -216,9 +216,9 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, nil, false) }
 func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) {
 	p.strip.delete(pr.Out.Header)
 	p.strip.delete(pr.Out.Trailer)
-	inbound.RemoveRead(pr.In.Context(), pr.Out.Header) // by another Server than p's
+	inbound.RemoveRead(pr.In.Context(), pr.In.Context(), pr.Out.Header) // by another Server than p's
 	prepareBody(pr, ownBody)
-	out := &proxied{Context: pr.Out.Context(), in: pr.In}
+	out := &proxied{Context: pr.Out.Context(), in: pr.In, upstream: pr.Out.URL.Host}
 	pr.Out = pr.Out.WithContext(out)
 	if transport == nil {
 		transport = http.DefaultTransport

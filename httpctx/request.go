@@ -77,14 +77,12 @@ func peerCertificates(r *http.Request) []*x509.Certificate {
 
 // handBack gives r what is looked for in a request that was served, here by a
 // handler that got a copy of it: the form, whose files net/http removes by the
-// request that it has made itself, and the pattern of a mux, which middleware
-// outside names the request by. To be deferred, since it may be recovered there.
+// request that it has made itself. To be deferred, since a panic may be recovered
+// outside. The pattern of a mux inside stays there: where the request is served
+// again, by another path, it would rule that.
 func handBack(r, served *http.Request) {
 	if served.MultipartForm != nil {
 		r.MultipartForm = served.MultipartForm
-	}
-	if served.Pattern != r.Pattern {
-		r.Pattern = served.Pattern
 	}
 }
 

@@ -140,8 +140,9 @@ func (cfg *ServerConfig) validate() error {
 // [Server.StreamContext].
 //
 // When the copy was served, the request that came in gets its MultipartForm, whose
-// files net/http then removes, and its Pattern, by which middleware outside names
-// it. Middleware inside that makes a copy in turn has to do the same.
+// files net/http then removes. Middleware inside that makes a copy in turn has to do
+// the same. The Pattern of a mux inside is not seen outside: what names requests by
+// it, as tracing does, stands inside, or takes Entry of an [authctx.Event].
 //
 // next must use the writer and the request that it is given. What makes Handler
 // middleware of a framework may keep the framework's own: with gwatts/gin-adapter,

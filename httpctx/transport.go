@@ -44,7 +44,8 @@ type TransportConfig struct {
 // caller presented to [Server.Handler] or to a server of gRPC, should a handler
 // have been left with it and copied it, and the Authorization of a request to
 // those even where nobody there reads it, as behind a proxy that says who is
-// calling. An Authorization or a cookie of the program's own is left alone, unless
+// calling; only below a [Proxy], to its upstream, such a one stays. An Authorization
+// or a cookie of the program's own is left alone, unless
 // it is the one that came in: a secret that all services share is to be in Strip of
 // [ServerConfig].
 type Transport struct {
@@ -97,8 +98,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out.Header = make(http.Header, len(r.Header)+room)
 	maps.Copy(out.Header, r.Header)
 	t.strip.delete(out.Header)
-	if _, ofProxy := proxiedFrom(r.Context()); ofProxy {
-		inbound.RemoveRead(r.Context(), out.Header) // as the proxy above has it
+	if p, ok := proxiedFrom(r.Context()); ok && r.URL != nil && r.URL.Host == p.upstream {
+		inbound.RemoveRead(r.Context(), p.Context, out.Header) // as the proxy above has it
 	} else {
 		inbound.Remove(r.Context(), out.Header)
 	}

@@ -66,6 +66,9 @@ func newConsumer(topic string, keys jwtauth.KeySource, rule authctx.Rule, now fu
 // returns why there was nothing to do.
 func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
 	ctx, err := authctx.ReceiveHeaders(ctx, c.admit, c.topic, msg.Headers())
+	if err == nil {
+		c.forget(msg)
+	}
 	switch {
 	case errors.Is(err, authctx.Unavailable): // nobody could tell, and that is no fault of the message
 		return errors.Join(err, msg.NakWithDelay(retryAfter))
@@ -73,6 +76,7 @@ func (c consumer) handle(ctx context.Context, msg jetstream.Msg) error {
 		// Our clock may be behind, or the key not published yet.
 		return errors.Join(err, c.retryOrEnd(msg, err))
 	case err != nil: // it will not become better
+		c.forget(msg)
 		return errors.Join(err, end(msg, err))
 	}
 	id, err := workID(ctx)
@@ -98,11 +102,18 @@ func (c consumer) retryOrEnd(msg jetstream.Msg, why error) error {
 	place := delivery.Sequence.Stream
 	before := c.doubts[place]
 	if before+1 >= maxTries {
-		delete(c.doubts, place)
+		c.forget(msg)
 		return end(msg, why)
 	}
 	c.doubts[place] = before + 1
 	return msg.NakWithDelay(retryAfter << before)
+}
+
+// forget is for a message that is doubted no more.
+func (c consumer) forget(msg jetstream.Msg) {
+	if delivery, err := msg.Metadata(); err == nil {
+		delete(c.doubts, delivery.Sequence.Stream)
+	}
 }
 
 // end tells the broker that nobody is to try again.

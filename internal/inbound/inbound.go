@@ -20,9 +20,12 @@ import (
 type credential struct {
 	context.Context
 	fields  map[string][]string // by name in lower case, those that are read by name
-	others  map[string][]string // those that are read by prefix, of which a peer may write any number
 	cookies map[elements.Cookie]bool
-	unread  bool // nobody read it here
+	// Of what is read by prefix a peer may write any number of fields, so their
+	// values are not told apart by name.
+	prefixes authctx.FieldSet
+	prefixed map[string]bool
+	unread   bool // nobody read it here
 }
 
 // key is the context key of credential.
@@ -32,7 +35,8 @@ type key struct{}
 // request came with, that are in read.
 func NewContext(ctx context.Context, fields map[string][]string, read authctx.FieldSet) context.Context {
 	c := &credential{
-		Context: ctx, fields: map[string][]string{}, others: map[string][]string{}, cookies: map[elements.Cookie]bool{},
+		Context: ctx, fields: map[string][]string{}, cookies: map[elements.Cookie]bool{},
+		prefixes: authctx.FieldSet{Prefixes: read.Prefixes}, prefixed: map[string]bool{},
 	}
 	byName := authctx.FieldSet{Names: read.Names}
 	for name, values := range fields {
@@ -40,7 +44,9 @@ func NewContext(ctx context.Context, fields map[string][]string, read authctx.Fi
 		case strip.Reads(&byName, name):
 			c.fields[strings.ToLower(name)] = values
 		case strip.Reads(&read, name):
-			c.others[strings.ToLower(name)] = values
+			for _, v := range values {
+				c.prefixed[v] = true
+			}
 		}
 		if strings.EqualFold(name, "cookie") { // a look-alike was never read
 			c.addCookies(values, read.Cookies)
@@ -97,10 +103,12 @@ func Remove(ctx context.Context, fields map[string][]string) {
 }
 
 // RemoveRead is Remove for a proxy, behind which may be who reads what nobody has
-// read here: that stays.
-func RemoveRead(ctx context.Context, fields map[string][]string) {
+// read before it, in proxied or outside of that: that stays.
+func RemoveRead(ctx, proxied context.Context, fields map[string][]string) {
+	outermost, before := from(proxied), false
 	for c := from(ctx); c != nil; c = from(c.Context) {
-		if !c.unread {
+		before = before || c == outermost
+		if !before || !c.unread {
 			c.remove(fields)
 		}
 	}
@@ -111,48 +119,58 @@ func from(ctx context.Context) *credential {
 	return c
 }
 
+// remove takes a time that grows with how much there is on either side, and not
+// with the product, since a peer may choose both.
 func (c *credential) remove(fields map[string][]string) {
+	for field, inbound := range c.fields {
+		known := make(map[string]bool, len(inbound))
+		for _, v := range inbound {
+			known[credentialIn(field, v)] = true
+		}
+		set := authctx.FieldSet{Names: []string{field}}
+		removeValues(fields, func(name, v string) bool { return known[credentialIn(field, v)] && set.Owns(name) })
+	}
+	if len(c.prefixed) > 0 {
+		removeValues(fields, func(name, v string) bool { return c.prefixed[v] && c.prefixes.Owns(name) })
+	}
+	if len(c.cookies) == 0 {
+		return
+	}
 	for name, values := range fields {
-		left := values
-		for field, inbound := range c.fields {
-			left = without(left, func(v string) bool {
-				return slices.ContainsFunc(inbound, func(in string) bool { return sameCredential(field, in, v) }) &&
-					(authctx.FieldSet{Names: []string{field}}).Owns(name)
-			})
-		}
-		if inbound := c.others[strings.ToLower(name)]; len(inbound) > 0 {
-			left = without(left, func(v string) bool { return slices.Contains(inbound, v) })
-		}
-		changed := len(left) < len(values)
-		if len(c.cookies) > 0 && elements.IsCookie(name) {
-			var cut bool
-			left, cut = elements.Remove(left, ";", func(element string) bool { return c.cookies[elements.ParseCookie(element)] })
-			changed = changed || cut
-		}
-		switch {
-		case changed && len(left) == 0:
-			delete(fields, name)
-		case changed:
-			fields[name] = left
+		if elements.IsCookie(name) {
+			left, cut := elements.Remove(values, ";", func(element string) bool { return c.cookies[elements.ParseCookie(element)] })
+			replace(fields, name, left, cut)
 		}
 	}
 }
 
-// without returns values without those that unwanted says, values itself if
-// there are none.
-func without(values []string, unwanted func(string) bool) []string {
-	if !slices.ContainsFunc(values, unwanted) {
-		return values
+// removeValues takes unwanted values out of fields, and fields with no others.
+func removeValues(fields map[string][]string, unwanted func(name, value string) bool) {
+	for name, values := range fields {
+		no := func(v string) bool { return unwanted(name, v) }
+		if slices.ContainsFunc(values, no) {
+			replace(fields, name, slices.DeleteFunc(slices.Clone(values), no), true)
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(values), unwanted)
 }
 
-// sameCredential reports whether two values of a field hold the same credential.
-// In an authorization field that is what follows the scheme, which a handler that
-// puts its field together may write in another way than the client did, or leave
-// out.
-func sameCredential(field, a, b string) bool {
-	return a == b || field == "authorization" && withoutScheme(a) == withoutScheme(b)
+func replace(fields map[string][]string, name string, left []string, changed bool) {
+	switch {
+	case changed && len(left) == 0:
+		delete(fields, name)
+	case changed:
+		fields[name] = left
+	}
+}
+
+// credentialIn returns the credential in a value. In an authorization field that is
+// what follows the scheme, which a handler that puts its field together may write in
+// another way than the client did, or leave out.
+func credentialIn(field, value string) string {
+	if field == "authorization" {
+		return withoutScheme(value)
+	}
+	return value
 }
 
 func withoutScheme(value string) string {
