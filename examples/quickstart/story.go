@@ -156,11 +156,11 @@ func (t *story) goAroundGRPC(ctx context.Context) error {
 
 func (t *story) expire(ctx context.Context) error {
 	t.step(fmt.Sprintf("A token is good for %v, and then no more", t.tokenLife))
+	began := time.Now() // before the token does
 	token, err := t.token(ctx, "testuser")
 	if err != nil {
 		return err
 	}
-	began := time.Now()
 	list := request{method: "GET", url: t.gatewayURL() + "/users", token: token}
 	a, err := t.call(ctx, list)
 	if err != nil {
