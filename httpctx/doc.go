@@ -38,9 +38,10 @@
 // matches is left to the default rule. If an outer mux has routed the request by a
 // pattern that the policy lists, [net/http.Request.Pattern], that entry must allow
 // it too, in place of the default rule, and so must that of a whole RPC service.
-// Whoever serves a request again by another path empties Pattern first. A handler of one route is
-// better given to a mux inside, Handler(mux), which knows how it routes. The path
-// is the one that comes in, with what the handler may strip from it.
+// Whoever serves a request again by another path empties Pattern first. A handler
+// of one route is better given to a mux inside, Handler(mux), which knows how it
+// routes. The path is the one that comes in, with what the handler may strip from
+// it.
 //
 // Such a handler may read a path in another way than a mux does. The request is
 // let through if all entries allow it under which it falls for some server: one

@@ -44,9 +44,9 @@ type TransportConfig struct {
 // caller presented to [Server.Handler] or to a server of gRPC, should a handler
 // have been left with it and copied it, and the Authorization of a request to
 // those even where nobody there reads it, as behind a proxy that says who is
-// calling; only below a [Proxy], to its upstream, such a one stays. An Authorization
-// or a cookie of the program's own is left alone, unless
-// it is the one that came in: a secret that all services share is to be in Strip of
+// calling; only below a [Proxy], to its upstream, such a one stays. An
+// Authorization or a cookie of the program's own is left alone, unless it is the
+// one that came in: a secret that all services share is to be in Strip of
 // [ServerConfig].
 type Transport struct {
 	base         http.RoundTripper
