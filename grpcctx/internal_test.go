@@ -250,3 +250,16 @@ func TestAStatusMessageIsPrintableASCIIOnTheWire(t *testing.T) {
 		}
 	}
 }
+
+// Every byte at every place of what is looked at in one go, and after it.
+func TestEveryByteThatIsNotPrintableIsSeen(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			value := []byte(strings.Repeat("~ ", 10))
+			value[at] = byte(c)
+			if got, want := isPrintable(string(value)), ' ' <= c && c <= '~'; got != want {
+				t.Fatalf("byte %#x at %d: printable %v, want %v", c, at, got, want)
+			}
+		}
+	}
+}
