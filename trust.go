@@ -42,7 +42,9 @@ func (f TrustFunc) Trusts(r *Request) error {
 // of a server of package httpctx and never in front of it, nor in front of
 // [google.golang.org/grpc.Server.ServeHTTP]: there, anybody names a trusted
 // address and with it any caller, or every caller of an honest gateway is
-// refused. The cause of a refusal says which address was judged.
+// refused. Where the [net/http.Server] has the ConnContext of package httpctx, the
+// address is that of the connection, whatever RemoteAddr says. The cause of a
+// refusal says which address was judged.
 func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 	var prefixes []netip.Prefix
 	var errs []error

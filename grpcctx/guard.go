@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
+
+	"github.com/authctx/authctx/internal/peeraddr"
 )
 
 // guard vetoes calls that would carry a caller over a connection that anybody
@@ -92,7 +94,7 @@ func (g *guard) withinMachine(ctx context.Context, cc *grpc.ClientConn) bool {
 	if unix, ok := p.Addr.(*net.UnixAddr); ok {
 		return unix != nil
 	}
-	addr := addrPort(p.Addr)
+	addr := peeraddr.Of(p.Addr)
 	return addr.Addr().IsLoopback() && !g.proxies.of(cc).listensOn(addr.Port())
 }
 

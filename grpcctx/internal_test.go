@@ -109,20 +109,6 @@ func TestThePeerOfAHandlerVouchesForNoConnection(t *testing.T) {
 	}
 }
 
-func TestNoNameOfASocketIsAnAddress(t *testing.T) {
-	for name, addr := range map[string]net.Addr{
-		"nil": nil, "a Unix socket": &net.UnixAddr{Name: "10.0.0.1:80", Net: "unix"}, "an abstract one": &net.UnixAddr{Name: "127.0.0.1", Net: "unix"},
-		"a packet one": &net.UnixAddr{Name: "[::1]:80", Net: "unixgram"}, "no address": &net.TCPAddr{},
-	} {
-		if got := addrPort(addr); got.Addr().IsValid() {
-			t.Errorf("%s is taken for %v", name, got)
-		}
-	}
-	if got := addrPort(&net.TCPAddr{IP: net.ParseIP("::ffff:10.0.0.1"), Port: 80}); got.String() != "10.0.0.1:80" {
-		t.Errorf("an address is taken for %v", got)
-	}
-}
-
 // A server that allows a caller adds this much to a call and no more: the
 // request, the handler's two contexts, and the metadata that is left.
 func TestAdmittingACallTakesFewAllocations(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"iter"
 	"maps"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -21,14 +20,24 @@ import (
 func newRequest(ctx context.Context, method string, md metadata.MD) *authctx.Request {
 	r := &authctx.Request{Transport: authctx.TransportGRPC, Method: "POST", Target: method, Fields: fields(md)}
 	if p, ok := peer.FromContext(ctx); ok {
-		if !peeraddr.IsUnix(p.LocalAddr) { // of the peer, grpc.Server.ServeHTTP has only the text
-			r.Peer = addrPort(p.Addr)
-		}
+		r.Peer = address(ctx, p)
 		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok {
 			setCertificates(r, t.State)
 		}
 	}
 	return r
+}
+
+// address returns the address at the other end of the connection. Of that,
+// [grpc.Server.ServeHTTP] has only what RemoteAddr of the request says.
+func address(ctx context.Context, p *peer.Peer) netip.AddrPort {
+	if addr, ok := peeraddr.FromContext(ctx); ok {
+		return addr
+	}
+	if peeraddr.IsUnix(p.LocalAddr) {
+		return netip.AddrPort{}
+	}
+	return peeraddr.Of(p.Addr)
 }
 
 // fields reads incoming metadata, whose keys are in lower case.
@@ -42,21 +51,6 @@ func (f fields) Values(name string) []string {
 }
 
 func (f fields) Names() iter.Seq[string] { return maps.Keys(f) }
-
-// addrPort returns the zero address for what is not an IP address, such as a
-// Unix socket, whatever that is called.
-func addrPort(addr net.Addr) netip.AddrPort {
-	switch a := addr.(type) {
-	case nil:
-		return netip.AddrPort{}
-	case *net.TCPAddr:
-		return peeraddr.Unmap(a.AddrPort())
-	}
-	if peeraddr.IsUnix(addr) {
-		return netip.AddrPort{}
-	}
-	return peeraddr.Parse(addr.String()) // grpc.Server.ServeHTTP has text only
-}
 
 // setCertificates keeps apart what this server's TLS stack verified and what was
 // merely shown.

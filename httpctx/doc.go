@@ -16,14 +16,16 @@
 //
 // # Where other middleware goes
 //
-// The peer, which a [authctx.Trust] judges, is what RemoteAddr of the request
-// says. Whatever writes an address there that it has from X-Forwarded-For,
-// X-Real-IP or Forwarded goes inside of [Server.Handler], with a [Mux] around the
-// handlers of its routes, and never in front: with ProxyHeaders of
-// gorilla/handlers in front, "X-Forwarded-For: 10.1.0.5:80" makes anybody a
-// trusted peer; and where a trusted gateway sends that header honestly, its client
-// is taken for the peer and every request is refused. RemoteAddr needs its port:
-// without one, as RealIP of chi leaves it, nobody is trusted by address.
+// The peer, which a [authctx.Trust] judges, is who is connected where the
+// [net/http.Server] has the [ConnContext] of this package, and otherwise what
+// RemoteAddr of the request says. Without it, whatever writes an address there
+// that it has from X-Forwarded-For, X-Real-IP or Forwarded goes inside of
+// [Server.Handler], with a [Mux] around the handlers of its routes, and never in
+// front: with ProxyHeaders of gorilla/handlers in front, "X-Forwarded-For:
+// 10.1.0.5:80" makes anybody a trusted peer; and where a trusted gateway sends
+// that header honestly, its client is taken for the peer and every request is
+// refused. RemoteAddr needs its port: without one, as RealIP of chi leaves it,
+// nobody is trusted by address.
 //
 // # How paths are matched
 //

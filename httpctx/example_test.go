@@ -145,6 +145,44 @@ func ExampleServer_Handler() {
 	// 200 OK hello, alice
 }
 
+// Middleware in front of a server takes the address of the client from a header
+// that anybody sends. The peer, whom a trust judges, is who is connected.
+func ExampleConnContext() {
+	trust, err := authctx.TrustPeerCIDR("10.1.0.0/16")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fields, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: fields})
+	if err != nil {
+		log.Fatal(err)
+	}
+	protected := server.Handler(http.HandlerFunc(hello))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = r.Header.Get("X-Forwarded-For")
+		protected.ServeHTTP(w, r)
+	}))
+	s.Config.ConnContext = httpctx.ConnContext
+	s.Start()
+	defer s.Close()
+
+	r, err := http.NewRequest("GET", s.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	r.Header = http.Header{"X-User-Id": {"root"}, "X-User-Issuer": {"any"}, "X-Forwarded-For": {"10.1.0.5:80"}}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer res.Body.Close()
+	fmt.Println(res.Status)
+	// Output: 401 Unauthorized
+}
+
 func ExampleServer_Require() {
 	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator()})
 	if err != nil {

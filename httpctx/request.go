@@ -1,6 +1,7 @@
 package httpctx
 
 import (
+	"context"
 	"crypto/x509"
 	"iter"
 	"maps"
@@ -45,9 +46,24 @@ func canonicalKeys(set authctx.FieldSet) map[string]string {
 	return keys
 }
 
+// ConnContext is for the field ConnContext of [net/http.Server]. With it, the peer
+// that a [authctx.Trust] judges and that observers are told of is the one at the
+// other end of the connection, whatever middleware in front has written to
+// RemoteAddr of the request: that may be from a header that anybody sends. It
+// keeps c, of which it asks for addresses only, for as long as the requests of the
+// connection. It is safe for concurrent use.
+//
+// Servers of this package and those of package grpcctx behind
+// [google.golang.org/grpc.Server.ServeHTTP] heed it. Where c is what a proxy in
+// front has opened, the peer is that proxy.
+func ConnContext(ctx context.Context, c net.Conn) context.Context { return peeraddr.NewContext(ctx, c) }
+
 // peer returns the address at the other end of the connection, the zero address
 // for a Unix socket. Headers have no say in it.
 func peer(r *http.Request) netip.AddrPort {
+	if addr, ok := peeraddr.FromContext(r.Context()); ok {
+		return addr
+	}
 	if local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); peeraddr.IsUnix(local) {
 		return netip.AddrPort{}
 	}

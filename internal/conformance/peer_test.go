@@ -78,18 +78,53 @@ func countingGRPC(t *testing.T, auth authctx.Authenticator, o authctx.Observer, 
 	}))...)
 }
 
+// The same for a gRPC server behind net/http, which has of the peer no more than
+// what RemoteAddr says, unless the http.Server has a ConnContext.
+func TestThePeerIsNeverWhatAClientClaims_GRPCBehindHTTP(t *testing.T) {
+	trust := must[authctx.Trust](t)(authctx.TrustPeerCIDR("10.1.0.0/16"))
+	auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}))
+	for believed, connContext := range map[string]func(context.Context, net.Conn) context.Context{
+		"10.1.0.5:80": nil, // as TrustPeerCIDR says
+		"127.0.0.1":   httpctx.ConnContext,
+	} {
+		var reached atomic.Int32
+		var seen journal
+		lis := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+		serveH2C(t, lis, claiming("10.1.0.5:80", countingGRPC(t, auth, &seen, &reached)), func(srv *http.Server) { srv.ConnContext = connContext })
+		cc := must[*grpc.ClientConn](t)(grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())))
+		defer cc.Close()
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "root", "x-user-issuer", "i")
+		err := cc.Invoke(ctx, "/test.Test/Call", new(emptypb.Empty), new(emptypb.Empty))
+		if peer := seen.All()[0].Peer.String(); !strings.HasPrefix(peer, believed) || (err == nil) != (connContext == nil) || (reached.Load() > 0) != (err == nil) {
+			t.Errorf("peer %s, %v, reached %d times", peer, err, reached.Load())
+		}
+	}
+}
+
+// claiming is middleware that takes every peer for address.
+func claiming(address string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = address
+		next.ServeHTTP(w, r)
+	})
+}
+
 // serveH2C serves h in HTTP/1.1 and in HTTP/2 without TLS.
-func serveH2C(t *testing.T, lis net.Listener, h http.Handler) {
+func serveH2C(t *testing.T, lis net.Listener, h http.Handler, configure ...func(*http.Server)) {
 	srv := &http.Server{Handler: h, Protocols: new(http.Protocols)}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
+	for _, f := range configure {
+		f(srv)
+	}
 	go srv.Serve(lis)
 	t.Cleanup(func() { srv.Close() })
 }
 
 // Middleware that takes the peer's address from a header has no say inside a
-// Server, where it belongs. In front of one it decides about the trust; then the
-// operator reads in the cause which peer was judged, or that none was.
+// Server, where it belongs, nor where the http.Server has a ConnContext. In front
+// of a Server it decides about the trust without; then the operator reads in the
+// cause which peer was judged, or that none was.
 func TestARefusalNamesThePeerThatWasJudged(t *testing.T) {
 	rewrites := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -104,21 +139,26 @@ func TestARefusalNamesThePeerThatWasJudged(t *testing.T) {
 	for name, c := range map[string]struct {
 		trusted, claimed string
 		handler          func(*httpctx.Server, http.Handler) http.Handler
+		connContext      func(context.Context, net.Conn) context.Context
 		cause            string // empty where the caller is believed
 	}{
-		"no middleware":                          {"10.1.0.0/16", "", inside, "peer 127.0.0.1 is in no trusted prefix"},
-		"inside, a client's claim":               {"10.1.0.0/16", "10.1.0.5:80", inside, "peer 127.0.0.1 is in no trusted prefix"},
-		"inside, an honest gateway's":            {"127.0.0.0/8", "203.0.113.9:80", inside, ""},
-		"in front, a claim without a port":       {"10.1.0.0/16", "10.1.0.5", inFront, "peer has no IP address with a port"},
-		"in front, an honest one":                {"127.0.0.0/8", "203.0.113.9:80", inFront, "peer 203.0.113.9 is in no trusted prefix"},
-		"in front, an honest one without a port": {"127.0.0.0/8", "203.0.113.9", inFront, "peer has no IP address with a port"},
+		"no middleware":                          {"10.1.0.0/16", "", inside, nil, "peer 127.0.0.1 is in no trusted prefix"},
+		"inside, a client's claim":               {"10.1.0.0/16", "10.1.0.5:80", inside, nil, "peer 127.0.0.1 is in no trusted prefix"},
+		"inside, an honest gateway's":            {"127.0.0.0/8", "203.0.113.9:80", inside, nil, ""},
+		"in front, a claim without a port":       {"10.1.0.0/16", "10.1.0.5", inFront, nil, "peer has no IP address with a port"},
+		"in front, an honest one":                {"127.0.0.0/8", "203.0.113.9:80", inFront, nil, "peer 203.0.113.9 is in no trusted prefix"},
+		"in front, an honest one without a port": {"127.0.0.0/8", "203.0.113.9", inFront, nil, "peer has no IP address with a port"},
+		"of the connection, a claim":             {"10.1.0.0/16", "10.1.0.5:80", inFront, httpctx.ConnContext, "peer 127.0.0.1 is in no trusted prefix"},
+		"of the connection, an honest gateway's": {"127.0.0.0/8", "203.0.113.9:80", inFront, httpctx.ConnContext, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			trust := must[authctx.Trust](t)(authctx.TrustPeerCIDR(c.trusted))
 			auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}))
 			var seen journal
 			s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: &seen}))
-			srv := httptest.NewServer(c.handler(s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+			srv := httptest.NewUnstartedServer(c.handler(s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+			srv.Config.ConnContext = c.connContext
+			srv.Start()
 			defer srv.Close()
 			r := must[*http.Request](t)(http.NewRequest("GET", srv.URL, nil))
 			r.Header.Set("X-User-Id", "root")

@@ -55,6 +55,49 @@ func TestAnEndOfAUnixSocketHasNoAddress(t *testing.T) {
 	}
 }
 
+func TestNoNameOfASocketIsAnAddress(t *testing.T) {
+	for name, addr := range map[string]net.Addr{
+		"nil": nil, "a Unix socket": &net.UnixAddr{Name: "10.0.0.1:80", Net: "unix"}, "an abstract one": &net.UnixAddr{Name: "127.0.0.1", Net: "unix"},
+		"a packet one": &net.UnixAddr{Name: "[::1]:80", Net: "unixgram"}, "no address": &net.TCPAddr{},
+	} {
+		if got := peeraddr.Of(addr); got.Addr().IsValid() {
+			t.Errorf("%s is taken for %v", name, got)
+		}
+	}
+	if got := peeraddr.Of(&net.TCPAddr{IP: net.ParseIP("::ffff:10.0.0.1"), Port: 80}); got.String() != "10.0.0.1:80" {
+		t.Errorf("an address is taken for %v", got)
+	}
+}
+
+// end is a connection with these ends.
+type end struct {
+	net.Conn
+	local, remote net.Addr
+}
+
+func (e end) LocalAddr() net.Addr  { return e.local }
+func (e end) RemoteAddr() net.Addr { return e.remote }
+
+func TestAConnectionIsKept(t *testing.T) {
+	tcp := &net.TCPAddr{IP: net.ParseIP("::ffff:10.0.0.1"), Port: 80}
+	unix := &net.UnixAddr{Name: "/run/service", Net: "unix"}
+	if got, ok := peeraddr.FromContext(t.Context()); ok || got.IsValid() {
+		t.Errorf("%v is kept by nobody", got)
+	}
+	for name, test := range map[string]struct {
+		conn end
+		want string
+	}{
+		"IPv4": {end{nil, tcp, tcp}, "10.0.0.1:80"},
+		"a Unix socket, whose other end is bound to what it likes": {end{nil, unix, tcp}, ""},
+		"nowhere": {end{}, ""},
+	} {
+		if got, ok := peeraddr.FromContext(peeraddr.NewContext(t.Context(), test.conn)); !ok || got != addrPort(test.want) {
+			t.Errorf("%s: %v, %v, want %q", name, got, ok, test.want)
+		}
+	}
+}
+
 func addrPort(text string) netip.AddrPort {
 	if text == "" {
 		return netip.AddrPort{}
