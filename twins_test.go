@@ -18,6 +18,9 @@ func TestRulesThatAreWrittenTwiceAreTheSame(t *testing.T) {
 	if !slices.Equal(credentialFields[:], fieldname.Credentials[:]) {
 		t.Errorf("fields of credentials: %q and %q", credentialFields, fieldname.Credentials)
 	}
+	if !slices.Equal(gatewayPrefixes[:], fieldname.GatewayPrefixes[:]) {
+		t.Errorf("prefixes of gateways: %q and %q", gatewayPrefixes, fieldname.GatewayPrefixes)
+	}
 	if maxTime != strictjson.MaxDate {
 		t.Errorf("the end of time: %d and %d", int64(maxTime), int64(strictjson.MaxDate))
 	}
@@ -36,6 +39,21 @@ func TestRulesThatAreWrittenTwiceAreTheSame(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is looked up by its canonical name misses nothing that Owns would find.
+func FuzzOneName(f *testing.F) {
+	for _, pair := range [][2]string{
+		{"authorization", "Grpc-Metadata-Authorization"}, {"x-key", "X_KEY.BIN"}, {"x", "trailer-grpcgateway-x-bin-bin"},
+		{"trailer-x", "TRAILER_X"}, {"-bin", "-bin-bin"}, {"grpc-metadata-", "grpcgateway-grpc-metadata-"}, {"\xffx", "\xffX-bin"}, {"x-bin", "X.Bin"},
+	} {
+		f.Add(pair[0], pair[1])
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if a != "" && (FieldSet{Names: []string{a}}).Owns(b) && fieldname.Canonical(a) != fieldname.Canonical(b) {
+			t.Errorf("%q is %q, and %q is %q", a, fieldname.Canonical(a), b, fieldname.Canonical(b))
+		}
+	})
 }
 
 func FuzzSPIFFEID(f *testing.F) {

@@ -71,8 +71,8 @@ func (s *Server) decide(ctx context.Context, method string, a *admission) (err e
 		s.strip.keep(left, md, &a.result.Read)
 		ctx = inbound.NewContext(ctx, md, a.result.Read)
 	}
-	if s.leavesAuthorization {
-		ctx = inbound.WithUnread(ctx, left["authorization"])
+	if authorization, ok := s.strip.set.Left(left, "authorization"); ok {
+		ctx = inbound.WithUnread(ctx, authorization)
 	}
 	a.ctx = a.result.NewContext(metadata.NewIncomingContext(ctx, left))
 	if err == nil && s.policy != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/serving"
+	"github.com/authctx/authctx/internal/strip"
 )
 
 // ServerConfig configures [NewServer].
@@ -78,8 +79,6 @@ type Server struct {
 	md    mdReader
 	strip stripper
 
-	leavesAuthorization bool // which nobody reads here
-
 	handedOut atomic.Bool // ServerOptions was asked for
 }
 
@@ -102,8 +101,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.strip = newStripper(cfg.Authenticator.Fields(), cfg.Strip)
-	s.leavesAuthorization = !s.strip.set.Owns("authorization")
+	s.strip = stripper{strip.NewInbound(cfg.Authenticator.Fields(), cfg.Strip)}
 	return s, nil
 }
 

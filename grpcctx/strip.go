@@ -24,7 +24,7 @@ func (s *stripper) without(md metadata.MD) (left metadata.MD, lower bool) {
 	left, lower = make(metadata.MD), true
 	for name, values := range md {
 		lower = lower && isLower(name)
-		if !s.set.Owns(name) {
+		if !s.set.Owns(name) || s.set.Leaves(name) {
 			s.cut(left, name, values, &authctx.FieldSet{})
 		}
 	}

@@ -151,8 +151,9 @@ func (s *Server) refused(w http.ResponseWriter, r *http.Request, err error) bool
 
 // stripped returns a copy of r without what is never shown to user code.
 func (s *Server) stripped(r *http.Request) *http.Request {
-	clone := r.WithContext(r.Context())
-	clone.Header, _ = s.strip.header(r.Header, authctx.FieldSet{}, nil)
+	header, _ := s.strip.header(r.Header, authctx.FieldSet{}, nil)
+	clone := r.WithContext(s.withUnread(r.Context(), header))
+	clone.Header = header
 	s.strip.trailer(clone, r)
 	return clone
 }

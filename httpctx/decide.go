@@ -202,13 +202,19 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 	if s.keepCredentials && !d.result.Principal.IsZero() {
 		ctx = inbound.NewContext(ctx, r.Header, d.result.Read)
 	}
-	if s.leavesAuthorization {
-		ctx = inbound.WithUnread(ctx, r.Header["Authorization"])
-	}
-	admitted := r.WithContext(ctx)
+	admitted := r.WithContext(s.withUnread(ctx, d.header))
 	admitted.Header = d.header
 	s.strip.trailer(admitted, r)
 	return admitted
+}
+
+// withUnread returns a context that remembers what of h, which user code is to see,
+// nobody has read.
+func (s *Server) withUnread(ctx context.Context, h http.Header) context.Context {
+	if authorization, ok := s.strip.set.Left(h, "Authorization"); ok {
+		return inbound.WithUnread(ctx, authorization)
+	}
+	return ctx
 }
 
 func (s *Server) observe(r *http.Request, d *decision, ignored []string, start time.Time) {

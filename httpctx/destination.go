@@ -3,6 +3,7 @@ package httpctx
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -72,7 +73,7 @@ func parseDestinations(patterns []string) ([]destination, error) {
 // matches reports whether u is the destination, by its URL alone: a Host header
 // does not say where a request goes.
 func (d destination) matches(u *url.URL) bool {
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	host := hostOf(u)
 	if d.port != "" && d.port != portOf(u) {
 		return false
 	}
@@ -81,6 +82,17 @@ func (d destination) matches(u *url.URL) bool {
 	}
 	return host == d.host
 }
+
+// authority returns host and port of u, the same for all ways to write them, and
+// nothing where u has no host.
+func authority(u *url.URL) string {
+	if host := hostOf(u); host != "" {
+		return net.JoinHostPort(host, portOf(u))
+	}
+	return ""
+}
+
+func hostOf(u *url.URL) string { return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) }
 
 func portOf(u *url.URL) string {
 	port := u.Port()

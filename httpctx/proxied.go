@@ -11,7 +11,7 @@ import (
 type proxied struct {
 	context.Context
 	in       *http.Request
-	upstream string // its host and port
+	upstream string // its authority, empty if that is left to the transport
 	answered bool   // by the upstream
 	call     call   // if it is one of gRPC
 }

@@ -214,11 +214,11 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, nil, false) }
 // finish does what Rewrite does for a transport, nil for the default; ownBody
 // says that pr.Out still has the body that the ReverseProxy made.
 func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) {
-	p.strip.delete(pr.Out.Header)
+	p.strip.deleteBut(pr.Out.Header, func(name string) bool { return p.isForUpstream(name, pr) })
 	p.strip.delete(pr.Out.Trailer)
 	inbound.RemoveRead(pr.In.Context(), pr.In.Context(), pr.Out.Header) // by another Server than p's
 	prepareBody(pr, ownBody)
-	out := &proxied{Context: pr.Out.Context(), in: pr.In, upstream: pr.Out.URL.Host}
+	out := &proxied{Context: pr.Out.Context(), in: pr.In, upstream: authority(pr.Out.URL)}
 	pr.Out = pr.Out.WithContext(out)
 	if transport == nil {
 		transport = http.DefaultTransport
@@ -232,6 +232,14 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 		cancel(&refusal{err})
 		pr.Out = pr.Out.WithContext(ctx)
 	}
+}
+
+// isForUpstream reports whether a field of pr.Out that the Server removes from
+// requests is meant for the upstream: one that nobody reads here, or a credential
+// that the request did not bring, so that Rewrite has written it. Identity is
+// neither.
+func (p *Proxy) isForUpstream(name string, pr *httputil.ProxyRequest) bool {
+	return p.server.strip.set.Leaves(name) || len(pr.In.Header[name]) == 0 && !p.clean.set.Owns(name)
 }
 
 // refusal is why a request was not sent, or the cause of a context that was

@@ -8,6 +8,7 @@ import (
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/serving"
+	"github.com/authctx/authctx/internal/strip"
 )
 
 // ServerConfig configures [NewServer].
@@ -71,8 +72,6 @@ type Server struct {
 	strip   stripper
 	keys    map[string]string
 	answers answers
-
-	leavesAuthorization bool // which nobody reads here
 }
 
 // NewServer returns a server for cfg, or an error that names every setting that
@@ -97,8 +96,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		s.now = time.Now
 	}
 	fields := cfg.Authenticator.Fields()
-	s.strip = newStripper(fields, cfg.Strip)
-	s.leavesAuthorization = !s.strip.set.Owns("authorization")
+	s.strip = stripper{strip.NewInbound(fields, cfg.Strip)}
 	s.keys = canonicalKeys(fields)
 	s.answers = newAnswers(cfg.Realm, fields.Schemes)
 	return s, nil

@@ -20,31 +20,24 @@ func newStripper(others ...authctx.FieldSet) stripper {
 	return stripper{strip.NewSet(others...)}
 }
 
-// header returns h without the fields of the set: a copy, or h itself when it
-// has none of them. Fields of kept stay, unless they are identity fields.
+// header returns a copy of h without the fields of the set. Fields of kept stay,
+// unless they are identity fields.
 //
 // With a non-nil result, it also returns the names of fields that came in, claim
 // to say who is calling, and were not read for it.
 func (s *stripper) header(h http.Header, kept authctx.FieldSet, result *authctx.Result) (clean http.Header, unread []string) {
-	clean = h
-	copied := false
-	own := func() http.Header {
-		if !copied {
-			clean, copied = maps.Clone(h), true
-		}
-		return clean
-	}
+	clean = maps.Clone(h)
 	for name, values := range h {
 		if !s.set.Owns(name) {
 			if left, changed := elements.Strip(name, values, &s.set.FieldSet, &kept); changed {
-				replace(own(), name, left)
+				replace(clean, name, left)
 			}
 			continue
 		}
 		if s.set.Keeps(name, &kept) {
 			continue
 		}
-		delete(own(), name)
+		delete(clean, name)
 		if result != nil {
 			unread = s.set.AppendUnread(unread, name, result)
 		}
@@ -64,10 +57,15 @@ func replace(h http.Header, name string, values []string) {
 // delete removes the fields of the set from h itself, and their names from its
 // Connection, by which the next proxy would remove what is written anew (RFC 9110
 // section 7.6.1).
-func (s *stripper) delete(h http.Header) {
+func (s *stripper) delete(h http.Header) { s.deleteBut(h, func(string) bool { return false }) }
+
+// deleteBut is delete for all fields but those that stay.
+func (s *stripper) deleteBut(h http.Header, stays func(name string) bool) {
 	for name, values := range h {
 		if s.set.Owns(name) {
-			delete(h, name)
+			if !stays(name) {
+				delete(h, name)
+			}
 		} else if strings.EqualFold(name, "connection") {
 			left, _ := elements.Remove(values, ",", s.set.Owns)
 			replace(h, name, left)

@@ -98,7 +98,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out.Header = make(http.Header, len(r.Header)+room)
 	maps.Copy(out.Header, r.Header)
 	t.strip.delete(out.Header)
-	if p, ok := proxiedFrom(r.Context()); ok && r.URL != nil && r.URL.Host == p.upstream {
+	if p, ok := proxiedFrom(r.Context()); ok && r.URL != nil && (p.upstream == "" || p.upstream == authority(r.URL)) {
 		inbound.RemoveRead(r.Context(), p.Context, out.Header) // as the proxy above has it
 	} else {
 		inbound.Remove(r.Context(), out.Header)

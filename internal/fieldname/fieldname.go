@@ -1,5 +1,8 @@
-// Package fieldname lists names of fields with a meaning that nobody may change.
+// Package fieldname knows names of fields with a meaning that nobody may change,
+// and which names are one.
 package fieldname
+
+import "strings"
 
 // Credentials carry a credential in a way of their own, or what a server says of
 // one. Those of this module are not among them.
@@ -7,4 +10,37 @@ var Credentials = [...]string{
 	"authentication-info", "authorization", "client-cert", "client-cert-chain", "cookie", "dpop", "dpop-nonce",
 	"proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "sec-websocket-protocol", "set-cookie",
 	"www-authenticate",
+}
+
+// GatewayPrefixes are what gateways between HTTP and gRPC put before a name or take
+// away.
+var GatewayPrefixes = [...]string{"grpc-metadata-", "grpcgateway-", "grpc-trailer-", "trailer-"}
+
+// Canonical returns the same for all names that Owns of a FieldSet takes for
+// one, in a time that grows with the name alone: to look a name up, where peers
+// choose how many there are.
+func Canonical(name string) string {
+	name = strings.Map(fold, name)
+	for cut := true; cut; {
+		cut = false
+		for _, prefix := range GatewayPrefixes {
+			if rest, ok := strings.CutPrefix(name, prefix); ok {
+				name, cut = rest, true
+			}
+		}
+	}
+	for len(name) > len("-bin") && strings.HasSuffix(name, "-bin") {
+		name = name[:len(name)-len("-bin")]
+	}
+	return name
+}
+
+func fold(c rune) rune {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c >= 0x80:
+		return c
+	}
+	return '-'
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/elements"
+	"github.com/authctx/authctx/internal/fieldname"
 	"github.com/authctx/authctx/internal/strip"
 )
 
@@ -19,57 +20,58 @@ import (
 // context.WithValue, keeps the credential out of what fmt prints of a context.
 type credential struct {
 	context.Context
-	fields  map[string][]string // by name in lower case, those that are read by name
+	fields  map[string]map[string]bool // values by canonical name
 	cookies map[elements.Cookie]bool
-	// Of what is read by prefix a peer may write any number of fields, so their
-	// values are not told apart by name.
-	prefixes authctx.FieldSet
-	prefixed map[string]bool
-	unread   bool // nobody read it here
+	unread  bool // nobody read it here
 }
 
 // key is the context key of credential.
 type key struct{}
 
 // NewContext returns a copy of ctx that remembers those of fields, which a
-// request came with, that are in read.
+// request came with, that are in read. It keeps none of the slices.
 func NewContext(ctx context.Context, fields map[string][]string, read authctx.FieldSet) context.Context {
-	c := &credential{
-		Context: ctx, fields: map[string][]string{}, cookies: map[elements.Cookie]bool{},
-		prefixes: authctx.FieldSet{Prefixes: read.Prefixes}, prefixed: map[string]bool{},
-	}
-	byName := authctx.FieldSet{Names: read.Names}
+	c := &credential{Context: ctx, fields: map[string]map[string]bool{}, cookies: map[elements.Cookie]bool{}}
 	for name, values := range fields {
-		switch {
-		case strip.Reads(&byName, name):
-			c.fields[strings.ToLower(name)] = values
-		case strip.Reads(&read, name):
-			for _, v := range values {
-				c.prefixed[v] = true
-			}
+		whole := strip.Reads(&read, name)
+		if whole {
+			c.add(name, values)
 		}
 		if strings.EqualFold(name, "cookie") { // a look-alike was never read
-			c.addCookies(values, read.Cookies)
+			c.addCookies(values, func(n string) bool {
+				return whole || slices.ContainsFunc(read.Cookies, func(r string) bool { return strings.EqualFold(r, n) })
+			})
 		}
 	}
 	return c
 }
 
-// WithUnread returns a copy of ctx that remembers the values of an authorization
-// field which nobody reads here, and ctx itself if there are none: behind a proxy
-// that says who is calling, the client's token may be there still.
-func WithUnread(ctx context.Context, authorization []string) context.Context {
-	if len(authorization) == 0 {
-		return ctx
-	}
-	return &credential{Context: ctx, fields: map[string][]string{"authorization": authorization}, unread: true}
+// WithUnread returns a copy of ctx that remembers the value of an authorization
+// field which nobody reads here: behind a proxy that says who is calling, the
+// client's token may be there still. It is one value, because whoever may present
+// many learns by what is removed which of them is the program's own.
+func WithUnread(ctx context.Context, authorization string) context.Context {
+	c := &credential{Context: ctx, fields: map[string]map[string]bool{}, unread: true}
+	c.add("authorization", []string{authorization})
+	return c
 }
 
-func (c *credential) addCookies(lines, names []string) {
+func (c *credential) add(field string, values []string) {
+	field = fieldname.Canonical(field)
+	known := c.fields[field]
+	if known == nil {
+		known = make(map[string]bool, len(values))
+		c.fields[field] = known
+	}
+	for _, v := range values {
+		known[credentialIn(field, v)] = true
+	}
+}
+
+func (c *credential) addCookies(lines []string, read func(name string) bool) {
 	for _, line := range lines {
 		for element := range strings.SplitSeq(line, ";") {
-			cookie := elements.ParseCookie(element)
-			if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, cookie.Name) }) {
+			if cookie := elements.ParseCookie(element); read(cookie.Name) {
 				c.cookies[cookie] = true
 			}
 		}
@@ -119,37 +121,20 @@ func from(ctx context.Context) *credential {
 	return c
 }
 
-// remove takes a time that grows with how much there is on either side, and not
-// with the product, since a peer may choose both.
+// remove takes a time that grows with how much is about to be sent, and not with
+// what came in, since a peer may choose both.
 func (c *credential) remove(fields map[string][]string) {
-	for field, inbound := range c.fields {
-		known := make(map[string]bool, len(inbound))
-		for _, v := range inbound {
-			known[credentialIn(field, v)] = true
-		}
-		set := authctx.FieldSet{Names: []string{field}}
-		removeValues(fields, func(name, v string) bool { return known[credentialIn(field, v)] && set.Owns(name) })
-	}
-	if len(c.prefixed) > 0 {
-		removeValues(fields, func(name, v string) bool { return c.prefixed[v] && c.prefixes.Owns(name) })
-	}
-	if len(c.cookies) == 0 {
-		return
-	}
 	for name, values := range fields {
-		if elements.IsCookie(name) {
-			left, cut := elements.Remove(values, ";", func(element string) bool { return c.cookies[elements.ParseCookie(element)] })
+		canonical := fieldname.Canonical(name)
+		if known := c.fields[canonical]; known != nil {
+			inbound := func(v string) bool { return known[credentialIn(canonical, v)] }
+			if slices.ContainsFunc(values, inbound) {
+				replace(fields, name, slices.DeleteFunc(slices.Clone(values), inbound), true)
+			}
+		}
+		if len(c.cookies) > 0 && elements.IsCookie(name) {
+			left, cut := elements.Remove(fields[name], ";", func(element string) bool { return c.cookies[elements.ParseCookie(element)] })
 			replace(fields, name, left, cut)
-		}
-	}
-}
-
-// removeValues takes unwanted values out of fields, and fields with no others.
-func removeValues(fields map[string][]string, unwanted func(name, value string) bool) {
-	for name, values := range fields {
-		no := func(v string) bool { return unwanted(name, v) }
-		if slices.ContainsFunc(values, no) {
-			replace(fields, name, slices.DeleteFunc(slices.Clone(values), no), true)
 		}
 	}
 }
@@ -175,8 +160,8 @@ func credentialIn(field, value string) string {
 
 func withoutScheme(value string) string {
 	value = strings.Trim(value, " \t")
-	if _, rest, ok := strings.Cut(value, " "); ok {
-		return strings.TrimLeft(rest, " \t")
+	if end := strings.IndexAny(value, " \t"); end >= 0 {
+		return strings.TrimLeft(value[end:], " \t")
 	}
 	return value
 }

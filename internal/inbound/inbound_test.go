@@ -19,11 +19,12 @@ func TestWhatWasReadIsRemovedUnderItsNames(t *testing.T) {
 	fields := map[string][]string{
 		"authorization": {"bearer token", "Bearer own"}, "grpcgateway-authorization": {"Bearer token"}, "X_Key": {"secret"},
 		"x-extra-team": {"blue", "green"}, "x-extra-other": {"white"}, "x-other": {"1", "red"},
-		"grpcgateway-x-extra-team": {"red"}, "Grpc-Metadata-X_Extra.Team": {"red"},
+		"grpcgateway-x-extra-team": {"red"}, "Grpc-Metadata-X_Extra.Team": {"red"}, "x-extra-mine": {"red"},
 	}
 	inbound.Remove(ctx, fields)
 	want := map[string][]string{
 		"authorization": {"Bearer own"}, "x-extra-team": {"green"}, "x-extra-other": {"white"}, "x-other": {"1", "red"},
+		"x-extra-mine": {"red"},
 	}
 	if !maps.EqualFunc(fields, want, slices.Equal) {
 		t.Errorf("left %v, want %v", fields, want)
@@ -43,15 +44,48 @@ func TestRule3_WhatAPeerWritesIsNotComparedEachWithEach(t *testing.T) {
 	if inbound.Remove(ctx, prefixed); len(prefixed) > 0 {
 		t.Errorf("%d fields are left", len(prefixed))
 	}
-	for how, ctx := range map[string]context.Context{
-		"unread": inbound.WithUnread(context.Background(), values),
-		"read": inbound.NewContext(context.Background(), map[string][]string{"authorization": values},
-			authctx.FieldSet{Names: []string{"authorization"}}),
-	} {
-		fields := map[string][]string{"authorization": slices.Clone(values), "grpcgateway-authorization": {"Basic own", values[many-1]}}
-		inbound.Remove(ctx, fields)
-		if len(fields) != 1 || !slices.Equal(fields["grpcgateway-authorization"], []string{"Basic own"}) {
-			t.Errorf("%s: %d fields are left", how, len(fields))
+	ctx = inbound.NewContext(context.Background(), map[string][]string{"authorization": values}, authctx.FieldSet{Names: []string{"authorization"}})
+	fields := map[string][]string{"authorization": slices.Clone(values), "grpcgateway-authorization": {"Basic own", values[many-1]}}
+	if inbound.Remove(ctx, fields); len(fields) != 1 || !slices.Equal(fields["grpcgateway-authorization"], []string{"Basic own"}) {
+		t.Errorf("%d fields are left", len(fields))
+	}
+	// What came in is not looked through for each call.
+	for range many {
+		inbound.Remove(ctx, map[string][]string{"x-own": {"v"}})
+	}
+}
+
+func TestACredentialIsTheSameWithoutItsScheme(t *testing.T) {
+	for _, came := range []string{"Bearer token", "bearer\ttoken", " Bearer  token ", "token"} {
+		fields := map[string][]string{
+			"Authorization": {"Bearer token"}, "grpcgateway-authorization": {"token"}, "authorization-bin": {"DPoP\ttoken"}, "own": {"token"},
 		}
+		if inbound.Remove(inbound.WithUnread(context.Background(), came), fields); len(fields) != 1 {
+			t.Errorf("%q: left %v", came, fields)
+		}
+	}
+}
+
+// Who reads the whole cookie field has read every cookie, however it is sent on.
+func TestWhatWasReadIsRemovedCookieByCookie(t *testing.T) {
+	came := map[string][]string{"Cookie": {"session=secret; a=1", "b=2"}}
+	for name, read := range map[string]authctx.FieldSet{
+		"whole": {Names: []string{"cookie"}}, "each": {Cookies: []string{"session", "A", "b"}},
+	} {
+		fields := map[string][]string{"Cookie": {"session=secret; mine=1; a=1", "b=2"}}
+		inbound.Remove(inbound.NewContext(context.Background(), came, read), fields)
+		if want := []string{"mine=1"}; !slices.Equal(fields["Cookie"], want) {
+			t.Errorf("%s: left %v", name, fields)
+		}
+	}
+}
+
+func TestNothingThatIsRememberedIsTheLenders(t *testing.T) {
+	came := map[string][]string{"Authorization": {"Bearer token"}}
+	ctx := inbound.NewContext(context.Background(), came, authctx.FieldSet{Names: []string{"authorization"}})
+	came["Authorization"][0] = "redacted"
+	fields := map[string][]string{"Authorization": {"Bearer token"}}
+	if inbound.Remove(ctx, fields); len(fields) > 0 {
+		t.Errorf("left %v", fields)
 	}
 }

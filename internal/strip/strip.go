@@ -14,6 +14,7 @@ type Set struct {
 	authctx.FieldSet
 	identity authctx.FieldSet // of these, what never stays
 	reported authctx.FieldSet // of these, what an operator may hear of
+	left     bool             // an authorization stays, since nobody reads it here
 }
 
 // NewSet returns a set of identity fields and of the others.
@@ -24,7 +25,19 @@ func NewSet(others ...authctx.FieldSet) Set {
 	// covers need not be.
 	prefixes := authctx.FieldSet{Prefixes: set.Prefixes}
 	set.Names = slices.DeleteFunc(set.Names, prefixes.Owns)
-	return Set{set, identity, reportable(set)}
+	return Set{set, identity, reportable(set), false}
+}
+
+// NewInbound returns the set of a server. Where that does not read authorization,
+// a handler may: such a field stays, but none of those that some server takes for
+// it.
+func NewInbound(read, others authctx.FieldSet) Set {
+	if s := NewSet(read, others); s.Owns("authorization") {
+		return s
+	}
+	s := NewSet(read, others, authctx.FieldSet{Names: []string{"authorization"}})
+	s.left = true
+	return s
 }
 
 // reportable returns set without the fields in which clients send their own
@@ -36,9 +49,28 @@ func reportable(set authctx.FieldSet) authctx.FieldSet {
 	return authctx.FieldSet{Names: names, Prefixes: set.Prefixes}
 }
 
-// Keeps reports whether a field stays since it is in kept. Identity never does.
+// Keeps reports whether a field stays since it is in kept, which identity never
+// does, or is left to handlers.
 func (s *Set) Keeps(name string, kept *authctx.FieldSet) bool {
-	return Reads(kept, name) && !s.identity.Owns(name)
+	return Reads(kept, name) && !s.identity.Owns(name) || s.Leaves(name)
+}
+
+// Leaves reports whether a field is left to handlers, since nobody reads it here.
+func (s *Set) Leaves(name string) bool { return s.left && sameName(name, "authorization") }
+
+// Left returns the value of the named field, if it is left to handlers. If it has
+// several, nobody could tell which of them counts (RFC 9110 section 5.3), and it is
+// removed.
+func (s *Set) Left(fields map[string][]string, name string) (value string, ok bool) {
+	values := fields[name]
+	switch {
+	case !s.left || len(values) == 0:
+		return "", false
+	case len(values) > 1:
+		delete(fields, name)
+		return "", false
+	}
+	return values[0], true
 }
 
 // How many names one request can make an observer write down, and how much of
