@@ -33,8 +33,10 @@ type ServerConfig struct {
 	KeepCredentials bool
 	// Strip names further fields to remove from metadata, such as the identity
 	// fields of another system. Identity fields of this module and whatever
-	// Authenticator reads are removed in any case. What no call can do without is
-	// refused, see [authctx.FieldSet.Validate].
+	// Authenticator reads are removed in any case, and so is an authorization that
+	// nobody reads if it has several values or another spelling: one alone is left
+	// to the handler. What no call can do without is refused, see
+	// [authctx.FieldSet.Validate].
 	Strip authctx.FieldSet
 	// RecheckInterval is how often the caller of a running stream is checked
 	// again, where the authenticator offers that in [authctx.Result], so that a

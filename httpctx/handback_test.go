@@ -164,6 +164,19 @@ func TestRule10_APatternInsideRulesNothingOutside(t *testing.T) {
 	}
 }
 
+// A handler's header is its own also where nothing had to be taken out of it.
+func TestRule12_TheHeaderOfAHandlerIsItsOwn(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"X-Other": {"1"}}
+	newServer(t, httpctx.ServerConfig{AllowAnonymous: true}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-New", "1")
+		r.Header.Del("X-Other")
+	})).ServeHTTP(httptest.NewRecorder(), r)
+	if len(r.Header) != 1 || r.Header.Get("X-Other") != "1" {
+		t.Errorf("the lender has %v", r.Header)
+	}
+}
+
 func TestRule12_NothingIsHandedBackButFiles(t *testing.T) {
 	body, contentType := upload(t)
 	r := httptest.NewRequest("POST", "/form?a=b", bytes.NewReader(body))

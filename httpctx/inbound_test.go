@@ -131,7 +131,7 @@ func TestAnUnreadAuthorizationGoesToTheUpstreamAlone(t *testing.T) {
 	}
 	service := s.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { ask(r, "behind.internal") }))
 	h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(&url.URL{Scheme: "https", Host: "up.internal"}) },
+		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(&url.URL{Scheme: "https", Host: "UP.internal:443"}) },
 		Transport: answering(func(r *http.Request) {
 			ask(r, "up.internal")
 			ask(r, "audit.internal")
@@ -148,6 +148,92 @@ func TestAnUnreadAuthorizationGoesToTheUpstreamAlone(t *testing.T) {
 		if header, asked := got[host]; !asked || header.Get("Authorization") != want {
 			t.Errorf("%s was asked: %v, and got %v", host, asked, header)
 		}
+	}
+}
+
+// Where the Rewrite of a proxy leaves it to the transport which host that is, the
+// first that is asked is as good as another.
+func TestAnUnreadAuthorizationGoesToTheUpstreamThatATransportChooses(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{Authenticator: keyed(t)})
+	var last sink
+	tr := newTransport(t, httpctx.TransportConfig{Destinations: []string{"*.internal"}, Base: &last})
+	h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(&url.URL{Scheme: "https"}) },
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			out := r.Clone(r.Context())
+			out.URL.Host = "up.internal"
+			return tr.RoundTrip(out)
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"X-Api-Key": {"k"}, "Authorization": {"Basic YTpi"}}
+	s.Handler(h).ServeHTTP(httptest.NewRecorder(), r)
+	if got := last.last.Header; got.Get("Authorization") != "Basic YTpi" || got.Get("X-User-Id") != "alice" {
+		t.Errorf("the upstream got %v", got)
+	}
+}
+
+// What Rewrite writes for its upstream is the program's own, and goes there: no
+// request that was let in has such a field, unless it was kept.
+func TestACredentialThatRewriteWritesGoesToTheUpstream(t *testing.T) {
+	for name, test := range map[string]struct {
+		cfg     httpctx.ServerConfig
+		rewrite func(*httputil.ProxyRequest)
+		want    string
+	}{
+		"none":            {httpctx.ServerConfig{}, func(*httputil.ProxyRequest) {}, ""},
+		"own":             {httpctx.ServerConfig{}, func(pr *httputil.ProxyRequest) { pr.Out.SetBasicAuth("gateway", "secret") }, "Basic Z2F0ZXdheTpzZWNyZXQ="},
+		"in place of one": {httpctx.ServerConfig{KeepCredentials: true}, func(pr *httputil.ProxyRequest) { pr.Out.SetBasicAuth("gateway", "secret") }, "Basic Z2F0ZXdheTpzZWNyZXQ="},
+		"beside one":      {httpctx.ServerConfig{KeepCredentials: true}, func(pr *httputil.ProxyRequest) { pr.Out.Header.Add("Authorization", "Basic Og==") }, ""},
+		"kept, and copied": {httpctx.ServerConfig{KeepCredentials: true}, func(pr *httputil.ProxyRequest) {
+			pr.Out.Header["Authorization"] = pr.In.Header["Authorization"]
+		}, ""},
+		"kept, and written anew": {httpctx.ServerConfig{KeepCredentials: true}, func(pr *httputil.ProxyRequest) {
+			pr.Out.Header.Set("Authorization", strings.ToLower(pr.In.Header.Get("Authorization")))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			upstream := serve(t, spy)
+			target, _ := url.Parse(upstream.URL)
+			gate := gatewayWith(t, test.cfg, &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) {
+				pr.SetURL(target)
+				pr.Out.Header.Set("X-User-Roles", "root") // identity is nobody's to write
+				pr.Out.Header.Set("Grpc-Metadata-X-User-Id", "eve")
+				test.rewrite(pr)
+			}})
+			seen := get(t, gate.URL, token("alice"))
+			if got := seen.Header.Get("Authorization"); got != test.want {
+				t.Errorf("Authorization %q, want %q", got, test.want)
+			}
+			if seen.Header.Get("X-User-Id") != "alice" || seen.Header.Get("X-User-Roles") != "admin" || seen.Header["Grpc-Metadata-X-User-Id"] != nil {
+				t.Errorf("identity %v", seen.Header)
+			}
+		})
+	}
+}
+
+// Refuse gets a request with an Authorization that nobody has read; whom it tells
+// of that does not get it.
+func TestTheInboundCredentialOfARefusedRequestIsNotSentOn(t *testing.T) {
+	var audit sink
+	tr := newTransport(t, httpctx.TransportConfig{Base: &audit, Destinations: []string{"audit.internal"}})
+	s := newServer(t, httpctx.ServerConfig{Authenticator: keyed(t), Refuse: func(_ http.ResponseWriter, r *http.Request, _ error) bool {
+		out := outgoing(r.Context(), "https://audit.internal/")
+		out.Header = r.Header.Clone()
+		_, err := tr.RoundTrip(out)
+		if err != nil {
+			t.Error(err)
+		}
+		return false
+	}})
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"Authorization": {"Bearer alice"}, "X-Other": {"1"}}
+	s.Handler(spy).ServeHTTP(httptest.NewRecorder(), r)
+	if got := audit.last.Header; got.Get("Authorization") != "" || got.Get("X-Other") != "1" {
+		t.Errorf("sent %v", got)
 	}
 }
 

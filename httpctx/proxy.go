@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 
 	"github.com/authctx/authctx"
@@ -43,7 +44,10 @@ type ProxyConfig struct {
 // in its context, such as one for a public route, goes out without identity.
 // An Authorization that nobody reads here is not taken for the client's
 // credential, since it may be meant for the upstream: where it is the client's
-// token all the same, as behind oauth2-proxy, [ServerConfig].Strip removes it.
+// token all the same, as behind oauth2-proxy, [ServerConfig].Strip removes it. Nor
+// is one that Rewrite of the ReverseProxy itself writes, with another value than
+// came in: it is sent. Cookies are not told apart so: one of a name that the Server
+// reads is set by a RoundTripper below.
 //
 // Identity fields are removed from headers and trailers of the answer too. Bodies
 // are not looked into, and streams of Connect and gRPC-Web have their trailers
@@ -236,10 +240,11 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 
 // isForUpstream reports whether a field of pr.Out that the Server removes from
 // requests is meant for the upstream: one that nobody reads here, or a credential
-// that the request did not bring, so that Rewrite has written it. Identity is
+// that did not come with the request, so that Rewrite has written it. Identity is
 // neither.
 func (p *Proxy) isForUpstream(name string, pr *httputil.ProxyRequest) bool {
-	return p.server.strip.set.Leaves(name) || len(pr.In.Header[name]) == 0 && !p.clean.set.Owns(name)
+	came := func(v string) bool { return slices.Contains(pr.In.Header[name], v) }
+	return p.server.strip.set.Leaves(name) || !p.clean.set.Owns(name) && !slices.ContainsFunc(pr.Out.Header[name], came)
 }
 
 // refusal is why a request was not sent, or the cause of a context that was

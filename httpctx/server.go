@@ -30,8 +30,10 @@ type ServerConfig struct {
 	KeepCredentials bool
 	// Strip names further fields to remove from requests, such as the identity
 	// fields of another system. Identity fields of this module and whatever
-	// Authenticator reads are removed in any case. What no request can do without
-	// is refused, see [authctx.FieldSet.Validate].
+	// Authenticator reads are removed in any case, and so is an Authorization that
+	// nobody reads if it has several values or another spelling: one alone is left
+	// to the handler. What no request can do without is refused, see
+	// [authctx.FieldSet.Validate].
 	Strip authctx.FieldSet
 	// RecheckInterval is how often the caller of an open WebSocket, of a gRPC call
 	// or a stream of events through a [Proxy], or of [Server.StreamContext] is

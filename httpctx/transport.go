@@ -47,7 +47,8 @@ type TransportConfig struct {
 // calling; only below a [Proxy], to its upstream, such a one stays. An
 // Authorization or a cookie of the program's own is left alone, unless it is the
 // one that came in: a secret that all services share is to be in Strip of
-// [ServerConfig].
+// [ServerConfig]. What chooses the host of a proxied request, such as a balancer,
+// is Base, or Rewrite leaves the host to what stands between.
 type Transport struct {
 	base         http.RoundTripper
 	writer       writer
