@@ -22,17 +22,17 @@ type answers struct {
 	bodies     map[authctx.Reason][]byte
 }
 
-// challenge is one scheme and the line that it begins (RFC 9110 section 11.6.1).
-type challenge struct{ scheme, line string }
+// challenge is one scheme and the text that it begins (RFC 9110 section 11.6.1).
+type challenge struct{ scheme, text string }
 
 // newChallenge makes the challenge of a scheme that may have parameters.
 func newChallenge(scheme, realm string) challenge {
 	name, parameters, _ := strings.Cut(scheme, " ")
-	line := name + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
+	text := name + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
 	if parameters != "" {
-		line += ", " + parameters
+		text += ", " + parameters
 	}
-	return challenge{name, line}
+	return challenge{name, text}
 }
 
 // problem is the body of a refusal (RFC 9457). Reason is an extension member
@@ -159,7 +159,9 @@ func (s *Server) stripped(r *http.Request) *http.Request {
 }
 
 // challengeTo writes WWW-Authenticate, or Retry-After where trying again is what
-// helps. Each scheme gets a line; the one the client tried has the error.
+// helps. The scheme that the client tried has the error. All schemes are in one
+// line, as in RFC 9449 section 7.2: fetch in Firefox drops a field that comes in
+// several.
 func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Reason, err error) {
 	h.Del("WWW-Authenticate")
 	switch reason {
@@ -171,13 +173,14 @@ func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Rea
 	}
 	code := errorCode(reason)
 	tried := a.tried(r, reason, code)
+	all := make([]string, len(a.challenges))
 	for i, c := range a.challenges {
-		line := c.line
+		all[i] = c.text
 		if code != "" && i == tried {
-			line += `, error="` + code + `", error_description="` + reason.Description() + `"` + hintParameters(err)
+			all[i] += `, error="` + code + `", error_description="` + reason.Description() + `"` + hintParameters(err)
 		}
-		h.Add("WWW-Authenticate", line)
 	}
+	h.Set("WWW-Authenticate", strings.Join(all, ", "))
 }
 
 // tried returns the index of the scheme that the error belongs to, -1 for none: a

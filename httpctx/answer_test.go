@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,22 +25,22 @@ func TestAnswers(t *testing.T) {
 		name      string
 		err       error
 		status    int
-		challenge []string
+		challenge string
 	}{
-		{"no credentials", authctx.NoCredentials, 401, []string{`Bearer realm="my \"api\""`, `DPoP realm="my \"api\""`}},
-		{"invalid request", authctx.InvalidRequest, 400, []string{`Bearer realm="my \"api\"", error="invalid_request", error_description="The credentials are malformed or ambiguous."`, `DPoP realm="my \"api\""`}},
-		{"invalid token", authctx.InvalidToken, 401, []string{`Bearer realm="my \"api\"", error="invalid_token", error_description="The access token is not valid."`, `DPoP realm="my \"api\""`}},
-		{"expired", authctx.TokenExpired, 401, []string{`Bearer realm="my \"api\"", error="invalid_token", error_description="The access token has expired."`, `DPoP realm="my \"api\""`}},
-		{"proof", authctx.InvalidProof, 401, []string{`Bearer realm="my \"api\""`, `DPoP realm="my \"api\"", error="invalid_dpop_proof", error_description="The DPoP proof is not valid."`}},
-		{"nonce", authctx.NonceRequired, 401, []string{`Bearer realm="my \"api\""`, `DPoP realm="my \"api\"", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`}},
+		{"no credentials", authctx.NoCredentials, 401, `Bearer realm="my \"api\"", DPoP realm="my \"api\""`},
+		{"invalid request", authctx.InvalidRequest, 400, `Bearer realm="my \"api\"", error="invalid_request", error_description="The credentials are malformed or ambiguous.", DPoP realm="my \"api\""`},
+		{"invalid token", authctx.InvalidToken, 401, `Bearer realm="my \"api\"", error="invalid_token", error_description="The access token is not valid.", DPoP realm="my \"api\""`},
+		{"expired", authctx.TokenExpired, 401, `Bearer realm="my \"api\"", error="invalid_token", error_description="The access token has expired.", DPoP realm="my \"api\""`},
+		{"proof", authctx.InvalidProof, 401, `Bearer realm="my \"api\"", DPoP realm="my \"api\"", error="invalid_dpop_proof", error_description="The DPoP proof is not valid."`},
+		{"nonce", authctx.NonceRequired, 401, `Bearer realm="my \"api\"", DPoP realm="my \"api\"", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`},
 		{"step up", &authctx.Error{Reason: authctx.InsufficientAuthentication, ACRValues: []string{"gold", "sil\"ver", "urn:x"}, MaxAge: &age}, 401,
-			[]string{`Bearer realm="my \"api\"", error="insufficient_user_authentication", error_description="A stronger or more recent login is required.", acr_values="gold urn:x", max_age="90"`, `DPoP realm="my \"api\""`}},
+			`Bearer realm="my \"api\"", error="insufficient_user_authentication", error_description="A stronger or more recent login is required.", acr_values="gold urn:x", max_age="90", DPoP realm="my \"api\""`},
 		{"scope", &authctx.Error{Reason: authctx.InsufficientScope, Scopes: []string{"a", "b\r\nX: y", "c"}}, 403,
-			[]string{`Bearer realm="my \"api\"", error="insufficient_scope", error_description="The access token lacks a required scope.", scope="a c"`, `DPoP realm="my \"api\""`}},
-		{"denied", authctx.PermissionDenied, 403, nil},
-		{"unavailable", authctx.Unavailable, 503, nil},
-		{"no reason", errors.New("boom"), 503, nil},
-		{"no error", nil, 503, nil},
+			`Bearer realm="my \"api\"", error="insufficient_scope", error_description="The access token lacks a required scope.", scope="a c", DPoP realm="my \"api\""`},
+		{"denied", authctx.PermissionDenied, 403, ""},
+		{"unavailable", authctx.Unavailable, 503, ""},
+		{"no reason", errors.New("boom"), 503, ""},
+		{"no error", nil, 503, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newServer(t, httpctx.ServerConfig{Realm: `my "api"`})
@@ -55,7 +56,7 @@ func TestAnswers(t *testing.T) {
 			if res.StatusCode != tc.status {
 				t.Errorf("status %d, want %d", res.StatusCode, tc.status)
 			}
-			if got := res.Header["Www-Authenticate"]; !slices.Equal(got, tc.challenge) {
+			if got := strings.Join(res.Header["Www-Authenticate"], "\n"); got != tc.challenge {
 				t.Errorf("challenge\n got %q\nwant %q", got, tc.challenge)
 			}
 			if wait := res.Header.Get("Retry-After"); (wait != "") != (tc.status == 503) {
@@ -119,7 +120,7 @@ func TestAnswersOverTheWire(t *testing.T) {
 		status int
 		has    map[string]string
 	}{
-		"nothing":           {nil, 401, map[string]string{"WWW-Authenticate": `Bearer realm="api"`}},
+		"nothing":           {nil, 401, map[string]string{"WWW-Authenticate": `Bearer realm="api", DPoP realm="api"`}},
 		"unknown":           {token("zoe"), 401, nil},
 		"forged":            {token("forged"), 401, nil},
 		"foreign issuer":    {token("foreign"), 401, nil},
@@ -144,10 +145,37 @@ func TestAnswersOverTheWire(t *testing.T) {
 	}
 }
 
+// Firefox gives a page no WWW-Authenticate that comes in two lines, and with it no
+// nonce for a proof.
+func TestRFC9110_11_6_1_TwoChallengesAreInOneLine(t *testing.T) {
+	s := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(spy))
+	for name, want := range map[string]string{
+		"":        `Bearer realm="api", DPoP realm="api"`,
+		"expired": `Bearer realm="api", error="invalid_token", error_description="The access token has expired.", DPoP realm="api"`,
+		"nonce":   `Bearer realm="api", DPoP realm="api", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`,
+	} {
+		var header http.Header
+		if name != "" {
+			header = token(name)
+		}
+		res, _ := do(t, "GET", s.URL, header)
+		if got := res.Header["Www-Authenticate"]; !slices.Equal(got, []string{want}) {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+var nextChallenge = regexp.MustCompile(`, (\w+ realm=)`)
+
+// challenges returns those of res, one for each scheme.
+func challenges(res *http.Response) []string {
+	return strings.Split(nextChallenge.ReplaceAllString(res.Header.Get("WWW-Authenticate"), "\n$1"), "\n")
+}
+
 func TestTheTriedSchemeHasTheError(t *testing.T) {
 	s := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(spy))
 	res, _ := do(t, "GET", s.URL, http.Header{"Authorization": {"dpop forged"}})
-	got := res.Header["Www-Authenticate"]
+	got := challenges(res)
 	if len(got) != 2 || strings.Contains(got[0], "error") || !strings.Contains(got[1], `DPoP realm="api", error="invalid_token"`) {
 		t.Errorf("challenges %q", got)
 	}
@@ -182,7 +210,7 @@ func TestNoSchemeHasTheErrorOfACookie(t *testing.T) {
 		for code, want := range c.want {
 			res, _ := do(t, "GET", s.URL, http.Header{"Cookie": {"sid=" + code}})
 			got := ""
-			for _, line := range res.Header["Www-Authenticate"] {
+			for _, line := range challenges(res) {
 				if strings.Contains(line, `error="`+code+`"`) {
 					got, _, _ = strings.Cut(line, " ")
 				}
@@ -201,7 +229,7 @@ func TestTheTriedSchemeHasTheErrorOfARuleToo(t *testing.T) {
 	s := serve(t, server.Handler(server.Require(authctx.Scope("write"))(spy)))
 	for i, scheme := range []string{"Bearer", "DPoP"} {
 		res, _ := do(t, "GET", s.URL, http.Header{"Authorization": {scheme + " bob"}})
-		got := res.Header["Www-Authenticate"]
+		got := challenges(res)
 		if len(got) != 2 || !strings.Contains(got[i], `error="insufficient_scope"`) || strings.Contains(got[1-i], "error") {
 			t.Errorf("%s: challenges %q", scheme, got)
 		}
