@@ -2,7 +2,9 @@ package authctx
 
 import (
 	"hash/maphash"
+	"iter"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -42,10 +44,39 @@ func (m *memoPlace) put(e *memoEntry) {
 	}
 }
 
+// memoEntry is a caller, and the fields that it was decoded from.
 type memoEntry struct {
-	values    []string // one per name of the layout
+	names     []string
+	values    []string // one per name, empty for a field that was absent
 	principal Principal
 }
+
+// newMemoEntry copies the values, in one allocation for all: there are servers,
+// such as fasthttp, whose strings change when the handler has returned.
+func newMemoEntry(names, values []string) *memoEntry {
+	e := &memoEntry{names: names, values: make([]string, len(values))}
+	size := 0
+	for _, v := range values {
+		size += len(v)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for i, v := range values {
+		start := all.Len()
+		all.WriteString(v)
+		e.values[i] = all.String()[start:]
+	}
+	return e
+}
+
+func (e *memoEntry) Values(name string) []string {
+	if i := slices.Index(e.names, name); i >= 0 && e.values[i] != "" {
+		return e.values[i : i+1 : i+1]
+	}
+	return nil
+}
+
+func (e *memoEntry) Names() iter.Seq[string] { return slices.Values(e.names) }
 
 // newFieldsMemo returns nil, a memo of nothing, for layouts whose callers are
 // not a fixed number of single values.
@@ -72,9 +103,13 @@ func (m *fieldsMemo) read(r *Request, names []string, decode func(*Request) (Pri
 			return e.principal, nil
 		}
 	}
-	p, err := decode(r)
+	e := newMemoEntry(names, values)
+	own := *r
+	own.Fields = e
+	p, err := decode(&own)
 	if err == nil {
-		place.put(&memoEntry{slices.Clone(values), p})
+		e.principal = p
+		place.put(e)
 	}
 	return p, err
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // requestOf returns a request that carries attrs in plain fields.
@@ -100,6 +101,9 @@ func TestCVE_2026_33729_TheMemoTellsCallersApart(t *testing.T) {
 		func(m lowerCaseFields) { delete(m, "x-user-name") },
 		func(m lowerCaseFields) { m["x-user-id"] = []string{"alice", "alice"} },
 		func(m lowerCaseFields) { delete(m, "x-user-issuer") },
+		func(m lowerCaseFields) { delete(m, "x-user-roles") },
+		func(m lowerCaseFields) { m["x-user-roles"] = []string{""} },
+		func(m lowerCaseFields) { m["x-user-tenant"] = []string{""} },
 		func(m lowerCaseFields) { m["x-user-extra"] = []string{strings.Repeat("k=v,", 3000) + "k=v"} },
 	}
 	for range 2 { // the second time everything has been seen
@@ -113,6 +117,33 @@ func TestCVE_2026_33729_TheMemoTellsCallersApart(t *testing.T) {
 			want, wantErr := auth.read(&Request{Fields: m})
 			if (gotErr == nil) != (wantErr == nil) || !got.Principal.Equal(want) {
 				t.Errorf("variant %d: got %v, %v, want %v, %v", i, got.Principal, gotErr, want, wantErr)
+			}
+		}
+	}
+}
+
+// The strings of some servers, such as fasthttp, lie in a buffer that the next
+// request of the connection overwrites.
+func TestCallersAreToldApartWhereAServerOverwritesItsStrings(t *testing.T) {
+	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffers := map[string][]byte{}
+	for round := range 3 {
+		for i := range 500 {
+			m, want := lowerCaseFields{}, map[string]string{
+				"x-user-id": fmt.Sprintf("user-%03d", i), "x-user-issuer": "https://idp.example", "x-user-name": fmt.Sprintf("N%%20%03d", i),
+				"x-user-roles": fmt.Sprintf("a%02d,b", i%50),
+			}
+			for name, value := range want {
+				buffers[name] = append(buffers[name][:0], value...)
+				m[name] = []string{unsafe.String(&buffers[name][0], len(value))}
+			}
+			res, err := auth.Authenticate(context.Background(), &Request{Fields: m})
+			p := res.Principal
+			if err != nil || p.Subject() != want["x-user-id"] || p.Name() != fmt.Sprintf("N %03d", i) || !p.HasRole(fmt.Sprintf("a%02d", i%50)) {
+				t.Fatalf("round %d: %v is taken for %v %q %v, %v", round, want, p, p.Name(), p.Attributes().Roles, err)
 			}
 		}
 	}
