@@ -69,4 +69,20 @@
 // characters, encoded or not, a method that is not in upper case, and a path that
 // something outside changed without its RawPath, as [net/http.StripPrefix] does
 // not.
+//
+// # Proxies of HTTP/2
+//
+// What a peer has sent and nobody has read counts against a window of its stream
+// and against one of its connection, and the defaults of net/http let few streams
+// use up the latter. [net/http.HTTP2Config] sets both:
+//
+//   - All clients of a [Proxy] share the connections of its transport, which take
+//     1 GiB, with 4 MiB for a stream: 256 answers that clients do not read stop
+//     the calls of everybody. MaxReceiveBufferPerStream of 64 KiB, on the
+//     [net/http.Transport], makes that 16,384, and such an answer that much
+//     cheaper.
+//   - A connection of a client takes 1 MiB, as does a stream: one body that the
+//     upstream does not read stops all others of its connection. On the
+//     [net/http.Server], make MaxReceiveBufferPerConnection as large as
+//     MaxReceiveBufferPerStream, 64 KiB say, times MaxConcurrentStreams.
 package httpctx

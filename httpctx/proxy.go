@@ -71,6 +71,9 @@ type ProxyConfig struct {
 // A stream of events (text/event-stream) is cut off then, too, by a panic with
 // [http.ErrAbortHandler]: middleware that recovers it and goes on, such as
 // gin.Recovery, makes that look like a regular end. Other answers are not cut short.
+//
+// The windows that net/http has for HTTP/2 by default are not made for a proxy. The
+// package documentation tells more, under "Proxies of HTTP/2".
 type Proxy struct {
 	server    *Server
 	writer    writer

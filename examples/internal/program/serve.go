@@ -30,7 +30,11 @@ func HTTP(l net.Listener, h http.Handler) Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       maxIdle,
 		MaxHeaderBytes:    64 << 10,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000}, // long gRPC streams add up
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerStream:     streamBuffer,
+			MaxReceiveBufferPerConnection: maxStreams * streamBuffer,
+		},
 	}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
@@ -43,6 +47,14 @@ func HTTP(l net.Listener, h http.Handler) Server {
 		},
 	}
 }
+
+// A connection takes what all its streams may send before a handler reads it:
+// otherwise one upload that waits for a slow handler holds up all other bodies on
+// its connection.
+const (
+	maxStreams   = 1000 // long gRPC streams add up
+	streamBuffer = 64 << 10
+)
 
 // maxIdle is how long a connection stays open on which nothing is under way.
 const maxIdle = 2 * time.Minute
