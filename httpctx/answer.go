@@ -109,8 +109,8 @@ func errorCode(reason authctx.Reason) string {
 // WriteError answers r with what err means, for handlers that decide themselves
 // with [authctx.Authorize]: status, challenge and problem details of the error's
 // reason, and nothing of its cause. An error without a reason is 503, and so is
-// nil, for which Refuse gets [authctx.Unavailable]. It is not told to the
-// observer.
+// nil, for which Refuse gets [authctx.Unavailable]. What [Server.Check] says of
+// early data is 425. It is not told to the observer.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = authctx.Unavailable
@@ -119,6 +119,10 @@ func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	reason := authctx.ReasonOf(err).Public()
+	if reason == authctx.Unavailable && errors.Is(err, errEarly) {
+		writeTooEarly(w, r)
+		return
+	}
 	s.answers.challengeTo(w.Header(), r, reason, err)
 	writeProblem(w, r, statusOf(reason), s.answers.bodies[reason])
 }

@@ -130,6 +130,9 @@ func withoutCaller(ctx context.Context) context.Context {
 }
 
 func (s *Server) authenticate(r *http.Request) (authctx.Result, error) {
+	if isEarly(r) {
+		return authctx.Result{}, tooEarly()
+	}
 	in := &incoming{fields: fieldReader{r.Header, s.keys}}
 	in.request = authctx.Request{
 		Transport:        authctx.TransportHTTP,

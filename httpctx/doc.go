@@ -27,6 +27,16 @@
 // refused. RemoteAddr needs its port: without one, as RealIP of chi leaves it,
 // nobody is trusted by address.
 //
+// # HTTP/3 and early data
+//
+// What comes before the handshake of HTTP/3 is complete may be from any address and
+// may be a replay (RFC 8470). quic-go takes such early data unless its Config says
+// otherwise. A [Server] answers it with 425 Too Early, which browsers heed by trying
+// again, and tells the observer [authctx.Unavailable]; for public routes and
+// preflights it passes. Early data that a proxy in front takes, as nginx does with
+// ssl_early_data, is not known here, whatever its field Early-Data says: a request
+// with a bearer token can be replayed through such a proxy.
+//
 // # How paths are matched
 //
 // When the handler behind a [Server] is a [net/http.ServeMux], the policy is asked
