@@ -28,13 +28,16 @@ type attack struct {
 	Lines   []string
 }
 
-func attacks(t *testing.T) []attack {
+func attacks(t *testing.T) []attack { return vectors[attack](t, "testdata/hostile_fields.json") }
+
+// vectors reads a file of attacks, which must have some.
+func vectors[V any](t *testing.T, file string) []V {
 	t.Helper()
-	data, err := os.ReadFile("testdata/hostile_fields.json")
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list []attack
+	var list []V
 	if err := json.Unmarshal(data, &list); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ func proxyTo(t testing.TB, s *httpctx.Server, sent func(*http.Request)) http.Han
 	h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(&url.URL{Scheme: "https", Host: "upstream"}) },
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if err := r.Context().Err(); err != nil {
+				return nil, err
+			}
 			if sent != nil {
 				sent(r)
 			}

@@ -40,10 +40,14 @@ func (s *Server) router(next http.Handler) func(*http.Request) route {
 		if pattern == "" {
 			return route{answered: true}
 		}
-		rt := s.routed(pattern)
-		if s.table != nil {
-			s.table.addUnrouted(&rt, r)
+		if s.table == nil {
+			return s.routed(pattern)
 		}
+		if err := s.table.unclear(r, r.Method); err != nil {
+			return route{pattern: pattern, err: err}
+		}
+		rt := s.routed(pattern)
+		s.table.addUnrouted(&rt, r)
 		return rt
 	}
 }

@@ -42,7 +42,8 @@
 // When the handler behind a [Server] is a [net/http.ServeMux], the policy is asked
 // about the pattern that the mux will route the request by. If it has an entry of
 // a more specific pattern, or of a whole RPC service, which then is no route of
-// the mux, that must allow the request too.
+// the mux, that must allow the request too. So must that of a host which the mux
+// does not know for its letter case or for a dot at its end.
 //
 // Any other handler, such as a proxy, another router or a mux inside of
 // middleware, does not say how it routes. The policy's patterns are then matched
@@ -79,6 +80,13 @@
 // characters, encoded or not, a method that is not in upper case, and a path that
 // something outside changed without its RawPath, as [net/http.StripPrefix] does
 // not.
+//
+// Behind a mux too, such are a method that is not a token, and, where a pattern of
+// the policy has a host, a Host that is not a name of letters, digits, "-", "_" and
+// single dots or an IPv6 address in brackets, with or without a port. Of
+// "admin.example::" nginx takes what stands before the first colon, and of
+// "[admin.example]" Caddy what stands in the brackets. A request without a Host
+// falls under the patterns that have none.
 //
 // # Proxies of HTTP/2
 //

@@ -212,10 +212,11 @@ func (w *hintCleaner) WriteHeader(status int) {
 //
 // A request that may not go out, because the caller cannot be written or not be
 // sent in plaintext, because it has more than 500 header fields beside a caller,
-// some of which an upstream might drop, or because it asks for an upgrade that is
-// not a WebSocket, is given a context that is cancelled already, with the error as
-// its [context.Cause]: the transport sends nothing, and the proxy's ErrorHandler
-// gets that error. The transport is taken to be [http.DefaultTransport].
+// some of which an upstream might drop, because it asks for an upgrade that is not
+// a WebSocket, or because its method is not a token, is given a context that is
+// cancelled already, with the error as its [context.Cause]: the transport sends
+// nothing, and the proxy's ErrorHandler gets that error. The transport is taken to
+// be [http.DefaultTransport].
 func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, nil, false) }
 
 // finish does what Rewrite does for a transport, nil for the default; ownBody
@@ -263,6 +264,9 @@ func refusalOf(ctx context.Context) (*refusal, bool) {
 
 // prepare writes the caller and bounds the life of a WebSocket or a gRPC call.
 func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper, call *call) error {
+	if !isToken(pr.In.Method) {
+		return unclear("the method is not a token")
+	}
 	ignoreH2C(pr.Out.Header)
 	upgrade := len(pr.Out.Header["Upgrade"]) > 0
 	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {

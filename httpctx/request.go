@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/peeraddr"
@@ -89,6 +90,14 @@ func peerCertificates(r *http.Request) []*x509.Certificate {
 		return nil
 	}
 	return r.TLS.VerifiedChains[0]
+}
+
+// isToken reports whether s is a token (RFC 9110 section 5.6.2), as every method
+// is. Over HTTP/2, net/http admits others.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	})
 }
 
 // handBack gives r what is looked for in a request that was served, here by a

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,11 +110,26 @@ type query struct {
 	hosts  []string // as servers read the one
 }
 
+// unclear returns why servers may find another method or host in a request, whoever
+// routes it.
+func (t *table) unclear(r *http.Request, method string) error {
+	switch {
+	case !isToken(method):
+		return unclear("the method is not a token")
+	case t.hosted > 0 && !isHost(r.Host):
+		return unclear("the Host is not a name or an IPv6 address in brackets, with or without a port")
+	}
+	return nil
+}
+
 // route returns what the table says of r if it had this method. If an outer mux
 // has routed r by a pattern that the policy lists, that is asked too.
 func (t *table) route(r *http.Request, method string) route {
 	rt := route{pattern: r.Pattern, table: t}
 	rd, err := readPath(r, t.depth+1)
+	if err == nil {
+		err = t.unclear(r, method)
+	}
 	if err == nil && method != strings.ToUpper(method) {
 		err = unclear("the method is not in upper case") // which is another one to some servers
 	}
@@ -247,6 +261,21 @@ func (t *table) addUnrouted(rt *route, r *http.Request) {
 	if rt.entry.Name == rt.pattern && !t.crowded[rt.pattern] {
 		return
 	}
+	t.addUnroutedAt(rt, r)
+	if t.hosted == 0 {
+		return
+	}
+	for _, host := range hosts(r) { // a mux looks at their case and the dot at their end
+		if host != r.Host {
+			in := r.WithContext(r.Context())
+			in.Host = host
+			t.addUnroutedAt(rt, in)
+		}
+	}
+}
+
+// addUnroutedAt is addUnrouted for the host as it stands in r.
+func (t *table) addUnroutedAt(rt *route, r *http.Request) {
 	pattern := rt.pattern
 	if _, p := t.mux.Handler(r); p != "" && p != pattern {
 		pattern = p
@@ -270,26 +299,6 @@ func (rt *route) and(e authctx.Entry) {
 	default:
 		rt.also = append(rt.also, e)
 	}
-}
-
-// hosts returns the host of a request as a mux reads it, and as a server does
-// that takes it for a name of the DNS or for an address, each once.
-func hosts(r *http.Request) []string {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	name := strings.TrimSuffix(strings.ToLower(host), ".")
-	list := []string{host, name}
-	if isIPv6(name) {
-		bare := strings.Trim(name, "[]")
-		list = append(list, bare, "["+bare+"]")
-	}
-	if r.Method == http.MethodConnect { // of which a mux leaves the port
-		list = append(list, r.Host)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
 }
 
 // unclear refuses a request that can be read in different ways.
