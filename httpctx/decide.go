@@ -212,6 +212,9 @@ func (s *Server) admit(r *http.Request, d *decision) *http.Request {
 	admitted := r.WithContext(s.withUnread(ctx, d.header))
 	admitted.Header = d.header
 	s.strip.trailer(admitted, r)
+	if d.preflight {
+		return withoutBody(admitted)
+	}
 	return admitted
 }
 

@@ -128,3 +128,43 @@ func TestAnEarlyRequestIsAnsweredTheSameAfterCheck(t *testing.T) {
 		t.Errorf("status %d", w.Code)
 	}
 }
+
+// A request of HTTP/3 without a body need not say so, and is then one of unknown
+// length to quic-go.
+func TestAPreflightOverHTTP3PassesWithoutItsBody(t *testing.T) {
+	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/": authctx.Authenticated()}, Public: []string{"/public/"}})
+	s := newServer(t, httpctx.ServerConfig{Policy: policy})
+	var got *http.Request
+	read := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r })
+	proxy := proxyTo(t, s, func(r *http.Request) { got = r })
+	for _, h := range []struct {
+		name, path string
+		handler    http.Handler
+	}{
+		{"a handler", "/a", read},
+		{"a mux", "/a", muxOf("/", read)},
+		{"a proxy", "/a", proxy},
+		{"a proxy behind a public pattern", "/p%75blic/a", muxOf("/public/", proxy)}, // which some server takes for "/"
+	} {
+		for _, tc := range []struct {
+			major  int
+			length int64
+			want   int
+		}{
+			{3, 0, 200}, {3, -1, 200}, {3, 4, 401}, {2, -1, 401}, {1, -1, 401},
+		} {
+			got = nil
+			r := over3(httptest.NewRequest("OPTIONS", h.path, strings.NewReader("body")), true)
+			r.ProtoMajor, r.ContentLength = tc.major, tc.length
+			r.Header = http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"PUT"}}
+			w := httptest.NewRecorder()
+			s.Handler(h.handler).ServeHTTP(w, r)
+			if w.Code != tc.want || (got != nil) != (tc.want == 200) {
+				t.Errorf("%s: HTTP/%d, length %d: status %d", h.name, tc.major, tc.length, w.Code)
+			}
+			if got != nil && (got.ContentLength != 0 || got.Body != nil && got.Body != http.NoBody) {
+				t.Errorf("%s: HTTP/%d, length %d: a body of %d", h.name, tc.major, tc.length, got.ContentLength)
+			}
+		}
+	}
+}

@@ -157,7 +157,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 			p.server.WriteError(w, r, err)
 			return
 		case preflight:
-			w = &preflightWriter{ResponseWriter: w}
+			w, r = &preflightWriter{ResponseWriter: w}, withoutBody(r)
 		}
 		in := withUpload(r)
 		if len(r.Header["Upgrade"]) > 0 || grpchttp.MayBe(r.Header) {
