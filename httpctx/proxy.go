@@ -168,16 +168,17 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 			in = in.WithContext(ctx)
 		}
 		defer handBack(r, in)
-		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, in)
+		h.ServeHTTP(&hintCleaner{ResponseWriter: w, proxy: p, before: maps.Clone(w.Header())}, in)
 	}), nil
 }
 
 // hintCleaner cleans what ModifyResponse does not see: informational answers,
 // such as early hints. A ReverseProxy clears the header after each; what was in
-// it before, such as a DPoP nonce, belongs to the final answer.
+// it before, such as a DPoP nonce, belongs to the final answer. The Cache-Control of
+// that is the upstream's, if there is one, and not the Server's besides.
 type hintCleaner struct {
 	http.ResponseWriter
-	clean   *stripper
+	proxy   *Proxy
 	before  http.Header
 	cleared bool
 }
@@ -195,13 +196,15 @@ func (w *hintCleaner) Header() http.Header {
 }
 
 func (w *hintCleaner) WriteHeader(status int) {
+	h := w.Header()
 	if status < http.StatusOK {
-		h := w.ResponseWriter.Header()
 		for name, values := range w.before { // what the upstream sent stands behind
 			replace(h, name, h[name][min(len(values), len(h[name])):])
 		}
-		w.clean.delete(h)
+		w.proxy.clean.delete(h)
 		w.cleared = true
+	} else {
+		w.proxy.server.caching.yield(h, w.before)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -314,6 +317,12 @@ func countFields(h http.Header) (n int) {
 // effective end and when the caller does not pass a recheck; other answers are
 // finished. It never fails.
 //
+// The upstream was sent no Authorization, so what it lets caches do with its answer
+// to a caller would be meant for anybody: unless its Cache-Control is one by which a
+// shared cache keeps even what was asked with Authorization (RFC 9111 section 3.5),
+// "private" is added. In the answer of [Proxy.Handler] it takes the place of the one
+// that [Server.Handler] has set.
+//
 // It knows the request by res.Request, which transports of net/http set.
 func (p *Proxy) ModifyResponse(res *http.Response) error {
 	if res.Request != nil {
@@ -323,6 +332,11 @@ func (p *Proxy) ModifyResponse(res *http.Response) error {
 	}
 	p.clean.delete(res.Header)
 	p.clean.delete(res.Trailer)
+	if res.Request != nil {
+		if _, ok := authctx.FromContext(res.Request.Context()); ok {
+			asIfAuthorized(res.Header)
+		}
+	}
 	if len(res.Header["Grpc-Status"]) > 0 {
 		res.Trailer = nil // there will be none, whatever a field named "trailer" announces
 	}

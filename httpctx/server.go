@@ -73,6 +73,7 @@ type Server struct {
 
 	strip   stripper
 	keys    map[string]string
+	caching caching
 	answers answers
 }
 
@@ -100,6 +101,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	fields := cfg.Authenticator.Fields()
 	s.strip = stripper{strip.NewInbound(fields, cfg.Strip)}
 	s.keys = canonicalKeys(fields)
+	s.caching = newCaching(fields)
 	s.answers = newAnswers(cfg.Realm, fields.Schemes)
 	return s, nil
 }
@@ -139,6 +141,17 @@ func (cfg *ServerConfig) validate() error {
 // machine goes on. For other answers that go on and on there is
 // [Server.StreamContext].
 //
+// Caches that many share, such as those of nginx and Varnish, keep no answer to a
+// request with an Authorization (RFC 9111 section 3.5), but know nothing of cookies
+// and of what a gateway writes in its place. So for a GET or HEAD, but for public
+// entries, the header that next gets has "Cache-Control: private", unless there is a
+// Cache-Control already, and a Vary that names the fields which the authenticator
+// reads. Next may set another Cache-Control: by Vary, what a cache keeps is still
+// given to no other caller (section 4.1), so next adds to that and does not set it.
+// Fields that begin with a prefix, such as those of [authctx.KubernetesLayout] for
+// extra attributes, cannot be named there, and certificates are no fields: where
+// callers are known by these, next lets caches keep only what is the same for all.
+//
 // When the copy was served, the request that came in gets its MultipartForm, whose
 // files net/http then removes. Middleware inside that makes a copy in turn has to do
 // the same. The Pattern of a mux inside is not seen outside: what names requests by
@@ -164,6 +177,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 			s.WriteError(w, r, d.err)
 			return
 		}
+		s.caching.protect(w.Header(), &d, r.Method)
 		if d.preflight {
 			w = &preflightWriter{ResponseWriter: w}
 		}

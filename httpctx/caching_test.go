@@ -1,0 +1,259 @@
+package httpctx_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// sharedCache is a cache that many callers share, in front of next. It keeps what
+// RFC 9111 sections 3 and 3.5 let it keep, for ever, answers a HEAD from a GET, and
+// asks Vary which request an answer is for (section 4.1). Like stock Varnish and
+// nginx, it takes no Cache-Control for leave to keep an answer.
+func sharedCache(next http.Handler) http.Handler {
+	type stored struct {
+		request http.Header
+		answer  *httptest.ResponseRecorder
+	}
+	var mu sync.Mutex
+	kept := map[string][]stored{}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		same := func(s stored) bool {
+			for name := range strings.SplitSeq(strings.Join(s.answer.Header()["Vary"], ","), ",") {
+				if name = strings.TrimSpace(name); name == "*" || !slices.Equal(s.request.Values(name), r.Header.Values(name)) {
+					return false
+				}
+			}
+			return true
+		}
+		answer := httptest.NewRecorder()
+		if i := slices.IndexFunc(kept[r.URL.Path], same); i >= 0 {
+			answer = kept[r.URL.Path][i].answer
+			w.Header().Set("Hit", "yes")
+		} else {
+			next.ServeHTTP(answer, r)
+			if mayKeep(r, answer) {
+				kept[r.URL.Path] = append(kept[r.URL.Path], stored{r.Header.Clone(), answer})
+			}
+		}
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes()) // none for a HEAD, as net/http has it
+	})
+}
+
+func mayKeep(r *http.Request, answer *httptest.ResponseRecorder) bool {
+	control := strings.Join(answer.Header()["Cache-Control"], ",")
+	says := func(directives ...string) bool {
+		return slices.ContainsFunc(directives, func(d string) bool { return strings.Contains(control, d) })
+	}
+	return answer.Code == 200 && !says("private", "no-store") &&
+		(r.Header.Get("Authorization") == "" || says("public", "s-maxage", "must-revalidate"))
+}
+
+// whoami answers with the name of who is calling, by the caller of the context or
+// by what a gateway wrote.
+func whoami(control string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, _ := authctx.FromContext(r.Context())
+		if control != "" {
+			w.Header().Set("Cache-Control", control)
+		}
+		w.Header().Add("Vary", "Accept-Encoding")
+		w.Header().Set("Who", cmp.Or(p.Subject(), r.Header.Get("X-User-Id")))
+	})
+}
+
+func cookie(name string) http.Header { return http.Header{"Cookie": {"session=" + name}} }
+
+// controls are what handlers say to caches.
+var controls = []string{"", "max-age=60", "public, max-age=60", "s-maxage=60", "must-revalidate", "private"}
+
+func TestRFC9111_3_5_ASharedCacheGivesNobodyTheAnswerOfAnother(t *testing.T) {
+	fields, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone(), Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, system := range map[string]func(control string) http.Handler{
+		"before a server": func(control string) http.Handler {
+			return sharedCache(newServer(t, httpctx.ServerConfig{}).Handler(whoami(control)))
+		},
+		"before a server that lets anybody in": func(control string) http.Handler {
+			return sharedCache(newServer(t, httpctx.ServerConfig{AllowAnonymous: true}).Handler(whoami(control)))
+		},
+		"between a gateway and a service": func(control string) http.Handler {
+			service := newServer(t, httpctx.ServerConfig{Authenticator: fields}).Handler(whoami(control))
+			return gateway(t, serve(t, sharedCache(service)).URL, httpctx.ServerConfig{}).Config.Handler
+		},
+		"before a gateway of a service that knows nothing of this": func(control string) http.Handler {
+			return sharedCache(gateway(t, serve(t, whoami(control)).URL, httpctx.ServerConfig{}).Config.Handler)
+		},
+	} {
+		for _, control := range controls {
+			s := serve(t, system(control))
+			for who, header := range map[string]func(string) http.Header{"a cookie": cookie, "a token": token} {
+				for i, caller := range []string{"alice", "bob", "alice", "bob", ""} {
+					method := []string{"GET", "HEAD"}[i/2%2]
+					if caller == "" {
+						header = func(string) http.Header { return nil }
+					}
+					res, _ := do(t, method, s.URL, header(caller))
+					if got := res.Header.Get("Who"); got != caller || (res.StatusCode == 200) != (caller != "" || strings.Contains(name, "anybody")) {
+						t.Errorf("%s, %q, with %s: %s by %q got the answer of %q, status %d", name, control, who, method, caller, got, res.StatusCode)
+					}
+				}
+			}
+		}
+	}
+
+	// The cache is one that keeps answers, also of a caller for this caller.
+	naive := gateway(t, serve(t, sharedCache(whoami(""))).URL, httpctx.ServerConfig{})
+	shared := serve(t, sharedCache(newServer(t, httpctx.ServerConfig{}).Handler(whoami("max-age=60"))))
+	for url, want := range map[string]string{naive.URL: "alice", shared.URL: "bob"} {
+		for _, caller := range []string{"alice", "bob", "bob"} {
+			if res, _ := do(t, "GET", url, cookie(caller)); caller == "bob" && res.Header.Get("Who") != want {
+				t.Errorf("bob got the answer of %q", res.Header.Get("Who"))
+			}
+		}
+	}
+	if res, _ := do(t, "GET", shared.URL, cookie("bob")); res.Header.Get("Hit") == "" {
+		t.Error("nothing was kept for bob")
+	}
+}
+
+func TestWhatAnAnswerToACallerSaysToCaches(t *testing.T) {
+	const vary = "Authorization, Cookie, Sec-Websocket-Protocol"
+	policy := newPolicy(t, authctx.PolicyConfig{
+		Rules:  map[string]authctx.Rule{"/": authctx.Authenticated(), "/admin": authctx.Role("admin")},
+		Public: []string{"/public"},
+	})
+	outside := func(header http.Header, next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			maps.Copy(w.Header(), header.Clone())
+			next.ServeHTTP(w, r)
+		})
+	}
+	inner := newServer(t, httpctx.ServerConfig{Policy: policy})
+	silent := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	for name, test := range map[string]struct {
+		before        http.Header // by what stands outside
+		next          http.Handler
+		method, path  string
+		token         string
+		control, vary []string
+	}{
+		"a caller":                      {nil, silent, "GET", "/", "alice", []string{"private"}, []string{vary}},
+		"HEAD":                          {nil, silent, "HEAD", "/", "alice", []string{"private"}, []string{vary}},
+		"POST, which no cache keeps":    {nil, silent, "POST", "/", "alice", nil, nil},
+		"a public entry":                {nil, silent, "GET", "/public", "alice", nil, nil},
+		"a refusal":                     {nil, silent, "GET", "/", "forged", []string{"no-store"}, nil},
+		"a refusal by a rule":           {nil, silent, "GET", "/admin", "bob", []string{"no-store"}, nil},
+		"a refusal by a rule inside":    {nil, inner.Require(authctx.Role("x"))(silent), "GET", "/", "alice", []string{"no-store"}, []string{vary}},
+		"a handler that says otherwise": {nil, whoami("public"), "GET", "/", "alice", []string{"public"}, []string{vary, "Accept-Encoding"}},
+		"what stands outside has said":  {http.Header{"Cache-Control": {"no-cache"}, "Vary": {"Origin"}}, silent, "GET", "/", "alice", []string{"no-cache"}, []string{"Origin", vary}},
+		"two servers":                   {nil, inner.Handler(silent), "GET", "/", "alice", []string{"private"}, []string{vary}},
+	} {
+		s := serve(t, outside(test.before, newServer(t, httpctx.ServerConfig{Policy: policy, KeepCredentials: true}).Handler(test.next)))
+		for range 2 { // what a handler adds is no other answer's
+			res, _ := do(t, test.method, s.URL+test.path, token(test.token))
+			if !slices.Equal(res.Header["Cache-Control"], test.control) || !slices.Equal(res.Header["Vary"], test.vary) {
+				t.Errorf("%s: Cache-Control %q, Vary %q", name, res.Header["Cache-Control"], res.Header["Vary"])
+			}
+		}
+	}
+}
+
+// A gateway takes the Authorization away, and what its upstream says is then meant
+// for a request without it.
+func TestRFC9111_3_5_AnUpstreamsAnswerToACallerIsOneToAuthorization(t *testing.T) {
+	for said, want := range map[string]string{
+		"":                                     "private",
+		"max-age=60":                           "max-age=60, private",
+		"max-age=60|stale-if-error=5":          "max-age=60, stale-if-error=5, private",
+		"no-cache":                             "no-cache, private",
+		`private="set-cookie", max-age=1`:      `private="set-cookie", max-age=1, private`,
+		"publicly, x=public, proxy-revalidate": "publicly, x=public, proxy-revalidate, private",
+		"Public, max-age=60":                   "Public, max-age=60",
+		"max-age=60|S-Maxage = 5":              "max-age=60|S-Maxage = 5",
+		"max-age=60,must-revalidate":           "max-age=60,must-revalidate",
+		"Private":                              "Private",
+		"no-store":                             "no-store",
+	} {
+		upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/hints" {
+				w.Header().Set("Link", "</a.css>; rel=preload")
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+			if said != "" {
+				w.Header()["Cache-Control"] = strings.Split(said, "|")
+			}
+			w.Header().Set("Vary", "Accept")
+			if r.URL.Path == "/304" {
+				w.WriteHeader(http.StatusNotModified)
+			}
+		}))
+		gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
+		anybody := gateway(t, upstream.URL, httpctx.ServerConfig{AllowAnonymous: true})
+		const vary = "Authorization, Cookie, Sec-Websocket-Protocol|Accept"
+		for name, test := range map[string]struct {
+			method, url   string
+			header        http.Header
+			control, vary string
+		}{
+			"a caller":       {"GET", gate.URL, token("alice"), want, vary},
+			"HEAD":           {"HEAD", gate.URL, token("alice"), want, vary},
+			"not modified":   {"GET", gate.URL + "/304", token("alice"), want, vary},
+			"early hints":    {"GET", gate.URL + "/hints", token("alice"), want, vary},
+			"nobody":         {"GET", anybody.URL, nil, cmp.Or(said, "private"), vary},
+			"a public entry": {"GET", gate.URL + "/public/", token("alice"), said, "Accept"},
+		} {
+			res, _ := do(t, test.method, test.url, test.header)
+			if got := strings.Join(res.Header["Cache-Control"], "|"); got != test.control {
+				t.Errorf("%s, %q: Cache-Control %q, want %q", name, said, got, test.control)
+			}
+			if got := strings.Join(res.Header["Vary"], "|"); got != test.vary {
+				t.Errorf("%s, %q: Vary %q, want %q", name, said, got, test.vary)
+			}
+		}
+	}
+}
+
+func TestAnErrorBehindAProxyIsStillNobodyElses(t *testing.T) {
+	gone := serve(t, spy)
+	gone.Close()
+	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		panic(http.ErrAbortHandler)
+	}))
+	for name, test := range map[string]struct {
+		url, token, upgrade string
+		want                string
+	}{
+		"no upstream":                   {gone.URL, "alice", "", "502 private"},
+		"no answer but early hints":     {upstream.URL, "alice", "", "502 private"},
+		"a refusal behind the Server":   {gone.URL, "alice", "tls/1.0", "403 no-store"},
+		"a refusal in front of the way": {gone.URL, "forged", "", "401 no-store"},
+	} {
+		header := token(test.token)
+		if test.upgrade != "" {
+			header = with(header, "Connection", "Upgrade", "Upgrade", test.upgrade)
+		}
+		res, _ := do(t, "GET", gateway(t, test.url, httpctx.ServerConfig{}).URL, header)
+		if got := fmt.Sprint(res.StatusCode, " ", strings.Join(res.Header["Cache-Control"], "|")); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
