@@ -27,6 +27,10 @@
 // refused. RemoteAddr needs its port: without one, as RealIP of chi leaves it,
 // nobody is trusted by address.
 //
+// A peer on a Unix socket has no address, whatever path it is bound to. Behind the
+// adaptor of fasthttp that is known by the context which the adaptor gives the
+// request: what puts another around it goes inside, too.
+//
 // # HTTP/3 and early data
 //
 // What comes before the handshake of HTTP/3 is complete may be from any address and

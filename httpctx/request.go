@@ -65,10 +65,22 @@ func peer(r *http.Request) netip.AddrPort {
 	if addr, ok := peeraddr.FromContext(r.Context()); ok {
 		return addr
 	}
-	if local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); peeraddr.IsUnix(local) {
+	if peeraddr.IsUnix(localAddr(r.Context())) {
 		return netip.AddrPort{}
 	}
 	return peeraddr.Parse(r.RemoteAddr)
+}
+
+// localAddr returns this end of the connection of a request, nil if it is not known.
+// The context that fasthttp's adaptor makes has a method for it.
+func localAddr(ctx context.Context) net.Addr {
+	if local, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return local
+	}
+	if c, ok := ctx.(interface{ LocalAddr() net.Addr }); ok {
+		return c.LocalAddr()
+	}
+	return nil
 }
 
 // target returns the path as the peer sent it. EscapedPath would write a path
