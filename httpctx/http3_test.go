@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
@@ -167,4 +169,29 @@ func TestAPreflightOverHTTP3PassesWithoutItsBody(t *testing.T) {
 			}
 		}
 	}
+}
+
+// quic-go does not say that it is a server, without which a ReverseProxy takes the
+// request for a test's and lets an answer that breaks off look complete.
+func TestRule9_AStreamOfEventsOverHTTP3BreaksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rp := events
+		rp.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			res := ok(r)
+			res.Header = http.Header{"Content-Type": {"text/event-stream"}}
+			res.Body = &lastWords{strings.NewReader("data: 1\n"), []byte("data: 2\n"), io.EOF, make(chan struct{})}
+			return res, nil
+		})
+		h, err := watchingProxy(t, nil).Handler(&rp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if aborted := recover(); aborted != http.ErrAbortHandler {
+				t.Errorf("the client takes it for all there is: %v", aborted)
+			}
+		}()
+		r := over3(httptest.NewRequestWithContext(authctx.NewContext(t.Context(), lastsForAnHour(t)), "GET", "https://a.internal/", nil), true)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	})
 }

@@ -70,7 +70,9 @@ type ProxyConfig struct {
 //
 // A stream of events (text/event-stream) is cut off then, too, by a panic with
 // [http.ErrAbortHandler]: middleware that recovers it and goes on, such as
-// gin.Recovery, makes that look like a regular end. Other answers are not cut short.
+// gin.Recovery, makes that look like a regular end. So does a server other than
+// those of net/http and of HTTP/3 that does not set [http.ServerContextKey], without
+// which there is no panic. Other answers are not cut short.
 //
 // The windows that net/http has for HTTP/2 by default are not made for a proxy. The
 // package documentation tells more, under "Proxies of HTTP/2".
@@ -159,7 +161,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 		case preflight:
 			w, r = &preflightWriter{ResponseWriter: w}, withoutBody(r)
 		}
-		in := withUpload(r)
+		in := abortable(withUpload(r))
 		if len(r.Header["Upgrade"]) > 0 || grpchttp.MayBe(r.Header) {
 			// Not every server ends the context of a request with its handler, and
 			// this returns when a WebSocket is closed.

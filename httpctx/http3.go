@@ -1,6 +1,7 @@
 package httpctx
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -29,4 +30,14 @@ func writeTooEarly(w http.ResponseWriter, r *http.Request) {
 		Detail: "The request came before the handshake was complete.",
 		Reason: authctx.Unavailable.String(),
 	}.body())
+}
+
+// abortable returns r so that a ReverseProxy which serves it breaks off an answer that
+// it did not get to its end: with [http.ErrAbortHandler], which quic-go knows, but for
+// which a ReverseProxy looks for a server of net/http.
+func abortable(r *http.Request) *http.Request {
+	if r.ProtoMajor != 3 || r.Context().Value(http.ServerContextKey) != nil {
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, new(http.Server)))
 }
