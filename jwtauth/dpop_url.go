@@ -2,7 +2,9 @@ package jwtauth
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/authctx/authctx/internal/loopback"
@@ -60,18 +62,42 @@ func sameURL(claimed, normal string) bool {
 	return ok && normalOrigin(scheme, host)+path == normal
 }
 
-// normalOrigin folds the case of ASCII letters and drops the port that the
-// scheme implies (RFC 3986 sections 6.2.2.1 and 6.2.3).
+// normalOrigin folds the case of ASCII letters, drops the port that the scheme
+// implies (RFC 3986 sections 6.2.2.1 and 6.2.3), and makes one of the ways to
+// write a port or an IPv6 address, of which a browser's has no dots.
 func normalOrigin(scheme, host string) string {
 	scheme, host = lowerASCII(scheme), lowerASCII(host)
-	host = strings.TrimSuffix(host, ":")
-	switch scheme {
-	case "https":
-		host = strings.TrimSuffix(host, ":443")
-	case "http":
-		host = strings.TrimSuffix(host, ":80")
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = normalAddress(host[:i]) + normalPort(scheme, host[i:])
+	} else {
+		host = normalAddress(host)
 	}
 	return scheme + "://" + host
+}
+
+// normalAddress returns host as it is, unless it is an IPv6 address in brackets.
+func normalAddress(host string) string {
+	if !strings.HasPrefix(host, "[") || !strings.HasSuffix(host, "]") {
+		return host
+	}
+	ip, err := netip.ParseAddr(host[1 : len(host)-1])
+	if err != nil || !ip.Is6() {
+		return host
+	}
+	return "[" + ip.String() + "]"
+}
+
+// normalPort returns port, which begins with a colon, without leading zeros, and
+// empty where the scheme implies it. What is no port it leaves alone.
+func normalPort(scheme, port string) string {
+	n, err := strconv.ParseUint(port[1:], 10, 16)
+	switch {
+	case port == ":", err == nil && n == 443 && scheme == "https", err == nil && n == 80 && scheme == "http":
+		return ""
+	case err != nil || n == 0:
+		return port
+	}
+	return ":" + strings.TrimLeft(port[1:], "0")
 }
 
 // lowerASCII leaves alone what is not ASCII, where a letter of another script

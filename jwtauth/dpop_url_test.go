@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -39,6 +40,25 @@ func TestRFC9449_Section4_3_Check9_URLsAreComparedInNormalForm(t *testing.T) {
 		{"http://localhost:8080", "/orders", "http://localhost:8080/orders", true},
 		{"http://localhost:8080", "/orders", "http://localhost/orders", false},
 		{"https://[::1]:8443", "/", "https://[::1]:8443", true},
+		{"https://[2001:DB8:0::1]", "/x", "https://[2001:db8::1]/x", true},
+		{"https://[2001:db8::1]", "/x", "https://[2001:DB8:0:0:0:0:0:0001]:443/x", true},
+		{"https://[0:0:0:0:0:0:0:1]:8443", "/x", "https://[::1]:8443/x", true},
+		{"https://[::ffff:10.0.0.1]", "/x", "https://[::ffff:a00:1]/x", true},
+		{"https://[::ffff:10.0.0.1]", "/x", "https://10.0.0.1/x", false},
+		{"https://10.0.0.1", "/x", "https://[::ffff:a00:1]/x", false},
+		{"https://10.0.0.1", "/x", "https://[10.0.0.1]/x", false},
+		{"https://10.0.0.1", "/x", "https://10.0.0.01/x", false},
+		{"https://[2001:db8::1]", "/x", "https://[2001:db8::2]/x", false},
+		{"https://[2001:db8::1]", "/x", "https://2001:db8::1/x", false},
+		{"https://[2001:db8::1]", "/x", "https://[2001:db8::1%251]/x", false},
+		{"https://[2001:db8::1]", "/x", "https://[2001:db8::1]x/x", false},
+		{"https://[2001:db8::1]", "/x", "https://[2001:db8::1]:444/x", false},
+		{"https://api.example:0443", "/x", "https://api.example/x", true},
+		{"https://api.example:8443", "/x", "https://api.example:08443/x", true},
+		{"https://api.example", "/x", "https://api.example:0/x", false},
+		{"https://api.example", "/x", "https://api.example:66979/x", false}, // 65536+443
+		{"https://api.example", "/x", "https://api.example:+443/x", false},
+		{"https://api.example", "/x", "https://api.example:443:443/x", false},
 		{"https://api.example", "", "https://api.example/", true},
 		{"https://api.example", "/", "https://api.example", true},
 		{"https://api.example", "/", "https://api.example?x", true},
@@ -135,6 +155,42 @@ func FuzzDPoPURL(f *testing.F) {
 			t.Fatalf("%q passes for %q: %q and %q", htu, target, b, a)
 		}
 	})
+}
+
+// FuzzDPoPOrigin compares with what net/url and netip make of both sides: a proof
+// never passes for another host or port.
+func FuzzDPoPOrigin(f *testing.F) {
+	for _, host := range []string{"api.example", "API.example:0443", "[::1]:8443", "[2001:DB8:0::1]", "[::ffff:10.0.0.1]", "10.0.0.1:", "[fe80::1%25a]", "a:0", "a:65979"} {
+		for _, other := range []string{host, "[::ffff:a00:1]", "[0:0:0:0:0:0:0:1]:08443", "api.example:443:", "a:"} {
+			f.Add(host, other)
+		}
+	}
+	f.Fuzz(func(t *testing.T, external, claimed string) {
+		if strings.ContainsAny(external+claimed, "/?#") || !jwtauth.SameURL("https://"+external, "/", "https://"+claimed+"/") {
+			return
+		}
+		a, errA := url.Parse("https://" + external)
+		b, errB := url.Parse("https://" + claimed)
+		if errA != nil || errB != nil {
+			return // net/url is stricter than we are
+		}
+		if b.User != nil || !sameHost(a.Hostname(), b.Hostname()) || portOf(a) != portOf(b) {
+			t.Fatalf("a proof for %q passes at %q", claimed, external)
+		}
+	})
+}
+
+func sameHost(a, b string) bool {
+	x, errX := netip.ParseAddr(a)
+	y, errY := netip.ParseAddr(b)
+	return strings.EqualFold(a, b) || errX == nil && errY == nil && x == y
+}
+
+func portOf(u *url.URL) string {
+	if u.Port() == "" {
+		return "443"
+	}
+	return strings.TrimLeft(u.Port(), "0")
 }
 
 // resolvedPath returns a path without percent-encoding and dots, by RFC 3986
