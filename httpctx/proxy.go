@@ -49,13 +49,18 @@ type ProxyConfig struct {
 // came in: it is sent. Cookies are not told apart so: one of a name that the Server
 // reads is set by a RoundTripper below.
 //
+// Client-Cert and Client-Cert-Chain (RFC 9440) of a request are removed, whether the
+// Server reads them or not: an upstream takes them for what the gateway says. Rewrite
+// may write them anew, from pr.In.TLS.
+//
 // Identity fields are removed from headers and trailers of the answer too. Bodies
 // are not looked into, and streams of Connect and gRPC-Web have their trailers
 // there.
 //
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
 // caller's effective end. An offer to go on in HTTP/2 ("Upgrade: h2c") is
-// ignored.
+// ignored. CONNECT and TRACE do not pass: an answer to the latter shows what the
+// upstream was sent.
 //
 // A gRPC call, which may be a stream, ends at its caller's effective end too,
 // and when a recheck fails, even where the service behind does not look: with
@@ -102,10 +107,15 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		server:    cfg.Server,
 		writer:    newWriter(cfg.Propagator),
 		plaintext: cfg.AllowInsecurePlaintext,
-		strip:     newStripper(cfg.Server.strip.set.FieldSet, written),
+		strip:     newStripper(cfg.Server.strip.set.FieldSet, written, clientCertificate),
 		clean:     newStripper(written),
 	}, nil
 }
+
+// clientCertificate is what proxies that end TLS say of their clients. None passes on
+// what the client says there (RFC 9440 section 4): an upstream knows that it is the
+// proxy who speaks, and no more.
+var clientCertificate = authctx.FieldSet{Names: []string{"client-cert", "client-cert-chain"}}
 
 // Handler returns a handler that does what rp does, with this proxy's part added:
 // [Proxy.Rewrite] after rp.Rewrite, [Proxy.ModifyResponse] before
@@ -276,6 +286,9 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper, 
 	upgrade := len(pr.Out.Header["Upgrade"]) > 0
 	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {
 		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("upgrade to another protocol than websocket")}
+	}
+	if isTrace(pr.Out.Method) {
+		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errTrace}
 	}
 	caller, ok := authctx.FromContext(pr.In.Context())
 	if !ok {

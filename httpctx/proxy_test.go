@@ -549,3 +549,68 @@ func TestRule9_AStreamThatTheUpstreamEndsIsNotHeldOpenByASilentClient(t *testing
 		t.Errorf("%q, %v, trailers %v", got, err, res.Trailer)
 	}
 }
+
+// The answer to a TRACE is the request as the upstream got it: Apache httpd gives it
+// unless told otherwise.
+func TestRFC9110_9_3_8_ATraceDoesNotShowItsClientWhoIsCalling(t *testing.T) {
+	upstream := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = r.Header.Write(w) }))
+	gate := gateway(t, upstream.URL, httpctx.ServerConfig{AllowAnonymous: true}) // a policy takes no "trace"
+	for _, method := range []string{"TRACE", "trace", "Trace", "TRACK"} {
+		for _, field := range []string{"Authorization: Bearer alice", "Accept: */*"} {
+			res, body := raw(t, gate, request(method+" /", field))
+			if res.StatusCode != http.StatusForbidden || strings.Contains(strings.ToLower(body), "x-user-") {
+				t.Errorf("%s with %s: status %d, %s", method, field, res.StatusCode, body)
+			}
+		}
+		var reached sink
+		tr := newTransport(t, httpctx.TransportConfig{Base: &reached, Destinations: []string{"a.internal"}})
+		for target, sent := range map[string]bool{"https://a.internal/": false, "https://elsewhere.example/": true} {
+			reached.last = nil
+			r := outgoing(as(t, "alice"), target)
+			r.Method = method
+			_, err := tr.RoundTrip(r)
+			if (err == nil) != sent || (reached.last != nil) != sent || sent && len(identityIn(reached.last.Header)) > 0 {
+				t.Errorf("a transport, %s %s: %v, sent %v", method, target, err, reached.last)
+			}
+		}
+	}
+}
+
+// RFC 9440 section 4: an upstream takes these fields for what the gateway says of its
+// client's certificate.
+func TestRFC9440_4_WhatAClientSaysOfItsCertificateIsNotPassedOn(t *testing.T) {
+	upstream := serve(t, spy)
+	target, _ := url.Parse(upstream.URL)
+	copied := func(pr *httputil.ProxyRequest) { maps.Copy(pr.Out.Header, pr.In.Header) }
+	own := func(pr *httputil.ProxyRequest) { pr.Out.Header.Set("Client-Cert", ":b3du:") }
+	for name, test := range map[string]struct {
+		cfg     httpctx.ServerConfig
+		rewrite func(*httputil.ProxyRequest)
+		want    string
+	}{
+		"forged":            {httpctx.ServerConfig{}, func(*httputil.ProxyRequest) {}, ""},
+		"forged by nobody":  {httpctx.ServerConfig{AllowAnonymous: true}, func(*httputil.ProxyRequest) {}, ""},
+		"forged and copied": {httpctx.ServerConfig{}, copied, ""},
+		"of the gateway":    {httpctx.ServerConfig{}, own, ":b3du:"},
+	} {
+		gate := gatewayWith(t, test.cfg, &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(target)
+			test.rewrite(pr)
+		}})
+		header := http.Header{"Client-Cert": {":Zm9yZ2Vk:"}, "Client_cert": {":Zm9yZ2Vk:"}, "client.cert-chain": {":Zm9yZ2Vk:"}, "CLIENT-CERT-CHAIN": {":Zm9yZ2Vk:"}}
+		if !test.cfg.AllowAnonymous {
+			header.Set("Authorization", "Bearer alice")
+		}
+		for _, path := range []string{"/", "/public/"} {
+			var got string
+			for field, values := range get(t, gate.URL+path, header).Header {
+				if strings.Contains(strings.ToLower(field), "client") {
+					got += strings.Join(values, ",")
+				}
+			}
+			if got != test.want {
+				t.Errorf("%s, %s: the upstream got %q, want %q", name, path, got, test.want)
+			}
+		}
+	}
+}

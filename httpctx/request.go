@@ -3,6 +3,7 @@ package httpctx
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"iter"
 	"maps"
 	"net"
@@ -111,6 +112,15 @@ func isToken(s string) bool {
 		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
 	})
 }
+
+// isTrace reports whether a server may answer a request of this method with the
+// request as it came, so that nobody may write into it what its client is not to see
+// (RFC 9110 section 9.3.8). TRACK is what old servers of Microsoft call it.
+func isTrace(method string) bool {
+	return strings.EqualFold(method, http.MethodTrace) || strings.EqualFold(method, "TRACK")
+}
+
+var errTrace = errors.New("the answer to a TRACE would show its client who is calling")
 
 // handBack gives r what is looked for in a request that was served, here by a
 // handler that got a copy of it: the form, whose files net/http removes by the

@@ -87,8 +87,8 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 // RoundTrip sends a copy of r. Without a caller in the context, the request goes
 // out without identity. It fails, and sends nothing, when the caller cannot be
 // written, for example because the effective end has come
-// ([authctx.TokenExpired]), and when a named destination would be told in
-// plaintext and that was not allowed.
+// ([authctx.TokenExpired]), when a named destination would be told in plaintext and
+// that was not allowed, and when it would be told by a TRACE, whose answer shows it.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	caller, err := t.callerFor(r)
 	out := r.WithContext(r.Context())
@@ -133,6 +133,9 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 		return authctx.Principal{}, nil
 	}
 	err := checkPlaintext(r, t.base, t.plaintext)
+	if err == nil && isTrace(r.Method) {
+		err = errTrace
+	}
 	if err == nil && !t.plaintext && isDowngrade(r) {
 		err = errors.New("a redirect leads from https to http, where the caller does not go unless AllowInsecurePlaintext is set")
 	}
