@@ -61,10 +61,11 @@ type ServerConfig struct {
 // its handler is blocked in a receive or a send; a client that does not read
 // sees that once it does. If the end comes while the machine is suspended, the
 // stream ends within a minute of when the machine goes on. The handler's context
-// is then done, with the refusal as its cause. Handlers of such streams run on a
-// goroutine of their own, which [grpc.WaitForHandlers] does not know; what they
-// panic with reaches the interceptors around as it is, and the stack is logged. A
-// unary call that is under way at its caller's end is not cut short.
+// is then done, with the refusal as its cause, and whatever it calls on the stream
+// fails with that. Handlers of such streams run on a goroutine of their own, which
+// [grpc.WaitForHandlers] does not know; what they panic with reaches the
+// interceptors around as it is, and the stack is logged. A unary call that is
+// under way at its caller's end is not cut short.
 //
 // Behind [grpc.Server.ServeHTTP] alone, a handler that is blocked in a send to a
 // client that does not read stays blocked until that client reads or leaves: the
@@ -130,6 +131,11 @@ func (cfg *ServerConfig) validate() error {
 // these know the caller, but a refusal that a handler returns is no status yet:
 // a logger or a metric there counts it as Unknown, and one that runs earlier sees
 // the code that is sent.
+//
+// Where a stream ends with its caller, a send or a receive that its handler is
+// blocked in is still under way when these interceptors return: what one that runs
+// earlier writes in a [grpc.ServerStream] of its own, such as a count of messages,
+// it reads atomically or under a lock, then too.
 //
 // A call of a method that the server does not have is answered Unimplemented by
 // grpc itself, before any interceptor: nobody is authenticated, and the observer

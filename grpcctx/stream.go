@@ -5,8 +5,10 @@ import (
 	"errors"
 	"log"
 	"runtime/debug"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/vigil"
@@ -21,6 +23,55 @@ type serverStream struct {
 
 func (s *serverStream) Context() context.Context { return s.ctx }
 
+// watchedStream is a serverStream whose caller may come to an end. From then on
+// what its handler calls does not reach the streams of the interceptors around,
+// which have returned and may look at what they counted.
+type watchedStream struct {
+	serverStream
+	cut atomic.Pointer[error] // the refusal
+}
+
+func (s *watchedStream) err() error {
+	if err := s.cut.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *watchedStream) SendMsg(m any) error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+func (s *watchedStream) RecvMsg(m any) error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	return s.ServerStream.RecvMsg(m)
+}
+
+func (s *watchedStream) SetHeader(md metadata.MD) error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	return s.ServerStream.SetHeader(md)
+}
+
+func (s *watchedStream) SendHeader(md metadata.MD) error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	return s.ServerStream.SendHeader(md)
+}
+
+func (s *watchedStream) SetTrailer(md metadata.MD) {
+	if s.err() == nil {
+		s.ServerStream.SetTrailer(md)
+	}
+}
+
 // stream runs a handler for a caller who may call it, for as long as that
 // caller may act. Who may act without end, and public methods, run as they are.
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -31,24 +82,26 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	if !vigil.Needed(&a.result, s.recheck) {
 		return translate(handler(srv, &serverStream{ss, a.ctx}))
 	}
-	return s.watched(a, func(ctx context.Context) error { return handler(srv, &serverStream{ss, ctx}) })
+	w := &watchedStream{serverStream: serverStream{ServerStream: ss}}
+	return s.watched(a, w, func() error { return handler(srv, w) })
 }
 
-// watched runs handler until it returns or its caller comes to an end, of which
-// the observer is told.
+// watched runs handler with ws until it returns or its caller comes to an end, of
+// which the observer is told.
 //
 // Returning is the only thing that ends a gRPC stream while its handler is
 // blocked in a receive or a flow-controlled send: grpc then sends the status
 // and cancels the stream, and that unblocks the handler.
-func (s *Server) watched(a admission, handler func(context.Context) error) error {
+func (s *Server) watched(a admission, ws *watchedStream, handler func() error) error {
 	ctx, cancel := context.WithCancelCause(a.ctx)
+	ws.ctx = ctx
 	// over says which of the two came first; a client that leaves is neither.
 	over, finish := context.WithCancelCause(context.WithoutCancel(a.ctx))
 	o := outcome{err: errGoexit}
 	go func() {
 		defer cancel(nil)
 		defer finish(errReturned)
-		o = run(func() error { return handler(ctx) })
+		o = run(handler)
 	}()
 	vigil.New(a.result, s.recheck, s.now).Start(over, finish, func(err error) {
 		a.event.Ignored, a.event.Duration = nil, 0
@@ -56,8 +109,10 @@ func (s *Server) watched(a admission, handler func(context.Context) error) error
 	})
 	<-over.Done()
 	if err := context.Cause(over); err != errReturned {
+		refused := refuse(err)
+		ws.cut.Store(&refused)
 		cancel(err)
-		return refuse(err)
+		return refused
 	}
 	return translate(o.result())
 }

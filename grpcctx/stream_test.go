@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -112,6 +113,62 @@ func TestRule9_AStreamEndsWithItsCallerWhateverItsHandlerWaitsFor(t *testing.T) 
 		}
 	}
 }
+
+// Interceptors of options before these may keep in a stream of their own what
+// they read once theirs has returned.
+func TestRule9_AStreamThatHasEndedReachesNoStreamOfOuterInterceptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var outer counting
+		opts := []grpc.ServerOption{grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			outer.ServerStream = ss
+			return next(srv, &outer)
+		})}
+		done := make(chan struct{})
+		e := &echo{onStream: func(ss grpc.ServerStream) error {
+			defer close(done)
+			for err := error(nil); err == nil; time.Sleep(time.Minute) {
+				err = ss.SendMsg(wrapperspb.String("hello"))
+			}
+			ss.SetTrailer(metadata.Pairs("name", "value"))
+			for what, err := range map[string]error{
+				"SendMsg": ss.SendMsg(wrapperspb.String("hello")), "RecvMsg": ss.RecvMsg(new(wrapperspb.StringValue)),
+				"SetHeader": ss.SetHeader(metadata.MD{}), "SendHeader": ss.SendHeader(metadata.MD{}),
+			} {
+				if !errors.Is(err, authctx.TokenExpired) || status.Code(err) != codes.Unauthenticated {
+					t.Errorf("%s returns %v", what, err)
+				}
+			}
+			return nil
+		}}
+		alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(9*time.Minute + time.Second) })
+		s := newServer(t, func(c *grpcctx.ServerConfig) {
+			c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+		})
+		cs := open(t, withToken(t.Context(), "alice"), pipe(t, e, append(opts, s.ServerOptions()...)), bidiStream)
+		wantRefusal(t, drain(cs), authctx.TokenExpired)
+		<-done
+		if outer.calls != 10 {
+			t.Errorf("%d calls reached the outer stream, want 10", outer.calls)
+		}
+	})
+}
+
+// counting is a stream that counts calls, but for the context.
+type counting struct {
+	grpc.ServerStream
+	calls int
+}
+
+func (c *counting) counted() grpc.ServerStream {
+	c.calls++
+	return c.ServerStream
+}
+
+func (c *counting) SendMsg(m any) error             { return c.counted().SendMsg(m) }
+func (c *counting) RecvMsg(m any) error             { return c.counted().RecvMsg(m) }
+func (c *counting) SetHeader(md metadata.MD) error  { return c.counted().SetHeader(md) }
+func (c *counting) SendHeader(md metadata.MD) error { return c.counted().SendHeader(md) }
+func (c *counting) SetTrailer(md metadata.MD)       { c.counted().SetTrailer(md) }
 
 // The same over a real socket, where nothing is simulated.
 func TestRule9_AStreamEndsOverARealConnection(t *testing.T) {
