@@ -1,6 +1,8 @@
 package httpctx
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -84,4 +86,65 @@ func asIfAuthorized(h http.Header) {
 		}
 	}
 	h["Cache-Control"] = []string{said + ", private"}
+}
+
+// withControl returns w, or where an authenticator asks for a Cache-Control of the
+// answer, a writer that does not leave it to the handler: an answer with a new DPoP
+// nonce would hand out that one for as long as it is kept (RFC 9449 section 8.2).
+// Call done when the handler has returned.
+func withControl(w http.ResponseWriter, fields []authctx.Field) (_ http.ResponseWriter, done func()) {
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, "cache-control") {
+			c := &controlWriter{ResponseWriter: w, control: f.Value}
+			return c, c.begin
+		}
+	}
+	return w, func() {}
+}
+
+// controlWriter is a response writer whose answer has a certain Cache-Control.
+type controlWriter struct {
+	http.ResponseWriter
+	control string
+	begun   bool
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *controlWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// begin is called before the header is sent.
+func (w *controlWriter) begin() {
+	if !w.begun {
+		w.begun = true
+		w.Header().Set("Cache-Control", w.control)
+	}
+}
+
+func (w *controlWriter) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.begin()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *controlWriter) Write(b []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(b)
+}
+
+// Flush implements [http.Flusher] as far as the wrapped writer does.
+func (w *controlWriter) Flush() { _ = w.FlushError() }
+
+// FlushError serves [http.ResponseController].
+func (w *controlWriter) FlushError() error {
+	w.begin()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// CloseNotify implements [http.CloseNotifier].
+func (w *controlWriter) CloseNotify() <-chan bool { return closeNotify(w.ResponseWriter) }
+
+// Hijack implements [http.Hijacker].
+func (w *controlWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.ResponseWriter).Hijack()
 }

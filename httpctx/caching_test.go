@@ -2,14 +2,19 @@ package httpctx_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
@@ -255,5 +260,64 @@ func TestAnErrorBehindAProxyIsStillNobodyElses(t *testing.T) {
 		if got := fmt.Sprint(res.StatusCode, " ", strings.Join(res.Header["Cache-Control"], "|")); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
+	}
+}
+
+// An answer that is kept would hand out its nonce for as long.
+func TestRFC9449_8_2_AnAnswerWithANewNonceIsNotKept(t *testing.T) {
+	alice := caller(t, "alice")
+	a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{Principal: alice, Response: []authctx.Field{{Name: "dpop-nonce", Value: "n-2"}, {Name: "cache-control", Value: "no-store"}}}, nil
+	})
+	server := newServer(t, httpctx.ServerConfig{Authenticator: a})
+	handler := func(then func(w http.ResponseWriter, r *http.Request)) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "private, max-age=600")
+			then(w, r)
+		})
+	}
+	upstream := serve(t, handler(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	target, _ := url.Parse(upstream.URL)
+	proxy, err := newProxy(t, server, newFields(t)).Handler(&httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, next := range map[string]http.Handler{
+		"a status": handler(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
+		"a body":   handler(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }),
+		"nothing":  handler(func(http.ResponseWriter, *http.Request) {}),
+		"flushed":  handler(func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() }),
+		"flushed by a controller": handler(func(w http.ResponseWriter, _ *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+		}),
+		"a file": handler(func(w http.ResponseWriter, r *http.Request) {
+			http.ServeContent(w, r, "x.txt", time.Time{}, strings.NewReader("x"))
+		}),
+		"a refusal": server.Require(authctx.Role("nobody"))(spy),
+		"a proxy":   proxy,
+	} {
+		s := serve(t, server.Handler(next))
+		for _, method := range []string{"GET", "HEAD", "POST"} {
+			res, _ := do(t, method, s.URL, nil)
+			if control := res.Header["Cache-Control"]; !slices.Equal(control, []string{"no-store"}) || res.Header.Get("DPoP-Nonce") != "n-2" {
+				t.Errorf("%s, %s: %d with Cache-Control %q and nonce %q", name, method, res.StatusCode, control, res.Header.Get("DPoP-Nonce"))
+			}
+		}
+	}
+
+	s := serve(t, server.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+	})))
+	if res, _ := do(t, "GET", s.URL, nil); res.StatusCode != 204 {
+		t.Errorf("hijacked: %d", res.StatusCode)
 	}
 }

@@ -148,6 +148,8 @@ func (cfg *ServerConfig) validate() error {
 // Cache-Control already, and a Vary that names the fields which the authenticator
 // reads. Next may set another Cache-Control: by Vary, what a cache keeps is still
 // given to no other caller (section 4.1), so next adds to that and does not set it.
+// It cannot replace the Cache-Control that an authenticator has asked for by
+// Result.Response, as for a new DPoP nonce.
 // Fields that begin with a prefix, such as those of [authctx.KubernetesLayout] for
 // extra attributes, cannot be named there, and certificates are no fields: where
 // callers are known by these, next lets caches keep only what is the same for all.
@@ -178,12 +180,14 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 			return
 		}
 		s.caching.protect(w.Header(), &d, r.Method)
+		w, done := withControl(w, d.result.Response)
 		if d.preflight {
 			w = &preflightWriter{ResponseWriter: w}
 		}
 		in := s.admit(r, &d)
 		defer handBack(r, in)
 		next.ServeHTTP(s.watched(w, r, &d), in)
+		done()
 	})
 }
 

@@ -5,7 +5,9 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
 	"github.com/authctx/authctx/jwtauth"
 )
@@ -45,6 +47,30 @@ func TestDPoPOverHTTP(t *testing.T) {
 	proof = c.key.Proof("GET", "https://api.example/a/b/100%25", c.token).Set("nonce", nonce).Sign()
 	if w = c.ask(h, &seen, url, proof); w.Code != 401 {
 		t.Errorf("for a path that is only decoded alike: %d", w.Code)
+	}
+}
+
+func TestRFC9449_Section8_2_AnAnswerWithANewNonceIsNotKept(t *testing.T) {
+	c := newDPoPCase(t, requireNonce)
+	first := nonceIn(c.try(t, c.request(c.proof().Sign()), authctx.NonceRequired))
+	c.now = c.now.Add(150 * time.Second)
+	srv, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: c.dpop, Now: func() time.Time { return c.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := srv.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "private, max-age=600")
+		w.WriteHeader(http.StatusOK)
+	}))
+	const url = "https://api.example/orders"
+	w := c.ask(h, new(http.Header), url, c.proof().Set("nonce", first).Sign())
+	second := w.Header().Get("DPoP-Nonce")
+	if second == "" || second == first || w.Header().Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	w = c.ask(h, new(http.Header), url, c.proof().Set("nonce", second).Sign())
+	if w.Header().Get("DPoP-Nonce") != "" || w.Header().Get("Cache-Control") != "private, max-age=600" {
+		t.Errorf("with the new nonce: %d %v", w.Code, w.Header())
 	}
 }
 
