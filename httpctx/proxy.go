@@ -60,7 +60,9 @@ type ProxyConfig struct {
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
 // caller's effective end. An offer to go on in HTTP/2 ("Upgrade: h2c") is
 // ignored. CONNECT and TRACE do not pass: an answer to the latter shows what the
-// upstream was sent.
+// upstream was sent. Upstreams that compare the Origin of a WebSocket with Host, as
+// those with gorilla/websocket and coder/websocket do unless told otherwise, need
+// pr.Out.Host = pr.In.Host in Rewrite, behind SetURL, which makes it the upstream's own.
 //
 // A gRPC call, which may be a stream, ends at its caller's effective end too,
 // and when a recheck fails, even where the service behind does not look: with

@@ -46,7 +46,9 @@ type Bearer struct {
 // [authctx.OneOf], which refuses requests that use two of them.
 type BearerOptions struct {
 	// Cookie is the name of the cookie that holds the token. Browsers send
-	// cookies by themselves: protect the routes against cross-site requests.
+	// cookies by themselves: protect the routes against cross-site requests, and
+	// check the Origin of those that open a WebSocket, which are GETs that neither
+	// CORS nor [net/http.CrossOriginProtection] stops.
 	Cookie string
 	// Header is the name of another header that holds the token.
 	Header string
@@ -54,7 +56,9 @@ type BearerOptions struct {
 	HeaderScheme bool
 	// Subprotocol is the beginning of the WebSocket subprotocol that holds the
 	// token, such as "bearer.", because a browser cannot send it otherwise. It
-	// is read from requests that open a WebSocket and from no others.
+	// is read from requests that open a WebSocket and from no others. The page
+	// offers another subprotocol besides, which the handler selects: browsers fail a
+	// connection whose answer selects none of those that they offered.
 	Subprotocol string
 	// CertificateProxies are the TLS-terminating proxies that are believed when
 	// they say in the client-cert field which certificate their client has
@@ -63,8 +67,15 @@ type BearerOptions struct {
 	//
 	// HAProxy writes it by "http-request set-header Client-Cert
 	// :%[ssl_c_der,base64]:", Caddy by `header_up Client-Cert
-	// ":{http.request.tls.client.certificate_der_base64}:"`. PEM, as nginx and
-	// Apache httpd have it in variables, is not that field and is refused.
+	// ":{http.request.tls.client.certificate_der_base64}:"`. PEM, as nginx has it in
+	// a variable, is not that field and is refused. Apache httpd with SSLOptions
+	// +ExportCertData makes the field of it by the lines below. Of a client without a
+	// certificate it says "(null)", for which a bound token is answered 400.
+	//
+	//	RequestHeader set Client-Cert "%{SSL_CLIENT_CERT}s"
+	//	RequestHeader edit Client-Cert "-----BEGIN CERTIFICATE-----" ":"
+	//	RequestHeader edit Client-Cert "-----END CERTIFICATE-----" ":"
+	//	RequestHeader edit* Client-Cert " " ""
 	CertificateProxies authctx.Trust
 	// Shape says which tokens are this authenticator's. Others are left to who
 	// stands beside it in [authctx.OneOf], and refused as
