@@ -97,10 +97,13 @@ func TrustDNSName(first string, rest ...string) (Trust, error) {
 // trust.
 func trustCertificate(judge func(leaf *x509.Certificate) error) Trust {
 	return TrustFunc(func(r *Request) error {
-		if len(r.PeerCertificates) == 0 {
-			return errors.New("peer showed no verified certificate")
+		switch {
+		case len(r.PeerCertificates) > 0:
+			return judge(r.PeerCertificates[0])
+		case r.UnverifiedPeerCertificate != nil:
+			return errors.New("peer showed a certificate that crypto/tls did not verify: set ClientCAs of the tls.Config, and ClientAuth to RequireAndVerifyClientCert or VerifyClientCertIfGiven")
 		}
-		return judge(r.PeerCertificates[0])
+		return errors.New("peer showed no certificate: it has none, it was not asked for one, or there is no TLS that this server sees")
 	})
 }
 

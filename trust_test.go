@@ -127,6 +127,21 @@ func TestTrustByCertificate(t *testing.T) {
 	}
 }
 
+// A certificate that is shown and not verified is a slip of the server, and none
+// at all mostly one of the client.
+func TestATrustByCertificateSaysWhatWasMissing(t *testing.T) {
+	trust := must(t)(authctx.TrustDNSName("gateway.internal"))
+	shown := &authctx.Request{UnverifiedPeerCertificate: withCertificate(t, nil, []string{"gateway.internal"}).PeerCertificates[0]}
+	for want, r := range map[string]*authctx.Request{
+		"peer showed no certificate": {},
+		"ClientCAs":                  shown,
+	} {
+		if err := trust.Trusts(r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
 func TestARefusedCertificateIsNoLongText(t *testing.T) {
 	names := slices.Repeat([]string{strings.Repeat("n", 250)}, 500)
 	err := must(t)(authctx.TrustDNSName("gateway.internal")).Trusts(withCertificate(t, nil, names))

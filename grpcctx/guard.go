@@ -61,27 +61,37 @@ func withoutPeer(ctx context.Context) context.Context {
 // GetRequestMetadata implements [credentials.PerRPCCredentials].
 func (g *guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	call, ok := ctx.Value(carryingKey{}).(*carrying)
-	if !ok || secure(ctx) || g.withinMachine(ctx, call.cc) {
+	if !ok {
 		return nil, nil
+	}
+	level := securityLevel(ctx)
+	if level == credentials.PrivacyAndIntegrity || g.withinMachine(ctx, call.cc) {
+		return nil, nil
+	}
+	why := "without transport security; use TLS or set AllowInsecurePlaintext"
+	if level == credentials.InvalidSecurityLevel {
+		why = "whose TransportCredentials do not say whether they encrypt; have their AuthInfo embed credentials.CommonAuthInfo with its SecurityLevel, or set AllowInsecurePlaintext"
 	}
 	// Not Unauthenticated: a handler that passes the status on would blame its
 	// own client for a setting of this program.
-	return nil, status.Error(codes.Internal,
-		"grpcctx: refusing to send the caller over a connection without transport security; use TLS or set AllowInsecurePlaintext")
+	return nil, status.Error(codes.Internal, "grpcctx: refusing to send the caller over a connection "+why)
 }
 
 // RequireTransportSecurity implements [credentials.PerRPCCredentials]. Asking
 // for it would refuse loopback connections too.
 func (g *guard) RequireTransportSecurity() bool { return false }
 
-// secure reports whether the connection says of itself that it is encrypted and
-// authenticated. [credentials.CheckSecurityLevel] also takes silence for yes.
-func secure(ctx context.Context) bool {
+// securityLevel returns what the connection says of itself, the zero level if it
+// says nothing. [credentials.CheckSecurityLevel] takes that for safe.
+func securityLevel(ctx context.Context) credentials.SecurityLevel {
 	info, _ := credentials.RequestInfoFromContext(ctx)
 	common, ok := info.AuthInfo.(interface {
 		GetCommonAuthInfo() credentials.CommonAuthInfo
 	})
-	return ok && common.GetCommonAuthInfo().SecurityLevel == credentials.PrivacyAndIntegrity
+	if !ok {
+		return credentials.InvalidSecurityLevel
+	}
+	return common.GetCommonAuthInfo().SecurityLevel
 }
 
 // withinMachine reports whether the connection of a call over cc does not leave

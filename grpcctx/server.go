@@ -15,7 +15,10 @@ import (
 
 // ServerConfig configures [NewServer].
 type ServerConfig struct {
-	// Authenticator says who is calling. It is required.
+	// Authenticator says who is calling. It is required. It sees the certificates
+	// of a peer whose AuthInfo is a [google.golang.org/grpc/credentials.TLSInfo], as
+	// that of TLS in grpc is. Of another type, such as one that embeds that, it sees
+	// none.
 	Authenticator authctx.Authenticator
 	// Policy says who may call what, by full method. Methods that it does not
 	// list are refused. It is required, unless AllowAnonymous is said. A server
@@ -146,6 +149,11 @@ func (cfg *ServerConfig) validate() error {
 // Nor is anybody asked who sends a unary call whose message is malformed or too
 // large: grpc decodes it first. What anybody can make a server decode is bounded
 // by [grpc.MaxRecvMsgSize], 4 MiB unless it is set.
+//
+// What sees a call outside of interceptors sees its metadata in clear, credentials
+// and identity included, and as anybody sent it: the InHeader of a
+// [google.golang.org/grpc/stats.Handler], what is set with [grpc.InTapHandle], and
+// binary logs (GRPC_BINARY_LOG_FILTER), which keep it.
 //
 // A [grpc.StreamDesc] with neither ClientStreams nor ServerStreams, which no
 // generator writes, runs without interceptors, and so for everybody. Describe such

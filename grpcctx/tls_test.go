@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,7 +165,7 @@ func TestAConnectionThatDoesNotSayItIsSafeIsNot(t *testing.T) {
 	cc := pipe(t, e, nil, append(newClient(t, grpcctx.ClientConfig{}).DialOptions(),
 		grpc.WithTransportCredentials(silent{credentials.NewTLS(nil)}))...)
 	for _, method := range kinds {
-		if err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, method); status.Code(err) != codes.Internal {
+		if err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, method); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "SecurityLevel") {
 			t.Errorf("%s: %v", method, err)
 		}
 	}

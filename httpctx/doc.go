@@ -85,9 +85,9 @@
 // something outside changed without its RawPath, as [net/http.StripPrefix] does
 // not.
 //
-// Behind a mux too, such are a method that is not a token, and, where a pattern of
-// the policy has a host, a Host that is not a name of letters, digits, "-", "_" and
-// single dots or an IPv6 address in brackets, with or without a port. Of
+// In front of a mux, too, so are a method that is not a token and, where a pattern
+// of the policy has a host, a Host that is not a name of letters, digits, "-", "_"
+// and single dots or an IPv6 address in brackets, with or without a port. Of
 // "admin.example::" nginx takes what stands before the first colon, and of
 // "[admin.example]" Caddy what stands in the brackets. A request without a Host
 // falls under the patterns that have none.
