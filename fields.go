@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -181,7 +182,7 @@ func (l *FieldLayout) validate() error {
 	seen := map[string]bool{}
 	for _, name := range slices.Concat(l.names(), l.Also) {
 		if !validFieldName(name) {
-			bad("%q is not a lower-case field name", name)
+			bad("%q is not a lower-case field name%s", name, underscoreRemedy(name))
 		}
 		if slices.Contains(taken, name) || name == deferredField {
 			bad("%q has a meaning of its own", name)
@@ -199,7 +200,7 @@ func (l *FieldLayout) validate() error {
 	}
 	for _, prefix := range []string{l.ExtraPrefix, l.OwnPrefix} {
 		if prefix != "" && !validFieldName(prefix) {
-			bad("prefix %q is not the beginning of a lower-case field name", prefix)
+			bad("prefix %q is not the beginning of a lower-case field name%s", prefix, underscoreRemedy(prefix))
 		}
 		for _, name := range taken {
 			if prefix != "" && hasFoldedPrefix(name, prefix) {
@@ -240,6 +241,14 @@ func validFieldName(s string) bool {
 		}
 	}
 	return s != "" && !hasFoldedPrefix(s, "grpc-") && (len(s) < 4 || s[len(s)-4:] != binarySuffix)
+}
+
+// underscoreRemedy says why "_" in s is refused and what to do, if there is one.
+func underscoreRemedy(s string) string {
+	if !strings.Contains(s, "_") {
+		return ""
+	}
+	return `: many servers drop a field with "_" or take it for "-", so have the proxy write another name, mod_auth_openidc by OIDCClaimPrefix`
 }
 
 // Fields returns what the layout owns: its names and prefixes, and Also.

@@ -255,6 +255,15 @@ func TestLayoutReportsEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
+func TestAFieldWithAnUnderscoreIsToldWhatToDo(t *testing.T) {
+	for _, layout := range []authctx.FieldLayout{{Subject: "OIDC_CLAIM_sub"}, {Subject: "x-sub", ExtraPrefix: "oidc_claim_"}} {
+		_, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "k", Trust: authctx.TrustNetworkAlone()})
+		if err == nil || !strings.Contains(err.Error(), "OIDCClaimPrefix") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // Where fields have no room for the issuer, two issuers' callers of one name
 // must not become one.
 func TestAWriterThatWasToldTheIssuerWritesNoOther(t *testing.T) {

@@ -13,6 +13,10 @@ import (
 // bytes, or of lists of strings, as in NATS. Whatever identity fields they had
 // are removed first, however they were spelled; on an error nothing is written.
 //
+// It does not remove credentials: do not copy the headers of a request into a
+// message, with its Authorization and cookies, which whoever reads the topic could
+// use for as long as they are good.
+//
 // Where a client of the broker has headers as a list, as those of Kafka do, fill
 // an empty map and append what is in it then. The list must not hold identity
 // fields of its own: [IdentityFields] tells which they are.
