@@ -127,7 +127,11 @@ func (p *process) signal(s syscall.Signal) {
 // runToEnd runs a program that ends by itself.
 func runToEnd(t *testing.T, name string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, name), args...)
+	return run(t, exec.CommandContext(t.Context(), filepath.Join(programs, name), args...))
+}
+
+func run(t *testing.T, cmd *exec.Cmd) (status int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

@@ -1,9 +1,11 @@
 package examples_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"testing"
 	"time"
@@ -18,14 +20,29 @@ import (
 // startNode starts one of the services written in JavaScript.
 func startNode(t *testing.T, script string, args ...string) (address string) {
 	t.Helper()
+	needNode(t, "node")
+	p := startCommand(t, exec.Command("node", append([]string{script, "--listen", "127.0.0.1:0"}, args...)...))
+	return p.address("listening on")
+}
+
+// needNode skips a test where Node or the packages of a folder are not installed.
+func needNode(t *testing.T, dir string) {
+	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip(err)
 	}
-	if _, err := os.Stat("node/node_modules"); err != nil {
-		t.Skip("its packages are not installed: npm ci --prefix examples/node")
+	if _, err := os.Stat(dir + "/node_modules"); err != nil {
+		t.Skipf("its packages are not installed: npm ci --prefix examples/%s", dir)
 	}
-	p := startCommand(t, exec.Command("node", append([]string{script, "--listen", "127.0.0.1:0"}, args...)...))
-	return p.address("listening on")
+}
+
+// runNode runs a program that ends by itself.
+func runNode(t *testing.T, script string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	needNode(t, path.Dir(script))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return run(t, exec.CommandContext(ctx, "node", append([]string{script}, args...)...))
 }
 
 // Both read the same grammar and give the same answers, whatever is sent.
@@ -68,11 +85,37 @@ func TestNodeServicesRefuseWhatGoServicesRefuse(t *testing.T) {
 		"an escape that is not UTF-8": {with("X-User-Name: %FF"), 400},
 		"a byte that is not ASCII":    {with("X-User-Name: zo\xeb"), 400},
 		"UTF-8 that was not escaped":  {with("X-User-Groups: zo\xc3\xab"), 400},
+
+		"all that services here do not use": {with("X-User-As-Of: 1", "X-User-Issued: 1", "X-User-Auth-Time: 1", "X-User-Acr: a", "X-User-Session: a",
+			"X-User-Token-Id: a", "X-User-Amr: a, b", "X-User-Actor: i%20j  s t ,i s", "X-User-Extra: k=a=b, k = c"), 200},
+		"a time that is none":          {with("X-User-As-Of: soon"), 400},
+		"a time in fractions":          {with("X-User-Issued: 1.5"), 400},
+		"a time with a sign":           {with("X-User-Auth-Time: +1"), 400},
+		"a class with a comma":         {with("X-User-Acr: a,b"), 400},
+		"a session with an escape":     {with("X-User-Session: %zz"), 400},
+		"a token ID that is no ASCII":  {with("X-User-Token-Id: \xeb"), 400},
+		"an empty method":              {with("X-User-Amr: pwd,,otp"), 400},
+		"an actor without an issuer":   {with("X-User-Actor: s"), 400},
+		"half an actor beside a whole": {with("X-User-Actor: i s, i"), 400},
+		"an attribute without a key":   {with("X-User-Extra: =a"), 400},
+		"an attribute without a value": {with("X-User-Extra: a="), 400},
+		"an attribute without either":  {with("X-User-Extra: a"), 400},
+		"two times":                    {with("X-User-As-Of: 1", "X-User-As-Of: 1"), 400},
+		"two sessions":                 {with("X-User-Session: a", "X-User-Session: b"), 400},
+		"two actors":                   {with("X-User-Actor: i s", "X-User-Actor: i t"), 400},
+		"two sets of attributes":       {with("X-User-Extra: a=b", "X-User-Extra: c=d"), 400},
+		"junk alone":                   {[]string{"X-User-Amr: ,"}, 400},
 	} {
+		challenge := map[string]string{}
 		for service, url := range map[string]string{"Node": node, "Go": whoami} {
-			if r := send(t, "GET", url+"/whoami", "", c.header...); r.status != c.want {
+			r := send(t, "GET", url+"/whoami", "", c.header...)
+			if r.status != c.want {
 				t.Errorf("%s, %s: status %d, want %d; body %s", name, service, r.status, c.want, r.body)
 			}
+			challenge[service] = challengeOf(r)
+		}
+		if challenge["Node"] != challenge["Go"] {
+			t.Errorf("%s: challenges %q", name, challenge)
 		}
 	}
 }
@@ -93,6 +136,8 @@ func TestNodeServicesOfGRPCRefuseWhatGoServicesRefuse(t *testing.T) {
 		"two subjects":         {append(alice, "x-user-id", "bob", "x-user-roles", "admin"), codes.Unauthenticated},
 		"a token beside":       {append(alice, "x-user-roles", "admin", "txn-token", "x"), codes.Unauthenticated},
 		"deferred work beside": {append(alice, "x-user-roles", "admin", "x-user-deferred", "x"), codes.Unauthenticated},
+		"two sessions":         {append(alice, "x-user-roles", "admin", "x-user-session", "a", "x-user-session", "a"), codes.Unauthenticated},
+		"an actor by halves":   {append(alice, "x-user-roles", "admin", "x-user-actor", "i"), codes.Unauthenticated},
 		"nobody":               {nil, codes.Unauthenticated},
 	} {
 		for service, address := range map[string]string{"Node": node, "Go": whoami} {

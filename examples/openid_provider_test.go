@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -48,12 +47,7 @@ func startOpenID(t *testing.T) *openID {
 // a configuration for them.
 func startOpenIDAt(t *testing.T, address string, config *tls.Config, args ...string) *openID {
 	t.Helper()
-	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip(err)
-	}
-	if _, err := os.Stat("openid/node_modules"); err != nil {
-		t.Skip("the provider is not installed: npm ci --prefix examples/openid")
-	}
+	needNode(t, "openid")
 	cmd := exec.Command("node", append([]string{"openid/provider.mjs", "--listen", address}, args...)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

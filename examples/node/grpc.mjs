@@ -3,24 +3,18 @@
 //   node examples/node/grpc.mjs --listen 127.0.0.1:9092 --trust cidr:127.0.0.0/8
 
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import grpc from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-import { trust } from './identity.mjs'
+import { flags } from './flags.mjs'
+import { Unavailable } from './identity.mjs'
 
-const { values: flags } = parseArgs({
-  options: {
-    listen: { type: 'string', default: '127.0.0.1:9092' },
-    trust: { type: 'string' },
-    'trust-domain': { type: 'string', default: 'authctx.local' },
-  },
-})
-const identify = trust(flags.trust, flags['trust-domain'])
+const { host, port, identify } = flags('grpc.mjs', 'A gRPC service that answers with the caller it sees.', '127.0.0.1:9092')
 
 const proto = fileURLToPath(new URL('../internal/examplespb/whoami.proto', import.meta.url))
 const { WhoAmI } = grpc.loadPackageDefinition(loadSync(proto, { keepCase: true })).authctx.examples.v1
 
 const unauthenticated = { code: grpc.status.UNAUTHENTICATED, details: 'Authentication is required.' }
+const unavailable = { code: grpc.status.UNAVAILABLE, details: 'The credentials cannot be checked at the moment.' }
 
 // The caller of a call and the end of that caller's time, or an error with the
 // right status.
@@ -37,6 +31,7 @@ async function known(call) {
     answer = await identify(fields, peer)
   } catch (error) {
     console.error(error.message)
+    if (error instanceof Unavailable) throw unavailable
   }
   if (!answer) throw unauthenticated
   return answer
@@ -78,8 +73,11 @@ server.addService(WhoAmI.service, {
   },
 })
 
-server.bindAsync(flags.listen, grpc.ServerCredentials.createInsecure(), (error, port) => {
+server.bindAsync(`${host}:${port}`, grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error
-  console.log(`listening on ${flags.listen.replace(/:\d+$/, '')}:${port}`)
+  console.log(`listening on ${host}:${port}`)
 })
-process.once('SIGTERM', () => server.tryShutdown(() => {}))
+process.once('SIGTERM', () => {
+  server.tryShutdown(() => {})
+  setTimeout(() => server.forceShutdown(), 3000).unref() // streams may go on for ever
+})

@@ -3,30 +3,37 @@
 //   node examples/node/http.mjs --listen 127.0.0.1:8082 --trust cidr:127.0.0.0/8
 
 import { createServer } from 'node:http'
-import { parseArgs } from 'node:util'
-import { Malformed, trust } from './identity.mjs'
+import { flags } from './flags.mjs'
+import { Malformed, Unavailable } from './identity.mjs'
 
-const { values: flags } = parseArgs({
-  options: {
-    listen: { type: 'string', default: '127.0.0.1:8082' },
-    trust: { type: 'string' },
-    'trust-domain': { type: 'string', default: 'authctx.local' },
-  },
-})
-const identify = trust(flags.trust, flags['trust-domain'])
+const { host, port, identify } = flags('http.mjs', 'An HTTP service that answers with the caller it sees.', '127.0.0.1:8082')
+
+const challenge = (rest) => ({ 'www-authenticate': 'Bearer realm="api"' + rest })
+
+// The status, the title and the fields of the answer to who is not known for an
+// error, or for none where there was nothing to know anybody by.
+function refusal(error) {
+  if (!error) return [401, 'Unauthorized', challenge('')]
+  if (error instanceof Unavailable) return [503, 'Service Unavailable', { 'retry-after': '1' }]
+  if (error instanceof Malformed) return [400, 'Bad Request', challenge(', error="invalid_request"')]
+  return [401, 'Unauthorized', challenge(', error="invalid_token"')]
+}
 
 const server = createServer(async (request, response) => {
-  const answer = (status, body) => {
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body) + '\n')
+  const answer = (status, body, fields) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...fields }).end(JSON.stringify(body) + '\n')
   }
-  let known
+  let known, why
   try {
     known = await identify(request.headersDistinct, request.socket.remoteAddress)
   } catch (error) {
     console.error(error.message)
-    if (error instanceof Malformed) return answer(400, { title: 'Bad Request' })
+    why = error
   }
-  if (!known) return answer(401, { title: 'Unauthorized' })
+  if (!known) {
+    const [status, title, fields] = refusal(why)
+    return answer(status, { title }, fields)
+  }
   const { caller } = known
   if (request.url === '/whoami') return answer(200, caller)
   if (request.url !== '/admin') return answer(404, { title: 'Not Found' })
@@ -38,8 +45,7 @@ const server = createServer(async (request, response) => {
 // choose which.
 server.maxHeadersCount = 0
 
-const [, host, port] = /^(.*):(\d+)$/.exec(flags.listen)
-server.listen(Number(port), host, () => {
-  console.log(`listening on ${server.address().address}:${server.address().port}`)
+server.listen(port, host.replace(/^\[(.*)\]$/, '$1'), () => {
+  console.log(`listening on ${host}:${server.address().port}`)
 })
 process.once('SIGTERM', () => server.close())

@@ -1,18 +1,27 @@
 // How a service in Node knows its caller: from the plain identity fields of a
 // gateway that it trusts by address, or from a Transaction Token that the
 // gateway signed. Both return the caller and the second at which the caller's
-// time is over, or null when nobody is named, and throw when what is there
-// cannot be believed: a Malformed when it could be read in more than one way.
+// time is over, or null when nobody is named. They throw a Malformed when what is
+// there could be read in more than one way, an Unavailable when nobody can tell
+// whether it is good, and any other error when it is bad.
 
-import { BlockList, isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv6 } from 'node:net'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 
 export class Malformed extends Error {}
+export class Unavailable extends Error {}
 
-// The plain identity fields that mean something. Others of the prefix do not.
-const plain = ['id', 'issuer', 'kind', 'name', 'email', 'tenant', 'client-id', 'session', 'token-id', 'acr', 'amr',
-  'roles', 'permissions', 'scopes', 'groups', 'groups-incomplete', 'auth-time', 'issued', 'expires', 'as-of',
-  'actor', 'extra'].map((name) => 'x-user-' + name)
+// The plain identity fields that mean something, without their prefix, and how each
+// is read. Others of the prefix mean nothing.
+const grammar = {
+  id: text, issuer: text, kind, name: text, email: text, tenant: text, 'client-id': text, session: text,
+  'token-id': text, acr: text, amr: list, roles: list, permissions: list, scopes: list, groups: list,
+  'groups-incomplete': yes, 'auth-time': seconds, issued: seconds, expires: seconds, 'as-of': seconds,
+  actor: pairs(' '), extra: pairs('='),
+}
+
+// Space around a value belongs to the transport.
+const trimmed = (s) => s.replace(/^[ \t]+|[ \t]+$/g, '')
 
 // The values of a field; an empty one is none.
 const valuesOf = (fields, name) => (fields[name] ?? []).filter((value) => value !== '')
@@ -21,67 +30,102 @@ const valuesOf = (fields, name) => (fields[name] ?? []).filter((value) => value 
 // token for deferred work.
 const anySigned = (fields) => ['txn-token', 'x-user-deferred'].some((name) => valuesOf(fields, name).length > 0)
 
-const anyPlain = (fields) => plain.some((name) => valuesOf(fields, name).length > 0)
+const anyPlain = (fields) => Object.keys(grammar).some((name) => valuesOf(fields, 'x-user-' + name).length > 0)
 
 // Reads --trust: "cidr:127.0.0.0/8" or "txn:JWKS-URL". The function returned
 // takes the request's fields, a map from lower-case names to lists of values,
 // and the address of the peer.
 export function trust(flag, trustDomain) {
-  const [, kind, arg] = /^(cidr|txn):(.+)$/.exec(flag ?? '') ?? []
-  if (kind === 'cidr') return plainFields(arg)
-  if (kind === 'txn') return transactionTokens(new URL(arg), trustDomain)
-  throw new Error('--trust is required: cidr:PREFIX or txn:JWKS-URL')
+  const [, how, arg] = /^(cidr|txn):(.+)$/.exec(flag ?? '') ?? []
+  if (how === 'cidr') return plainFields(arg)
+  if (how === 'txn') return transactionTokens(arg, trustDomain)
+  throw new Error('--trust is required: cidr:ADDRESS/BITS or txn:JWKS-URL')
 }
 
 function plainFields(prefix) {
+  const [, address, bits] = /^(.+)\/([1-9][0-9]*)$/.exec(prefix) ?? [] // never all addresses
+  const version = isIP(address ?? '')
+  if (!version || bits > { 4: 32, 6: 128 }[version]) throw new Error(`--trust cidr:${prefix}: want ADDRESS/BITS, as 127.0.0.0/8`)
   const trusted = new BlockList() // a list of addresses, whatever its name says
-  const [address, bits] = prefix.split('/')
-  trusted.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4')
+  trusted.addSubnet(address, Number(bits), `ipv${version}`)
   return async (fields, peer) => {
-    const one = (name) => {
-      const values = valuesOf(fields, name)
-      if (values.length > 1) throw new Malformed(`${name} occurs twice`)
-      return values[0]
-    }
-    const text = (name) => element(one(name) ?? '')
-    const list = (name) => (one(name)?.split(',') ?? []).map((e) => element(e) || malformed(`${name} has an empty element`))
-
     peer = peer.replace(/^::ffff:/, '')
     if (!trusted.check(peer, isIPv6(peer) ? 'ipv6' : 'ipv4')) return null
     if (!anyPlain(fields)) return null
     if (anySigned(fields)) throw new Malformed('identity fields beside a signed caller')
-    if (!one('x-user-id') || !one('x-user-issuer')) throw new Malformed('half an identity')
-    if ((one('x-user-groups-incomplete') ?? 'true') !== 'true') throw new Malformed('groups are incomplete or not')
-    return lasting(seconds(one('x-user-expires')), {
-      issuer: text('x-user-issuer'),
-      subject: text('x-user-id'),
-      kind: kindOf(one('x-user-kind')),
-      name: text('x-user-name'),
-      email: text('x-user-email'),
-      tenant: text('x-user-tenant'),
-      client_id: text('x-user-client-id'),
-      roles: list('x-user-roles'),
-      permissions: list('x-user-permissions'),
-      scopes: list('x-user-scopes'),
-      groups: list('x-user-groups'),
+    const read = readPlain(fields)
+    if (!read.id || !read.issuer) throw new Malformed('half an identity')
+    return lasting(read.expires, {
+      issuer: read.issuer,
+      subject: read.id,
+      kind: read.kind ?? 'user',
+      name: read.name ?? '',
+      email: read.email ?? '',
+      tenant: read.tenant ?? '',
+      client_id: read['client-id'] ?? '',
+      roles: read.roles ?? [],
+      permissions: read.permissions ?? [],
+      scopes: read.scopes ?? [],
+      groups: read.groups ?? [],
       provenance: 'asserted',
     })
   }
 }
 
-function malformed(why) {
-  throw new Malformed(why)
+// Reads every plain field, also those that nothing here uses: a gateway that wrote
+// one badly may have written the others badly too.
+function readPlain(fields) {
+  const read = {}
+  for (const [name, parse] of Object.entries(grammar)) {
+    const values = valuesOf(fields, 'x-user-' + name)
+    if (values.length === 0) continue
+    if (values.length > 1) throw new Malformed(`x-user-${name} occurs twice`)
+    read[name] = parse(values[0])
+    if (read[name] === undefined) throw new Malformed(`x-user-${name} is not in its grammar`)
+  }
+  return read
+}
+
+// Each of these returns undefined for what is not in its grammar.
+
+// Every byte that could be mistaken for something else comes percent-encoded.
+function text(s) {
+  s = trimmed(s)
+  if (!/^[ -+\--~]*$/.test(s)) return undefined // a comma, or what is no printable ASCII
+  try {
+    return decodeURIComponent(s)
+  } catch {
+    return undefined
+  }
+}
+
+// No element is empty.
+function list(s) {
+  const elements = s.split(',').map(text)
+  return elements.every((element) => element) ? elements : undefined
+}
+
+function pairs(separator) {
+  return (s) => {
+    const elements = s.split(',').flatMap((pair) => {
+      const [left, ...right] = trimmed(pair).split(separator)
+      return [text(left), text(right.join(separator))]
+    })
+    return elements.every((element) => element) ? elements : undefined
+  }
 }
 
 // Unix seconds are digits only, up to the year 9999.
-function seconds(value) {
-  if (value === undefined) return undefined
-  return /^[0-9]+$/.test(value) && Number(value) <= 253402300799 ? Number(value) : malformed('not a time')
+function seconds(s) {
+  return /^[0-9]+$/.test(s) && Number(s) <= 253402300799 ? Number(s) : undefined
 }
 
-// A caller is a user unless it says otherwise.
-function kindOf(value = 'user') {
-  return value === 'user' || value === 'service' ? value : malformed('not a kind')
+function kind(s) {
+  return s === 'user' || s === 'service' ? s : undefined
+}
+
+function yes(s) {
+  return s === 'true' || undefined
 }
 
 // A caller whose time is not over; without an end it never is.
@@ -90,19 +134,29 @@ function lasting(end = Infinity, caller) {
   return { caller, end }
 }
 
-// Every byte that could be mistaken for something else comes percent-encoded.
-function element(s) {
-  s = s.replace(/^[ \t]+|[ \t]+$/g, '')
-  if (!/^[ -+\--~]*$/.test(s)) malformed('a comma, or what is no printable ASCII')
-  try {
-    return decodeURIComponent(s)
-  } catch {
-    malformed('not percent-encoded UTF-8')
+// The keys at a URL. What jose reports of a token has these codes; any other error
+// is that the keys could not be loaded, which says nothing about the token.
+function keysAt(jwksURL) {
+  const url = URL.canParse(jwksURL) ? new URL(jwksURL) : {}
+  const onThisMachine = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && onThisMachine)) {
+    throw new Error(`--trust txn:${jwksURL}: want an https URL; http is for this machine`)
+  }
+  const remote = createRemoteJWKSet(url, { cooldownDuration: 1000 })
+  const ofTheToken = ['ERR_JOSE_NOT_SUPPORTED', 'ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS']
+  return async (header, token) => {
+    try {
+      return await remote(header, token)
+    } catch (error) {
+      if (ofTheToken.includes(error.code)) throw error
+      throw new Unavailable(`keys could not be loaded: ${error.cause?.code ?? error.message}`)
+    }
   }
 }
 
 function transactionTokens(jwksURL, trustDomain) {
-  const keys = createRemoteJWKSet(jwksURL, { cooldownDuration: 1000 })
+  if (!trustDomain) throw new Error('--trust-domain is required: whom tokens must be for')
+  const keys = keysAt(jwksURL)
   return async (fields) => {
     const tokens = valuesOf(fields, 'txn-token')
     if (tokens.length === 0) return null

@@ -4,7 +4,13 @@
 //   node client.mjs ISSUER SECRET RESOURCE URL
 import * as oauth from 'openid-client';
 
-const [issuer, secret, resource, url] = process.argv.slice(2);
+const args = process.argv.slice(2);
+if (args.length !== 4) {
+  const asked = ['-h', '--help'].includes(args[0]);
+  console[asked ? 'log' : 'error']('node examples/openid/client.mjs ISSUER SECRET RESOURCE URL');
+  process.exit(asked ? 0 : 2);
+}
+const [issuer, secret, resource, url] = args;
 const config = await oauth.discovery(new URL(issuer), 'machine-dpop', undefined, oauth.ClientSecretBasic(secret), {
   execute: [oauth.allowInsecureRequests], // it is on this machine
 });

@@ -15,14 +15,45 @@ import { parseArgs } from 'node:util';
 import Provider from 'oidc-provider';
 import { settings } from './settings.mjs';
 
-const { values: flags } = parseArgs({
-  options: {
-    listen: { type: 'string', default: '127.0.0.1:9000' },
-    tls: { type: 'string' }, // certificate and key of the provider
-    ca: { type: 'string' }, // who vouches for clients with certificates
-    client: { type: 'string' }, // the certificate of the client that nobody vouches for
-  },
-});
+const help = `An OpenID provider that accepts any user name and password.
+
+  node examples/openid/provider.mjs --listen 127.0.0.1:9000
+
+Flags:
+  --listen HOST:PORT  serve there; port 0 takes a free one (default 127.0.0.1:9000)
+  --tls PEM           serve https with this file: certificate and key
+  --ca PEM            with --tls: who vouches for clients with certificates
+  --client PEM        with --tls: the certificate of the client that nobody vouches for
+  -h, --help          print this
+
+It ends with its standard input, on which a line names its signing keys.`;
+
+function readFlags() {
+  const { values } = parseArgs({
+    options: {
+      listen: { type: 'string', default: '127.0.0.1:9000' },
+      tls: { type: 'string' },
+      ca: { type: 'string' },
+      client: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  const [, host, port] = /^(.+):(\d+)$/.exec(values.listen) ?? [];
+  if (!(port <= 65535)) throw new Error(`--listen ${values.listen}: want HOST:PORT`);
+  return { ...values, host, port: Number(port) };
+}
+
+let flags;
+try {
+  flags = readFlags();
+} catch (error) {
+  console.error(`provider.mjs: ${error.message}\nprovider.mjs --help explains the flags`);
+  process.exit(2);
+}
+if (flags.help) {
+  console.log(help);
+  process.exit(0);
+}
 
 const pem = (file) => file && readFileSync(file);
 const secure = flags.tls !== undefined;
@@ -60,9 +91,8 @@ function sign(issuer, names) {
   answer = provider.callback();
 }
 
-const [, host, port] = /^(.*):(\d+)$/.exec(flags.listen);
-server.listen(Number(port), host, () => {
-  const issuer = `${secure ? 'https' : 'http'}://${host}:${server.address().port}`;
+server.listen(flags.port, flags.host.replace(/^\[(.*)\]$/, '$1'), () => {
+  const issuer = `${secure ? 'https' : 'http'}://${flags.host}:${server.address().port}`;
   sign(issuer, ['first']);
   console.log(`listening on ${issuer}`);
   createInterface({ input: process.stdin })
