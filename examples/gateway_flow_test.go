@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 // flows is a service of which one method sends as much as goes out, one never
-// reads, and any other answers a message with its length.
+// reads, and any other answers a message with its length, one of them later.
 type flows struct{ sent atomic.Int64 }
 
 var bothWays = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
@@ -28,6 +29,8 @@ func (f *flows) serve(_ any, stream grpc.ServerStream) error {
 	case "/flows/Ignore":
 		<-stream.Context().Done()
 		return stream.Context().Err()
+	case "/flows/Later":
+		time.Sleep(20 * time.Millisecond)
 	}
 	var m wrapperspb.BytesValue
 	if err := stream.RecvMsg(&m); err != nil {
@@ -37,10 +40,10 @@ func (f *flows) serve(_ any, stream grpc.ServerStream) error {
 }
 
 // startFlows starts the service, with a gateway in front.
-func startFlows(t *testing.T) (*flows, *system) {
+func startFlows(t *testing.T, options ...grpc.ServerOption) (*flows, *system) {
 	t.Helper()
 	f := new(flows)
-	server := grpc.NewServer(grpc.UnknownServiceHandler(f.serve))
+	server := grpc.NewServer(append(options, grpc.UnknownServiceHandler(f.serve))...)
 	l := listen(t, "127.0.0.1:0")
 	go server.Serve(l)
 	t.Cleanup(server.Stop)
@@ -49,12 +52,12 @@ func startFlows(t *testing.T) (*flows, *system) {
 	return f, s
 }
 
-// length asks for the length of a message of so many bytes.
-func length(ctx context.Context, conn *grpc.ClientConn, n int) (int64, error) {
+// length asks a method for the length of a message of so many bytes.
+func length(ctx context.Context, conn *grpc.ClientConn, method string, n int) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience/3)
 	defer cancel()
 	var answer wrapperspb.Int64Value
-	err := conn.Invoke(ctx, "/flows/Length", wrapperspb.Bytes(make([]byte, n)), &answer)
+	err := conn.Invoke(ctx, method, wrapperspb.Bytes(make([]byte, n)), &answer)
 	return answer.Value, err
 }
 
@@ -89,7 +92,7 @@ func TestClientsOfTheGatewayThatDoNotReadStopNobodyElse(t *testing.T) {
 	if n := f.sent.Load() / unread; n > most {
 		t.Fatalf("%d bytes of every stream were sent to clients that do not read", n)
 	}
-	if n, err := length(ctx, dial(t, s.address), 1); n != 1 || err != nil {
+	if n, err := length(ctx, dial(t, s.address), "/flows/Length", 1); n != 1 || err != nil {
 		t.Errorf("another client got %d, %v", n, err)
 	}
 }
@@ -116,8 +119,26 @@ func TestUploadsThroughTheGatewayThatNobodyReadsStopNoOther(t *testing.T) {
 	}
 	standstill(&sent, 1<<40)
 	for _, size := range []int{1, 100 << 10} {
-		if n, err := length(ctx, conn, size); n != int64(size) || err != nil {
+		if n, err := length(ctx, conn, "/flows/Length", size); n != int64(size) || err != nil {
 			t.Errorf("a call of %d bytes got %d, %v", size, n, err)
 		}
 	}
+}
+
+// Before a new connection says how many calls it takes at once, the gateway sends
+// more.
+func TestTheGatewaySendsCallsThatTheUpstreamRefusedAnew(t *testing.T) {
+	t.Parallel()
+	_, s := startFlows(t, grpc.MaxConcurrentStreams(20))
+	conn := dial(t, s.address)
+	ctx := as(t, s.token(t, nil))
+	var calls sync.WaitGroup
+	for range 100 {
+		calls.Go(func() {
+			if n, err := length(ctx, conn, "/flows/Later", 1000); n != 1000 || err != nil {
+				t.Errorf("got %d, %v", n, err)
+			}
+		})
+	}
+	calls.Wait()
 }

@@ -7,24 +7,24 @@ import (
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// prepareBody gives pr.Out a body that its transport may close and that, if it
-// is still what the ReverseProxy made, may be sent anew as long as nothing of it
-// was read.
-func prepareBody(pr *httputil.ProxyRequest, untouched bool) {
+// prepareBody gives pr.Out a body that its transport may close. If it is still what
+// the ReverseProxy made, it may be sent anew, for which it is returned.
+func prepareBody(pr *httputil.ProxyRequest, transport http.RoundTripper, untouched bool) *clientBody {
 	if pr.Out.Body == nil || pr.Out.Body == http.NoBody { // which a transport knows
-		return
+		return nil
 	}
 	var stream io.Closer
 	if pr.In.ProtoMajor == 2 {
 		stream = pr.In.Body
 	}
 	if untouched && pr.Out.GetBody == nil {
-		c := &clientBody{body: pr.Out.Body, stream: stream}
-		pr.Out.Body = &attempt{client: c}
-		pr.Out.GetBody = c.again
-		return
+		c := &clientBody{body: pr.Out.Body, stream: stream, keeps: isKept(pr.Out, transport)}
+		c.current = &attempt{client: c}
+		pr.Out.Body, pr.Out.GetBody = c.current, c.again
+		return c
 	}
 	if u, ok := pr.In.Body.(*upload); ok {
 		boundBody(pr.Out, u)
@@ -32,6 +32,25 @@ func prepareBody(pr *httputil.ProxyRequest, untouched bool) {
 	if stream != nil {
 		pr.Out.Body = &streamBody{pr.Out.Body, stream}
 	}
+	return nil
+}
+
+// isKept reports whether the body of out may be sent anew after it was read, as an
+// upstream of HTTP/2 lets a transport know that it did not look at it. One of
+// HTTP/1 cannot, and a transport sends there again what it takes for idempotent.
+func isKept(out *http.Request, transport http.RoundTripper) bool {
+	t, known := transport.(*http.Transport)
+	h2c := known && t.Protocols != nil && t.Protocols.UnencryptedHTTP2() && !t.Protocols.HTTP1()
+	return (h2c || !known || out.URL.Scheme == "https") && !isIdempotent(out)
+}
+
+// isIdempotent reports whether [http.Transport] takes r for idempotent.
+func isIdempotent(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
 // boundBody has u remember when the body of out, as Rewrite made it, turns out to
@@ -79,47 +98,135 @@ func (b *streamBody) Close() error {
 }
 
 // clientBody is the body of a request that may take several attempts to send: a
-// transport closes what it did not send because the upstream was about to leave
-// (an HTTP/2 GOAWAY, RFC 9113 section 6.8), and asks for it again. The
+// transport closes what it did not send because the upstream was about to leave or
+// refused the stream (RFC 9113 section 8.7), and asks for it again. The
 // ReverseProxy closes the body when the request has ended.
 type clientBody struct {
 	body   io.Reader
 	stream io.Closer // of HTTP/2, as for streamBody; nil for HTTP/1, where Close waits for the rest
-	begun  atomic.Bool
+	keeps  bool      // what was read may be sent anew
+
+	mu      sync.Mutex
+	current *attempt // the one that may read; nil if it was closed
+	reading bool
+	kept    []byte // what was read
+	end     error  // of body, once it was read
+	spent   bool   // cannot be sent anew
 }
+
+const (
+	// maxKept is how much of a body is kept to be sent anew: more than the window of
+	// a stream that the upstream does not take, which is 64 KiB unless it has said
+	// otherwise, so that nobody reads on.
+	maxKept = 80 << 10
+	// A client that has begun to send gets so much time for more, before its stream
+	// is closed under the Read of an attempt that was given up.
+	readAheadTime = 200 * time.Millisecond
+)
 
 // again implements GetBody of [http.Request].
 func (c *clientBody) again() (io.ReadCloser, error) {
-	if c.begun.Load() {
-		return nil, errors.New("httpctx: proxy: the connection to the upstream ended when the client's body was sent in part")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spent || c.reading {
+		return nil, errors.New("httpctx: proxy: the upstream did not take the request, whose body cannot be sent anew any more")
 	}
-	return &attempt{client: c}, nil
+	c.current = &attempt{client: c, rest: c.kept}
+	return c.current, nil
+}
+
+// release forgets what was kept, since the upstream has begun to answer.
+func (c *clientBody) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spent, c.kept = true, nil
+	if c.current == nil && c.stream != nil {
+		_ = c.stream.Close()
+	}
+}
+
+// giveUp ends a Read that nobody waits for.
+func (c *clientBody) giveUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reading && c.current == nil {
+		c.spent = true
+		_ = c.stream.Close()
+	}
 }
 
 // attempt is a clientBody as one attempt to send it sees it.
 type attempt struct {
 	client *clientBody
-	closed atomic.Bool
+	rest   []byte // of what earlier attempts have read
 }
 
-// Read and Close first say what they are about to do and then look at the other,
-// so that of two at the same time one gives way.
 func (a *attempt) Read(p []byte) (int, error) {
-	a.client.begun.Store(true)
-	if a.closed.Load() {
-		return 0, http.ErrBodyReadAfterClose
+	n, most, err := a.begin(p)
+	if most == 0 {
+		return n, err
 	}
-	return a.client.body.Read(p)
+	n, err = a.client.body.Read(p[:most])
+	a.client.read(p[:n], err)
+	return n, err
 }
 
-// Close ends a Read that is under way. What nobody has begun to read is left for
-// the next attempt.
+// begin reads what is known already, or says how much of p may be read from the
+// client.
+func (a *attempt) begin(p []byte) (n, most int, err error) {
+	c := a.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.current != a:
+		return 0, 0, http.ErrBodyReadAfterClose
+	case len(a.rest) > 0:
+		n = copy(p, a.rest)
+		a.rest = a.rest[n:]
+		return n, 0, nil
+	case c.end != nil:
+		return 0, 0, c.end
+	}
+	c.spent = c.spent || !c.keeps
+	most = len(p)
+	if room := maxKept - len(c.kept); room > 0 && !c.spent {
+		most = min(most, room)
+	}
+	c.reading = most > 0
+	return 0, most, nil
+}
+
+// read keeps p, with which a Read has ended.
+func (c *clientBody) read(p []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading, c.end = false, err
+	if len(c.kept)+len(p) > maxKept {
+		c.spent, c.kept = true, nil
+	}
+	if !c.spent {
+		c.kept = append(c.kept, p...)
+	}
+}
+
+// Close leaves what may be sent anew for the next attempt. Otherwise, or if its
+// client stays silent, it ends a Read that is under way.
 func (a *attempt) Close() error {
-	a.closed.Store(true)
-	if a.client.stream == nil || !a.client.begun.Load() {
+	c := a.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != a {
 		return nil
 	}
-	return a.client.stream.Close()
+	c.current = nil
+	switch {
+	case c.stream == nil:
+	case c.spent:
+		return c.stream.Close()
+	case c.reading:
+		time.AfterFunc(readAheadTime, c.giveUp)
+	}
+	return nil
 }
 
 // upload is the body of a request that came in, which remembers what was wrong

@@ -53,39 +53,6 @@ func ok(r *http.Request) *http.Response {
 	return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}
 }
 
-// TestABodyMayBeSentAnewUntilItIsRead does what a transport does whose
-// connections go away.
-func TestABodyMayBeSentAnewUntilItIsRead(t *testing.T) {
-	for name, prepare := range uploads {
-		through(t, prepare, func(*httputil.ProxyRequest) {}, func(r *http.Request) (*http.Response, error) {
-			first := r.Body
-			_ = first.Close()
-			for range 2 {
-				again, err := r.GetBody()
-				if err != nil {
-					t.Fatalf("%s: %v", name, err)
-				}
-				_ = again.Close()
-			}
-			last, err := r.GetBody()
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			if n, err := first.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
-				t.Errorf("%s: an attempt that was given up read %d bytes, %v", name, n, err)
-			}
-			got, err := io.ReadAll(last)
-			if string(got) != "hello" || err != nil {
-				t.Errorf("%s: %q, %v", name, got, err)
-			}
-			if _, err := r.GetBody(); err == nil {
-				t.Errorf("%s: the rest of a body passes for the whole", name)
-			}
-			return ok(r), nil
-		})
-	}
-}
-
 func TestABodyThatRewriteReplacedIsLeftAlone(t *testing.T) {
 	own := func() (io.ReadCloser, error) { return nil, errors.New("mine") }
 	for name, prepare := range uploads {

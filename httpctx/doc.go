@@ -107,4 +107,9 @@
 //     upstream does not read stops all others of its connection. On the
 //     [net/http.Server], make MaxReceiveBufferPerConnection as large as
 //     MaxReceiveBufferPerStream, 64 KiB say, times MaxConcurrentStreams.
+//
+// A transport sends up to 100 requests on a new connection before it knows how many
+// streams the upstream allows there. An upstream should allow that many: what it
+// refuses of a burst is sent anew, but seconds later if it is refused again, and
+// calls whose clients are silent before their last message fail.
 package httpctx

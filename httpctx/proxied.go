@@ -11,9 +11,10 @@ import (
 type proxied struct {
 	context.Context
 	in       *http.Request
-	upstream string // its authority, empty if that is left to the transport
-	answered bool   // by the upstream
-	call     call   // if it is one of gRPC
+	upstream string      // its authority, empty if that is left to the transport
+	body     *clientBody // nil if it cannot be sent anew
+	answered bool        // by the upstream
+	call     call        // if it is one of gRPC
 }
 
 type proxiedKey struct{}
@@ -28,6 +29,14 @@ func (p *proxied) Value(key any) any {
 func proxiedFrom(ctx context.Context) (*proxied, bool) {
 	p, ok := ctx.Value(proxiedKey{}).(*proxied)
 	return p, ok
+}
+
+// answer notes that the upstream has begun to answer.
+func (p *proxied) answer() {
+	p.answered = true
+	if p.body != nil {
+		p.body.release()
+	}
 }
 
 // String names the parent only.

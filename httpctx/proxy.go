@@ -134,10 +134,16 @@ var clientCertificate = authctx.FieldSet{Names: []string{"client-cert", "client-
 // It fails when rp has no Rewrite, since a Director runs before hop-by-hop fields
 // are removed and cannot be made safe.
 //
-// Unless rp.Rewrite replaces the body or sets GetBody, the outgoing request has a
-// GetBody that works until the body is read, so that a request which an upstream
-// did not take, because it closes its connections as gRPC servers do at a certain
-// age, is sent anew.
+// Unless rp.Rewrite replaces the body or sets GetBody, a request which an upstream
+// did not take is sent anew, as when one of HTTP/2 closes its connections at a
+// certain age or after so many requests, or allows fewer streams than came at once:
+// the outgoing request has a GetBody. Transports of net/http take a reset with
+// PROTOCOL_ERROR before the answer for the latter too. Until the upstream answers, it works for what
+// was read of the body, up to 80 KiB. Of a body that is not complete, its client
+// has to go on within 200 ms. Where the upstream may have acted on the request and
+// the transport could send it all the same, GetBody works until the body is read:
+// to an upstream of HTTP/1, with an Idempotency-Key or X-Idempotency-Key, and with
+// the methods GET, HEAD, OPTIONS and TRACE.
 //
 // The handler authenticates nobody: put it behind [Server.Handler]. If a mux is
 // between them, the handler asks the Server's policy once more, as that does for a
@@ -242,12 +248,11 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 	p.strip.deleteBut(pr.Out.Header, func(name string) bool { return p.isForUpstream(name, pr) })
 	p.strip.delete(pr.Out.Trailer)
 	inbound.RemoveRead(pr.In.Context(), pr.In.Context(), pr.Out.Header) // by another Server than p's
-	prepareBody(pr, ownBody)
-	out := &proxied{Context: pr.Out.Context(), in: pr.In, upstream: authority(pr.Out.URL)}
-	pr.Out = pr.Out.WithContext(out)
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
+	out := &proxied{Context: pr.Out.Context(), in: pr.In, upstream: authority(pr.Out.URL), body: prepareBody(pr, transport, ownBody)}
+	pr.Out = pr.Out.WithContext(out)
 	if err := p.prepare(pr, transport, &out.call); err != nil {
 		p.server.observeRefusal(pr.In, err)
 		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
@@ -344,7 +349,7 @@ func countFields(h http.Header) (n int) {
 func (p *Proxy) ModifyResponse(res *http.Response) error {
 	if res.Request != nil {
 		if out, ok := proxiedFrom(res.Request.Context()); ok {
-			out.answered = true
+			out.answer()
 		}
 	}
 	p.clean.delete(res.Header)
