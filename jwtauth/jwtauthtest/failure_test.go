@@ -53,8 +53,12 @@ func TestWhatCannotBeDoneEndsTheTestThatAskedForIt(t *testing.T) {
 		"a claim that is not UTF-8": {func(i *jwtauthtest.Issuer) {
 			i.Token().Set("name", "a\xffb").Sign()
 		}, `"name" holds what is not valid UTF-8, which JSON cannot say: use SignText`},
-		"one in a list":                {func(i *jwtauthtest.Issuer) { i.Token().Set("roles", []string{"a", "\xc0\x80"}).Sign() }, `"roles" holds`},
-		"one that is a member's name":  {func(i *jwtauthtest.Issuer) { i.Token().Set("o", map[string]int{"\xff": 1}).Sign() }, `"o" holds`},
+		"one in a list":               {func(i *jwtauthtest.Issuer) { i.Token().Set("roles", []string{"a", "\xc0\x80"}).Sign() }, `"roles" holds`},
+		"one that is a member's name": {func(i *jwtauthtest.Issuer) { i.Token().Set("o", map[string]int{"\xff": 1}).Sign() }, `"o" holds`},
+		"one in a list of anything": {func(i *jwtauthtest.Issuer) {
+			i.Token().Set("x", []any{1, nil, map[string]any{"y": []string{"\xff"}}}).Sign()
+		}, `"x" holds`},
+		"one in a field":               {func(i *jwtauthtest.Issuer) { i.Token().Set("x", &struct{ Y [1]string }{[1]string{"\xff"}}).Sign() }, `"x" holds`},
 		"one that was put in the map":  {func(i *jwtauthtest.Issuer) { t := i.Token(); t.Claims["x"] = "\xff"; t.Sign() }, `"x" holds`},
 		"a claim's name that is none":  {func(i *jwtauthtest.Issuer) { i.Token().Set("\xff", 1).Sign() }, `holds what is not valid UTF-8`},
 		"a header that is not UTF-8":   {func(i *jwtauthtest.Issuer) { i.Token().SetHeader("kid", "\xff").Sign() }, `"kid" holds`},

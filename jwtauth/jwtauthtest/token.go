@@ -2,8 +2,9 @@ package jwtauthtest
 
 import (
 	"encoding/json"
-	"strings"
+	"reflect"
 	"time"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -111,20 +112,38 @@ func (t *Token) sign(input string) string {
 
 func (t *Token) text(m map[string]any) string {
 	t.issuer.tb.Helper()
-	for name, value := range m {
-		if _, is := value.(json.RawMessage); is {
-			value = nil // it may write U+FFFD as an escape too
-		}
-		// json.Marshal writes U+FFFD as it is, and as an escape in place of what is
-		// not UTF-8: a token would be signed that says something else.
-		text, err := json.Marshal(map[string]any{name: value})
-		if err == nil && strings.Contains(strings.ReplaceAll(string(text), `\\`, ""), `\ufffd`) {
-			t.issuer.tb.Fatalf("jwtauthtest: %q holds what is not valid UTF-8, which JSON cannot say: use SignText", name)
-		}
-	}
 	text, err := json.Marshal(m)
 	if err != nil {
 		t.issuer.tb.Fatalf("jwtauthtest: %v", err)
 	}
+	for name, value := range m {
+		if !utf8.ValidString(name) || !isUTF8(reflect.ValueOf(value)) {
+			t.issuer.tb.Fatalf("jwtauthtest: %q holds what is not valid UTF-8, which JSON cannot say: use SignText", name)
+		}
+	}
 	return string(text)
+}
+
+// isUTF8 reports whether all text in v is UTF-8. For what is not, json.Marshal puts
+// U+FFFD, and a token would be signed that says something else.
+func isUTF8(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return utf8.ValidString(v.String())
+	case reflect.Interface, reflect.Pointer:
+		return v.IsNil() || isUTF8(v.Elem())
+	case reflect.Slice, reflect.Array, reflect.Map:
+		for key, element := range v.Seq2() {
+			if !isUTF8(key) || !isUTF8(element) {
+				return false
+			}
+		}
+	case reflect.Struct:
+		for field, value := range v.Fields() {
+			if field.IsExported() && !isUTF8(value) {
+				return false
+			}
+		}
+	}
+	return true
 }
