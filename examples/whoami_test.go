@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -265,7 +266,7 @@ func reflectServices(t *testing.T, conn *grpc.ClientConn) (names []string) {
 
 func TestWhoamiStopsInGoodOrder(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			p, _, address := startWhoami(t, "-trust", "network")
