@@ -59,12 +59,16 @@ func (c *caching) protect(h http.Header, d *decision, method string) {
 	}
 }
 
-// yield removes the Cache-Control of protect from h, which had before what protect
-// left, if that of an upstream stands behind it.
-func (c *caching) yield(h, before http.Header) {
+// settle makes one of what stood in h before, such as what protect has left, and
+// what an upstream has said besides.
+func (c *caching) settle(h, before http.Header) {
 	preset, now := before["Cache-Control"], h["Cache-Control"]
 	if len(preset) == 1 && &preset[0] == &c.private[0] && len(now) > 1 && now[0] == preset[0] {
 		h["Cache-Control"] = now[1:]
+	}
+	// Of several lines, nginx before 1.23 looks at the last alone.
+	if lines := h["Vary"]; len(before["Vary"]) > 0 && len(lines) > 1 {
+		h["Vary"] = []string{strings.Join(lines, ", ")}
 	}
 }
 

@@ -212,7 +212,7 @@ func TestRFC9111_3_5_AnUpstreamsAnswerToACallerIsOneToAuthorization(t *testing.T
 		}))
 		gate := gateway(t, upstream.URL, httpctx.ServerConfig{})
 		anybody := gateway(t, upstream.URL, httpctx.ServerConfig{AllowAnonymous: true})
-		const vary = "Authorization, Cookie, Sec-Websocket-Protocol|Accept"
+		const vary = "Authorization, Cookie, Sec-Websocket-Protocol, Accept" // in one line, for nginx before 1.23
 		for name, test := range map[string]struct {
 			method, url   string
 			header        http.Header

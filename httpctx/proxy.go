@@ -194,8 +194,8 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 
 // hintCleaner cleans what ModifyResponse does not see: informational answers,
 // such as early hints. A ReverseProxy clears the header after each; what was in
-// it before, such as a DPoP nonce, belongs to the final answer. The Cache-Control of
-// that is the upstream's, if there is one, and not the Server's besides.
+// it before, such as a DPoP nonce, belongs to the final answer, beside what the
+// upstream sent.
 type hintCleaner struct {
 	http.ResponseWriter
 	proxy   *Proxy
@@ -224,7 +224,7 @@ func (w *hintCleaner) WriteHeader(status int) {
 		w.proxy.clean.delete(h)
 		w.cleared = true
 	} else {
-		w.proxy.server.caching.yield(h, w.before)
+		w.proxy.server.caching.settle(h, w.before)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

@@ -141,17 +141,18 @@ func (cfg *ServerConfig) validate() error {
 // machine goes on. For other answers that go on and on there is
 // [Server.StreamContext].
 //
-// Caches that many share, such as those of nginx and Varnish, keep no answer to a
-// request with an Authorization (RFC 9111 section 3.5), but know nothing of cookies
-// and of what a gateway writes in its place. So for a GET or HEAD, but for public
-// entries, the header that next gets has "Cache-Control: private", unless there is a
-// Cache-Control already, and a Vary that names the fields which the authenticator
-// reads. Next may set another Cache-Control: by Vary, what a cache keeps is still
-// given to no other caller (section 4.1), so next adds to that and does not set it.
-// It cannot replace the Cache-Control that an authenticator has asked for by
-// Result.Response, as for a new DPoP nonce.
+// A cache that many share keeps no answer to a request with an Authorization (RFC
+// 9111 section 3.5), but knows nothing of cookies and of what a gateway writes in its
+// place. So for a GET or HEAD, but for public entries, the header that next gets has
+// "Cache-Control: private", unless there is a Cache-Control already, and a Vary that
+// names the fields which the authenticator reads. Next may set another Cache-Control,
+// but for what an authenticator asks for in Result.Response, as with a new DPoP nonce:
+// by Vary, what a cache keeps is still given to no other caller (section 4.1). So next
+// adds to that and does not set it, and where it adds a line, as what compresses does,
+// it stays with private for nginx before 1.23, which looks at the last line alone.
+//
 // Fields that begin with a prefix, such as those of [authctx.KubernetesLayout] for
-// extra attributes, cannot be named there, and certificates are no fields: where
+// extra attributes, cannot be named in Vary, and certificates are no fields: where
 // callers are known by these, next lets caches keep only what is the same for all.
 //
 // When the copy was served, the request that came in gets its MultipartForm, whose
