@@ -18,6 +18,12 @@ const (
 	maxTries   = 5
 )
 
+// maxDoubts bounds what a consumer remembers of messages in doubt. The broker lets
+// 1,000 be undone at a time (MaxAckPending, unless told otherwise), so of more
+// doubts some are about messages that another replica or their age has ended, of
+// which the broker does not tell.
+const maxDoubts = 2000
+
 // consumer does the work of one topic, each message as the caller who asked for
 // it.
 type consumer struct {
@@ -104,6 +110,9 @@ func (c consumer) retryOrEnd(msg jetstream.Msg, why error) error {
 	if before+1 >= maxTries {
 		c.forget(msg)
 		return end(msg, why)
+	}
+	if len(c.doubts) >= maxDoubts {
+		clear(c.doubts) // to be counted anew, and tried a few times more, is no harm
 	}
 	c.doubts[place] = before + 1
 	return msg.NakWithDelay(retryAfter << before)

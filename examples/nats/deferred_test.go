@@ -293,6 +293,29 @@ func TestAnOutageIsNoDoubtAboutAMessage(t *testing.T) {
 	w.settled(messages)
 }
 
+// Another replica ends messages that this one doubted, and does not say so.
+func TestDoubtsAboutMessagesThatOthersEndedDoNotAddUp(t *testing.T) {
+	w := newWorld(t)
+	_, messages := w.queue(topic)
+	publisher := must(newPublisher(must(jetstream.New(w.conn)), topic, newKeys(t)))
+	consumer, _ := w.consumer(topic, w.signing)
+	for place := range uint64(maxDoubts) {
+		consumer.doubts[1000+place] = 1
+	}
+	if err := publisher.publish(as(t.Context(), "alice", "invoices:send"), "invoices.1", "invoice"); err != nil {
+		t.Fatal(err)
+	}
+	for range maxTries {
+		if err := consumer.handle(t.Context(), w.next(messages)); !errors.Is(err, authctx.UnknownKey) {
+			t.Fatal(err)
+		}
+		if n := len(consumer.doubts); n > maxDoubts {
+			t.Errorf("%d doubts", n)
+		}
+	}
+	w.settled(messages)
+}
+
 // A worker asks others for more: over HTTP, and in a message that it makes of the
 // one it got. What they see is the caller, not what the message says.
 func TestAWorkerCarriesItsCallerOn(t *testing.T) {
