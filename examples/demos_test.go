@@ -25,3 +25,14 @@ func TestDemosComeOutAsTheyShould(t *testing.T) {
 		})
 	}
 }
+
+func TestDemosRefuseBadFlags(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"events", "mtls"} {
+		for _, arg := range []string{"-nonsense", "nonsense"} {
+			if code, stdout, stderr := runToEnd(t, program, arg); code != 2 || stdout != "" || !strings.Contains(stderr, arg) {
+				t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", program, arg, code, stdout, stderr)
+			}
+		}
+	}
+}

@@ -20,6 +20,8 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"an empty issuer": {with("-issuer", ""), []string{"issuer"}},
 		"an issuer without TLS": {with("-issuer", "http://keycloak:8080/realms/shop"),
 			[]string{"Issuer", "http://keycloak:8080/realms/shop", "https", "loopback"}},
+		"no issuer, and a bad algorithm": {[]string{"-audience", "a", "-upstream", "http://127.0.0.1:1", "-algorithms", "none", "-claims", "nobody"},
+			[]string{"-issuer", "none", "nobody"}},
 		"an unknown algorithm":    {with("-algorithms", "RS256,none"), []string{"none"}},
 		"an empty algorithm":      {with("-algorithms", ""), []string{"lgorithm"}},
 		"an algorithm of secrets": {with("-algorithms", "HS256"), []string{"Algorithms has HS256"}},
@@ -46,6 +48,10 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"what counts once, twice": {with("-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
 			"-introspect", "http://id:s3cret@127.0.0.1:1", "-introspect", "http://id:s3cret@127.0.0.1:2"),
 			[]string{"-claims is given 2 times", "-external-url is given 2 times", "-introspect is given 2 times"}},
+		"much of it": {[]string{"-listen", "x", "-upstream", "y", "-nonsense", "-leeway", "z"},
+			[]string{`"x" for flag -listen`, `"y" for flag -upstream`, "-nonsense", `"z" for flag -leeway`}},
+		"a value of no flag":          {with("-nonsense", "http://id:s3cret@", "-listen", "x"), []string{"-nonsense"}},
+		"no flag at all":              {with("---", "-listen", "x"), []string{"---"}},
 		"SPIFFE claims of a provider": {with("-claims", "spiffe"), []string{"spiffe://", "https://idp.example.com"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,11 +75,13 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 			"introspect", "introspect-clients", "external-url", "dpop-nonce", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
 		"quickstart": {"serve", "token-life"},
 		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},
+		"mtls":       nil,
+		"events":     nil,
 	} {
 		t.Run(program, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, program, "-h")
-			if code != 0 || stderr != "" {
-				t.Errorf("exit status %d, standard error %q", code, stderr)
+			if code != 0 || stderr != "" || !strings.HasPrefix(stdout, program+" ") || strings.Contains(stdout, "Flags:") != (flags != nil) {
+				t.Errorf("exit status %d, standard error %q, standard output:\n%s", code, stderr, stdout)
 			}
 			for _, name := range flags {
 				if !strings.Contains(stdout, "  -"+name) {
@@ -105,6 +113,7 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		"mTLS without a certificate":                    {[]string{"-trust", "mtls:/nonexistent/ca.pem,spiffe://prod.example/gateway"}, "needs -cert and -key"},
 		"mTLS without a key":                            {[]string{"-trust", "mtls:/nonexistent/ca.pem,spiffe://prod.example/gateway", "-cert", "c"}, "needs -cert and -key"},
 		"a certificate without mTLS":                    {[]string{"-trust", "cidr:127.0.0.0/8", "-cert", "c"}, "-cert needs -trust mtls:"},
+		"a key, and no trust":                           {[]string{"-key", "k"}, "-trust is required"},
 		"a trust domain without tokens":                 {[]string{"-trust", "network", "-trust-domain", "d"}, "-trust-domain needs -trust txn:"},
 	} {
 		t.Run(name, func(t *testing.T) {

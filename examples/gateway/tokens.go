@@ -74,6 +74,8 @@ func (t *tokens) check() error {
 	}
 	if len(t.audiences) == 0 || slices.Contains(t.audiences, "") {
 		errs = append(errs, errors.New("-audience is required"))
+	} else if _, err := t.config(); err != nil {
+		errs = append(errs, err)
 	}
 	if len(t.jwks) > 0 && len(t.jwks) != len(t.issuers) {
 		errs = append(errs, fmt.Errorf("-jwks is given %d times and -issuer %d times", len(t.jwks), len(t.issuers)))

@@ -14,6 +14,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -21,22 +22,32 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/jwtauth"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+const about = `nats shows work that is done later, on behalf of a caller, by way of a NATS broker.
+
+It starts a broker, publishes messages to it and handles them: one of somebody who
+may ask for the work, one of somebody who may not, and one that is made up. Its
+exit status is 0 only if all came out as it should.
+
+  go run -C examples/nats .`
 
 const (
 	trustDomain = "shop.example"
 	topic       = "INVOICES" // a stream, which keeps "invoices.>"
 )
 
-func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
-		fmt.Fprintf(os.Stderr, "nats: %v\n", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("nats", about, demo{}) }
+
+type demo struct{}
+
+func (demo) Flags(*flag.FlagSet) {}
+
+func (demo) Run(ctx context.Context) error { return run(ctx, os.Stdout) }
 
 func run(ctx context.Context, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

@@ -54,8 +54,6 @@ func (t *trustFlags) parse() (trusted, error) {
 		return trusted{}, err
 	}
 	switch {
-	case t.trust == "":
-		return trusted{}, errors.New("-trust is required: say who is believed about callers")
 	case kind == "cidr":
 		prefixes := strings.Split(arg, ",")
 		return fieldsFrom(authctx.TrustPeerCIDR(prefixes[0], prefixes[1:]...))
@@ -70,10 +68,13 @@ func (t *trustFlags) parse() (trusted, error) {
 	return trusted{}, fmt.Errorf("-trust %q: want cidr:PREFIX, network, mtls:CA,SPIFFE-ID or txn:JWKS-URL", t.trust)
 }
 
-// check refuses flags that are about another kind of trust, and mtls without a
-// certificate.
+// check refuses no trust, flags that are about another kind of it, and mtls without
+// a certificate.
 func (t *trustFlags) check(kind string) error {
 	var errs []error
+	if t.trust == "" {
+		errs = append(errs, errors.New("-trust is required: say who is believed about callers"))
+	}
 	if kind != "txn" {
 		errs = append(errs, program.Needs("-trust txn:JWKS-URL", t.given, "trust-domain"))
 	}

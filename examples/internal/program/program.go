@@ -35,12 +35,10 @@ func run(ctx context.Context, name, about string, p Program, args []string, stdo
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	p.Flags(fs)
-	err := fs.Parse(args)
+	err := parse(fs, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, "%s\n\nFlags:\n", about)
-		fs.SetOutput(stdout)
-		fs.PrintDefaults()
+		explain(fs, about, stdout)
 		return 0
 	case err != nil:
 		err = Usage(err)
@@ -58,6 +56,29 @@ func run(ctx context.Context, name, about string, p Program, args []string, stdo
 		return 2
 	}
 	return 1
+}
+
+// parse goes on after a wrong flag, so that it names them all at once. It goes no
+// further than the value of an unknown flag, which may be a secret.
+func parse(fs *flag.FlagSet, args []string) error {
+	err := fs.Parse(args)
+	if rest := fs.Args(); err != nil && err != flag.ErrHelp && len(rest) < len(args) {
+		if more := parse(fs, rest); more != nil && more.Error() != err.Error() { // as of what it cannot get past
+			return errors.Join(err, more)
+		}
+	}
+	return err
+}
+
+func explain(fs *flag.FlagSet, about string, stdout io.Writer) {
+	fmt.Fprintln(stdout, about)
+	flags := 0
+	fs.VisitAll(func(*flag.Flag) { flags++ })
+	if flags > 0 {
+		fmt.Fprint(stdout, "\nFlags:\n")
+		fs.SetOutput(stdout)
+		fs.PrintDefaults()
+	}
 }
 
 // Usage marks err as a mistake in the flags; nil stays nil.
