@@ -2,127 +2,73 @@ package httpctx
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
-
-	"github.com/authctx/authctx"
 )
 
-// caching is what keeps an answer that one caller got from being given to another
-// by a cache that many share. Such a cache keeps no answer to a request that has an
-// Authorization (RFC 9111 section 3.5), but it knows no cookie for a credential,
-// nor what a gateway writes in place of the Authorization that it takes away.
-//
-// Its slices are shared by all answers, and full, so that whoever adds to one gets
-// another.
-type caching struct {
-	private []string // of Cache-Control
-	vary    []string // names of all that a caller is known by; empty for none
-}
-
-// newCaching returns what callers need whom an authenticator knows by fields. What
-// begins with a prefix cannot be named in Vary.
-func newCaching(fields authctx.FieldSet) caching {
-	var names []string
-	for _, name := range fields.Names {
-		names = append(names, http.CanonicalHeaderKey(name))
-	}
-	if len(fields.Cookies) > 0 && !slices.Contains(names, "Cookie") {
-		names = append(names, "Cookie")
-	}
-	if len(fields.Subprotocols) > 0 && !slices.Contains(names, "Sec-Websocket-Protocol") {
-		names = append(names, "Sec-Websocket-Protocol")
-	}
-	c := caching{private: []string{"private"}}
-	if len(names) > 0 {
-		c.vary = []string{strings.Join(names, ", ")}
-	}
-	return c
-}
-
-// protect prepares h for the answer to a request that was let in.
-func (c *caching) protect(h http.Header, d *decision, method string) {
-	if method != http.MethodGet && method != http.MethodHead || d.route.entry.Public {
-		return
-	}
-	if len(h["Cache-Control"]) == 0 {
-		h["Cache-Control"] = c.private
-	}
-	switch before := h["Vary"]; {
-	case len(c.vary) == 0 || slices.Contains(before, c.vary[0]): // of a Server outside
-	case len(before) == 0:
-		h["Vary"] = c.vary
-	default:
-		h["Vary"] = append(before, c.vary[0])
-	}
-}
-
-// settle makes one of what stood in h before, such as what protect has left, and
-// what an upstream has said besides.
-func (c *caching) settle(h, before http.Header) {
-	preset, now := before["Cache-Control"], h["Cache-Control"]
-	if len(preset) == 1 && &preset[0] == &c.private[0] && len(now) > 1 && now[0] == preset[0] {
-		h["Cache-Control"] = now[1:]
-	}
-	// Of several lines, nginx before 1.23 looks at the last alone.
-	if lines := h["Vary"]; len(before["Vary"]) > 0 && len(lines) > 1 {
-		h["Vary"] = []string{strings.Join(lines, ", ")}
-	}
-}
-
-// asIfAuthorized makes of the Cache-Control of an answer to a request without
-// Authorization what it says to one that has it: no shared cache keeps the answer,
-// unless it says so (RFC 9111 section 3.5).
-func asIfAuthorized(h http.Header) {
-	said := strings.Join(h["Cache-Control"], ", ")
-	if said == "" {
-		return
-	}
-	for directive := range strings.SplitSeq(said, ",") {
-		switch strings.ToLower(strings.TrimSpace(directive)) {
-		case "public", "must-revalidate", "private", "no-store": // private="x" is about that field
-			return
-		}
-		if name, _, _ := strings.Cut(directive, "="); strings.EqualFold(strings.TrimSpace(name), "s-maxage") {
-			return
-		}
-	}
-	h["Cache-Control"] = []string{said + ", private"}
-}
-
-// withControl returns w, or where an authenticator asks for a Cache-Control of the
-// answer, a writer that does not leave it to the handler: an answer with a new DPoP
-// nonce would hand out that one for as long as it is kept (RFC 9449 section 8.2).
-// Call done when the handler has returned.
-func withControl(w http.ResponseWriter, fields []authctx.Field) (_ http.ResponseWriter, done func()) {
-	for _, f := range fields {
-		if strings.EqualFold(f.Name, "cache-control") {
-			c := &controlWriter{ResponseWriter: w, control: f.Value}
-			return c, c.begin
-		}
-	}
-	return w, func() {}
-}
-
-// controlWriter is a response writer whose answer has a certain Cache-Control.
+// controlWriter is the writer of an answer of which a cache that many share must not
+// make that of another.
 type controlWriter struct {
 	http.ResponseWriter
-	control string
+	control string // the Cache-Control, if the handler has no say in it
 	begun   bool
+	line    [1]string // of the header, to save an allocation
+}
+
+// newControlWriter returns nil if caches need not be told anything. An authenticator
+// may say what they are told: an answer with a new DPoP nonce would hand out that one
+// for as long as it is kept (RFC 9449 section 8.2). Call begin when the handler has
+// returned.
+func newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *controlWriter {
+	for _, f := range d.result.Response {
+		if strings.EqualFold(f.Name, "cache-control") {
+			return &controlWriter{ResponseWriter: w, control: f.Value}
+		}
+	}
+	if d.route.entry.Public || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil
+	}
+	return &controlWriter{ResponseWriter: w}
+}
+
+// begin is called before the header is sent.
+func (w *controlWriter) begin() {
+	switch {
+	case w.begun:
+		return
+	case w.control != "":
+		w.Header().Set("Cache-Control", w.control)
+	default:
+		asIfAuthorized(w.Header(), &w.line)
+	}
+	w.begun = true
+}
+
+// asIfAuthorized makes of the Cache-Control of an answer what it says to a request
+// that has an Authorization: no shared cache keeps the answer, unless it is told to
+// (RFC 9111 section 3.5). By "must-revalidate", which counts for that there, people
+// mean the opposite. It writes to line.
+func asIfAuthorized(h http.Header, line *[1]string) {
+	said := strings.Trim(strings.Join(h["Cache-Control"], ", "), ", ")
+	for directive := range strings.SplitSeq(said, ",") {
+		switch name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "="); {
+		case name == "public", strings.TrimSpace(name) == "s-maxage", name == "no-store":
+			return
+		case name == "private" && value == "": // otherwise it is about some fields
+			return
+		}
+	}
+	if said != "" {
+		said += ", "
+	}
+	line[0] = said + "private"
+	h["Cache-Control"] = line[:]
 }
 
 // Unwrap serves [http.ResponseController].
 func (w *controlWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// begin is called before the header is sent.
-func (w *controlWriter) begin() {
-	if !w.begun {
-		w.begun = true
-		w.Header().Set("Cache-Control", w.control)
-	}
-}
 
 func (w *controlWriter) WriteHeader(status int) {
 	if status >= http.StatusOK {
@@ -134,6 +80,18 @@ func (w *controlWriter) WriteHeader(status int) {
 func (w *controlWriter) Write(b []byte) (int, error) {
 	w.begin()
 	return w.ResponseWriter.Write(b)
+}
+
+// WriteString implements [io.StringWriter].
+func (w *controlWriter) WriteString(s string) (int, error) {
+	w.begin()
+	return io.WriteString(w.ResponseWriter, s)
+}
+
+// ReadFrom implements [io.ReaderFrom], by which net/http has the system send a file.
+func (w *controlWriter) ReadFrom(r io.Reader) (int64, error) {
+	w.begin()
+	return io.Copy(w.ResponseWriter, r)
 }
 
 // Flush implements [http.Flusher] as far as the wrapped writer does.

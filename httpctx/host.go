@@ -20,6 +20,9 @@ func hosts(r *http.Request) []string {
 	if isIPv6(name) {
 		bare := strings.Trim(name, "[]")
 		list = append(list, bare, "["+bare+"]")
+		if ip, err := netip.ParseAddr(bare); err == nil {
+			list = append(list, ip.String(), "["+ip.String()+"]")
+		}
 	}
 	if r.Method == http.MethodConnect { // of which a mux leaves the port
 		list = append(list, r.Host)

@@ -36,12 +36,13 @@ func at(h http.Handler, method, host, path, name string) int {
 
 func TestRule10_AHostThatIsRuledHasNoOtherSpelling(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{
-		Rules:  map[string]authctx.Rule{"admin.example/": authctx.Role("nobody"), "/": authctx.Authenticated()},
+		Rules:  map[string]authctx.Rule{"admin.example/": authctx.Role("nobody"), "[2001:db8::2]/": authctx.Role("nobody"), "/": authctx.Authenticated()},
 		Public: []string{"/public/"},
 	})})
 	proxy := proxyTo(t, s, nil)
 	routes := muxOf("/", spy)
 	routes.Handle("admin.example/", spy)
+	routes.Handle("[2001:db8::2]/", spy)
 	for name, h := range map[string]http.Handler{
 		"a proxy":                  s.Handler(proxy),
 		"a proxy behind a mux":     s.Handler(muxOf("/", proxy)),

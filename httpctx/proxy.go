@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httputil"
-	"slices"
 	"strings"
 
 	"github.com/authctx/authctx"
@@ -44,14 +43,14 @@ type ProxyConfig struct {
 // in its context, such as one for a public route, goes out without identity.
 // An Authorization that nobody reads here is not taken for the client's
 // credential, since it may be meant for the upstream: where it is the client's
-// token all the same, as behind oauth2-proxy, [ServerConfig].Strip removes it. Nor
-// is one that Rewrite of the ReverseProxy itself writes, with another value than
-// came in: it is sent. Cookies are not told apart so: one of a name that the Server
-// reads is set by a RoundTripper below.
+// token all the same, as behind oauth2-proxy, [ServerConfig].Strip removes it.
 //
 // Client-Cert and Client-Cert-Chain (RFC 9440) of a request are removed, whether the
-// Server reads them or not: an upstream takes them for what the gateway says. Rewrite
-// may write them anew, from pr.In.TLS.
+// Server reads them or not: an upstream takes them for what the gateway says.
+//
+// All that is gone from pr.Out when Rewrite of the ReverseProxy gets it. What that
+// writes itself is sent, but for identity and for the caller's own credential: a
+// login of the gateway's, or a Client-Cert from pr.In.TLS.
 //
 // Identity fields are removed from headers and trailers of the answer too. Bodies
 // are not looked into, and streams of Connect and gRPC-Web have their trailers
@@ -119,6 +118,20 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // proxy who speaks, and no more.
 var clientCertificate = authctx.FieldSet{Names: []string{"client-cert", "client-cert-chain"}}
 
+// withoutCertificate returns r without them, so that what is in a request to the
+// upstream was written by Rewrite.
+func withoutCertificate(r *http.Request) *http.Request {
+	for name := range r.Header {
+		if clientCertificate.Owns(name) {
+			r = r.WithContext(r.Context())
+			r.Header = maps.Clone(r.Header)
+			maps.DeleteFunc(r.Header, func(name string, _ []string) bool { return clientCertificate.Owns(name) })
+			break
+		}
+	}
+	return r
+}
+
 // Handler returns a handler that does what rp does, with this proxy's part added:
 // [Proxy.Rewrite] after rp.Rewrite, [Proxy.ModifyResponse] before
 // rp.ModifyResponse, and refusals answered as [Server] does instead of by
@@ -160,6 +173,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	rewrite, modify, h := rp.Rewrite, rp.ModifyResponse, *rp
 	h.Rewrite = func(pr *httputil.ProxyRequest) {
 		body := pr.Out.Body
+		p.stripRequest(pr)
 		rewrite(pr)
 		p.finish(pr, rp.Transport, pr.Out.Body == body)
 	}
@@ -179,7 +193,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 		case preflight:
 			w, r = &preflightWriter{ResponseWriter: w}, withoutBody(r)
 		}
-		in := abortable(withUpload(r))
+		in := abortable(withUpload(withoutCertificate(r)))
 		if len(r.Header["Upgrade"]) > 0 || grpchttp.MayBe(r.Header) {
 			// Not every server ends the context of a request with its handler, and
 			// this returns when a WebSocket is closed.
@@ -188,7 +202,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 			in = in.WithContext(ctx)
 		}
 		defer handBack(r, in)
-		h.ServeHTTP(&hintCleaner{ResponseWriter: w, proxy: p, before: maps.Clone(w.Header())}, in)
+		h.ServeHTTP(&hintCleaner{ResponseWriter: w, clean: &p.clean, before: maps.Clone(w.Header())}, in)
 	}), nil
 }
 
@@ -198,7 +212,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 // upstream sent.
 type hintCleaner struct {
 	http.ResponseWriter
-	proxy   *Proxy
+	clean   *stripper
 	before  http.Header
 	cleared bool
 }
@@ -216,15 +230,13 @@ func (w *hintCleaner) Header() http.Header {
 }
 
 func (w *hintCleaner) WriteHeader(status int) {
-	h := w.Header()
 	if status < http.StatusOK {
+		h := w.ResponseWriter.Header()
 		for name, values := range w.before { // what the upstream sent stands behind
 			replace(h, name, h[name][min(len(values), len(h[name])):])
 		}
-		w.proxy.clean.delete(h)
+		w.clean.delete(h)
 		w.cleared = true
-	} else {
-		w.proxy.server.caching.settle(h, w.before)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -240,13 +252,23 @@ func (w *hintCleaner) WriteHeader(status int) {
 // cancelled already, with the error as its [context.Cause]: the transport sends
 // nothing, and the proxy's ErrorHandler gets that error. The transport is taken to
 // be [http.DefaultTransport].
-func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) { p.finish(pr, nil, false) }
+func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
+	p.stripRequest(pr)
+	p.finish(pr, nil, false)
+}
+
+// stripRequest removes from pr.Out what came in and is not for the upstream. After
+// that, a credential in it is one that Rewrite has written.
+func (p *Proxy) stripRequest(pr *httputil.ProxyRequest) {
+	p.strip.deleteBut(pr.Out.Header, p.server.strip.set.Leaves)
+	p.strip.delete(pr.Out.Trailer)
+}
 
 // finish does what Rewrite does for a transport, nil for the default; ownBody
 // says that pr.Out still has the body that the ReverseProxy made.
 func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) {
-	p.strip.deleteBut(pr.Out.Header, func(name string) bool { return p.isForUpstream(name, pr) })
-	p.strip.delete(pr.Out.Trailer)
+	p.clean.delete(pr.Out.Header)
+	p.clean.delete(pr.Out.Trailer)
 	inbound.RemoveRead(pr.In.Context(), pr.In.Context(), pr.Out.Header) // by another Server than p's
 	if transport == nil {
 		transport = http.DefaultTransport
@@ -262,15 +284,6 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 		cancel(&refusal{err})
 		pr.Out = pr.Out.WithContext(ctx)
 	}
-}
-
-// isForUpstream reports whether a field of pr.Out that the Server removes from
-// requests is meant for the upstream: one that nobody reads here, or a credential
-// that did not come with the request, so that Rewrite has written it. Identity is
-// neither.
-func (p *Proxy) isForUpstream(name string, pr *httputil.ProxyRequest) bool {
-	came := func(v string) bool { return slices.Contains(pr.In.Header[name], v) }
-	return p.server.strip.set.Leaves(name) || !p.clean.set.Owns(name) && !slices.ContainsFunc(pr.Out.Header[name], came)
 }
 
 // refusal is why a request was not sent, or the cause of a context that was
@@ -339,12 +352,6 @@ func countFields(h http.Header) (n int) {
 // effective end and when the caller does not pass a recheck; other answers are
 // finished. It never fails.
 //
-// The upstream was sent no Authorization, so what it lets caches do with its answer
-// to a caller would be meant for anybody: unless its Cache-Control is one by which a
-// shared cache keeps even what was asked with Authorization (RFC 9111 section 3.5),
-// "private" is added. In the answer of [Proxy.Handler] it takes the place of the one
-// that [Server.Handler] has set.
-//
 // It knows the request by res.Request, which transports of net/http set.
 func (p *Proxy) ModifyResponse(res *http.Response) error {
 	if res.Request != nil {
@@ -354,11 +361,6 @@ func (p *Proxy) ModifyResponse(res *http.Response) error {
 	}
 	p.clean.delete(res.Header)
 	p.clean.delete(res.Trailer)
-	if res.Request != nil {
-		if _, ok := authctx.FromContext(res.Request.Context()); ok {
-			asIfAuthorized(res.Header)
-		}
-	}
 	if len(res.Header["Grpc-Status"]) > 0 {
 		res.Trailer = nil // there will be none, whatever a field named "trailer" announces
 	}

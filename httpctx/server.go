@@ -73,7 +73,6 @@ type Server struct {
 
 	strip   stripper
 	keys    map[string]string
-	caching caching
 	answers answers
 }
 
@@ -101,7 +100,6 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	fields := cfg.Authenticator.Fields()
 	s.strip = stripper{strip.NewInbound(fields, cfg.Strip)}
 	s.keys = canonicalKeys(fields)
-	s.caching = newCaching(fields)
 	s.answers = newAnswers(cfg.Realm, fields.Schemes)
 	return s, nil
 }
@@ -141,19 +139,13 @@ func (cfg *ServerConfig) validate() error {
 // machine goes on. For other answers that go on and on there is
 // [Server.StreamContext].
 //
-// A cache that many share keeps no answer to a request with an Authorization (RFC
-// 9111 section 3.5), but knows nothing of cookies and of what a gateway writes in its
-// place. So for a GET or HEAD, but for public entries, the header that next gets has
-// "Cache-Control: private", unless there is a Cache-Control already, and a Vary that
-// names the fields which the authenticator reads. Next may set another Cache-Control,
-// but for what an authenticator asks for in Result.Response, as with a new DPoP nonce:
-// by Vary, what a cache keeps is still given to no other caller (section 4.1). So next
-// adds to that and does not set it, and where it adds a line, as what compresses does,
-// it stays with private for nginx before 1.23, which looks at the last line alone.
-//
-// Fields that begin with a prefix, such as those of [authctx.KubernetesLayout] for
-// extra attributes, cannot be named in Vary, and certificates are no fields: where
-// callers are known by these, next lets caches keep only what is the same for all.
+// A cache that many share keeps no answer to a request with an Authorization, unless
+// that says so (RFC 9111 section 3.5), but knows nothing of cookies and of what a
+// gateway writes in its place. So for a GET or HEAD, but for public entries, "private"
+// is added to the Cache-Control that next sets, or none, if that has neither "public"
+// nor "s-maxage": next says these only of what is the same for all callers and may
+// be seen by anybody. What an authenticator asks for in Result.Response, as with a
+// new DPoP nonce, takes the place of what next says.
 //
 // When the copy was served, the request that came in gets its MultipartForm, whose
 // files net/http then removes. Middleware inside that makes a copy in turn has to do
@@ -180,15 +172,16 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 			s.WriteError(w, r, d.err)
 			return
 		}
-		s.caching.protect(w.Header(), &d, r.Method)
-		w, done := withControl(w, d.result.Response)
+		if c := newControlWriter(w, r, &d); c != nil {
+			defer c.begin()
+			w = c
+		}
 		if d.preflight {
 			w = &preflightWriter{ResponseWriter: w}
 		}
 		in := s.admit(r, &d)
 		defer handBack(r, in)
 		next.ServeHTTP(s.watched(w, r, &d), in)
-		done()
 	})
 }
 
