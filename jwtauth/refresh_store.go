@@ -62,6 +62,10 @@ func (g RefreshGrant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, g.S
 // MemoryRefreshStore is a [RefreshStore] in memory: logins end with the process.
 // The zero value is empty and ready; it must not be copied. It is safe for
 // concurrent use.
+//
+// Nothing bounds how many logins it keeps, each until its Ends or IdleEnds, so
+// whoever can log in again and again can fill the memory: bound that where people
+// log in.
 type MemoryRefreshStore struct {
 	// Now is the clock; nil means [time.Now]. Set it before first use.
 	Now func() time.Time

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -97,7 +98,7 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 	if a.IssuedAt.IsZero() {
 		a.IssuedAt = now.Truncate(time.Second) // as tokens say it
 	}
-	caller, err := authctx.New(a)
+	caller, err := newDetached(a)
 	if err != nil {
 		return "", fmt.Errorf("jwtauth: refresh tokens: %w", err)
 	}
@@ -107,6 +108,21 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 		return "", unavailable("refresh tokens", err)
 	}
 	return token, nil
+}
+
+// newDetached is [authctx.New] of copies of all texts. Those of a verified caller
+// are parts of the token's claims, which a login would hold in memory for its
+// lifetime.
+func newDetached(a authctx.Attributes) (authctx.Principal, error) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return authctx.Principal{}, err
+	}
+	var detached authctx.Attributes
+	if err := json.Unmarshal(text, &detached); err != nil {
+		return authctx.Principal{}, err
+	}
+	return authctx.New(detached)
 }
 
 // Use takes a token and returns the caller as of the login and the next token.

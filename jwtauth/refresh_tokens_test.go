@@ -84,6 +84,18 @@ func TestALoginOutlastsTheAccessTokenThatItBeganWith(t *testing.T) {
 	}
 }
 
+func TestALoginKeepsEveryAttributeButThoseOfItsCredential(t *testing.T) {
+	r, clock := newRefreshTokens(t)
+	a := fullAttributes(clock.Now())
+	a.Kind, a.AsOf = authctx.Service, time.Time{}
+	token := must(r.Issue(t.Context(), principalOf(t, a)))
+	p, _, err := r.Use(t.Context(), "web", token)
+	a.TokenID, a.Expires, a.Claims = "", time.Time{}, ""
+	if err != nil || !p.Equal(principalOf(t, a)) {
+		t.Errorf("got %+v, %v", p.Attributes(), err)
+	}
+}
+
 func TestASubjectThatWasRevokedLogsInAgain(t *testing.T) {
 	r, clock := newRefreshTokens(t)
 	list := &jwtauth.RevocationList{Now: clock.Now}

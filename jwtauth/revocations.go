@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,8 @@ type Revocations interface {
 type RevocationList struct {
 	// Keep is how much longer an entry counts than it was told to, for what
 	// outlives the credential: work that waits in a queue. When zero or less it
-	// is 8 days, more than [MaxDeferredLifetime]; an entry takes about 250 bytes.
+	// is 8 days, more than [MaxDeferredLifetime]; an entry takes about 250 bytes,
+	// and nothing bounds how many there are.
 	// Set it before first use.
 	Keep time.Duration
 	// Now is the clock; time.Now when nil. Set it before first use.
@@ -114,6 +116,8 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 	if l.entries == nil {
 		l.entries = map[revocation]revoked{}
 	}
+	// They may be parts of all the claims of a token.
+	r.issuer, r.id = strings.Clone(r.issuer), strings.Clone(r.id)
 	if old, lasts := l.entry(r, now); lasts {
 		if old.until.After(e.until) {
 			e.until = old.until
