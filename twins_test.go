@@ -46,6 +46,7 @@ func FuzzOneName(f *testing.F) {
 	for _, pair := range [][2]string{
 		{"authorization", "Grpc-Metadata-Authorization"}, {"x-key", "X_KEY.BIN"}, {"x", "trailer-grpcgateway-x-bin-bin"},
 		{"trailer-x", "TRAILER_X"}, {"-bin", "-bin-bin"}, {"grpc-metadata-", "grpcgateway-grpc-metadata-"}, {"\xffx", "\xffX-bin"}, {"x-bin", "X.Bin"},
+		{"grpcgateway", "grpcgateway-bin"}, {"trailer", "grpc-metadata-trailer-bin"},
 	} {
 		f.Add(pair[0], pair[1])
 	}

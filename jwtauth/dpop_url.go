@@ -26,6 +26,8 @@ func parseExternalURL(s string) (externalURL, error) {
 		return externalURL{}, errors.New("ExternalURL must have a scheme, a host, perhaps a path, and nothing else")
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())):
 		return externalURL{}, errors.New("ExternalURL must be https; http is for loopback addresses")
+	case strings.Contains(u.Host, "%"):
+		return externalURL{}, errors.New("ExternalURL must have a host that is known elsewhere, without a zone")
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x80 }):
 		return externalURL{}, errors.New("ExternalURL must have its host in ASCII, as clients send it (xn--…)")
 	}
@@ -67,12 +69,14 @@ func sameURL(claimed, normal string) bool {
 // write a port or an IPv6 address, of which a browser's has no dots.
 func normalOrigin(scheme, host string) string {
 	scheme, host = lowerASCII(scheme), lowerASCII(host)
+	name, port := host, ""
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		host = normalAddress(host[:i]) + normalPort(scheme, host[i:])
-	} else {
-		host = normalAddress(host)
+		name, port = host[:i], host[i:]
 	}
-	return scheme + "://" + host
+	if strings.Contains(name, ":") && !strings.HasSuffix(name, "]") {
+		return scheme + "://" + host // of two ports, neither is one
+	}
+	return scheme + "://" + normalAddress(name) + normalPort(scheme, port)
 }
 
 // normalAddress returns host as it is, unless it is an IPv6 address in brackets.
@@ -87,12 +91,15 @@ func normalAddress(host string) string {
 	return "[" + ip.String() + "]"
 }
 
-// normalPort returns port, which begins with a colon, without leading zeros, and
-// empty where the scheme implies it. What is no port it leaves alone.
+// normalPort returns port, which begins with a colon if there is one, without leading
+// zeros, and empty where the scheme implies it. What is no port it leaves alone.
 func normalPort(scheme, port string) string {
+	if port == "" || port == ":" {
+		return ""
+	}
 	n, err := strconv.ParseUint(port[1:], 10, 16)
 	switch {
-	case port == ":", err == nil && n == 443 && scheme == "https", err == nil && n == 80 && scheme == "http":
+	case err == nil && n == 443 && scheme == "https", err == nil && n == 80 && scheme == "http":
 		return ""
 	case err != nil || n == 0:
 		return port

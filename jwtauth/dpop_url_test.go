@@ -55,6 +55,10 @@ func TestRFC9449_Section4_3_Check9_URLsAreComparedInNormalForm(t *testing.T) {
 		{"https://[2001:db8::1]", "/x", "https://[2001:db8::1]:444/x", false},
 		{"https://api.example:0443", "/x", "https://api.example/x", true},
 		{"https://api.example:8443", "/x", "https://api.example:08443/x", true},
+		{"https://api.example:8443", "/x", "https://api.example:8443:0443/x", false},
+		{"http://localhost:8080", "/x", "http://localhost:8080:80/x", false},
+		{"https://[::1]:8443", "/x", "https://[::1]:8443:443/x", false},
+		{"https://[::1]", "/x", "https://[::1]:/x", true},
 		{"https://api.example", "/x", "https://api.example:0/x", false},
 		{"https://api.example", "/x", "https://api.example:66979/x", false}, // 65536+443
 		{"https://api.example", "/x", "https://api.example:+443/x", false},

@@ -21,6 +21,9 @@ var GatewayPrefixes = [...]string{"grpc-metadata-", "grpcgateway-", "grpc-traile
 // choose how many there are.
 func Canonical(name string) string {
 	name = strings.Map(fold, name)
+	for len(name) > len("-bin") && strings.HasSuffix(name, "-bin") { // first, for a name that ends in one and is a prefix
+		name = name[:len(name)-len("-bin")]
+	}
 	for cut := true; cut; {
 		cut = false
 		for _, prefix := range GatewayPrefixes {
@@ -28,9 +31,6 @@ func Canonical(name string) string {
 				name, cut = rest, true
 			}
 		}
-	}
-	for len(name) > len("-bin") && strings.HasSuffix(name, "-bin") {
-		name = name[:len(name)-len("-bin")]
 	}
 	return name
 }

@@ -1,6 +1,7 @@
 package jwtauthtest
 
 import (
+	"encoding"
 	"encoding/json"
 	"reflect"
 	"time"
@@ -124,9 +125,20 @@ func (t *Token) text(m map[string]any) string {
 	return string(text)
 }
 
-// isUTF8 reports whether all text in v is UTF-8. For what is not, json.Marshal puts
-// U+FFFD, and a token would be signed that says something else.
+// isUTF8 reports whether all text is UTF-8 that json.Marshal takes from v. For what
+// is not, it puts U+FFFD, and a token would be signed that says something else.
 func isUTF8(v reflect.Value) bool {
+	if v.IsValid() && v.CanInterface() {
+		switch m := v.Interface().(type) {
+		case json.Marshaler: // which answers for itself
+			return true
+		case encoding.TextMarshaler:
+			if v.Kind() != reflect.Pointer || !v.IsNil() {
+				text, err := m.MarshalText()
+				return err != nil || utf8.Valid(text) // json.Marshal tells of err
+			}
+		}
+	}
 	switch v.Kind() {
 	case reflect.String:
 		return utf8.ValidString(v.String())
@@ -140,7 +152,8 @@ func isUTF8(v reflect.Value) bool {
 		}
 	case reflect.Struct:
 		for field, value := range v.Fields() {
-			if field.IsExported() && !isUTF8(value) {
+			written := (field.IsExported() || field.Anonymous) && field.Tag.Get("json") != "-"
+			if written && !isUTF8(value) {
 				return false
 			}
 		}
