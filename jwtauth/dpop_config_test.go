@@ -23,6 +23,7 @@ func TestRule1_NewDPoPNamesEveryProblem(t *testing.T) {
 		"no URL":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://api.example/%zz" }, []string{"ExternalURL"}},
 		"a query":              {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += "?a" }, []string{"ExternalURL"}},
 		"a user":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://a:b@api.example" }, []string{"ExternalURL"}},
+		"a zone":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://[fe80::1%25eth0]" }, []string{"ExternalURL", "zone"}},
 		"a host not in ASCII":  {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://bücher.example" }, []string{"ASCII"}},
 		"HMAC":                 {v, func(c *jwtauth.DPoPConfig) { c.Algorithms = []jwtauth.Algorithm{"HS256"} }, []string{"Algorithms"}},
 		"none":                 {v, func(c *jwtauth.DPoPConfig) { c.Algorithms = []jwtauth.Algorithm{"none"} }, []string{"Algorithms"}},
