@@ -19,6 +19,8 @@ type route struct {
 	entry   authctx.Entry
 	// also are further entries that must allow the request.
 	also []authctx.Entry
+	// open is what the table is asked for more of them, nil when they are all here.
+	open *open
 	// err is why the request is refused whoever is calling.
 	err error
 	// answered says that the mux answers itself and runs nothing of the user's.
@@ -171,7 +173,25 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 			rt.entry = rt.also[i]
 		}
 	}
+	if err == nil && rt.open != nil {
+		err = rt.authorizeOpen(ctx, p)
+	}
 	return err
+}
+
+// authorizeOpen asks the entries that nobody has looked for yet.
+func (rt *route) authorizeOpen(ctx context.Context, p authctx.Principal) error {
+	first := rt.entry.Name
+	for e := range rt.table.askOpen(rt.open) {
+		if e.Name == first {
+			continue
+		}
+		if err := e.Check(ctx, p); err != nil {
+			rt.entry = e
+			return err
+		}
+	}
+	return nil
 }
 
 // checkBehindMux decides by the table about a request that a mux has handed to a

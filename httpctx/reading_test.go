@@ -465,3 +465,40 @@ func TestAHostilePathCostsLittle(t *testing.T) {
 		}
 	}
 }
+
+// TestAPathThatMayBeAnyRouteCostsLittle has one that every entry of a large policy
+// must allow. They are not gathered: not for nobody, not where it is refused in any
+// case, and not to ask them.
+func TestAPathThatMayBeAnyRouteCostsLittle(t *testing.T) {
+	for name, test := range map[string]struct {
+		also   string
+		public bool // all but also
+		codes  map[string]int
+	}{
+		"not all are listed":        {"/else/", false, map[string]int{"": 401, "bob": 403}},
+		"all are":                   {"/", false, map[string]int{"": 401, "bob": 200}},
+		"all are, and most in vain": {"/", true, map[string]int{"": 401, "bob": 200}},
+	} {
+		cfg := authctx.PolicyConfig{Rules: map[string]authctx.Rule{test.also: authctx.Authenticated()}}
+		for i := range 1000 {
+			if name := fmt.Sprintf("GET /a%d/{b}", i); test.public {
+				cfg.Public = append(cfg.Public, name)
+			} else {
+				cfg.Rules[name] = authctx.Authenticated()
+			}
+		}
+		h := gatewayOf(t, cfg, spy)
+		for _, path := range []string{"/%25", "/a%252f", "/a1%2Fb/c"} {
+			for token, want := range test.codes {
+				asked(t, h, "GET "+path, "api", token) // what is made once
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				w := asked(t, h, "GET "+path, "api", token)
+				runtime.ReadMemStats(&after)
+				if size := after.TotalAlloc - before.TotalAlloc; w.Code != want || size > 24<<10 {
+					t.Errorf("%s: %s by %q: %d, and %d bytes", name, path, token, w.Code, size)
+				}
+			}
+		}
+	}
+}

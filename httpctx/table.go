@@ -141,16 +141,17 @@ func (t *table) route(r *http.Request, method string) route {
 	if t.hosted > 0 {
 		q.hosts = hosts(r)
 	}
-	entries := make([]authctx.Entry, 0, 4)
 	rest := t.policy.Route(r.Pattern) // for what the table does not list
+	if q.open {
+		t.routeOpen(&rt, q, rest)
+		return rt
+	}
+	entries := make([]authctx.Entry, 0, 4)
 	if rest.Listed() && rest.Name == r.Pattern {
 		entries = append(entries, rest)
-		if q.open && !isTree(r.Pattern) { // which does not rule what some server may read below
-			rest = t.policy.Route("")
-		}
 	}
-	if !t.ask(&q, func(e authctx.Entry) { entries = append(entries, e) }) {
-		if !rest.Listed() && (q.open || len(entries) > 0) {
+	if !t.ask(&q, func(e authctx.Entry) bool { entries = append(entries, e); return true }) {
+		if !rest.Listed() && len(entries) > 0 {
 			rt.err = unlisted(rd)
 		}
 		entries = append(entries, rest)
@@ -162,48 +163,117 @@ func (t *table) route(r *http.Request, method string) route {
 	return rt
 }
 
-// ask calls add with the entries that must allow a request, and reports whether
-// it falls under one of them in every reading.
-func (t *table) ask(q *query, add func(authctx.Entry)) (covered bool) {
+// open is a query of a path that is not sure to its end. The entries that must
+// allow it may be all that there are, for a request that costs its sender next to
+// nothing, so that most are left until the caller is known and asked one by one.
+type open struct {
+	query
+	outer authctx.Entry // of the pattern of an outer mux, if the policy lists that
+	rest  authctx.Entry // for what the table does not list, if there is such
+}
+
+// routeOpen completes rt with the first entry that asks for a caller, if there is
+// one. The policy has rest for what the table does not list.
+func (t *table) routeOpen(rt *route, q query, rest authctx.Entry) {
+	o := open{query: q, rest: rest}
+	if rest.Listed() && rest.Name == rt.pattern {
+		o.outer = rest
+		if !isTree(rt.pattern) { // which does not rule what some server may read below
+			o.rest = t.policy.Route("")
+		}
+	}
+	if t.covers(&o.query) {
+		o.rest = authctx.Entry{}
+	} else if !o.rest.Listed() {
+		rt.err = unlisted(o.reading)
+		return
+	}
+	rt.open = &o
+	for e := range t.askOpen(&o) {
+		if !rt.entry.Listed() || !e.Public {
+			rt.entry = e
+		}
+		if !e.Public {
+			return
+		}
+	}
+}
+
+// askOpen returns the entries that must allow an open query.
+func (t *table) askOpen(o *open) iter.Seq[authctx.Entry] {
+	return func(yield func(authctx.Entry) bool) {
+		more := !o.outer.Listed() || yield(o.outer)
+		if more {
+			t.ask(&o.query, func(e authctx.Entry) bool { more = yield(e); return more })
+		}
+		if more && o.rest.Listed() {
+			yield(o.rest)
+		}
+	}
+}
+
+// covers reports whether an open query falls under an entry in every reading, as
+// ask does, but looks only at entries that begin as the query does.
+func (t *table) covers(q *query) bool {
+	sure := *q
+	sure.open = false
+	for p := range t.candidates(&sure) {
+		if _, every := p.match(q); every {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.services, func(s *pattern) bool {
+		_, every := s.match(q)
+		return every
+	})
+}
+
+// ask calls yield with the entries that must allow a request, until that returns
+// false, and reports whether the request falls under one of them in every reading.
+func (t *table) ask(q *query, yield func(authctx.Entry) bool) (covered bool) {
 	var last *pattern
 	for p, every := range t.matches(q) {
-		add(p.entry)
+		if !yield(p.entry) {
+			return false
+		}
 		if every {
 			last, covered = p, true
 		}
 	}
-	if q.slash || q.open { // some server leaves out the slash, or what is not sure
-		t.askTrimmed(*q, add)
+	// Some server leaves out the slash, or what is not sure.
+	if (q.slash || q.open) && !t.askTrimmed(*q, yield) {
+		return false
 	}
 	for _, s := range t.services { // no mux knows them, so that both count
 		if last != nil && s.hasMethod(last.entry.Name) {
 			continue
 		}
 		some, every := s.match(q)
-		if some {
-			add(s.entry)
+		if some && !yield(s.entry) {
+			return false
 		}
 		covered = covered || every
 	}
 	return covered
 }
 
-// askTrimmed calls add with the entries that must allow a request for the path
-// without its last slash or what is not sure: for "/a", if q is for "/a/" or
-// "/a/b%2Fc". Then "/a" and "/{name}" count. Trees do not: "/" need not allow
-// "/static" to whoever asks for "/static/". But by "/{name}/" a client gets at
-// any path, such as "/admin", and less specific trees count too.
-func (t *table) askTrimmed(q query, add func(authctx.Entry)) {
+// askTrimmed calls yield as ask does, for the path without its last slash or what
+// is not sure: for "/a", if q is for "/a/" or "/a/b%2Fc". Then "/a" and "/{name}"
+// count. Trees do not: "/" need not allow "/static" to whoever asks for "/static/".
+// But by "/{name}/" a client gets at any path, such as "/admin", and less specific
+// trees count too. It reports whether yield never returned false.
+func (t *table) askTrimmed(q query, yield func(authctx.Entry) bool) (more bool) {
 	q.slash, q.open = false, false
 	chosen := false
 	for p := range t.matches(&q) {
-		if chosen || !p.tree && !p.slash {
-			add(p.entry)
+		if (chosen || !p.tree && !p.slash) && !yield(p.entry) {
+			return false
 		}
 		if n := len(p.segments); p.tree && n > 0 && n == 1+strings.Count(q.folded, "/") {
 			chosen = chosen || p.segments[n-1] == segment{}
 		}
 	}
+	return true
 }
 
 // matches returns the patterns under which q falls in some reading, the most
