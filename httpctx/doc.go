@@ -92,6 +92,20 @@
 // "[admin.example]" Caddy what stands in the brackets. A request without a Host
 // falls under the patterns that have none.
 //
+// # Slow clients
+//
+// A refusal gives its client ten seconds to send the rest of its request and as long
+// to take the answer, unless the [net/http.Server] says otherwise by ReadTimeout and
+// WriteTimeout, or middleware in front has a writer without Unwrap. The rest is up to
+// the program:
+//
+//   - ReadHeaderTimeout and IdleTimeout of the [net/http.Server] end connections on
+//     which no request comes. Neither has a default.
+//   - What is let through, public routes and preflights included, is bounded by its
+//     handler: [net/http.MaxBytesReader] for how much it reads, and deadlines of
+//     [net/http.ResponseController] for how long it waits. A handler that reads no
+//     body is waited for too: over HTTP/1, net/http reads up to 256 KiB of it first.
+//
 // # Proxies of HTTP/2
 //
 // What a peer has sent and nobody has read counts against a window of its stream

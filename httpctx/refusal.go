@@ -1,0 +1,31 @@
+package httpctx
+
+import (
+	"net/http"
+	"time"
+)
+
+// refusalTime is what a client has to send the rest of a request that is refused,
+// and to take the refusal.
+const refusalTime = 10 * time.Second
+
+// hasten bounds for how long a stranger holds what a refused request takes: net/http
+// reads the rest of its body before it answers over HTTP/1, and waits for a window
+// to answer in over HTTP/2. What the server bounds already is left to it. On a
+// connection of HTTP/1, the deadlines end with the request.
+func hasten(w http.ResponseWriter, r *http.Request) {
+	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		srv = new(http.Server)
+	}
+	c, end := http.NewResponseController(w), time.Now().Add(refusalTime)
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		if srv.ReadTimeout <= 0 {
+			_ = c.SetReadDeadline(end) // where w knows of none, that is up to the server
+		}
+		end = end.Add(max(srv.ReadTimeout, refusalTime)) // the answer comes after that
+	}
+	if srv.WriteTimeout <= 0 {
+		_ = c.SetWriteDeadline(end)
+	}
+}
