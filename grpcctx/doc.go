@@ -8,9 +8,12 @@
 //
 //	auth, err := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: a, Policy: p})
 //	…
-//	srv := grpc.NewServer(auth.ServerOptions()...)
+//	bounds := []grpc.ServerOption{grpc.MaxConcurrentStreams(1000), grpc.MaxHeaderListSize(64 << 10)}
+//	srv := grpc.NewServer(append(bounds, auth.ServerOptions()...)...)
 //	pb.RegisterUsersServer(srv, users)
 //	if err := auth.CheckServices(srv); err != nil { … } // what was forgotten
+//
+// The bounds are for callers whom nobody knows yet, see [Server.ServerOptions].
 //
 // A client writes the caller of the context on every outgoing call, and
 // nothing else that looks like one:

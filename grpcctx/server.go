@@ -146,9 +146,18 @@ func (cfg *ServerConfig) validate() error {
 // [grpc.UnknownServiceHandler] that returns Unimplemented changes that: it is
 // run behind these interceptors, for unknown methods of known services too.
 //
-// Nor is anybody asked who sends a unary call whose message is malformed or too
-// large: grpc decodes it first. What anybody can make a server decode is bounded
-// by [grpc.MaxRecvMsgSize], 4 MiB unless it is set.
+// Nor is anybody asked who sends a unary call whose message is malformed, too large
+// or not yet there: grpc reads it first. What that costs is bounded by options of the
+// server, whose defaults serve peers that are trusted:
+//
+//   - [grpc.MaxConcurrentStreams], how many calls a connection may have under way:
+//     any number unless it is set. 1000 are plenty.
+//   - [grpc.MaxHeaderListSize], how large the metadata of a call is: 16 MiB unless it
+//     is set. 64 KiB are plenty.
+//   - [grpc.MaxRecvMsgSize], how large its message is: 4 MiB unless it is set.
+//   - [grpc.KeepaliveParams], how long a connection is kept: for ever unless they are
+//     set. A call whose message never comes ends with MaxConnectionAge and
+//     MaxConnectionAgeGrace, as do streams that are longer.
 //
 // What sees a call outside of interceptors sees its metadata in clear, credentials
 // and identity included, and as anybody sent it: the InHeader of a

@@ -26,7 +26,8 @@ func newUsersService(config *tls.Config, gateway authctx.Authenticator) (*grpc.S
 	if err != nil {
 		return nil, err
 	}
-	s := grpc.NewServer(append(server.ServerOptions(), program.BoundConnections(), grpc.Creds(credentials.NewTLS(config)))...)
+	options := append(server.ServerOptions(), program.BoundConnections()...)
+	s := grpc.NewServer(append(options, grpc.Creds(credentials.NewTLS(config)))...)
 	pb.RegisterUsersServer(s, usersService{})
 	return s, server.CheckServices(s)
 }

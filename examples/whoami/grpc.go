@@ -30,7 +30,8 @@ func newGRPCServer(auth authctx.Authenticator, config *tls.Config) (*grpc.Server
 	if err != nil {
 		return nil, err
 	}
-	options := append(server.ServerOptions(), program.BoundConnections(), grpc.StatsHandler(receivedRecorder{}))
+	options := append(server.ServerOptions(), program.BoundConnections()...)
+	options = append(options, grpc.StatsHandler(receivedRecorder{}))
 	if config != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
 	}

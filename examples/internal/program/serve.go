@@ -29,7 +29,7 @@ func HTTP(l net.Listener, h http.Handler) Server {
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       maxIdle,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    maxHead,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
 			MaxReceiveBufferPerStream:     streamBuffer,
@@ -56,20 +56,34 @@ const (
 	streamBuffer = 64 << 10
 )
 
+// maxHead is how large the head of a request may be.
+const maxHead = 64 << 10
+
 // maxIdle is how long a connection stays open on which nothing is under way.
 const maxIdle = 2 * time.Minute
 
-// BoundConnections makes a gRPC server end idle connections, as HTTP does: without
-// it a client that never finishes its first request is waited for for ever. Those
-// in use it ends as EndWithCertificate does, but by their age: nothing else bounds
-// for how long a certificate counts that has ended.
-func BoundConnections() grpc.ServerOption {
-	return grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, MaxConnectionAge: maxAge})
+// BoundConnections makes a gRPC server bound its clients as HTTP does. Without it, a
+// client that never finishes its first request is waited for for ever, and nothing
+// limits how many calls it begins, each of which waits for its message before anybody
+// is asked who calls, or how large their heads are: 16 MiB each. Connections in use
+// end as EndWithCertificate ends them, but by their age: nothing else bounds for how
+// long a certificate counts that has ended.
+func BoundConnections() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: maxIdle, MaxConnectionAge: maxAge, MaxConnectionAgeGrace: maxCall,
+		}),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHead),
+	}
 }
 
 // maxAge is for how long connections take new calls. Those that are under way go
-// on.
-const maxAge = 10 * time.Minute
+// on, for maxCall: one whose message never comes would do so for ever.
+const (
+	maxAge  = 10 * time.Minute
+	maxCall = time.Hour
+)
 
 // EndWithCertificate ends connections of clients whose certificates have ended
 // since they were verified, which TLS does not do again: these come back and show

@@ -1,16 +1,19 @@
 package program
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +21,10 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/authctx/authctx/examples/internal/democa"
 )
@@ -164,7 +170,7 @@ func TestCVE_2026_56853_CVE_2023_45288_AClientThatDoesNotFinishItsRequestIsCutOf
 		"half a HEADERS frame": unended[:len(unended)-1], "HEADERS that do not end": unended,
 	} {
 		t.Run("gRPC/"+name, func(t *testing.T) {
-			connected(t, func(l net.Listener) Server { return GRPC(l, grpc.NewServer(BoundConnections())) }, func(t *testing.T, conn net.Conn) {
+			connected(t, func(l net.Listener) Server { return GRPC(l, grpc.NewServer(BoundConnections()...)) }, func(t *testing.T, conn net.Conn) {
 				cutOff(t, conn, sent, "", max(first, maxIdle)+10*time.Second)
 			})
 		})
@@ -220,5 +226,96 @@ func TestALongAnswerIsNotCutOff(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// gRPC asks who calls when it has the message of a unary call.
+func TestCallsWithoutTheirMessageAreBounded(t *testing.T) {
+	const tooMany = 100
+	newServer := func(l net.Listener) Server {
+		s := grpc.NewServer(BoundConnections()...)
+		healthpb.RegisterHealthServer(s, health.NewServer())
+		return GRPC(l, s)
+	}
+	connected(t, newServer, func(t *testing.T, conn net.Conn) {
+		start := time.Now()
+		_ = conn.SetDeadline(start.Add(24 * time.Hour))
+		refused := 0
+		for frame := range exchanged(conn, http2Frames(func(f *http2.Framer) {
+			for i := range uint32(maxStreams + tooMany) {
+				_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: callHead(nil), EndHeaders: true})
+			}
+		})) {
+			if reset, ok := frame.(*http2.RSTStreamFrame); ok && reset.ErrCode == http2.ErrCodeRefusedStream {
+				refused++
+			}
+		}
+		if refused != tooMany {
+			t.Errorf("%d calls were refused, want %d", refused, tooMany)
+		}
+		if took := time.Since(start); took > maxAge*11/10+maxCall+time.Minute {
+			t.Errorf("the others ended after %v", took)
+		}
+	})
+}
+
+// A head may refer to what it has said before, a byte each time.
+func TestTheHeadOfACallIsBounded(t *testing.T) {
+	for repeated, want := range map[int]http2.FrameType{10: http2.FrameHeaders, 1000: http2.FrameRSTStream} {
+		connected(t, func(l net.Listener) Server { return GRPC(l, grpc.NewServer(BoundConnections()...)) }, func(t *testing.T, conn net.Conn) {
+			large := hpack.HeaderField{Name: "large", Value: strings.Repeat("a", 2<<10)}
+			var got []http2.FrameType
+			for frame := range exchanged(conn, http2Frames(func(f *http2.Framer) {
+				_ = f.WriteHeaders(http2.HeadersFrameParam{
+					StreamID: 1, BlockFragment: callHead(slices.Repeat([]hpack.HeaderField{large}, repeated)), EndHeaders: true, EndStream: true,
+				})
+			})) {
+				if frame.Header().StreamID == 1 {
+					got = append(got, frame.Header().Type)
+				}
+			}
+			if len(got) == 0 || got[0] != want {
+				t.Errorf("%d KiB of fields: %v, want %v", 2*repeated, got, want)
+			}
+		})
+	}
+}
+
+// callHead is the head of a unary call, with further fields.
+func callHead(more []hpack.HeaderField) []byte {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	for _, f := range append([]hpack.HeaderField{
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: healthpb.Health_Check_FullMethodName},
+		{Name: ":authority", Value: "a"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+	}, more...) {
+		_ = e.WriteField(f)
+	}
+	return b.Bytes()
+}
+
+// exchanged sends that and yields the frames that come back until the server ends
+// the connection. It answers pings.
+func exchanged(conn net.Conn, sent string) iter.Seq[http2.Frame] {
+	return func(yield func(http2.Frame) bool) {
+		out := make(chan string, 100)
+		defer close(out)
+		go func() {
+			for s := range out {
+				_, _ = io.WriteString(conn, s)
+			}
+		}()
+		out <- sent
+		for f := http2.NewFramer(nil, conn); ; {
+			frame, err := f.ReadFrame()
+			if err != nil || !yield(frame) {
+				return
+			}
+			if ping, ok := frame.(*http2.PingFrame); ok && !ping.IsAck() {
+				var b strings.Builder
+				_ = http2.NewFramer(&b, nil).WritePing(true, ping.Data)
+				out <- b.String()
+			}
+		}
 	}
 }
