@@ -21,11 +21,11 @@ type Server struct {
 }
 
 // HTTP serves h on l: HTTP/1.1 and, with prior knowledge, HTTP/2 without TLS.
-// A slow or idle client is cut off; a response may stream for as long as it
+// A slow or idle client is cut off; a response may stream for as long as its handler
 // likes.
 func HTTP(l net.Listener, h http.Handler) Server {
 	s := &http.Server{
-		Handler:           h,
+		Handler:           hastened(h),
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       maxIdle,
@@ -47,6 +47,23 @@ func HTTP(l net.Listener, h http.Handler) Server {
 		},
 	}
 }
+
+// hastened gives clients maxRest to send the rest of a request that h has answered,
+// which net/http reads first over HTTP/1, and to take the rest of the answer.
+func hastened(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		c, end := http.NewResponseController(w), time.Now().Add(maxRest)
+		if r.ProtoMajor == 1 && r.ContentLength != 0 {
+			_ = c.SetReadDeadline(end)
+			end = end.Add(maxRest)
+		}
+		_ = c.SetWriteDeadline(end) // both are known to all writers of net/http
+	})
+}
+
+// maxRest is how long a client is waited for when its handler has returned.
+const maxRest = 30 * time.Second
 
 // A connection takes what all its streams may send before a handler reads it:
 // otherwise one upload that waits for a slow handler holds up all other bodies on

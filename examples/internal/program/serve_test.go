@@ -58,6 +58,7 @@ func connected(t *testing.T, newServer func(net.Listener) Server, f func(t *test
 		close(l)
 		s.stop(t.Context())
 		all.Wait()
+		time.Sleep(time.Second) // that net/http lingers
 	})
 }
 
@@ -197,6 +198,42 @@ func cutOff(t *testing.T, conn net.Conn, sent, again string, bound time.Duration
 	}
 	conn.Close()
 	sender.Wait()
+}
+
+// What has been answered, as probes are, waits for nobody.
+func TestAnAnsweredRequestWaitsForNobody(t *testing.T) {
+	alive := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "alive") })
+	newServer := func(l net.Listener) Server { return HTTP(l, alive) }
+	for _, head := range []string{"Content-Length: 100", "Transfer-Encoding: chunked"} {
+		connected(t, newServer, func(t *testing.T, conn net.Conn) {
+			_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\n")
+			_ = conn.SetReadDeadline(time.Now().Add(time.Hour))
+			if answer, err := io.ReadAll(conn); !strings.HasSuffix(string(answer), "alive") || err != nil {
+				t.Errorf("%s: %q, %v", head, answer, err)
+			}
+		})
+	}
+	connected(t, newServer, func(t *testing.T, conn net.Conn) {
+		_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+		time.Sleep(maxRest + time.Second)
+		if answer, err := io.ReadAll(conn); len(answer) > 0 || err != nil {
+			t.Errorf("not read in time: %q, %v", answer, err)
+		}
+	})
+	connected(t, newServer, func(t *testing.T, conn net.Conn) {
+		var ended bool
+		_ = conn.SetDeadline(time.Now().Add(time.Hour))
+		for frame := range exchanged(conn, http2Frames(func(f *http2.Framer) {
+			_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: callHead(nil), EndHeaders: true, EndStream: true})
+		})) {
+			_, reset := frame.(*http2.RSTStreamFrame)
+			ended = ended || reset
+		}
+		if !ended {
+			t.Error("a stream without a window has not ended")
+		}
+	})
 }
 
 // Those times are for asking. An answer takes as long as it likes.
