@@ -14,7 +14,7 @@ const audience = "https://quickstart.example"
 
 // authService logs people in and publishes the keys to check its tokens with.
 type authService struct {
-	accounts accounts
+	accounts *accounts
 	issuer   *jwtauth.Issuer
 	life     time.Duration
 }
@@ -43,8 +43,7 @@ func newAuthService(url string, life time.Duration) (http.Handler, error) {
 
 // login answers a name and a password with an access token, in the words of RFC
 // 6749 sections 5.1 and 5.2; a wrong password is 401, as people expect of a
-// login. A real service would also slow down whoever keeps
-// guessing.
+// login. A real service would also slow down whoever keeps guessing.
 func (a *authService) login(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	var in struct{ Username, Password string }
@@ -53,7 +52,12 @@ func (a *authService) login(w http.ResponseWriter, r *http.Request) {
 		refuseLogin(w, http.StatusBadRequest, "invalid_request", "username and password are expected as JSON")
 		return
 	}
-	user, ok := a.accounts.login(in.Username, in.Password)
+	user, ok, err := a.accounts.login(r.Context(), in.Username, in.Password)
+	if err != nil {
+		w.Header().Set("Retry-After", "5")
+		refuseLogin(w, http.StatusServiceUnavailable, "temporarily_unavailable", err.Error())
+		return
+	}
 	if !ok {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="quickstart"`) // every 401 has a challenge (RFC 9110 section 15.5.2)
 		refuseLogin(w, http.StatusUnauthorized, "invalid_grant", "unknown user or wrong password")
