@@ -13,7 +13,8 @@ import (
 //
 // Caller's attributes beyond issuer, subject, kind and provenance are not
 // logged, nor are tokens or field values. What a peer or an issuer chose is cut
-// when it is long, and so is a cause.
+// when it is long, and so is a cause. But refusals are as many as strangers like,
+// of up to a KiB or so each: where logs cost, give the logger a handler that samples.
 func NewSlogObserver(logger *slog.Logger) Observer {
 	return slogObserver{logger}
 }
