@@ -65,13 +65,16 @@ type IntrospectorConfig struct {
 	Timeout time.Duration
 	// MaxPending bounds how many tokens are being asked about at the same time;
 	// 256 when zero. Requests beyond that are answered with
-	// [authctx.Unavailable].
+	// [authctx.Unavailable]. Tokens that were not active when the endpoint was
+	// last asked have at most three quarters of it, so that whoever makes tokens
+	// up while the endpoint is slow keeps out only those who come for the first
+	// time: bound in front of this how often strangers may try.
 	MaxPending int
 	// Cache bounds the memory of answers. Cache.MaxAge is the longest that a
 	// token counts after the endpoint has stopped vouching for it; here it is
 	// 30 s when zero. No answer is remembered beyond the token's "exp" plus
 	// Leeway, because some servers move that. That a token is not good is
-	// remembered for at most 5 s.
+	// remembered for at most 5 s, in a quarter of the room.
 	Cache CacheConfig
 	// Revocations is as in [VerifierConfig]. Tokens without an ID are taken. Of a token
 	// for which the endpoint names no "exp", [authctx.Principal.Expires] is the
@@ -96,6 +99,7 @@ const (
 	defaultIntrospectionAge     = 30 * time.Second
 	defaultMaxPending           = 256
 	refusedAge                  = 5 * time.Second
+	refusedPart                 = 4 // a fraction of the cache: a quarter
 )
 
 // String names the endpoint and shows no secret.

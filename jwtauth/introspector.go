@@ -46,15 +46,18 @@ type Introspector struct {
 	client   *http.Client
 	sign     func(*http.Request) // adds our credentials; a closure prints no secret
 	cache    *tokenCache
-	key      *Key // stands for the endpoint until Close
+	refused  *tokenCache // apart, so that invented tokens push out no good ones
+	key      *Key        // stands for the endpoint until Close
 
-	mu      sync.Mutex
-	pending int
-	limit   int
-	closed  bool
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	owned   sync.WaitGroup
+	mu        sync.Mutex
+	active    recentTokens
+	pending   int // those of strangers included
+	strangers int // questions about tokens that were not active lately
+	limit     int
+	closed    bool
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	owned     sync.WaitGroup
 }
 
 // NewIntrospector returns an introspector, or an error that names every field of
@@ -66,15 +69,19 @@ func NewIntrospector(cfg IntrospectorConfig) (*Introspector, error) {
 	}
 	timeout := cmp.Or(cfg.Timeout, defaultIntrospectionTimeout)
 	policy := cfg.policy()
-	cache := policy.Cache
-	cache.Disabled = false // what is not remembered is still shared while it is asked
+	bounds := policy.Cache.withDefaults()
+	bounds.Disabled = false // what is not remembered is still shared while it is asked
+	refused := bounds
+	refused.MaxEntries, refused.MaxBytes = bounds.MaxEntries/refusedPart, bounds.MaxBytes/refusedPart
+	good := bounds
+	good.MaxEntries, good.MaxBytes = bounds.MaxEntries-refused.MaxEntries, bounds.MaxBytes-refused.MaxBytes
 	id, secret := url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)
 	i := &Introspector{
 		policy: policy, anyAud: cfg.InsecureAnyAudience, endpoint: cfg.Endpoint, timeout: timeout,
 		client: introspectionClient(cfg.Transport, timeout),
 		sign:   func(r *http.Request) { r.SetBasicAuth(id, secret) },
-		cache:  newTokenCache(cache.withDefaults()), key: new(Key),
-		limit: cmp.Or(cfg.MaxPending, defaultMaxPending),
+		cache:  newTokenCache(good), refused: newTokenCache(refused), key: new(Key),
+		active: recentTokens{most: bounds.MaxEntries}, limit: cmp.Or(cfg.MaxPending, defaultMaxPending),
 	}
 	i.ctx, i.cancel = context.WithCancel(context.Background())
 	return i, nil
@@ -145,6 +152,9 @@ func (i *Introspector) verify(ctx context.Context, token string) (_ *verified, c
 	}
 	d := i.cache.hash.sum(token)
 	v, now := i.cache.get(d)
+	if v == nil {
+		v, now = i.refused.get(d)
+	}
 	if cached = v != nil; !cached {
 		if v, err = i.ask(ctx, d, token); err != nil {
 			return nil, false, err
@@ -188,7 +198,8 @@ func (i *Introspector) ask(ctx context.Context, d digest, token string) (*verifi
 func (i *Introspector) start(d digest, shared *flight, token string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.closed || i.pending >= i.limit {
+	known := i.active.has(d)
+	if i.closed || i.pending >= i.limit || !known && i.strangers >= i.limit-i.limit/4 {
 		shared.err = errTooManyPending
 		if i.closed {
 			shared.err = errIntrospectorClosed
@@ -197,16 +208,67 @@ func (i *Introspector) start(d digest, shared *flight, token string) {
 		return
 	}
 	i.pending++
+	if !known {
+		i.strangers++
+	}
 	i.owned.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
 				shared.err = unavailable("introspection", panicked(p))
 			}
-			i.mu.Lock()
-			i.pending-- // before anybody wakes who may ask the next question
-			i.mu.Unlock()
+			i.end(d, known, shared) // before anybody wakes who may ask the next question
 			i.cache.finish(shared)
 		}()
 		shared.found, shared.err = i.introspect(token)
 	})
+}
+
+// end gives the place of a question back and remembers what its answer says of
+// the token.
+func (i *Introspector) end(d digest, known bool, answered *flight) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.pending--
+	if !known {
+		i.strangers--
+	}
+	switch {
+	case answered.err != nil:
+	case answered.found.refused == nil:
+		i.active.add(d)
+	default:
+		i.active.remove(d)
+		if !i.policy.Cache.Disabled {
+			i.refused.put(d, answered.found)
+		}
+	}
+}
+
+// recentTokens are those that were active when the endpoint was last asked, the
+// last half of most at least. They are known for longer than answers count, to
+// tell who comes again when one has ended from who has made a token up.
+type recentTokens struct {
+	most       int
+	young, old map[digest]struct{}
+}
+
+func (r *recentTokens) has(d digest) bool {
+	_, young := r.young[d]
+	_, old := r.old[d]
+	return young || old
+}
+
+func (r *recentTokens) add(d digest) {
+	if len(r.young) >= max(1, r.most/2) {
+		r.old, r.young = r.young, nil
+	}
+	if r.young == nil {
+		r.young = map[digest]struct{}{}
+	}
+	r.young[d] = struct{}{}
+}
+
+func (r *recentTokens) remove(d digest) {
+	delete(r.young, d)
+	delete(r.old, d)
 }

@@ -181,40 +181,102 @@ func TestRequestsWithOneTokenShareAQuestionThatNoneOfThemCanAbort(t *testing.T) 
 	}
 }
 
-func TestAFloodOfTokensIsBounded(t *testing.T) {
-	release := make(chan struct{})
-	e := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) {
-		<-release
-		answer(good)(w, r)
-	})
-	cfg := introspectionConfig(e.URL, newClock())
+func TestAFloodOfTokensIsBoundedAndLeavesRoomForThoseThatAreKnown(t *testing.T) {
+	c := newClock()
+	held, release := make(chan struct{}, 3), make(chan struct{})
+	e := newEndpoint(t, answer(good))
+	cfg := introspectionConfig(e.URL, c)
 	cfg.MaxPending = 4
 	i := newIntrospector(t, cfg)
+	if _, err := i.Verify(t.Context(), "known"); err != nil {
+		t.Fatal(err)
+	}
+	e.answers(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.FormValue("token"), "flood") {
+			held <- struct{}{}
+			<-release
+		}
+		answer(good)(w, r)
+	})
 	results := make(chan error, 20)
 	for n := range 20 {
 		go func() {
-			_, err := i.Verify(t.Context(), fmt.Sprint("token-", n))
+			_, err := i.Verify(t.Context(), fmt.Sprint("flood-", n))
 			results <- err
 		}()
 	}
-	for range 16 { // these need no answer
+	for range 17 { // these need no answer
 		if err := <-results; !errors.Is(err, authctx.Unavailable) {
 			t.Errorf("got %v", err)
 		}
 	}
+	for range 3 {
+		<-held
+	}
+	for range 3 {
+		c.advance(30 * time.Second)
+		if _, err := i.Verify(t.Context(), "known"); err != nil {
+			t.Errorf("the renewal of a token that was active: %v", err)
+		}
+	}
+	if _, err := i.Verify(t.Context(), "new"); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("a token that nobody has seen: %v", err)
+	}
+	e.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	c.advance(30 * time.Second)
+	if _, err := i.Verify(t.Context(), "known"); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("an endpoint that fails: %v", err)
+	}
+	e.answers(answer(`{"active":false}`))
+	if _, err := i.Verify(t.Context(), "known"); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("after an endpoint that failed: %v", err)
+	}
+	c.advance(30 * time.Second)
+	if _, err := i.Verify(t.Context(), "known"); !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("a token that is active no more: %v", err)
+	}
 	close(release)
-	for range 4 {
+	for range 3 {
 		if err := <-results; err != nil {
 			t.Error(err)
 		}
 	}
 }
 
+func TestAFloodOfRefusedTokensPushesOutNoGoodOne(t *testing.T) {
+	e, c := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.FormValue("token"), "good") {
+			answer(good)(w, r)
+		} else {
+			answer(`{"active":false}`)(w, r)
+		}
+	}), newClock()
+	cfg := introspectionConfig(e.URL, c)
+	cfg.Cache.MaxEntries = 40
+	i := newIntrospector(t, cfg)
+	const tokens, flood = 10, 200
+	for round := range 3 {
+		for n := range tokens {
+			if _, err := i.Verify(t.Context(), fmt.Sprint("good-", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range flood {
+			if _, err := i.Verify(t.Context(), fmt.Sprint("bad-", round, "-", n)); !errors.Is(err, authctx.InvalidToken) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := e.asked.Load(); n != tokens+3*flood {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 // Whoever is woken by an answer may ask the next question at once.
 func TestAnAnswerGivesItsPlaceBackBeforeAnybodyKnowsIt(t *testing.T) {
-	const callers = 4
+	const callers = 3 // all new ones, who have three quarters
 	cfg := introspectionConfig("https://as.example.com/introspect", newClock())
-	cfg.MaxPending = callers
+	cfg.MaxPending = 4
 	cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(good)), Request: r}, nil
 	})

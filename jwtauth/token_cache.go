@@ -152,6 +152,14 @@ func (s *cacheShard) put(d digest, v *verified) {
 	}
 }
 
+// put remembers what introspection refused.
+func (c *tokenCache) put(d digest, v *verified) {
+	s := c.shard(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(d, v)
+}
+
 // flight is the verification of one token that several requests wait for.
 type flight struct {
 	digest digest
@@ -193,7 +201,7 @@ func (c *tokenCache) finish(fl *flight) {
 	defer s.mu.Unlock()
 	i := slices.Index(s.flights, fl)
 	s.flights = slices.Delete(s.flights, i, i+1)
-	if fl.err == nil && !fl.policy.Cache.Disabled {
+	if fl.err == nil && fl.found.refused == nil && !fl.policy.Cache.Disabled {
 		s.put(fl.digest, fl.found)
 	}
 	if fl.done != nil {
