@@ -83,7 +83,7 @@ func TestNodeServicesListenOnIPv6(t *testing.T) {
 	if r := send(t, "GET", "http://"+http+"/whoami", "", "X-User-Id: alice", "X-User-Issuer: i"); r.status != 200 {
 		t.Errorf("status %d, body %s", r.status, r.body)
 	}
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "i")
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "i", "x-user-expires", "99999999999")
 	grpc := startNode(t, "node/grpc.mjs", "--listen", "[::1]:0", "--trust", trust)
 	if _, err := pb.NewWhoAmIClient(dial(t, grpc)).Get(ctx, &pb.GetRequest{}); err != nil {
 		t.Error(err)
@@ -96,7 +96,7 @@ func TestNodeServicesStopWithAStreamOpen(t *testing.T) {
 	needNode(t, "node")
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := startCommand(t, exec.Command("node", "node/grpc.mjs", "--listen", "127.0.0.1:0", "--trust", "cidr:127.0.0.0/8"))
-		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "i")
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "i", "x-user-expires", "99999999999")
 		chat, err := pb.NewWhoAmIClient(dial(t, p.address("listening on"))).Chat(ctx)
 		if err != nil {
 			t.Fatal(err)

@@ -124,7 +124,8 @@ func TestNodeServicesOfGRPCRefuseWhatGoServicesRefuse(t *testing.T) {
 	t.Parallel()
 	node := startNode(t, "node/grpc.mjs", "--trust", "cidr:127.0.0.0/8")
 	_, _, whoami := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	alice := []string{"x-user-id", "alice", "x-user-issuer", "i"}
+	endless := []string{"x-user-id", "alice", "x-user-issuer", "i"}
+	alice := slices.Clip(append(endless, "x-user-expires", "99999999999"))
 	for name, c := range map[string]struct {
 		fields []string
 		want   codes.Code
@@ -139,6 +140,9 @@ func TestNodeServicesOfGRPCRefuseWhatGoServicesRefuse(t *testing.T) {
 		"two sessions":         {append(alice, "x-user-roles", "admin", "x-user-session", "a", "x-user-session", "a"), codes.Unauthenticated},
 		"an actor by halves":   {append(alice, "x-user-roles", "admin", "x-user-actor", "i"), codes.Unauthenticated},
 		"nobody":               {nil, codes.Unauthenticated},
+		"nothing and a role":   {append(alice, "x-user-roles", ", admin"), codes.Unauthenticated},
+		"nothing among roles":  {append(alice, "x-user-roles", "viewer,, admin"), codes.Unauthenticated},
+		"an end and a space":   {append(endless, "x-user-roles", "admin", "x-user-expires", "1700000000 "), codes.Unauthenticated},
 	} {
 		for service, address := range map[string]string{"Node": node, "Go": whoami} {
 			ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs(c.fields...))
@@ -146,6 +150,40 @@ func TestNodeServicesOfGRPCRefuseWhatGoServicesRefuse(t *testing.T) {
 				t.Errorf("%s, %s: %v, want %v", name, service, err, c.want)
 			}
 		}
+	}
+}
+
+// A service there cannot see what Node dropped or joined, so it refuses what may be the
+// rest of more, though a service in Go takes it.
+func TestANodeServiceOfGRPCRefusesWhatMayHaveBeenMore(t *testing.T) {
+	t.Parallel()
+	node := startNode(t, "node/grpc.mjs", "--trust", "cidr:127.0.0.0/8")
+	_, _, whoami := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	endless := []string{"x-user-id", "alice", "x-user-issuer", "i"}
+	for name, fields := range map[string][]string{
+		"no end":              endless,
+		"an end with a space": append(endless, "x-user-expires", "99999999999 "),
+		"roles with a space":  append(endless, "x-user-expires", "99999999999", "x-user-roles", "viewer, admin"),
+	} {
+		for address, want := range map[string]codes.Code{node: codes.Unauthenticated, whoami: codes.OK} {
+			ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs(fields...))
+			if _, err := pb.NewWhoAmIClient(dial(t, address)).Get(ctx, &pb.GetRequest{}); status.Code(err) != want {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+		}
+	}
+}
+
+func TestANodeServiceOfGRPCTellsWhyAStreamIsRefused(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	chat, err := pb.NewWhoAmIClient(dial(t, startNode(t, "node/grpc.mjs", "--trust", "cidr:127.0.0.0/8"))).Chat(ctx)
+	if err == nil {
+		_, err = chat.Recv()
+	}
+	if status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a stream of nobody: %v", err)
 	}
 }
 

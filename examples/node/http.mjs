@@ -19,10 +19,11 @@ function refusal(error) {
   return [401, 'Unauthorized', challenge(', error="invalid_token"')]
 }
 
-const server = createServer(async (request, response) => {
-  const answer = (status, body, fields) => {
-    response.writeHead(status, { 'content-type': 'application/json', ...fields }).end(JSON.stringify(body) + '\n')
-  }
+function answer(response, status, body, fields) {
+  response.writeHead(status, { 'content-type': 'application/json', ...fields }).end(JSON.stringify(body) + '\n')
+}
+
+async function handle(request, response) {
   let known, why
   try {
     known = await identify(request.headersDistinct, request.socket.remoteAddress)
@@ -32,13 +33,25 @@ const server = createServer(async (request, response) => {
   }
   if (!known) {
     const [status, title, fields] = refusal(why)
-    return answer(status, { title }, fields)
+    return answer(response, status, { title }, fields)
   }
   const { caller } = known
-  if (request.url === '/whoami') return answer(200, caller)
-  if (request.url !== '/admin') return answer(404, { title: 'Not Found' })
-  if (!caller.roles.includes('admin')) return answer(403, { title: 'Forbidden' })
-  answer(200, caller)
+  if (request.url === '/whoami') return answer(response, 200, caller)
+  if (request.url !== '/admin') return answer(response, 404, { title: 'Not Found' })
+  if (!caller.roles.includes('admin')) return answer(response, 403, { title: 'Forbidden' })
+  answer(response, 200, caller)
+}
+
+// An error that nobody expected is one of this request, and does not end the
+// program.
+const server = createServer(async (request, response) => {
+  try {
+    await handle(request, response)
+  } catch (error) {
+    console.error(error)
+    if (response.headersSent) return response.destroy()
+    answer(response, 500, { title: 'Internal Server Error' })
+  }
 })
 
 // Node drops fields after the first 1,000 without a word, and who sends them could

@@ -20,6 +20,8 @@ const grammar = {
   actor: pairs(' '), extra: pairs('='),
 }
 
+const lastSecond = 253402300799 // of the year 9999
+
 // Space around a value belongs to the transport.
 const trimmed = (s) => s.replace(/^[ \t]+|[ \t]+$/g, '')
 
@@ -117,7 +119,7 @@ function pairs(separator) {
 
 // Unix seconds are digits only, up to the year 9999.
 function seconds(s) {
-  return /^[0-9]+$/.test(s) && Number(s) <= 253402300799 ? Number(s) : undefined
+  return /^[0-9]+$/.test(s) && Number(s) <= lastSecond ? Number(s) : undefined
 }
 
 function kind(s) {
@@ -126,6 +128,35 @@ function kind(s) {
 
 function yes(s) {
   return s === 'true' || undefined
+}
+
+// What the claims of a Transaction Token have to be. A good signature does not say
+// that: a text in place of a list of roles includes the names of many.
+const isText = (v) => typeof v === 'string'
+const isWord = (v) => isText(v) && v !== ''
+const isList = (v) => Array.isArray(v) && v.every(isWord)
+const isFlag = (v) => typeof v === 'boolean'
+const isDate = (v) => Number.isFinite(v) && v >= 0 && v <= lastSecond
+const isObject = (v) => typeof v === 'object' && v !== null && !Array.isArray(v)
+const isActor = (v) => isObject(v) && isWord(v.iss) && isWord(v.sub) && (v.act === undefined || isActor(v.act))
+const isExtra = (v) => isObject(v) && Object.entries(v).every(([key, values]) => key !== '' && isList(values))
+
+const ofToken = {
+  sub: isWord, txn: isWord, req_wl: isWord, scope: isText, iat: isDate, exp: isDate,
+  cnf: () => false, // a bound token counts only with a proof, which nobody asks for here
+  act: isActor, rctx: isObject, tctx: isObject,
+}
+const ofDetails = {
+  src_iss: isText, src_sub: isText, src_jti: isText, src_iat: isDate, src_exp: isDate, as_of: isDate,
+  kind, name: isText, email: isText, tenant: isText, client_id: isText, sid: isText, acr: isText, amr: isList,
+  auth_time: isDate, roles: isList, entitlements: isList, groups: isList, groups_incomplete: isFlag, extra: isExtra,
+}
+
+// Throws unless each of the claims that is there fits.
+function check(claims, types) {
+  for (const [name, fits] of Object.entries(types)) {
+    if (claims[name] !== undefined && !fits(claims[name])) throw new Error(`${name} is not what it has to be`)
+  }
 }
 
 // A caller whose time is not over; without an end it never is.
@@ -145,6 +176,8 @@ function keysAt(jwksURL) {
   const remote = createRemoteJWKSet(url, { cooldownDuration: 1000 })
   const ofTheToken = ['ERR_JOSE_NOT_SUPPORTED', 'ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS']
   return async (header, token) => {
+    // jose takes the only key there is for a token that names none.
+    if (typeof header.kid !== 'string') throw new Error('the token names no key')
     try {
       return await remote(header, token)
     } catch (error) {
@@ -153,6 +186,9 @@ function keysAt(jwksURL) {
     }
   }
 }
+
+const leeway = 30 // seconds that clocks may be apart
+const longest = 10 * 60 // seconds that a token may have been minted for
 
 function transactionTokens(jwksURL, trustDomain) {
   if (!trustDomain) throw new Error('--trust-domain is required: whom tokens must be for')
@@ -168,13 +204,16 @@ function transactionTokens(jwksURL, trustDomain) {
       audience: trustDomain,
       algorithms: ['EdDSA', 'ES256', 'RS256'],
       requiredClaims: ['iat', 'exp', 'txn', 'sub', 'scope', 'req_wl'],
-      maxTokenAge: '10 minutes',
-      clockTolerance: 30,
+      maxTokenAge: longest,
+      clockTolerance: leeway,
     })
+    check(payload, ofToken)
+    if (payload.exp - payload.iat > longest) throw new Error('the token was minted for too long')
     const details = payload.tctx ?? {}
-    return lasting(details.src_exp ?? payload.exp, {
-      issuer: details.src_iss,
-      subject: details.src_sub ?? payload.sub,
+    check(details, ofDetails)
+    return lasting(details.src_exp ?? payload.exp + leeway, {
+      issuer: details.src_iss || payload.iss,
+      subject: details.src_sub || payload.sub,
       kind: details.kind ?? 'user',
       name: details.name ?? '',
       email: details.email ?? '',
