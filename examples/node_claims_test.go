@@ -131,7 +131,7 @@ func TestRule8_NodeServicesReadTheClaimsThatGoServicesRead(t *testing.T) {
 		{"tctx.src_exp", 0, 401},
 		{"tctx.src_exp", -1, 401},
 		{"tctx.src_exp", fmt.Sprint(now + 3600), 401},
-		{"tctx.src_exp", 253402300800, 401},
+		{"tctx.src_exp", int64(253402300800), 401},
 		{"tctx.src_exp", nil, 401},
 		{"tctx.as_of", "x", 401},
 		{"tctx.auth_time", "x", 401},
