@@ -110,10 +110,8 @@ func errorCode(reason authctx.Reason) string {
 // with [authctx.Authorize]: status, challenge and problem details of the error's
 // reason, and nothing of its cause. An error without a reason is 503, and so is
 // nil, for which Refuse gets [authctx.Unavailable]. What [Server.Check] says of
-// early data is 425. It is not told to the observer. A client that is slow to take it
-// is cut off, see "Slow clients" in the package documentation.
+// early data is 425. It is not told to the observer.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	hasten(w, r)
 	if err == nil {
 		err = authctx.Unavailable
 	}

@@ -14,6 +14,7 @@ type controlWriter struct {
 	http.ResponseWriter
 	control string // the Cache-Control, if the handler has no say in it
 	begun   bool
+	preset  bool      // line stands in the header since before the handler
 	line    [1]string // of the header, to save an allocation
 }
 
@@ -30,21 +31,33 @@ func newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *cont
 	if d.route.entry.Public || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil
 	}
-	return &controlWriter{ResponseWriter: w}
+	c := &controlWriter{ResponseWriter: w}
+	if h := w.Header(); len(h["Cache-Control"]) == 0 { // for handlers that keep to the writer outside
+		c.line[0], c.preset = "private", true
+		h["Cache-Control"] = c.line[:]
+	}
+	return c
 }
 
 // begin is called before the header is sent.
 func (w *controlWriter) begin() {
-	switch {
-	case w.begun:
+	if w.begun {
 		return
-	case w.control != "":
-		w.Header().Set("Cache-Control", w.control)
-	default:
-		asIfAuthorized(w.Header(), &w.line)
 	}
 	w.begun = true
+	h := w.Header()
+	if w.control != "" {
+		h.Set("Cache-Control", w.control)
+		return
+	}
+	if lines := h["Cache-Control"]; w.preset && len(lines) > 1 && lines[0] == "private" {
+		h["Cache-Control"] = lines[1:] // which a ReverseProxy has added
+	}
+	asIfAuthorized(h, &w.line)
 }
+
+// unless takes begin back if the header was not sent.
+func (w *controlWriter) unless(sent, before bool) { w.begun = sent || before }
 
 // asIfAuthorized makes of the Cache-Control of an answer what it says to a request
 // that has an Authorization: no shared cache keeps the answer, unless it is told to
@@ -90,8 +103,11 @@ func (w *controlWriter) WriteString(s string) (int, error) {
 
 // ReadFrom implements [io.ReaderFrom], by which net/http has the system send a file.
 func (w *controlWriter) ReadFrom(r io.Reader) (int64, error) {
+	before := w.begun
 	w.begin()
-	return io.Copy(w.ResponseWriter, r)
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.unless(n > 0, before)
+	return n, err
 }
 
 // Flush implements [http.Flusher] as far as the wrapped writer does.
@@ -99,8 +115,19 @@ func (w *controlWriter) Flush() { _ = w.FlushError() }
 
 // FlushError serves [http.ResponseController].
 func (w *controlWriter) FlushError() error {
+	before := w.begun
 	w.begin()
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	w.unless(err == nil, before)
+	return err
+}
+
+// Push implements [http.Pusher] as far as the wrapped writer does.
+func (w *controlWriter) Push(target string, opts *http.PushOptions) error {
+	if p, ok := w.ResponseWriter.(http.Pusher); ok {
+		return p.Push(target, opts)
+	}
+	return http.ErrNotSupported
 }
 
 // CloseNotify implements [http.CloseNotifier].

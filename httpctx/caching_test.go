@@ -3,6 +3,7 @@ package httpctx_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -156,6 +157,8 @@ func TestWhatAnAnswerToACallerSaysToCaches(t *testing.T) {
 		"a file that is not there":       {nil, http.FileServer(http.Dir(t.TempDir())), "GET", "/x", "alice", []string{"private"}},
 		"a handler that copies a reader": {nil, copies, "GET", "/", "alice", []string{"max-age=60, private"}},
 		"a handler that writes a string": {nil, writes, "GET", "/", "alice", []string{"max-age=60, private"}},
+		"a handler that copies nothing":  {nil, copiesNothing, "GET", "/", "alice", []string{"max-age=60, private"}},
+		"a handler that adds a line":     {nil, adds, "GET", "/", "alice", []string{"public, max-age=60"}},
 		"a handler that flushes":         {nil, flushes, "GET", "/", "alice", []string{"max-age=60, private"}},
 		"a handler that edits in place":  {nil, edits, "GET", "/", "alice", []string{"max-age=60, private"}},
 	} {
@@ -179,6 +182,14 @@ var (
 		w.Header().Set("Cache-Control", "max-age=60")
 		_, _ = io.WriteString(w, "text")
 	})
+	copiesNothing = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.Copy(w, strings.NewReader(""))
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = io.WriteString(w, "text")
+	})
+	adds = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("Cache-Control", "public, max-age=60") // as a ReverseProxy does
+	})
 	flushes = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.(http.Flusher).Flush()
@@ -189,6 +200,41 @@ var (
 		w.Header()["Cache-Control"][0] = "public"
 	})
 )
+
+// Frameworks may keep to the writer that they had before.
+func TestAHandlerThatWritesToTheWriterOutsideSaysPrivate(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{})
+	res, _ := do(t, "GET", serve(t, http.HandlerFunc(func(outside http.ResponseWriter, r *http.Request) {
+		s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			_, _ = io.WriteString(outside, "text")
+		})).ServeHTTP(outside, r)
+	})).URL, cookie("alice"))
+	if got := res.Header["Cache-Control"]; !slices.Equal(got, []string{"private"}) {
+		t.Errorf("Cache-Control %q", got)
+	}
+}
+
+// Over a server that lacks one, an interface of a writer fails, and does not panic.
+func TestAWriterHasNoMoreThanTheOneItWraps(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{})
+	answer, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+	r.Header = token("alice")
+	s.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := w.(http.Pusher).Push("/a", nil); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("Push: %v", err)
+		}
+		if _, _, err := w.(http.Hijacker).Hijack(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("Hijack: %v", err)
+		}
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("Flush: %v", err)
+		}
+		w.Header().Set("Cache-Control", "max-age=60") // nothing was sent
+	})).ServeHTTP(plain{answer}, r)
+	if got := answer.Result().Header["Cache-Control"]; !slices.Equal(got, []string{"max-age=60, private"}) {
+		t.Errorf("Cache-Control %q", got)
+	}
+}
 
 // A gateway takes the Authorization away, and what its upstream says is then meant
 // for a request without it.

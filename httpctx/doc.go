@@ -94,10 +94,12 @@
 //
 // # Slow clients
 //
-// A refusal gives its client ten seconds to send the rest of its request and as long
-// to take the answer, unless the [net/http.Server] says otherwise by ReadTimeout and
-// WriteTimeout, or middleware in front has a writer without Unwrap. The rest is up to
-// the program:
+// A refusal by [Server.Handler] or [Server.Require] gives its client ten seconds to
+// send the rest of its request and as long to take the answer, unless the
+// [net/http.Server] says otherwise by ReadTimeout and WriteTimeout, or middleware in
+// front has a writer without Unwrap. What that has set takes second place, and what it
+// does once it has a refusal counts in: an answer that it holds back for longer is
+// lost. The rest is up to the program:
 //
 //   - ReadHeaderTimeout and IdleTimeout of the [net/http.Server] end connections on
 //     which no request comes. Neither has a default.

@@ -188,6 +188,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 		preflight, err := p.server.checkBehindMux(r)
 		switch {
 		case err != nil:
+			hasten(w, r)
 			p.server.WriteError(w, r, err)
 			return
 		case preflight:

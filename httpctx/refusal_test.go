@@ -71,9 +71,6 @@ func refusing(t *testing.T) map[string]http.Handler {
 		"Handler": s.Handler(spy),
 		"Refuse":  asked.Handler(spy),
 		"Require": anonymous.Handler(anonymous.Require(authctx.Authenticated())(spy)),
-		"a handler": anonymous.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			anonymous.WriteError(w, r, authctx.NoCredentials)
-		})),
 	}
 }
 
@@ -100,6 +97,20 @@ func TestARefusalWaitsForNoBody(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A handler that refuses may have other things to do before it returns.
+func TestARefusalByAHandlerIsBoundedByTheHandler(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{AllowAnonymous: true})
+	connected(t, &http.Server{Handler: s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.WriteError(w, r, authctx.NoCredentials)
+		time.Sleep(time.Minute)
+	}))}, func(t *testing.T, conn net.Conn) {
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		if line, err := bufio.NewReader(conn).ReadString('\n'); !strings.Contains(line, " 401 ") {
+			t.Errorf("%q, %v", line, err)
+		}
+	})
 }
 
 // A client of HTTP/2 says how much of a body it takes.

@@ -169,6 +169,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 		d := s.decide(r, route(r))
 		setFields(w.Header(), d.result.Response)
 		if d.err != nil {
+			hasten(w, r)
 			s.WriteError(w, r, d.err)
 			return
 		}
@@ -216,6 +217,7 @@ func (s *Server) Require(rule authctx.Rule) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := authctx.Authorize(r.Context(), rule); err != nil {
 				s.observeRefusal(r, err)
+				hasten(w, r)
 				s.WriteError(w, r, err)
 				return
 			}

@@ -151,10 +151,7 @@ func (i *Introspector) verify(ctx context.Context, token string) (_ *verified, c
 		return nil, false, errNotOpaque
 	}
 	d := i.cache.hash.sum(token)
-	v, now := i.cache.get(d)
-	if v == nil {
-		v, now = i.refused.get(d)
-	}
+	v, now := i.remembered(d)
 	if cached = v != nil; !cached {
 		if v, err = i.ask(ctx, d, token); err != nil {
 			return nil, false, err
@@ -165,6 +162,13 @@ func (i *Introspector) verify(ctx context.Context, token string) (_ *verified, c
 		return nil, false, err
 	}
 	return v, cached, nil
+}
+
+func (i *Introspector) remembered(d digest) (v *verified, now time.Time) {
+	if v, now = i.cache.get(d); v == nil {
+		v, now = i.refused.get(d)
+	}
+	return v, now
 }
 
 // opaque reports whether a token is made of characters that tokens are made of
@@ -196,6 +200,11 @@ func (i *Introspector) ask(ctx context.Context, d digest, token string) (*verifi
 // start asks on a context of our own, so that no caller who leaves takes the
 // answer from the others.
 func (i *Introspector) start(d digest, shared *flight, token string) {
+	if v, _ := i.remembered(d); v != nil { // since the caller looked
+		shared.found, shared.err = v, nil
+		i.cache.finish(shared)
+		return
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	known := i.active.has(d)
