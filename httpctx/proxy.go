@@ -133,11 +133,11 @@ func withoutCertificate(r *http.Request) *http.Request {
 }
 
 // Handler returns a handler that does what rp does, with this proxy's part added:
-// [Proxy.Rewrite] after rp.Rewrite, [Proxy.ModifyResponse] before
-// rp.ModifyResponse, and refusals answered as [Server] does instead of by
-// rp.ErrorHandler. A caller who cannot be written, for a cause that has no
-// reason, or not be sent in plaintext is no failure of the upstream: that is
-// answered 500, and the observer learns the cause. Nor is a body that the client
+// what [Proxy.Rewrite] removes before rp.Rewrite and what it writes after that,
+// [Proxy.ModifyResponse] before rp.ModifyResponse, and refusals answered as
+// [Server] does instead of by rp.ErrorHandler. A caller who cannot be written, for
+// a cause that has no reason, or not be sent in plaintext is no failure of the
+// upstream: that is answered 500, and the observer learns the cause. Nor is a body that the client
 // did not send as it should: that is answered 400, or 413 if a
 // [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite, to
 // clients of gRPC too. Nor is a header that is larger, with what says who is
@@ -151,12 +151,12 @@ func withoutCertificate(r *http.Request) *http.Request {
 // did not take is sent anew, as when one of HTTP/2 closes its connections at a
 // certain age or after so many requests, or allows fewer streams than came at once:
 // the outgoing request has a GetBody. Transports of net/http take a reset with
-// PROTOCOL_ERROR before the answer for the latter too. Until the upstream answers, it works for what
-// was read of the body, up to 80 KiB. Of a body that is not complete, its client
-// has to go on within 200 ms. Where the upstream may have acted on the request and
-// the transport could send it all the same, GetBody works until the body is read:
-// to an upstream of HTTP/1, with an Idempotency-Key or X-Idempotency-Key, and with
-// the methods GET, HEAD, OPTIONS and TRACE.
+// PROTOCOL_ERROR before the answer for the latter too. Until the upstream answers,
+// GetBody works for what was read of the body, up to 80 KiB. Of a body that is not
+// complete, its client has to go on within 200 ms. Where the upstream may have acted
+// on the request and the transport could send it all the same, GetBody works until
+// the body is read: to an upstream of HTTP/1, with an Idempotency-Key or
+// X-Idempotency-Key, and with the methods GET, HEAD and OPTIONS.
 //
 // The handler authenticates nobody: put it behind [Server.Handler]. If a mux is
 // between them, the handler asks the Server's policy once more, as that does for a
@@ -244,7 +244,8 @@ func (w *hintCleaner) WriteHeader(status int) {
 
 // Rewrite finishes pr.Out, and is to be the last thing that a
 // [httputil.ReverseProxy.Rewrite] function does. Use [Proxy.Handler] unless you
-// need to call it yourself: Rewrite does not ask the policy.
+// need to call it yourself: Rewrite does not ask the policy, and removes a credential
+// that the function has written for the upstream as if it had come in.
 //
 // A request that may not go out, because the caller cannot be written or not be
 // sent in plaintext, because it has more than 500 header fields beside a caller,
