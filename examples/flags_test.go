@@ -44,6 +44,8 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"a negative cool-down":   {with("-keys-cooldown", "-1s"), []string{"-keys-cooldown"}},
 		"Transaction Tokens":     {with("-typ", "at+jwt,txntoken+jwt"), []string{"txntoken+jwt"}},
 		"nonces for nothing":     {with("-dpop-nonce"), []string{"-dpop-nonce needs -external-url"}},
+		"a resource of no URL":   {with("-resource", "api"), []string{"Resource must have a scheme"}},
+		"two resources":          {with("-resource", "https://a", "-resource", "https://b"), []string{"-resource is given 2 times"}},
 		"an unknown flag":        {with("-nonsense"), []string{"-nonsense"}},
 		"what counts once, twice": {with("-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
 			"-introspect", "http://id:s3cret@127.0.0.1:1", "-introspect", "http://id:s3cret@127.0.0.1:2"),
@@ -72,7 +74,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	t.Parallel()
 	for program, flags := range map[string][]string{
 		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "allow-plaintext", "forward",
-			"introspect", "introspect-clients", "external-url", "dpop-nonce", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
+			"introspect", "introspect-clients", "external-url", "dpop-nonce", "resource", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
 		"quickstart": {"serve", "token-life"},
 		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},
 		"mtls":       nil,

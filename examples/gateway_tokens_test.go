@@ -1,8 +1,10 @@
 package examples_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +43,40 @@ func TestGatewayStartsWithoutItsProvider(t *testing.T) {
 	}
 	if _, err := client.Get(as(t, token), &pb.GetRequest{}); err != nil {
 		t.Errorf("after recovery: %v", err)
+	}
+}
+
+// A client that knows nothing but the address of an API asks that first, and each
+// answer says whom to ask next (RFC 9728 section 5).
+func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := startProvider(t)
+	const resource = "https://gateway.example/api"
+	s := startGateway(t, p, "-upstream", httpURL, "-resource", resource, "-audience", resource)
+	s.waitReady(t)
+	refused := send(t, "GET", s.url+"/whoami", "")
+	_, rest, _ := strings.Cut(refused.header.Get("WWW-Authenticate"), `resource_metadata="`)
+	where, _, _ := strings.Cut(rest, `"`)
+	path, ok := strings.CutPrefix(where, "https://gateway.example/")
+	if refused.status != 401 || !ok {
+		t.Fatalf("status %d, metadata at %q", refused.status, where)
+	}
+	var document struct {
+		Resource string
+		Servers  []string `json:"authorization_servers"`
+	}
+	if r := send(t, "GET", s.url+"/"+path, ""); r.status != 200 {
+		t.Fatalf("the document: status %d, body %s", r.status, r.body)
+	} else if err := json.Unmarshal([]byte(r.body), &document); err != nil {
+		t.Fatal(err)
+	}
+	if document.Resource != resource || !slices.Equal(document.Servers, []string{p.issuer}) {
+		t.Fatalf("the document says %+v", document)
+	}
+	token := p.token(t, jwt.MapClaims{"aud": document.Resource})
+	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token); r.status != 200 {
+		t.Errorf("a token for it: status %d, body %s", r.status, r.body)
 	}
 }
 

@@ -25,10 +25,11 @@ type answers struct {
 // challenge is one scheme and the text that it begins (RFC 9110 section 11.6.1).
 type challenge struct{ scheme, text string }
 
-// newChallenge makes the challenge of a scheme that may have parameters.
-func newChallenge(scheme, realm string) challenge {
+// newChallenge makes the challenge of a scheme that may have parameters. More is
+// what every challenge has besides.
+func newChallenge(scheme, realm, more string) challenge {
 	name, parameters, _ := strings.Cut(scheme, " ")
-	text := name + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
+	text := name + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"` + more
 	if parameters != "" {
 		text += ", " + parameters
 	}
@@ -53,7 +54,7 @@ func (p problem) body() []byte {
 	return append(body, '\n')
 }
 
-func newAnswers(realm string, schemes []string) answers {
+func newAnswers(realm, more string, schemes []string) answers {
 	if realm == "" {
 		realm = "api"
 	}
@@ -62,7 +63,7 @@ func newAnswers(realm string, schemes []string) answers {
 	}
 	a := answers{bodies: map[authctx.Reason][]byte{}}
 	for _, scheme := range schemes {
-		a.challenges = append(a.challenges, newChallenge(scheme, realm))
+		a.challenges = append(a.challenges, newChallenge(scheme, realm, more))
 	}
 	for _, reason := range authctx.Reasons() {
 		if reason != reason.Public() {

@@ -145,6 +145,30 @@ func ExampleServer_Handler() {
 	// 200 OK hello, alice
 }
 
+// A client that knows the address of an API and nothing else, as clients of the
+// Model Context Protocol do, finds out where it gets a token for it.
+func ExampleResourceMetadata() {
+	server, err := httpctx.NewServer(httpctx.ServerConfig{
+		Authenticator: demoAuthenticator(),
+		ResourceMetadata: &httpctx.ResourceMetadata{
+			Resource:             "https://api.example/orders",
+			AuthorizationServers: []string{"https://login.example"},
+			Scopes:               []string{"orders:read"},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	s := httptest.NewServer(server.Handler(http.HandlerFunc(hello)))
+	defer s.Close()
+
+	call("GET", s.URL+"/orders", "")
+	call("GET", s.URL+"/.well-known/oauth-protected-resource/orders", "")
+	// Output:
+	// 401 Unauthorized [Bearer realm="api", resource_metadata="https://api.example/.well-known/oauth-protected-resource/orders"]
+	// 200 OK {"resource":"https://api.example/orders","authorization_servers":["https://login.example"],"scopes_supported":["orders:read"],"bearer_methods_supported":["header"]}
+}
+
 // Middleware in front of a server takes the address of the client from a header
 // that anybody sends. The peer, whom a trust judges, is who is connected.
 func ExampleConnContext() {

@@ -43,6 +43,11 @@ type ServerConfig struct {
 	RecheckInterval time.Duration
 	// Realm is the realm of challenges; empty means "api".
 	Realm string
+	// ResourceMetadata, when it is not nil, is published: [Server.Handler] answers
+	// GET and HEAD for "/.well-known/oauth-protected-resource", followed by the path
+	// of the resource, under any host and without asking anybody, and challenges
+	// say where that is. It is copied.
+	ResourceMetadata *ResourceMetadata
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
 	// stripped. It serves clients that do not speak problem details, such as
@@ -71,9 +76,10 @@ type Server struct {
 	observer        authctx.Observer
 	now             func() time.Time
 
-	strip   stripper
-	keys    map[string]string
-	answers answers
+	strip    stripper
+	keys     map[string]string
+	answers  answers
+	metadata *metadata // nil for none
 }
 
 // NewServer returns a server for cfg, or an error that names every setting that
@@ -100,7 +106,8 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	fields := cfg.Authenticator.Fields()
 	s.strip = stripper{strip.NewInbound(fields, cfg.Strip)}
 	s.keys = canonicalKeys(fields)
-	s.answers = newAnswers(cfg.Realm, fields.Schemes)
+	s.metadata = newMetadata(cfg.ResourceMetadata, fields.Schemes)
+	s.answers = newAnswers(cfg.Realm, s.metadata.parameter(), fields.Schemes)
 	return s, nil
 }
 
@@ -113,6 +120,9 @@ func (cfg *ServerConfig) validate() error {
 	}
 	if !quotable(cfg.Realm) {
 		bad("Realm is not printable ASCII")
+	}
+	if cfg.ResourceMetadata != nil {
+		cfg.ResourceMetadata.validate(bad)
 	}
 	return errors.Join(errs...)
 }
@@ -166,6 +176,9 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 	}
 	route := s.router(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.metadata.answers(w, r) {
+			return
+		}
 		d := s.decide(r, route(r))
 		setFields(w.Header(), d.result.Response)
 		if d.err != nil {

@@ -93,7 +93,7 @@ func (g *gateway) Run(ctx context.Context) error {
 	}
 	proxy, err := g.newProxy(auth, forward.propagator, log)
 	if err != nil {
-		return err
+		return program.Usage(err)
 	}
 	l, err := net.Listen("tcp", g.listen)
 	if err != nil {

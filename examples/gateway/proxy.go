@@ -25,10 +25,11 @@ func (g *gateway) newProxy(auth authctx.Authenticator, forward authctx.Propagato
 		return nil, err
 	}
 	server, err := httpctx.NewServer(httpctx.ServerConfig{
-		Authenticator: auth,
-		Policy:        policy,
-		Refuse:        grpcctx.Refuse,
-		Observer:      authctx.NewSlogObserver(log),
+		Authenticator:    auth,
+		Policy:           policy,
+		ResourceMetadata: g.tokens.metadata(),
+		Refuse:           grpcctx.Refuse,
+		Observer:         authctx.NewSlogObserver(log),
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/examples/internal/program"
+	"github.com/authctx/authctx/httpctx"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -31,6 +32,7 @@ type tokens struct {
 	introspect   introspection
 	externalURL  program.Once
 	proofNonce   bool
+	resource     program.Once
 	nonceSecret  []byte // of every reader of proofs, nil without nonces
 
 	keys    []*jwtauth.RemoteKeys
@@ -61,6 +63,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"to a key of the client are taken with a proof of possession (DPoP)")
 	fs.BoolVar(&t.proofNonce, "dpop-nonce", false, "with -external-url: demand a nonce of this gateway in every proof, so that none\n"+
 		"can be made in advance")
+	fs.Var(&t.resource, "resource", "the `URL` that clients ask tokens for; with it, the gateway publishes where they get\n"+
+		"them and challenges lead there (RFC 9728). Tokens for it need an -audience")
 	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
 	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
 	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
@@ -68,7 +72,7 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 
 // check reports everything that is missing or means something else to jwtauth.
 func (t *tokens) check() error {
-	errs := []error{t.introspect.parse(), t.claims.Check("claims"), t.introspect.flag.Check("introspect"), t.externalURL.Check("external-url")}
+	errs := []error{t.introspect.parse(), t.claims.Check("claims"), t.introspect.flag.Check("introspect"), t.externalURL.Check("external-url"), t.resource.Check("resource")}
 	if len(t.issuers) == 0 || slices.Contains(t.issuers, "") {
 		errs = append(errs, errors.New("-issuer is required"))
 	}
@@ -90,6 +94,14 @@ func (t *tokens) check() error {
 		errs = append(errs, errors.New("-keys-refresh and -keys-cooldown must be more than 0"))
 	}
 	return errors.Join(errs...)
+}
+
+// metadata returns what is published about the API, nil for nothing.
+func (t *tokens) metadata() *httpctx.ResourceMetadata {
+	if t.resource.Text == "" {
+		return nil
+	}
+	return &httpctx.ResourceMetadata{Resource: t.resource.Text, AuthorizationServers: t.issuers}
 }
 
 // authenticator returns how clients are known: by an access token, which is

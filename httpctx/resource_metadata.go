@@ -1,0 +1,193 @@
+package httpctx
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/authctx/authctx/internal/loopback"
+)
+
+// metadataPath is where metadata is, in front of the resource's own path (RFC
+// 9728 section 3).
+const metadataPath = "/.well-known/oauth-protected-resource"
+
+// ResourceMetadata tells clients that know no more of an API than its address how
+// to get a token for it (RFC 9728): where, and with which scopes. Clients of the
+// Model Context Protocol want to be told. What the document says of Bearer and
+// DPoP comes from the server's authenticator.
+//
+// Everybody may read it, and nothing is decided by it.
+type ResourceMetadata struct {
+	// Resource is the URL under which clients know the API, without query and
+	// fragment: https, or http on this machine. They compare it with the address
+	// that they call, and ask for tokens that are meant for it (RFC 8707), so the
+	// verifier should have it among its audiences. It is required.
+	Resource string
+	// AuthorizationServers are the issuers of which clients can get a token (RFC
+	// 8414 section 2). At least one is required.
+	AuthorizationServers []string
+	// Scopes are those that clients may ask for. The document need not tell all.
+	Scopes []string
+	// CertificateBoundTokens says that tokens may be bound to the certificate of a
+	// client (RFC 8705).
+	CertificateBoundTokens bool
+	// Name is shown to people who are asked for their consent; it may be empty, and
+	// so may the addresses of pages for them.
+	Name, Documentation, Policy, TermsOfService string
+}
+
+// metadataDocument is what clients read (RFC 9728 section 2).
+type metadataDocument struct {
+	Resource             string   `json:"resource"`
+	AuthorizationServers []string `json:"authorization_servers"`
+	Scopes               []string `json:"scopes_supported,omitempty"`
+	// BearerMethods is not there where nobody knows, and empty where there is none.
+	BearerMethods          []string `json:"bearer_methods_supported,omitzero"`
+	DPoPAlgorithms         []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	DPoPRequired           bool     `json:"dpop_bound_access_tokens_required,omitempty"`
+	CertificateBoundTokens bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	Name                   string   `json:"resource_name,omitempty"`
+	Documentation          string   `json:"resource_documentation,omitempty"`
+	Policy                 string   `json:"resource_policy_uri,omitempty"`
+	TermsOfService         string   `json:"resource_tos_uri,omitempty"`
+}
+
+// metadata is a document with its address.
+type metadata struct {
+	url, path string
+	body      []byte
+}
+
+// validate reports what clients could not use.
+func (m *ResourceMetadata) validate(bad func(string)) {
+	if _, err := parsePublicURL(m.Resource); err != nil {
+		bad("ResourceMetadata.Resource " + err.Error())
+	}
+	if len(m.AuthorizationServers) == 0 {
+		bad("ResourceMetadata.AuthorizationServers is required")
+	}
+	for i, issuer := range m.AuthorizationServers {
+		if _, err := parsePublicURL(issuer); err != nil {
+			bad(fmt.Sprintf("ResourceMetadata.AuthorizationServers[%d] %v", i, err))
+		}
+	}
+	for i, scope := range m.Scopes {
+		if scope == "" || strings.ContainsFunc(scope, notInScopes) {
+			bad(fmt.Sprintf("ResourceMetadata.Scopes[%d] is not a scope token (RFC 6749 section 3.3)", i))
+		}
+	}
+	for _, page := range [...]struct{ name, url string }{
+		{"Documentation", m.Documentation}, {"Policy", m.Policy}, {"TermsOfService", m.TermsOfService},
+	} {
+		u, err := url.Parse(page.url)
+		if page.url != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+			bad("ResourceMetadata." + page.name + " is not the address of a page")
+		}
+	}
+}
+
+// notInScopes reports whether a scope token cannot hold c.
+func notInScopes(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
+
+// parsePublicURL reads what clients compare letter by letter, so that there is
+// one way to write it.
+func parsePublicURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return nil, errors.New("is required")
+	case err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, "?#"):
+		return nil, errors.New("must have a scheme, a host, perhaps a path, and nothing else")
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())):
+		return nil, errors.New("must be https; http is for loopback addresses")
+	case strings.ContainsFunc(u.Host, func(c rune) bool { return c <= ' ' || c > '~' || c == '%' }):
+		return nil, errors.New("must have its host in ASCII, as clients send it (xn--…), without a zone")
+	case u.Path != "" && u.Path != "/" && path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/"):
+		return nil, errors.New("must have a path without dots and empty elements")
+	case u.String() != s:
+		return nil, errors.New("must be written as it is sent, with a scheme in lower case and escapes in the path")
+	}
+	return u, nil
+}
+
+// newMetadata makes the document of a valid m for tokens that come by schemes,
+// nil for nil.
+func newMetadata(m *ResourceMetadata, schemes []string) *metadata {
+	if m == nil {
+		return nil
+	}
+	u, _ := parsePublicURL(m.Resource) // validated
+	doc := metadataDocument{
+		Resource: m.Resource, AuthorizationServers: m.AuthorizationServers, Scopes: m.Scopes,
+		CertificateBoundTokens: m.CertificateBoundTokens, Name: m.Name,
+		Documentation: m.Documentation, Policy: m.Policy, TermsOfService: m.TermsOfService,
+	}
+	doc.describe(schemes)
+	body, _ := json.Marshal(doc) // texts and truth values cannot fail
+	at := metadataPath
+	if u.Path != "/" {
+		at += u.EscapedPath()
+	}
+	return &metadata{u.Scheme + "://" + u.Host + at, at, append(body, '\n')}
+}
+
+// describe says how tokens are sent, if the authenticator says it.
+func (d *metadataDocument) describe(schemes []string) {
+	if len(schemes) == 0 {
+		return
+	}
+	d.BearerMethods = []string{}
+	for _, scheme := range schemes {
+		name, parameters, _ := strings.Cut(scheme, " ")
+		switch {
+		case strings.EqualFold(name, "Bearer"):
+			d.BearerMethods = []string{"header"}
+		case strings.EqualFold(name, "DPoP"):
+			d.DPoPRequired = true
+			if algorithms, ok := strings.CutPrefix(parameters, `algs="`); ok {
+				d.DPoPAlgorithms = strings.Fields(strings.TrimSuffix(algorithms, `"`))
+			}
+		}
+	}
+	d.DPoPRequired = d.DPoPRequired && len(d.BearerMethods) == 0
+}
+
+// parameter is what challenges say of it (RFC 9728 section 5.1).
+func (m *metadata) parameter() string {
+	if m == nil {
+		return ""
+	}
+	return `, resource_metadata="` + m.url + `"`
+}
+
+// answers reports whether r was about the document, and then has answered it. A
+// program in a browser may read it, from wherever it was loaded.
+func (m *metadata) answers(w http.ResponseWriter, r *http.Request) bool {
+	if m == nil || r.URL.EscapedPath() != m.path {
+		return false
+	}
+	h := w.Header()
+	preflight := r.Method == http.MethodOptions && single(r.Header["Access-Control-Request-Method"])
+	if !preflight && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	if len(h["Access-Control-Allow-Origin"]) == 0 { // nobody outside has said more
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
+	if preflight {
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+		h.Set("Access-Control-Allow-Headers", "*")
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	}
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(m.body) // the client may have gone; net/http sends no body for HEAD
+	return true
+}

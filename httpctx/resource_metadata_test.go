@@ -1,0 +1,188 @@
+package httpctx_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
+)
+
+// schemesOnly is an authenticator of which only the schemes matter.
+func schemesOnly(schemes ...string) authctx.Authenticator {
+	fields := authctx.FieldSet{Names: []string{"authorization"}, Schemes: schemes}
+	return authctx.NewAuthenticator(fields, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{}, authctx.NoCredentials
+	})
+}
+
+func metadataOf(resource string) *httpctx.ResourceMetadata {
+	return &httpctx.ResourceMetadata{Resource: resource, AuthorizationServers: []string{"https://idp.example/"}}
+}
+
+// TestResourceMetadata follows a client that knows an address and nothing else:
+// the challenge leads to the document, and that to the authorization server.
+func TestResourceMetadata(t *testing.T) {
+	full := &httpctx.ResourceMetadata{
+		Resource:             "https://api.example/v1/orders",
+		AuthorizationServers: []string{"https://idp.example/", "https://other.example/realms/a"},
+		Scopes:               []string{"orders:read", "orders:write"}, CertificateBoundTokens: true,
+		Name: "Orders & more", Documentation: "https://docs.example/", Policy: "https://docs.example/policy", TermsOfService: "https://docs.example/tos",
+	}
+	const short = `,"authorization_servers":["https://idp.example/"]`
+	for _, tc := range []struct {
+		name     string
+		metadata *httpctx.ResourceMetadata
+		schemes  []string
+		url      string
+		document string
+	}{
+		{"everything", full, []string{"Bearer", `DPoP algs="ES256 EdDSA"`}, "https://api.example/.well-known/oauth-protected-resource/v1/orders",
+			`{"resource":"https://api.example/v1/orders","authorization_servers":["https://idp.example/","https://other.example/realms/a"],` +
+				`"scopes_supported":["orders:read","orders:write"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","EdDSA"],` +
+				`"tls_client_certificate_bound_access_tokens":true,"resource_name":"Orders \u0026 more","resource_documentation":"https://docs.example/",` +
+				`"resource_policy_uri":"https://docs.example/policy","resource_tos_uri":"https://docs.example/tos"}`},
+		{"DPoP alone", metadataOf("https://api.example"), []string{`DPoP algs="ES256"`}, "https://api.example/.well-known/oauth-protected-resource",
+			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256"],"dpop_bound_access_tokens_required":true}`},
+		{"who knows how", metadataOf("http://127.0.0.1:8080/"), nil, "http://127.0.0.1:8080/.well-known/oauth-protected-resource",
+			`{"resource":"http://127.0.0.1:8080/"` + short + `}`},
+		{"a slash at the end", metadataOf("https://api.example/a/"), []string{"bearer"}, "https://api.example/.well-known/oauth-protected-resource/a/",
+			`{"resource":"https://api.example/a/"` + short + `,"bearer_methods_supported":["header"]}`},
+		{"a path that is escaped", metadataOf("https://api.example/a%22b%2Fc"), []string{"Bearer"}, "https://api.example/.well-known/oauth-protected-resource/a%22b%2Fc",
+			`{"resource":"https://api.example/a%22b%2Fc"` + short + `,"bearer_methods_supported":["header"]}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newServer(t, httpctx.ServerConfig{Authenticator: schemesOnly(tc.schemes...), ResourceMetadata: tc.metadata}).Handler(http.NotFoundHandler())
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/orders", nil))
+			for challenge := range strings.SplitSeq(w.Header().Get("WWW-Authenticate"), `realm="api"`) {
+				if challenge = strings.TrimSpace(challenge); len(challenge) > 8 && !strings.HasPrefix(challenge, `, resource_metadata="`+tc.url+`"`) {
+					t.Errorf("%d, challenge %q", w.Code, challenge)
+				}
+			}
+			if n, want := strings.Count(w.Header().Get("WWW-Authenticate"), "resource_metadata="), max(1, len(tc.schemes)); w.Code != 401 || n != want {
+				t.Errorf("status %d, %d of %d challenges lead to the document", w.Code, n, want)
+			}
+			w = httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", tc.url, nil))
+			if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" || w.Body.String() != tc.document+"\n" {
+				t.Errorf("status %d, %s\n%s", w.Code, w.Header().Get("Content-Type"), w.Body)
+			}
+		})
+	}
+}
+
+// TestResourceMetadataIsForEverybody asks from outside, over a socket, a server
+// whose policy knows nothing of the document.
+func TestResourceMetadataIsForEverybody(t *testing.T) {
+	metadata := metadataOf("https://api.example/v1")
+	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"GET /orders": authctx.Authenticated()}})
+	var seen []authctx.Event
+	server := newServer(t, httpctx.ServerConfig{ResourceMetadata: metadata, Policy: policy,
+		Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { seen = append(seen, e) })})
+	metadata.Resource, metadata.AuthorizationServers[0] = "https://evil.example", "https://evil.example" // it was copied
+	mux := server.NewMux()
+	mux.HandleFunc("GET /orders", func(http.ResponseWriter, *http.Request) { t.Error("reached") })
+	h, err := mux.Handler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(h)
+	defer s.Close()
+	const path = "/.well-known/oauth-protected-resource/v1"
+	ask := func(method, path string, header http.Header) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequest(method, s.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = header.Clone()
+		res, err := s.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res, string(body)
+	}
+	origin := http.Header{"Origin": {"https://app.example"}}
+	preflight := http.Header{"Origin": {"https://app.example"}, "Access-Control-Request-Method": {"GET"}, "Access-Control-Request-Headers": {"mcp-protocol-version"}}
+	const document = `{"resource":"https://api.example/v1","authorization_servers":["https://idp.example/"],"bearer_methods_supported":["header"]}` + "\n"
+	for _, tc := range []struct {
+		method, path string
+		header       http.Header
+		status       int
+		body         string
+	}{
+		{"GET", path, nil, 200, document},
+		{"GET", path + "?a=b", http.Header{"Authorization": {"Bearer rubbish"}, "X-User-Id": {"root"}}, 200, document},
+		{"GET", path, origin, 200, document},
+		{"HEAD", path, origin, 200, ""},
+		{"OPTIONS", path, preflight, 204, ""},
+	} {
+		res, body := ask(tc.method, tc.path, tc.header)
+		if res.StatusCode != tc.status || body != tc.body || res.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s %s: %s, %v, %q", tc.method, tc.path, res.Status, res.Header, body)
+		}
+	}
+	if len(seen) > 0 {
+		t.Errorf("nothing was decided: %v", seen)
+	}
+	for _, path := range []string{"/.well-known/oauth-protected-resource", path + "/", path + "/orders", "/v1" + path, "/.well-known/oauth%2Dprotected-resource/v1"} {
+		if res, _ := ask("GET", path, nil); res.StatusCode != 401 {
+			t.Errorf("%s: %s", path, res.Status)
+		}
+	}
+	for _, method := range []string{"POST", "DELETE", "OPTIONS"} {
+		if res, _ := ask(method, path, origin); res.StatusCode != 401 {
+			t.Errorf("%s: %s", method, res.Status)
+		}
+	}
+}
+
+// TestResourceMetadataLeavesCORSToWhoeverIsOutside: two values of one field are
+// none to a browser.
+func TestResourceMetadataLeavesCORSToWhoeverIsOutside(t *testing.T) {
+	h := newServer(t, httpctx.ServerConfig{ResourceMetadata: metadataOf("https://api.example")}).Handler(http.NotFoundHandler())
+	w := httptest.NewRecorder()
+	w.Header().Set("Access-Control-Allow-Origin", "https://app.example")
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/.well-known/oauth-protected-resource", nil))
+	if got := w.Header()["Access-Control-Allow-Origin"]; w.Code != 200 || !slices.Equal(got, []string{"https://app.example"}) {
+		t.Errorf("%d, %q", w.Code, got)
+	}
+}
+
+func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
+	for _, resource := range []string{
+		"", "api", "/v1", "https://", "http://api.example", "ftp://api.example", "https://user@api.example", "https://api.example?a", "https://api.example#",
+		"https://api.example/a/../b", "https://api.example/%2e%2e/b", "https://api.example//a", "https://api.example/a//", "https://bücher.example",
+		"https://[fe80::1%25eth0]", "https://:443", `https://api.example/a"b`, "HTTPS://api.example",
+	} {
+		_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: metadataOf(resource)})
+		if err == nil || !strings.Contains(err.Error(), "httpctx: server: ResourceMetadata.Resource ") {
+			t.Errorf("%q: %v", resource, err)
+		}
+	}
+	_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: &httpctx.ResourceMetadata{
+		Scopes: []string{"a", "b c", ""}, Documentation: "docs", Policy: "javascript:alert(1)", TermsOfService: "https://"}})
+	for _, want := range []string{
+		"Resource is required", "AuthorizationServers is required", "Scopes[1] is not", "Scopes[2] is not", "Documentation is not", "Policy is not", "TermsOfService is not",
+	} {
+		if err == nil || !strings.Contains(err.Error(), "ResourceMetadata."+want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+	_, err = httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: &httpctx.ResourceMetadata{
+		Resource: "https://api.example", AuthorizationServers: []string{"https://idp.example", "spiffe://prod.example"}}})
+	if err == nil || !strings.Contains(err.Error(), "ResourceMetadata.AuthorizationServers[1] must be https") {
+		t.Error(err)
+	}
+}
