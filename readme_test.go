@@ -59,6 +59,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"time"
 
 	"google.golang.org/grpc"
 
