@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/authctx/authctx/internal/absent"
@@ -27,7 +28,7 @@ type IntrospectorConfig struct {
 	ClientSecret string `json:"-"`
 
 	// Issuer is who the endpoint speaks for. An answer that names another issuer
-	// is refused, one that names none is of this one.
+	// is refused, one that names none is of this one. It has no [TenantPlaceholder].
 	Issuer string
 	// Audiences and ClientIDs are as in [VerifierConfig]: an answer must name an
 	// audience of ours, or, for endpoints that leave "aud" out or empty, a client.
@@ -47,6 +48,7 @@ type IntrospectorConfig struct {
 	// it here.
 	InsecureAnyAudience bool
 	// Claims says how the answer becomes a principal; nil is as in [VerifierConfig].
+	// [SPIFFEClaims] are for JWTs.
 	Claims *ClaimMapping
 	// ClientWithoutSubject takes an answer without "sub" to be about a token that
 	// the client got for itself, and the client for its subject (RFC 9068 section
@@ -128,6 +130,9 @@ func (c *IntrospectorConfig) validate() error {
 	required("ClientID", c.ClientID)
 	required("ClientSecret", c.ClientSecret)
 	required("Issuer", c.Issuer)
+	if strings.Contains(c.Issuer, TenantPlaceholder) {
+		bad("Issuer has %s, and an endpoint speaks for one issuer", TenantPlaceholder)
+	}
 	named := len(c.Audiences) > 0 || len(c.ClientIDs) > 0
 	switch {
 	case !named && !c.InsecureAnyAudience:
@@ -141,6 +146,8 @@ func (c *IntrospectorConfig) validate() error {
 	problems.leeway(c.Leeway)
 	if c.Claims.unmade() {
 		bad(unmadeClaims)
+	} else if c.Claims != nil && c.Claims.cfg.SPIFFE {
+		bad("Claims are those of SPIFFE, whose tokens are JWTs and for a Verifier")
 	}
 	problems.hollow("Revocations", c.Revocations)
 	if absent.Hollow(c.Transport) {

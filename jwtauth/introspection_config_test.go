@@ -41,6 +41,9 @@ func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *test
 			[]string{`Endpoint: "http://as.example.com/introspect" is not https`, "InsecureAnyAudience contradicts Audiences and ClientIDs",
 				"Audiences or ClientIDs has an empty element", "Leeway must be", "Timeout must not be negative", "MaxPending must not be negative",
 				"MaxTokenBytes must be between 256 and 1048576", "Cache"}},
+		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Audiences: []string{"a"},
+			Issuer: "https://as.example.com/" + jwtauth.TenantPlaceholder, Claims: jwtauth.SPIFFEClaims()},
+			[]string{"Issuer has {tenantid}", "Claims are those of SPIFFE"}},
 	} {
 		i, err := jwtauth.NewIntrospector(c.cfg)
 		if err == nil || i != nil {
