@@ -64,11 +64,11 @@ const TxnTokenField = "txn-token"
 // deferredField carries, in messages, what jwtauth signs for work that waits.
 const deferredField = plainFieldPrefix + "deferred"
 
-// Validate returns an error that names every part of s that servers refuse: what
-// is empty, a field name with other characters than letters, digits, "-", "_" and
-// ".", which is more likely a slip than a name, a scheme that no challenge can
-// name, and what owns a field that the connection or the message needs, such as
-// content-type.
+// Validate returns an error that names every part of s that servers, clients and
+// proxies refuse: what is empty, a field name with other characters than letters,
+// digits, "-", "_" and ".", which is more likely a slip than a name, a scheme that
+// no challenge can name, and what owns a field that the connection or the message
+// needs, such as content-type.
 func (s FieldSet) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) {

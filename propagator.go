@@ -15,6 +15,7 @@ type Propagator interface {
 	// [Forwarded] fields belong to p.
 	Inject(ctx context.Context, p Principal, set func(name, value string)) error
 
-	// Fields returns what the propagator writes. It is constant.
+	// Fields returns what the propagator writes, in names that
+	// [FieldSet.Validate] takes. It is constant.
 	Fields() FieldSet
 }

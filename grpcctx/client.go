@@ -40,24 +40,26 @@ type ClientConfig struct {
 type Client struct {
 	propagator authctx.Propagator
 	fields     authctx.FieldSet // what it owns
-	names      map[string]bool  // those of fields that metadata can hold, for the usual case
+	names      map[string]bool  // those of fields, for the usual case
 	strip      stripper
 	plaintext  bool // is allowed
 	guard      guard
 	writers    sync.Pool
 }
 
-// NewClient returns a client for cfg, or an error that names what is missing.
+// NewClient returns a client for cfg, or an error that names what is missing or
+// wrong.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	if absent.Nil(cfg.Propagator) {
 		return nil, errors.New("grpcctx: client: Propagator is required")
 	}
 	fields := cfg.Propagator.Fields()
+	if err := fields.Validate(); err != nil {
+		return nil, fmt.Errorf("grpcctx: client: Propagator: %w", err)
+	}
 	names := make(map[string]bool, len(fields.Names))
 	for _, name := range fields.Names {
-		if isKey(strings.ToLower(name)) {
-			names[name] = true
-		}
+		names[name] = true
 	}
 	return &Client{
 		propagator: cfg.Propagator,

@@ -45,6 +45,27 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 	}
 }
 
+func TestRule1_AClientWritesNoFieldThatACallNeeds(t *testing.T) {
+	for want, fields := range map[string]authctx.FieldSet{
+		`the prefix ""`:           {Prefixes: []string{""}},
+		`the name "content-type"`: {Names: []string{"x-caller", "content-type"}},
+		`the name "x-caller%41"`:  {Names: []string{"x-caller%41"}},
+	} {
+		_, err := grpcctx.NewClient(grpcctx.ClientConfig{Propagator: owning{fields: fields}})
+		if err == nil || !strings.Contains(err.Error(), "grpcctx: client: Propagator: authctx: field set: "+want) {
+			t.Errorf("%v does not say that %s", err, want)
+		}
+	}
+}
+
+// owning is a propagator of fields.
+type owning struct {
+	authctx.Propagator
+	fields authctx.FieldSet
+}
+
+func (o owning) Fields() authctx.FieldSet { return o.fields }
+
 // hollowObserver fails when it is nil, as most types do.
 type hollowObserver struct{ seen int }
 

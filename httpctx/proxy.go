@@ -91,14 +91,17 @@ type Proxy struct {
 }
 
 // NewProxy returns a proxy for cfg, or an error that names every setting that is
-// missing.
+// missing or wrong.
 func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	var errs []error
-	if cfg.Server == nil {
-		errs = append(errs, errors.New("httpctx: proxy: Server is required"))
+	if cfg.Server == nil || cfg.Server.authenticator == nil {
+		// A zero Server has no policy to ask and strips nothing.
+		errs = append(errs, errors.New("httpctx: proxy: Server is required, one that NewServer made"))
 	}
 	if absent.Nil(cfg.Propagator) {
 		errs = append(errs, errors.New("httpctx: proxy: Propagator is required"))
+	} else if err := cfg.Propagator.Fields().Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("httpctx: proxy: Propagator: %w", err))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

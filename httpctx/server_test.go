@@ -76,6 +76,40 @@ func TestRule1_WhatARequestNeedsIsNotStripped(t *testing.T) {
 	}
 }
 
+func TestRule1_NoPropagatorWritesWhatARequestNeeds(t *testing.T) {
+	server := newServer(t, httpctx.ServerConfig{})
+	for want, fields := range map[string]authctx.FieldSet{
+		`the prefix ""`:           {Prefixes: []string{""}},
+		`the name "content-type"`: {Names: []string{"x-caller", "content-type"}},
+		`the name "x caller"`:     {Names: []string{"x caller"}},
+	} {
+		prop := owning{newFields(t), fields}
+		_, transport := httpctx.NewTransport(httpctx.TransportConfig{Propagator: prop, Destinations: []string{"a.internal"}})
+		_, proxy := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: prop})
+		for what, err := range map[string]error{"transport": transport, "proxy": proxy} {
+			if err == nil || !strings.Contains(err.Error(), "httpctx: "+what+": Propagator: authctx: field set: "+want) {
+				t.Errorf("%v does not say that %s", err, want)
+			}
+		}
+	}
+}
+
+// owning is a propagator that says it writes fields.
+type owning struct {
+	authctx.Propagator
+	fields authctx.FieldSet
+}
+
+func (o owning) Fields() authctx.FieldSet { return o.fields }
+
+// It asks no policy, which a proxy behind a mux relies on, and strips nothing.
+func TestRule1_AServerThatNobodyMadeStandsInFrontOfNoProxy(t *testing.T) {
+	_, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: new(httpctx.Server), Propagator: newFields(t)})
+	if err == nil || !strings.Contains(err.Error(), "Server is required") {
+		t.Error(err)
+	}
+}
+
 func TestTheHandlerSeesTheCallerAndNotTheCredential(t *testing.T) {
 	s := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(spy))
 	for name, header := range map[string]http.Header{

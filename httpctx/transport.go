@@ -64,6 +64,8 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 	errs := []error{err}
 	if absent.Nil(cfg.Propagator) {
 		errs = append(errs, errors.New("httpctx: transport: Propagator is required"))
+	} else if err := cfg.Propagator.Fields().Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("httpctx: transport: Propagator: %w", err))
 	}
 	if absent.Hollow(cfg.Base) {
 		errs = append(errs, errors.New("httpctx: transport: Base holds a nil pointer"))
