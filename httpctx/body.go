@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,7 @@ func prepareBody(pr *httputil.ProxyRequest, transport http.RoundTripper, untouch
 	}
 	if untouched && pr.Out.GetBody == nil {
 		c := &clientBody{body: pr.Out.Body, stream: stream, keeps: isKept(pr.Out, transport)}
-		c.current = &attempt{client: c}
-		pr.Out.Body, pr.Out.GetBody = c.current, c.again
+		pr.Out.Body, pr.Out.GetBody = c.attempt(), c.again
 		return c
 	}
 	if u, ok := pr.In.Body.(*upload); ok {
@@ -107,11 +107,12 @@ type clientBody struct {
 	keeps  bool      // what was read may be sent anew
 
 	mu      sync.Mutex
-	current *attempt // the one that may read; nil if it was closed
-	reading bool
-	kept    []byte // what was read
-	end     error  // of body, once it was read
-	spent   bool   // cannot be sent anew
+	open    []*attempt // those that were not closed
+	reading bool       // one of them, or one that was, reads from the client
+	kept    []byte     // what was read, unless that was forgotten
+	total   int        // how much was read
+	end     error      // of body, once it was read
+	spent   bool       // cannot be sent anew
 }
 
 const (
@@ -124,24 +125,40 @@ const (
 	readAheadTime = 200 * time.Millisecond
 )
 
-// again implements GetBody of [http.Request].
+// again implements GetBody of [http.Request]. Attempts know nothing of one another:
+// a transport may read one to sign it, and send another.
 func (c *clientBody) again() (io.ReadCloser, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.spent || c.reading {
-		return nil, errors.New("httpctx: proxy: the upstream did not take the request, whose body cannot be sent anew any more")
+		return nil, errNotAnew
 	}
-	c.current = &attempt{client: c, rest: c.kept}
-	return c.current, nil
+	return c.attempt(), nil
+}
+
+var errNotAnew = errors.New("httpctx: proxy: the request cannot be sent anew, since its body was read and is not kept")
+
+func (c *clientBody) attempt() *attempt {
+	a := &attempt{client: c}
+	c.open = append(c.open, a)
+	return a
 }
 
 // release forgets what was kept, since the upstream has begun to answer.
 func (c *clientBody) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.spent, c.kept = true, nil
-	if c.current == nil && c.stream != nil {
+	c.forget()
+	if len(c.open) == 0 && c.stream != nil {
 		_ = c.stream.Close()
+	}
+}
+
+// forget lets nobody begin anew. Those who have begun may go on.
+func (c *clientBody) forget() {
+	c.spent = true
+	if !slices.ContainsFunc(c.open, func(a *attempt) bool { return a.at < c.total }) {
+		c.kept = nil
 	}
 }
 
@@ -149,7 +166,7 @@ func (c *clientBody) release() {
 func (c *clientBody) giveUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reading && c.current == nil {
+	if c.reading && len(c.open) == 0 {
 		c.spent = true
 		_ = c.stream.Close()
 	}
@@ -158,7 +175,8 @@ func (c *clientBody) giveUp() {
 // attempt is a clientBody as one attempt to send it sees it.
 type attempt struct {
 	client *clientBody
-	rest   []byte // of what earlier attempts have read
+	at     int // how much it has read
+	closed bool
 }
 
 func (a *attempt) Read(p []byte) (int, error) {
@@ -167,7 +185,7 @@ func (a *attempt) Read(p []byte) (int, error) {
 		return n, err
 	}
 	n, err = a.client.body.Read(p[:most])
-	a.client.read(p[:n], err)
+	a.read(p[:n], err)
 	return n, err
 }
 
@@ -178,12 +196,14 @@ func (a *attempt) begin(p []byte) (n, most int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.current != a:
+	case a.closed:
 		return 0, 0, http.ErrBodyReadAfterClose
-	case len(a.rest) > 0:
-		n = copy(p, a.rest)
-		a.rest = a.rest[n:]
+	case a.at < len(c.kept):
+		n = copy(p, c.kept[a.at:])
+		a.at += n
 		return n, 0, nil
+	case a.at < c.total || c.reading:
+		return 0, 0, errNotAnew
 	case c.end != nil:
 		return 0, 0, c.end
 	}
@@ -197,15 +217,17 @@ func (a *attempt) begin(p []byte) (n, most int, err error) {
 }
 
 // read keeps p, with which a Read has ended.
-func (c *clientBody) read(p []byte, err error) {
+func (a *attempt) read(p []byte, err error) {
+	c := a.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reading, c.end = false, err
-	if len(c.kept)+len(p) > maxKept {
-		c.spent, c.kept = true, nil
-	}
-	if !c.spent {
+	c.total += len(p)
+	a.at = c.total
+	if !c.spent && c.total <= maxKept {
 		c.kept = append(c.kept, p...)
+	} else {
+		c.forget()
 	}
 }
 
@@ -215,12 +237,13 @@ func (a *attempt) Close() error {
 	c := a.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current != a {
+	if a.closed {
 		return nil
 	}
-	c.current = nil
+	a.closed = true
+	c.open = slices.DeleteFunc(c.open, func(b *attempt) bool { return a == b })
 	switch {
-	case c.stream == nil:
+	case c.stream == nil || len(c.open) > 0:
 	case c.spent:
 		return c.stream.Close()
 	case c.reading:

@@ -14,15 +14,18 @@ type controlWriter struct {
 	http.ResponseWriter
 	control string // the Cache-Control, if the handler has no say in it
 	begun   bool
-	preset  bool      // line stands in the header since before the handler
+	preset  bool      // line stands in the header, for handlers that keep to the writer outside
 	line    [1]string // of the header, to save an allocation
 }
 
 // newControlWriter returns nil if caches need not be told anything. An authenticator
 // may say what they are told: an answer with a new DPoP nonce would hand out that one
-// for as long as it is kept (RFC 9449 section 8.2). Call begin when the handler has
+// for as long as it is kept (RFC 9449 section 8.2). Call finish when the handler has
 // returned.
 func newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *controlWriter {
+	if r.Method == http.MethodConnect { // which no cache keeps, and WebTransport looks at w itself
+		return nil
+	}
 	for _, f := range d.result.Response {
 		if strings.EqualFold(f.Name, "cache-control") {
 			return &controlWriter{ResponseWriter: w, control: f.Value}
@@ -32,26 +35,41 @@ func newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *cont
 		return nil
 	}
 	c := &controlWriter{ResponseWriter: w}
-	if h := w.Header(); len(h["Cache-Control"]) == 0 { // for handlers that keep to the writer outside
+	if h := w.Header(); len(h["Cache-Control"]) == 0 {
 		c.line[0], c.preset = "private", true
 		h["Cache-Control"] = c.line[:]
 	}
 	return c
 }
 
+// Header returns the header without what stands there for others: who asks w is
+// served by begin, and may do something if nothing was said yet.
+func (w *controlWriter) Header() http.Header {
+	h := w.ResponseWriter.Header()
+	if w.preset {
+		w.preset = false
+		if lines := h["Cache-Control"]; len(lines) == 1 && &lines[0] == &w.line[0] {
+			delete(h, "Cache-Control")
+		}
+	}
+	return h
+}
+
 // begin is called before the header is sent.
 func (w *controlWriter) begin() {
-	if w.begun {
-		return
+	if !w.begun {
+		w.begun = true
+		w.finish()
 	}
-	w.begun = true
-	h := w.Header()
+}
+
+// finish is called when the handler has returned: something outside may not have
+// sent the header yet, whatever the handler believes.
+func (w *controlWriter) finish() {
+	h := w.ResponseWriter.Header()
 	if w.control != "" {
 		h.Set("Cache-Control", w.control)
 		return
-	}
-	if lines := h["Cache-Control"]; w.preset && len(lines) > 1 && lines[0] == "private" {
-		h["Cache-Control"] = lines[1:] // which a ReverseProxy has added
 	}
 	asIfAuthorized(h, &w.line)
 }
@@ -65,7 +83,7 @@ func (w *controlWriter) unless(sent, before bool) { w.begun = sent || before }
 // mean the opposite. It writes to line.
 func asIfAuthorized(h http.Header, line *[1]string) {
 	said := strings.Trim(strings.Join(h["Cache-Control"], ", "), ", ")
-	for directive := range strings.SplitSeq(said, ",") {
+	for directive := range strings.SplitSeq(unquoted(said), ",") {
 		switch name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "="); {
 		case name == "public", strings.TrimSpace(name) == "s-maxage", name == "no-store":
 			return
@@ -78,6 +96,18 @@ func asIfAuthorized(h http.Header, line *[1]string) {
 	}
 	line[0] = said + "private"
 	h["Cache-Control"] = line[:]
+}
+
+// unquoted returns s with nothing between its quotes, where names of fields stand.
+func unquoted(s string) string {
+	if !strings.Contains(s, `"`) {
+		return s
+	}
+	parts := strings.Split(s, `"`)
+	for i := 1; i < len(parts); i += 2 {
+		parts[i] = ""
+	}
+	return strings.Join(parts, `"`)
 }
 
 // Unwrap serves [http.ResponseController].

@@ -160,6 +160,7 @@ func TestWhatAnAnswerToACallerSaysToCaches(t *testing.T) {
 		"a handler that copies nothing":  {nil, copiesNothing, "GET", "/", "alice", []string{"max-age=60, private"}},
 		"a handler that adds a line":     {nil, adds, "GET", "/", "alice", []string{"public, max-age=60"}},
 		"a handler that flushes":         {nil, flushes, "GET", "/", "alice", []string{"max-age=60, private"}},
+		"a handler with a default":       {nil, defaults, "GET", "/", "alice", []string{"no-store"}},
 		"a handler that edits in place":  {nil, edits, "GET", "/", "alice", []string{"max-age=60, private"}},
 	} {
 		s := serve(t, outside(test.before, newServer(t, httpctx.ServerConfig{Policy: policy, KeepCredentials: true}).Handler(test.next)))
@@ -194,6 +195,11 @@ var (
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.(http.Flusher).Flush()
 	})
+	defaults = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if w.Header().Get("Cache-Control") == "" {
+			w.Header().Set("Cache-Control", "no-store")
+		}
+	})
 	edits = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.WriteHeader(http.StatusOK)
@@ -212,6 +218,38 @@ func TestAHandlerThatWritesToTheWriterOutsideSaysPrivate(t *testing.T) {
 	if got := res.Header["Cache-Control"]; !slices.Equal(got, []string{"private"}) {
 		t.Errorf("Cache-Control %q", got)
 	}
+}
+
+// What stands outside may send the header later than the handler believes.
+func TestAHeaderThatIsSentLateSaysPrivate(t *testing.T) {
+	late := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "text")
+		w.Header().Set("Cache-Control", "max-age=60")
+	})
+	res, _ := do(t, "GET", serve(t, http.TimeoutHandler(newServer(t, httpctx.ServerConfig{}).Handler(late), time.Minute, "")).URL, cookie("alice"))
+	if got := res.Header["Cache-Control"]; !slices.Equal(got, []string{"max-age=60, private"}) {
+		t.Errorf("Cache-Control %q", got)
+	}
+}
+
+// settings is the writer of HTTP/3 as WebTransport looks for it.
+type settings struct{ http.ResponseWriter }
+
+func (settings) ReceivedSettings() {}
+
+// A CONNECT is answered by a handler that needs the writer of the server itself, and
+// no cache keeps that.
+func TestAConnectHasTheWriterOfTheServer(t *testing.T) {
+	alice := caller(t, "alice")
+	a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{Principal: alice, Response: []authctx.Field{{Name: "cache-control", Value: "no-store"}}}, nil
+	})
+	r, w := httptest.NewRequest("CONNECT", "https://a.internal/", nil), settings{httptest.NewRecorder()}
+	newServer(t, httpctx.ServerConfig{Authenticator: a}).Handler(http.HandlerFunc(func(got http.ResponseWriter, _ *http.Request) {
+		if got != w {
+			t.Errorf("the handler has a %T", got)
+		}
+	})).ServeHTTP(w, r)
 }
 
 // Over a server that lacks one, an interface of a writer fails, and does not panic.
@@ -248,6 +286,8 @@ func TestRFC9111_3_5_AnUpstreamsAnswerToACallerIsOneToAuthorization(t *testing.T
 		`private="set-cookie", max-age=1`:      `private="set-cookie", max-age=1, private`,
 		"publicly, x=public, proxy-revalidate": "publicly, x=public, proxy-revalidate, private",
 		"Public, max-age=60":                   "Public, max-age=60",
+		"private|public":                       "private|public",
+		`no-cache="a, public, b", x="`:         `no-cache="a, public, b", x=", private`,
 		"max-age=60|S-Maxage = 5":              "max-age=60|S-Maxage = 5",
 		"max-age=60,must-revalidate":           "max-age=60,must-revalidate, private",
 		"Private":                              "Private",

@@ -191,8 +191,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 		preflight, err := p.server.checkBehindMux(r)
 		switch {
 		case err != nil:
-			hasten(w, r)
-			p.server.WriteError(w, r, err)
+			p.server.turnAway(w, r, err)
 			return
 		case preflight:
 			w, r = &preflightWriter{ResponseWriter: w}, withoutBody(r)

@@ -14,6 +14,9 @@ const refusalTime = 10 * time.Second
 // to answer in over HTTP/2. What the server bounds already is left to it. On a
 // connection of HTTP/1, the deadlines end with the request.
 func hasten(w http.ResponseWriter, r *http.Request) {
+	if r.Context().Err() != nil { // net/http would keep a stream that was reset until the deadline
+		return
+	}
 	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok {
 		srv = new(http.Server)
@@ -27,5 +30,21 @@ func hasten(w http.ResponseWriter, r *http.Request) {
 	}
 	if srv.WriteTimeout <= 0 {
 		_ = c.SetWriteDeadline(end)
+	}
+}
+
+// turnAway answers r with what err means, and lets go of it.
+func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	hasten(w, r)
+	s.WriteError(w, r, err)
+	letGo(r)
+}
+
+// letGo drops what has come of the body of an answered request. Over HTTP/2 a client
+// may reset the stream, begin another and reset that, and a deadline set just then
+// would keep what nobody has read. Over HTTP/1, net/http reads the body by itself.
+func letGo(r *http.Request) {
+	if r.ProtoMajor == 2 && r.Body != nil {
+		_ = r.Body.Close()
 	}
 }

@@ -2,11 +2,15 @@ package httpctx_test
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -162,6 +166,104 @@ func TestARefusalWaitsForNoReader(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 	})
+}
+
+// TestARefusalKeepsNothingOfAStreamThatWasReset has a client that resets what it
+// sends, so that nothing counts against its windows or its number of streams.
+func TestARefusalKeepsNothingOfAStreamThatWasReset(t *testing.T) {
+	const streams, size = 400, 48 << 10
+	refuse := func(await bool) authctx.Authenticator {
+		return authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(ctx context.Context, _ *authctx.Request) (authctx.Result, error) {
+			if await {
+				<-ctx.Done() // the client has gone before it is refused
+			}
+			return authctx.Result{}, authctx.InvalidToken
+		})
+	}
+	for name, await := range map[string]bool{"before it is refused": true, "at about that time": false} {
+		var refused sync.WaitGroup
+		refused.Add(streams)
+		h := newServer(t, httpctx.ServerConfig{Authenticator: refuse(await)}).Handler(spy)
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer refused.Done()
+			h.ServeHTTP(w, r)
+		}))
+		srv.Config.Protocols = new(http.Protocols)
+		srv.Config.Protocols.SetUnencryptedHTTP2(true)
+		srv.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2 * streams, MaxReceiveBufferPerConnection: 2 * streams * size}
+		srv.Start()
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := heap()
+		resetStreams(t, conn, streams, size)
+		refused.Wait()
+		if grown := heap() - before; grown > streams*size/4 {
+			t.Errorf("a stream that is reset %s: %d KiB stay of %d", name, grown>>10, streams*size>>10)
+		}
+		conn.Close()
+		srv.Close()
+	}
+}
+
+// resetStreams sends n requests with so many bytes each, and resets each.
+func resetStreams(t *testing.T, conn net.Conn, n, size int) {
+	t.Helper()
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	fr := http2.NewFramer(conn, conn)
+	window := make(chan uint32, 2*n)
+	go func() {
+		defer close(window)
+		for {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				return
+			}
+			if u, ok := f.(*http2.WindowUpdateFrame); ok && u.StreamID == 0 {
+				window <- u.Increment
+			}
+		}
+	}()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(fr.WriteSettings())
+	var head bytes.Buffer
+	enc := hpack.NewEncoder(&head)
+	room := 65535
+	for i := range n {
+		head.Reset()
+		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a"}} {
+			must(enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
+		}
+		id := uint32(2*i + 1)
+		must(fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: head.Bytes(), EndHeaders: true}))
+		for room < size {
+			more, ok := <-window
+			if !ok {
+				t.Fatal("the server has ended the connection")
+			}
+			room += int(more)
+		}
+		for left := size; left > 0; left -= 16 << 10 {
+			must(fr.WriteData(id, false, make([]byte, min(left, 16<<10))))
+		}
+		room -= size
+		must(fr.WriteRSTStream(id, http2.ErrCodeCancel))
+	}
+}
+
+// heap returns how many bytes are in use.
+func heap() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 func TestARefusalHasTheTimeThatTheServerGives(t *testing.T) {

@@ -52,12 +52,76 @@ func TestABodyMayBeSentAnew(t *testing.T) {
 					t.Errorf("%s: %q, %v", name, got, err)
 				}
 			}
-			if n, err := third.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
-				t.Errorf("%s: an attempt before the last read %d bytes, %v", name, n, err)
+			if got, err := io.ReadAll(third); string(got) != "ello" || err != nil {
+				t.Errorf("%s: an attempt before the last goes on with %q, %v", name, got, err)
 			}
 			return ok(r), nil
 		})
 	}
+}
+
+// A transport that signs reads a copy of the body, and then sends the body
+// ([http.Request.GetBody]).
+func TestABodyMayBeReadBeforeItIsSent(t *testing.T) {
+	large := strings.Repeat("x", 100<<10) // is not kept
+	for name, prepare := range uploads {
+		for body, sent := range map[string]string{"hello": "hello", large: large[:80<<10]} {
+			in := httptest.NewRequest("POST", "https://a.internal/", strings.NewReader(body))
+			prepare(in)
+			sendThrough(t, in, httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				again, err := r.GetBody()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if signed, err := io.ReadAll(again); string(signed) != body || err != nil {
+					t.Errorf("%s: signed %d of %d bytes, %v", name, len(signed), len(body), err)
+				}
+				_ = again.Close()
+				if got, err := io.ReadAll(r.Body); string(got) != sent || (err == nil) != (sent == body) {
+					t.Errorf("%s: sent %d of %d bytes, %v", name, len(got), len(body), err)
+				}
+				return ok(r), nil
+			})})
+		}
+	}
+}
+
+// Two attempts never share what a client sends between them.
+func TestABodyIsReadByOneAttemptAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, w := io.Pipe()
+		sendThrough(t, httptest.NewRequest("POST", "https://a.internal/", client), httputil.ReverseProxy{
+			Rewrite: func(*httputil.ProxyRequest) {},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				other, err := r.GetBody()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var reading sync.WaitGroup
+				reading.Go(func() {
+					if got, err := io.ReadAll(r.Body); string(got) != "hello" || err != nil {
+						t.Errorf("the first read %q, %v", got, err)
+					}
+				})
+				_, _ = io.WriteString(w, "hel")
+				synctest.Wait()
+				known := make([]byte, 3)
+				if n, err := io.ReadFull(other, known); string(known[:n]) != "hel" || err != nil {
+					t.Errorf("the other read %q, %v", known[:n], err)
+				}
+				if n, err := other.Read(known); n > 0 || err == nil {
+					t.Errorf("the other read %d bytes beside the first", n)
+				}
+				_, _ = io.WriteString(w, "lo")
+				_ = w.Close()
+				reading.Wait()
+				if got, err := io.ReadAll(other); string(got) != "lo" || err != nil {
+					t.Errorf("the other goes on with %q, %v", got, err)
+				}
+				return ok(r), nil
+			}),
+		})
+	})
 }
 
 // TestABodyThatWasReadMayNotAlwaysBeSentAnew has requests that http.Transport sends

@@ -182,12 +182,11 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 		d := s.decide(r, route(r))
 		setFields(w.Header(), d.result.Response)
 		if d.err != nil {
-			hasten(w, r)
-			s.WriteError(w, r, d.err)
+			s.turnAway(w, r, d.err)
 			return
 		}
 		if c := newControlWriter(w, r, &d); c != nil {
-			defer c.begin()
+			defer c.finish()
 			w = c
 		}
 		if d.preflight {
@@ -230,8 +229,7 @@ func (s *Server) Require(rule authctx.Rule) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := authctx.Authorize(r.Context(), rule); err != nil {
 				s.observeRefusal(r, err)
-				hasten(w, r)
-				s.WriteError(w, r, err)
+				s.turnAway(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r)

@@ -208,7 +208,7 @@ func (i *Introspector) start(d digest, shared *flight, token string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	known := i.active.has(d)
-	if i.closed || i.pending >= i.limit || !known && i.strangers >= i.limit-i.limit/4 {
+	if i.closed || i.pending >= i.limit || !known && i.strangers >= max(1, i.limit*3/4) {
 		shared.err = errTooManyPending
 		if i.closed {
 			shared.err = errIntrospectorClosed

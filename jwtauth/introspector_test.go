@@ -182,11 +182,18 @@ func TestRequestsWithOneTokenShareAQuestionThatNoneOfThemCanAbort(t *testing.T) 
 }
 
 func TestAFloodOfTokensIsBoundedAndLeavesRoomForThoseThatAreKnown(t *testing.T) {
+	for limit, strangers := range map[int]int{2: 1, 3: 2, 4: 3, 5: 3, 8: 6} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) { floodIsBounded(t, limit, strangers) })
+	}
+}
+
+// floodIsBounded has more strangers than may ask.
+func floodIsBounded(t *testing.T, limit, strangers int) {
 	c := newClock()
-	held, release := make(chan struct{}, 3), make(chan struct{})
+	held, release := make(chan struct{}, strangers), make(chan struct{})
 	e := newEndpoint(t, answer(good))
 	cfg := introspectionConfig(e.URL, c)
-	cfg.MaxPending = 4
+	cfg.MaxPending = limit
 	i := newIntrospector(t, cfg)
 	if _, err := i.Verify(t.Context(), "known"); err != nil {
 		t.Fatal(err)
@@ -205,12 +212,12 @@ func TestAFloodOfTokensIsBoundedAndLeavesRoomForThoseThatAreKnown(t *testing.T) 
 			results <- err
 		}()
 	}
-	for range 17 { // these need no answer
+	for range 20 - strangers { // these need no answer
 		if err := <-results; !errors.Is(err, authctx.Unavailable) {
 			t.Errorf("got %v", err)
 		}
 	}
-	for range 3 {
+	for range strangers {
 		<-held
 	}
 	for range 3 {
@@ -236,7 +243,7 @@ func TestAFloodOfTokensIsBoundedAndLeavesRoomForThoseThatAreKnown(t *testing.T) 
 		t.Errorf("a token that is active no more: %v", err)
 	}
 	close(release)
-	for range 3 {
+	for range strangers {
 		if err := <-results; err != nil {
 			t.Error(err)
 		}
