@@ -66,7 +66,9 @@ const (
 
 // Format implements [fmt.Formatter], so that no verb prints NonceSecret, with the
 // exceptions that [SigningKeyConfig.Format] names.
-func (c DPoPConfig) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "DPoP at %q", c.ExternalURL) }
+func (c DPoPConfig) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "DPoP at %q", shownURL(c.ExternalURL))
+}
 
 // validate reports everything that is missing or contradictory.
 func (c *DPoPConfig) validate(v TokenVerifier) error {

@@ -32,15 +32,24 @@ func ownTransport(timeout time.Duration) *http.Transport {
 	}
 }
 
+// withoutURL returns why a request failed without its address, whose query may be
+// a secret. A Transport that asks by a client of its own has it in its error too.
+func withoutURL(err error) error {
+	for {
+		u, ok := errors.AsType[*url.Error](err)
+		if !ok {
+			return err
+		}
+		err = u.Err
+	}
+}
+
 // exchange returns body and header of a 200 response of at most so many bytes;
 // refusal says what any other response means.
 func exchange(client *http.Client, req *http.Request, most int64, refusal func(*http.Response) error) ([]byte, http.Header, error) {
 	resp, err := client.Do(req)
 	if err != nil {
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // without the address, whose query may be a secret
-		}
-		return nil, nil, err
+		return nil, nil, withoutURL(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -106,7 +106,7 @@ const (
 
 // String names the endpoint and shows no secret.
 func (c IntrospectorConfig) String() string {
-	return fmt.Sprintf("introspection of tokens of %q at %q", c.Issuer, c.Endpoint)
+	return fmt.Sprintf("introspection of tokens of %q at %q", c.Issuer, shownURL(c.Endpoint))
 }
 
 // Format keeps verbs as quiet as String.

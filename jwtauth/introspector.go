@@ -69,7 +69,7 @@ func NewIntrospector(cfg IntrospectorConfig) (*Introspector, error) {
 	}
 	timeout := cmp.Or(cfg.Timeout, defaultIntrospectionTimeout)
 	policy := cfg.policy()
-	bounds := policy.Cache.withDefaults()
+	bounds := policy.Cache
 	bounds.Disabled = false // what is not remembered is still shared while it is asked
 	refused := bounds
 	refused.MaxEntries, refused.MaxBytes = bounds.MaxEntries/refusedPart, bounds.MaxBytes/refusedPart
@@ -117,7 +117,7 @@ func (i *Introspector) Issuer() string { return i.policy.Issuer }
 
 // String names the endpoint and shows no secret.
 func (i *Introspector) String() string {
-	return fmt.Sprintf("introspection of tokens of %q at %q", i.policy.Issuer, i.endpoint)
+	return fmt.Sprintf("introspection of tokens of %q at %q", i.policy.Issuer, shownURL(i.endpoint))
 }
 
 // Format keeps every verb as quiet as String.

@@ -78,7 +78,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 		return nil, err
 	}
 	i := &Issuer{
-		issuer: cfg.Issuer, path: trimSlash(u.EscapedPath()), audience: slices.Clone(cfg.Audiences),
+		issuer: cfg.Issuer, path: strings.TrimSuffix(u.EscapedPath(), "/"), audience: slices.Clone(cfg.Audiences),
 		keys: cfg.Keys, lifetime: cfg.Lifetime, now: cfg.Now,
 	}
 	if i.now == nil {
@@ -209,11 +209,4 @@ func randomID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-func trimSlash(s string) string {
-	if n := len(s); n > 0 && s[n-1] == '/' {
-		return s[:n-1]
-	}
-	return s
 }

@@ -150,9 +150,19 @@ func (cfg RemoteKeysConfig) checkAddress() (p problems) {
 func (cfg RemoteKeysConfig) owner() string {
 	name := cfg.Issuer
 	if name == "" {
-		name, _, _ = strings.Cut(cfg.JWKSURL, "?") // a query may be a secret
+		name = shownURL(cfg.JWKSURL)
 	}
 	return fmt.Sprintf("keys of %.200q", name)
+}
+
+// shownURL returns of an address what may be shown: no query, which may be a
+// secret, and no user, who may have a password.
+func shownURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "what is no URL"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
 // parseKeyURL checks the address of keys or of what leads to them.
@@ -162,18 +172,18 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 	case err != nil:
 		return nil, errors.New("it is not a URL")
 	case u.Host == "" || u.Hostname() == "":
-		return nil, fmt.Errorf("%.200q is not an absolute URL", u.Redacted())
+		return nil, fmt.Errorf("%.200q is not an absolute URL", shownURL(raw))
 	case u.User != nil:
 		return nil, errors.New("the URL holds a user name")
 	case strings.Contains(raw, "#"):
-		return nil, fmt.Errorf("%.200q has a fragment", raw)
+		return nil, fmt.Errorf("%.200q has a fragment", shownURL(raw))
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= utf8.RuneSelf }):
 		// net/http makes another name of it, such as localhost of wide letters.
-		return nil, fmt.Errorf("%.200q has a host that is not in ASCII (xn--…)", raw)
+		return nil, fmt.Errorf("%.200q has a host that is not in ASCII (xn--…)", shownURL(raw))
 	case u.Scheme == "https" || u.Scheme == "http" && (allowHTTP || loopback.Is(u.Hostname())):
 		return u, nil
 	}
-	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses unless InsecureAllowHTTP is set", raw)
+	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses unless InsecureAllowHTTP is set", shownURL(raw))
 }
 
 // isInward reports whether a host is an address that only this machine or its

@@ -49,13 +49,12 @@ func noMetadata(err error) bool {
 	return errors.Is(err, errNotObject) || status >= 400 && status < 500
 }
 
-// at says to an operator where something went wrong; a query may be a secret.
+// at says to an operator where something went wrong.
 func at(address string, err error) error {
 	if err == nil {
 		return nil
 	}
-	address, _, _ = strings.Cut(address, "?")
-	return fmt.Errorf("%.200q: %w", address, err)
+	return fmt.Errorf("%.200q: %w", shownURL(address), err)
 }
 
 func (f *fetcher) discoverAt(ctx context.Context, address string) (string, error) {
@@ -110,7 +109,7 @@ func (f *fetcher) readMetadata(body []byte) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf(`"jwks_uri": %w`, err)
 	case !inside && isInward(to.Hostname()):
-		return "", fmt.Errorf(`"jwks_uri": %.200q is inside this machine or its link`, address)
+		return "", fmt.Errorf(`"jwks_uri": %.200q is inside this machine or its link`, shownURL(address))
 	}
 	return address, nil
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -101,6 +103,49 @@ func TestRule11_IntrospectorsAndDPoPKeepTheirSecretsFromEveryVerb(t *testing.T) 
 			if forms := leaksOf(printed(v, allVerbs), secret); forms != nil {
 				t.Errorf("%T shows its secret in the forms %q", v, forms)
 			}
+		}
+	}
+}
+
+// An API key may be in a query, and a password in front of the host.
+func TestRule11_NeitherTheQueryNorTheUserOfAnAddressIsPrinted(t *testing.T) {
+	introspection := func(endpoint string) jwtauth.IntrospectorConfig {
+		return introspectionConfig(endpoint, newClock())
+	}
+	second := func(_ any, err error) error { return err }
+	keys := func(address string) error {
+		return second(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: address}))
+	}
+	discovered := func(address string) error {
+		return second(jwtauth.ReadMetadata("https://a.example", []byte(metadata("https://a.example", address))))
+	}
+	const asked = "https://as.example.com/introspect?key=s3cr3t5!"
+	failing := introspection(asked)
+	failing.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: errors.New("no route")}
+	})
+	for name, text := range map[string]any{
+		"a configuration":             introspection(asked),
+		"one with a user":             introspection("https://me:s3cr3t5!@as.example.com/introspect"),
+		"one with nothing but that":   introspection("https:me:s3cr3t5!@as.example.com"),
+		"an introspector":             newIntrospector(t, introspection(asked)),
+		"where it is not https":       second(jwtauth.NewIntrospector(introspection("http://as.example.com/introspect?key=s3cr3t5!"))),
+		"where it has a user":         second(jwtauth.NewIntrospector(introspection("https://me:s3cr3t5!@as.example.com/introspect"))),
+		"where it is not absolute":    second(jwtauth.NewIntrospector(introspection("/introspect?key=s3cr3t5!"))),
+		"where it is no URL":          second(jwtauth.NewIntrospector(introspection("https://me:s3cr3t5!@[as.example.com"))),
+		"a transport that asks again": second(newIntrospector(t, failing).Verify(t.Context(), "opaque")),
+		"keys that are not https":     keys("http://as.example.com/keys?key=s3cr3t5!"),
+		"keys with a fragment":        keys("https://as.example.com/keys?key=s3cr3t5!#x"),
+		"keys of a wide host":         keys("https://ａs.example.com/keys?key=s3cr3t5!"),
+		"discovered and not https":    discovered("http://b.example/keys?key=s3cr3t5!"),
+		"discovered and inside":       discovered("https://127.1/keys?key=s3cr3t5!"),
+		"the address for proofs":      jwtauth.DPoPConfig{ExternalURL: "https://me:s3cr3t5!@api.example?key=s3cr3t5!"},
+	} {
+		if text == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if text := printed(text, methodVerbs); strings.Contains(text, "s3cr3t5") {
+			t.Errorf("%s: %s", name, text)
 		}
 	}
 }
