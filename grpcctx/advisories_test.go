@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -155,7 +156,7 @@ func TestCVE_2023_39325_ACancelStormLeavesNothingBehind(t *testing.T) {
 		alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = farFuture })
 		s := newServer(t, func(c *grpcctx.ServerConfig) {
 			c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, func(context.Context) error { return nil })
-			c.RecheckInterval = 1
+			c.RecheckInterval = time.Millisecond
 		})
 		cc := pipe(t, &echo{onStream: blocked["in a receive"], forgetful: true}, s.ServerOptions())
 		if err := call(withToken(t.Context(), "alice"), cc, unary); err != nil {

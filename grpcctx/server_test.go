@@ -22,7 +22,7 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 	_, err := grpcctx.NewServer(grpcctx.ServerConfig{
 		RecheckInterval: -1, Strip: authctx.FieldSet{Prefixes: strings.Split("", ",")}, Observer: (*hollowObserver)(nil),
 	})
-	for _, want := range []string{"Authenticator is required", "Policy is required", "RecheckInterval is negative",
+	for _, want := range []string{"Authenticator is required", "Policy is required", "RecheckInterval must be at least 1ms and is -1ns",
 		`Strip: authctx: field set: the prefix "" `, "Observer holds a nil pointer"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)

@@ -38,8 +38,8 @@ type ServerConfig struct {
 	// RecheckInterval is how often the caller of an open WebSocket, of a gRPC call
 	// or a stream of events through a [Proxy], or of [Server.StreamContext] is
 	// checked again, where the authenticator offers that in [authctx.Result], so
-	// that a revocation ends it. Zero means that it goes on until its caller's
-	// effective end.
+	// that a revocation ends it: at least 1 ms. Zero means that it goes on until its
+	// caller's effective end.
 	RecheckInterval time.Duration
 	// Realm is the realm of challenges; empty means "api".
 	Realm string

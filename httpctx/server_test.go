@@ -56,6 +56,15 @@ func (w *wire) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, http.ErrServerClosed
 }
 
+func TestRule1_ADurationWithoutAUnitIsNoSetting(t *testing.T) {
+	for _, d := range []time.Duration{-1, 30, time.Millisecond - 1} {
+		_, err := httpctx.NewServer(httpctx.ServerConfig{RecheckInterval: d})
+		if err == nil || !strings.Contains(err.Error(), "RecheckInterval must be at least 1ms and is "+d.String()) {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+}
+
 func TestRule1_NilPointersAreNoSettings(t *testing.T) {
 	_, observer := httpctx.NewServer(httpctx.ServerConfig{Observer: (*watcher)(nil)})
 	_, base := httpctx.NewTransport(httpctx.TransportConfig{Base: (*wire)(nil)})

@@ -44,7 +44,7 @@ type VerifierConfig struct {
 	// plus Leeway.
 	Leeway time.Duration
 	// MaxLifetime refuses tokens that live longer, counted from "iat", which is
-	// required then. Zero leaves the lifetime to the issuer.
+	// required then: at least 1 s. Zero leaves the lifetime to the issuer.
 	MaxLifetime time.Duration
 	// MaxTokenBytes bounds the token before anything looks at it: 256 bytes to
 	// 1 MiB, 16 KiB when zero. Its claims may hold 8,192 names and values in all,
@@ -93,9 +93,7 @@ func (c *VerifierConfig) validate() (p problems) {
 		bad(unmadeClaims)
 	}
 	p.leeway(c.Leeway)
-	if c.MaxLifetime < 0 {
-		bad("MaxLifetime must not be negative")
-	}
+	p.atLeast(time.Second, "MaxLifetime", c.MaxLifetime)
 	p.tokenBytes(c.MaxTokenBytes)
 	p.hollow("Revocations", c.Revocations)
 	if c.AllowMissingTokenID && c.Revocations == nil {

@@ -63,7 +63,7 @@ type IntrospectorConfig struct {
 	// MaxTokenBytes bounds the token that is sent, as in [VerifierConfig].
 	MaxTokenBytes int
 	// Timeout bounds one exchange with the endpoint, and so how long a request
-	// waits; 5 s when zero.
+	// waits: at least 1 ms, 5 s when zero.
 	Timeout time.Duration
 	// MaxPending bounds how many tokens are being asked about at the same time;
 	// 256 when zero. Requests beyond that are answered with
@@ -153,9 +153,7 @@ func (c *IntrospectorConfig) validate() error {
 	if absent.Hollow(c.Transport) {
 		bad("Transport holds a nil pointer; leave it out for one of our own")
 	}
-	if c.Timeout < 0 {
-		bad("Timeout must not be negative")
-	}
+	problems.atLeast(time.Millisecond, "Timeout", c.Timeout)
 	if c.MaxPending < 0 {
 		bad("MaxPending must not be negative")
 	}

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -50,7 +51,7 @@ type RemoteKeysConfig struct {
 	// [time.Nanosecond].
 	CoolDown time.Duration
 	// Timeout bounds one HTTP exchange, and how long a request waits for keys;
-	// 5 seconds by default.
+	// 5 seconds by default, at least 1 ms.
 	Timeout time.Duration
 	// MaxStale is how old keys may be that the provider, being out of reach,
 	// has not confirmed; older ones are withdrawn. It must be longer than
@@ -95,7 +96,8 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 	}
 	positive("RefreshInterval", &cfg.RefreshInterval, 15*time.Minute)
 	positive("CoolDown", &cfg.CoolDown, 10*time.Second)
-	positive("Timeout", &cfg.Timeout, 5*time.Second)
+	problems.atLeast(time.Millisecond, "Timeout", cfg.Timeout)
+	cfg.Timeout = cmp.Or(cfg.Timeout, 5*time.Second)
 	positive("MaxStale", &cfg.MaxStale, 0)
 	if cfg.RefreshInterval > 0 && cfg.RefreshInterval < minRefresh {
 		bad("RefreshInterval is below %v", minRefresh)

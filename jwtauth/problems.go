@@ -31,6 +31,14 @@ func labelFor(kind, issuer string) string {
 	return fmt.Sprintf("%s for %.200q", kind, issuer)
 }
 
+// atLeast judges a duration that may be left out. Next to nothing is a number whose
+// unit was forgotten: the program would start, and refuse everybody.
+func (p *problems) atLeast(least time.Duration, name string, d time.Duration) {
+	if d != 0 && d < least {
+		p.add("%s must be at least %v and is %v; a number without a unit is nanoseconds", name, least, d)
+	}
+}
+
 // leeway judges a setting of that name.
 func (p *problems) leeway(d time.Duration) {
 	if d != NoLeeway && (d < 0 || d > MaxLeeway || d%time.Second != 0) {

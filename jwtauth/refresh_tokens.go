@@ -23,8 +23,8 @@ type RefreshTokensConfig struct {
 	// Lifetime is how long a login lasts, however often it is refreshed: at least
 	// 1 s.
 	Lifetime time.Duration
-	// IdleLifetime ends a login that was not refreshed for that long; zero means
-	// Lifetime, which is also the most.
+	// IdleLifetime ends a login that was not refreshed for that long: at least 1 s;
+	// zero means Lifetime, which is also the most.
 	IdleLifetime time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -51,20 +51,20 @@ type RefreshTokens struct {
 func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 	var problems problems
 	bad := problems.add
-	cfg.IdleLifetime = cmp.Or(cfg.IdleLifetime, cfg.Lifetime)
 	if absent.Nil(cfg.Store) {
 		bad("Store is required")
 	}
 	if cfg.Lifetime < time.Second {
 		bad("Lifetime is required and must be at least a second")
 	}
-	if cfg.IdleLifetime < 0 || cfg.IdleLifetime > cfg.Lifetime {
-		bad("IdleLifetime must not be negative or longer than Lifetime")
+	problems.atLeast(time.Second, "IdleLifetime", cfg.IdleLifetime)
+	if cfg.IdleLifetime > cfg.Lifetime {
+		bad("IdleLifetime must not be longer than Lifetime")
 	}
 	if err := problems.of("refresh tokens"); err != nil {
 		return nil, err
 	}
-	r := &RefreshTokens{store: cfg.Store, lifetime: cfg.Lifetime, idle: cfg.IdleLifetime, now: cfg.Now}
+	r := &RefreshTokens{store: cfg.Store, lifetime: cfg.Lifetime, idle: cmp.Or(cfg.IdleLifetime, cfg.Lifetime), now: cfg.Now}
 	if r.now == nil {
 		r.now = time.Now
 	}

@@ -47,7 +47,7 @@ type ResolvingVerifierConfig struct {
 	// run at once, so it must return.
 	Release func(*Verifier)
 	// Timeout bounds one call of Resolve, and how long requests wait for it and
-	// Close for it and for Release; 5 s when zero.
+	// Close for it and for Release: at least 1 ms, 5 s when zero.
 	Timeout time.Duration
 	// Algorithms are those that any issuer may use; each verifier has its own
 	// list besides.
@@ -63,7 +63,8 @@ type ResolvingVerifierConfig struct {
 	// and a load of its keys, and strangers can bring back any that is not kept.
 	MaxIssuers int
 	// MaxAge is how long an answer of Resolve is believed, tokens in the cache
-	// included; 10 minutes when zero. Streams are rechecked by the next answer.
+	// included: at least 1 ms, 10 minutes when zero. Streams are rechecked by the
+	// next answer.
 	MaxAge time.Duration
 	// MaxStale is how long the last answer goes on when Resolve cannot tell, or
 	// while the keys of its next answer are not there, counted as MaxAge is; a day
@@ -72,7 +73,7 @@ type ResolvingVerifierConfig struct {
 	// seconds apart, hold up nobody, and WrongIssuer counts when it comes.
 	MaxStale time.Duration
 	// UnknownFor is how long an issuer that does not exist is not asked about
-	// again; one minute when zero.
+	// again: at least 1 ms, one minute when zero.
 	UnknownFor time.Duration
 	// MaxTokenBytes, Cache and Now are as in [VerifierConfig]. Now takes the place of
 	// the verifiers' own clocks.
@@ -112,11 +113,14 @@ func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, erro
 	if cfg.Resolve == nil {
 		problems.add("Resolve is required")
 	}
-	if cfg.MaxIssuers < 0 || cfg.MaxAge < 0 || cfg.MaxStale < 0 || cfg.UnknownFor < 0 || cfg.Timeout < 0 {
-		problems.add("MaxIssuers, MaxAge, MaxStale, UnknownFor and Timeout must not be negative")
+	if cfg.MaxIssuers < 0 {
+		problems.add("MaxIssuers must not be negative")
 	}
+	problems.atLeast(time.Millisecond, "Timeout", cfg.Timeout)
+	problems.atLeast(time.Millisecond, "MaxAge", cfg.MaxAge)
+	problems.atLeast(time.Millisecond, "UnknownFor", cfg.UnknownFor)
 	maxAge := cmp.Or(cfg.MaxAge, defaultResolverAge)
-	if cfg.MaxStale > 0 && cfg.MaxStale < maxAge {
+	if cfg.MaxStale != 0 && cfg.MaxStale < maxAge {
 		problems.add("MaxStale must not be shorter than MaxAge, which is %v", maxAge)
 	}
 	if err := problems.of("resolving verifier"); err != nil {

@@ -418,7 +418,7 @@ func TestRule5_ACloseEndsTokensInTheCacheAndStreams(t *testing.T) {
 
 func TestRule1_NewResolvingVerifierNamesEveryProblem(t *testing.T) {
 	_, err := jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{MaxIssuers: -1, MaxStale: time.Minute, MaxTokenBytes: 1})
-	requireNames(t, err, "Resolve", "Algorithms", "MaxIssuers,", "MaxTokenBytes")
+	requireNames(t, err, "Resolve", "Algorithms", "MaxIssuers", "MaxTokenBytes")
 	if err == nil || !strings.Contains(err.Error(), "MaxStale must not be shorter than MaxAge, which is 10m0s") {
 		t.Error(err)
 	}

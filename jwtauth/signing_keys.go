@@ -35,8 +35,8 @@ type SigningKeysConfig struct {
 	// replica that was told of the rotation up to Ahead later. It must cover the
 	// life of every token signed with it, leeway, and streams that are
 	// rechecked: a key that is not published any more ends those too, but for
-	// streams of verifiers whose KeySource is this set, which go on. Zero means
-	// [DefaultKeyRetain]. A set of more than 100 keys is refused here as by
+	// streams of verifiers whose KeySource is this set, which go on. It is at least
+	// 1 s; zero means [DefaultKeyRetain]. A set of more than 100 keys is refused here as by
 	// verifiers, so what is rotated often must be retained for less.
 	Retain time.Duration
 	// Now is the clock; nil means [time.Now].
@@ -84,9 +84,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	if s.ahead < 0 {
 		bad("Ahead is negative")
 	}
-	if s.retain < 0 {
-		bad("Retain is negative")
-	}
+	problems.atLeast(time.Second, "Retain", cfg.Retain)
 	if s.now == nil {
 		s.now = time.Now
 	}

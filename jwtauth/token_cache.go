@@ -22,20 +22,31 @@ type CacheConfig struct {
 	// MaxEntries bounds the number of tokens; 65,536 when zero, and never fewer
 	// than two.
 	MaxEntries int
-	// MaxBytes bounds the memory, roughly; 64 MiB when zero. What propagators of
-	// plain fields keep with a caller, up to two forms of it, comes on top.
+	// MaxBytes bounds the memory, roughly: at least 16 KiB, in which a few tokens
+	// have room, 64 MiB when zero. What propagators of plain fields keep with a
+	// caller, up to two forms of it, comes on top.
 	MaxBytes int
-	// MaxAge is the longest that a token is remembered; 10 minutes when zero.
+	// MaxAge is the longest that a token is remembered: at least 1 ms, 10 minutes
+	// when zero.
 	MaxAge time.Duration
 }
 
+// leastCacheBytes has room for tokens of usual size, also in one of two generations
+// of the quarter that is for what introspection refused.
+const leastCacheBytes = 16 << 10
+
 func (c *CacheConfig) validate(p *problems) {
-	switch {
-	case c.MaxEntries < 0 || c.MaxBytes < 0 || c.MaxAge < 0:
-		p.add("Cache has a negative bound")
-	case c.Disabled && *c != (CacheConfig{Disabled: true}):
+	if c.Disabled && *c != (CacheConfig{Disabled: true}) {
 		p.add("Cache is disabled and has bounds")
+		return
 	}
+	if c.MaxEntries < 0 {
+		p.add("Cache.MaxEntries must not be negative")
+	}
+	if c.MaxBytes != 0 && c.MaxBytes < leastCacheBytes {
+		p.add("Cache.MaxBytes must be at least %d, or no token has room; Disabled remembers none", leastCacheBytes)
+	}
+	p.atLeast(time.Millisecond, "Cache.MaxAge", c.MaxAge)
 }
 
 func (c CacheConfig) withDefaults() CacheConfig {

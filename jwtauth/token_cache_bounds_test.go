@@ -21,7 +21,7 @@ func TestTheCacheStaysWithinItsBounds(t *testing.T) {
 		"entries":   {jwtauth.CacheConfig{MaxEntries: 64}, 16, 64},
 		"one entry": {jwtauth.CacheConfig{MaxEntries: 1}, 1, 2},
 		"bytes":     {jwtauth.CacheConfig{MaxBytes: 128 << 10}, 32, 128},
-		"one byte":  {jwtauth.CacheConfig{MaxBytes: 1}, 0, 0},
+		"few bytes": {jwtauth.CacheConfig{MaxBytes: 16 << 10}, 4, 16},
 	} {
 		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache = bound.CacheConfig })
 		for i := range 1000 {
@@ -32,6 +32,16 @@ func TestTheCacheStaysWithinItsBounds(t *testing.T) {
 		if n := jwtauth.CacheLen(v); n < bound.least || n > bound.most {
 			t.Errorf("%s: %d entries", name, n)
 		}
+	}
+}
+
+func TestATokenThatTakesMoreThanTheCacheIsNotRemembered(t *testing.T) {
+	s := signerFor(t, jwtauth.HS256)
+	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache.MaxBytes = 16 << 10 })
+	small, large := s.token(t, goodClaims(nil)), s.token(t, goodClaims(map[string]any{"x": strings.Repeat("x", 8<<10)}))
+	for _, before := range []bool{false, true} {
+		cached(t, v, small, before)
+		cached(t, v, large, false)
 	}
 }
 

@@ -106,6 +106,34 @@ func TestEdDSAAndEd25519AreTheSameAlgorithm(t *testing.T) {
 	}
 }
 
+// A 30 that was to be seconds is 30 ns: every token would live too long, and every
+// question take too long.
+func TestRule1_ADurationWithoutAUnitIsNoSetting(t *testing.T) {
+	for _, d := range []time.Duration{-1, 1, 30, 3600} {
+		verifier := configFor(t, signerFor(t, jwtauth.EdDSA))
+		verifier.MaxLifetime, verifier.Cache.MaxAge = d, d
+		introspection := introspectionConfig("https://as.example.com/introspect", newClock())
+		introspection.Timeout = d
+		for name, err := range map[string]error{
+			"MaxLifetime":  errorOf(jwtauth.NewVerifier(verifier)),
+			"Cache.MaxAge": errorOf(jwtauth.NewVerifier(verifier)),
+			"transaction token authenticator: MaxLifetime": errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{MaxLifetime: d})),
+			"deferred work authenticator: MaxLifetime":     errorOf(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{MaxLifetime: d})),
+			"Retain":                         errorOf(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Retain: d})),
+			"IdleLifetime":                   errorOf(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Lifetime: time.Hour, IdleLifetime: d})),
+			"as.example.com\": Timeout":      errorOf(jwtauth.NewIntrospector(introspection)),
+			"jwks\": Timeout":                errorOf(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: jwksURL, Timeout: d})),
+			"resolving verifier: Timeout":    errorOf(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{Timeout: d})),
+			"resolving verifier: MaxAge":     errorOf(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{MaxAge: d})),
+			"resolving verifier: UnknownFor": errorOf(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{UnknownFor: d})),
+		} {
+			if err == nil || !strings.Contains(err.Error(), name+" must be at least 1") || !strings.Contains(err.Error(), d.String()) {
+				t.Errorf("%s of %v: %v", name, d, err)
+			}
+		}
+	}
+}
+
 func TestRule1_NewVerifierNamesEveryProblem(t *testing.T) {
 	_, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{})
 	requireNames(t, err, "Issuer", "Audiences", "Algorithms", "Keys")

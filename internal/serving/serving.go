@@ -2,6 +2,7 @@
 package serving
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -19,8 +20,8 @@ func Check(bad func(text string), authenticator authctx.Authenticator, strip aut
 	if err := strip.Validate(); err != nil {
 		bad("Strip: " + err.Error())
 	}
-	if recheck < 0 {
-		bad("RecheckInterval is negative")
+	if recheck != 0 && recheck < time.Millisecond {
+		bad(fmt.Sprintf("RecheckInterval must be at least 1ms and is %v; a number without a unit is nanoseconds", recheck))
 	}
 	if absent.Hollow(observer) {
 		bad("Observer holds a nil pointer")
