@@ -188,7 +188,7 @@ func (i *Introspector) lifetime(doc *strictjson.Doc, asked time.Time) (lifetime,
 	// Counted from now, however long the answer took, with the leeway that every
 	// end has and rounded up: the answer is forgotten before the principal ends,
 	// here and wherever the clock differs by less.
-	end := p.Now().Add(p.Cache.MaxAge + p.Leeway + time.Second).Truncate(time.Second)
+	end := p.Now().Add(p.Cache.MaxAge).Add(p.Leeway + time.Second).Truncate(time.Second)
 	return lifetime{issued, end}, nil
 }
 

@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -109,6 +110,15 @@ func TestATokenWithoutAnEndCountsAsLongAsTheAnswer(t *testing.T) {
 		if n, want := e.asked.Load(), int64(c.now().Sub(start)/(30*time.Second)); n != want {
 			t.Errorf("asked %d times, want %d", n, want)
 		}
+	}
+}
+
+func TestATokenWithoutAnEndCountsHoweverLongAnswersDo(t *testing.T) {
+	e := newEndpoint(t, answer(strings.Replace(good, `"exp":1767226200,`, "", 1)))
+	cfg := introspectionConfig(e.URL, newClock())
+	cfg.Cache.MaxAge = math.MaxInt64
+	if _, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -140,11 +140,11 @@ func askForKey(ctx context.Context, source KeySource, keyID string, algorithm Al
 func couldNotTell(failures []error) error {
 	refused := &authctx.Error{Reason: authctx.Unavailable}
 	for i, err := range failures {
-		named, ok := err.(*authctx.Error)
+		named, ok := errors.AsType[*authctx.Error](err)
 		if !ok || named == nil {
 			continue
 		}
-		if named.Cause != nil {
+		if err == error(named) && named.Cause != nil {
 			failures[i] = named.Cause
 		}
 		if wait := named.RetryAfter; wait > 0 && (refused.RetryAfter == 0 || wait < refused.RetryAfter) {

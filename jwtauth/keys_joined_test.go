@@ -20,16 +20,16 @@ import (
 const otherJWKSURL = "https://job.example/jwks"
 
 // joined returns the keys of two providers as one source.
-func joined(t testing.TB, a, b *keyServer) (keys jwtauth.KeySource, ofA, ofB *jwtauth.RemoteKeys) {
+func joined(t testing.TB, a, b *keyServer) (keys jwtauth.KeySource, ofA *jwtauth.RemoteKeys) {
 	t.Helper()
 	ofA = keysFrom(t, a)
-	ofB = keysFrom(t, b, func(c *jwtauth.RemoteKeysConfig) { c.JWKSURL = otherJWKSURL })
-	return must(jwtauth.JoinKeys(ofA, ofB)), ofA, ofB
+	ofB := keysFrom(t, b, func(c *jwtauth.RemoteKeysConfig) { c.JWKSURL = otherJWKSURL })
+	return must(jwtauth.JoinKeys(ofA, ofB)), ofA
 }
 
 func TestJoinedKeysAreThoseOfAllSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, _, _ := joined(t, newKeyServer(edSet(1)), newKeyServer(edSet(2)))
+		keys, _ := joined(t, newKeyServer(edSet(1)), newKeyServer(edSet(2)))
 		synctest.Wait()
 		for id, want := range map[string]string{"k1": "found", "k2": "found", "k3": "unknown_key", "": "unknown_key"} {
 			wantFind(t, keys, id, want)
@@ -50,7 +50,7 @@ func TestOfTwoJoinedKeysWithOneIDTheFirstCounts(t *testing.T) {
 func TestRule4_AProviderThatHangsDoesNotHoldUpTheKeysOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hanging, good := newKeyServer(edSet(1)), newKeyServer(edSet(2))
-		keys, _, _ := joined(t, hanging, good)
+		keys, _ := joined(t, hanging, good)
 		wantFind(t, keys, "k1", "found")
 		wantFind(t, keys, "k2", "found")
 		time.Sleep(time.Minute)
@@ -86,6 +86,8 @@ func TestRule4_AJoinedKeyIsUnknownOnlyWhenNoSourceMayHaveIt(t *testing.T) {
 	has, unknown := answer(key, nil), answer(nil, authctx.UnknownKey)
 	down := answer(nil, &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("down"), RetryAfter: time.Hour})
 	broken := answer(nil, &authctx.Error{Reason: authctx.NoCredentials, Cause: errors.New("broken"), RetryAfter: time.Minute})
+	_, err := broken.Key(t.Context(), "", "")
+	wraps := answer(nil, fmt.Errorf("vault: %w", err))
 	panics := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) { panic("with a secret") })
 	deaf := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
 		time.Sleep(time.Minute)
@@ -108,6 +110,7 @@ func TestRule4_AJoinedKeyIsUnknownOnlyWhenNoSourceMayHaveIt(t *testing.T) {
 		"one has another key":       {unknown, answer(other, nil), "unknown_key", nil, 0},
 		"one without a reason":      {unknown, answer(nil, errors.New("no route")), "unavailable", []string{"no route"}, 0},
 		"one with another's reason": {unknown, broken, "unavailable", []string{"broken"}, time.Minute},
+		"one wraps it":              {unknown, wraps, "unavailable", []string{"vault", "broken"}, time.Minute},
 		"both":                      {broken, down, "unavailable", []string{"broken", "down"}, time.Minute},
 		"one is deaf and has none":  {unknown, deaf, "unknown_key", nil, 0},
 	} {
@@ -172,7 +175,7 @@ func TestRule2_JoinedKeysAreJudgedOneByOne(t *testing.T) {
 func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpInJoinedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newKeyServer(edSet(1)), newKeyServer(edSet(2))
-		keys, _, _ := joined(t, a, b)
+		keys, _ := joined(t, a, b)
 		signer := signerFor(t, jwtauth.EdDSA)
 		v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
 		synctest.Wait()
@@ -266,7 +269,7 @@ func TestRule5_TwoMintersOfATrustDomain(t *testing.T) {
 
 // The race detector is the judge of most of it.
 func TestJoinedKeysAreFoundByManyAtOnce(t *testing.T) {
-	keys, ofA, _ := joined(t, newKeyServer(edSet(1)), newKeyServer(edSet(2)))
+	keys, ofA := joined(t, newKeyServer(edSet(1)), newKeyServer(edSet(2)))
 	withKeyfunc := must(jwtauth.JoinKeys(must(jwtauth.KeysFromKeyfunc(ofA.Keyfunc())), keys))
 	var all sync.WaitGroup
 	for g := range 4 {

@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 		names = append(names, v.policy.Issuer)
 		algorithms, maxBytes = union(algorithms, v.policy.Algorithms), max(maxBytes, v.policy.MaxTokenBytes)
 		if c := v.policy.Cache; !c.Disabled {
-			cache = CacheConfig{MaxEntries: cache.MaxEntries + c.MaxEntries, MaxBytes: cache.MaxBytes + c.MaxBytes}
+			cache = CacheConfig{MaxEntries: sum(cache.MaxEntries, c.MaxEntries), MaxBytes: sum(cache.MaxBytes, c.MaxBytes)}
 		}
 	}
 	if err := problems.of("multi verifier"); err != nil {
@@ -137,6 +138,9 @@ func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, erro
 	}
 	return nil, &t.unknown
 }
+
+// sum is a + b, or as much as there can be.
+func sum(a, b int) int { return a + min(b, math.MaxInt-a) }
 
 func union(list, more []Algorithm) []Algorithm {
 	for _, v := range more {

@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -33,6 +34,19 @@ func TestTheCacheStaysWithinItsBounds(t *testing.T) {
 			t.Errorf("%s: %d entries", name, n)
 		}
 	}
+}
+
+func TestTheBoundsOfJoinedVerifiersAddUpToNoLessThanTheirOwn(t *testing.T) {
+	s := signerFor(t, jwtauth.HS256)
+	bounds := jwtauth.CacheConfig{MaxEntries: math.MaxInt, MaxBytes: math.MaxInt}
+	one := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache = bounds })
+	other := newVerifier(t, signerFor(t, jwtauth.EdDSA), func(c *jwtauth.VerifierConfig) {
+		c.Issuer, c.Cache = "https://other.example", bounds
+	})
+	joined := must(jwtauth.NewMultiVerifier(one, other))
+	token := s.token(t, goodClaims(nil))
+	cached(t, joined, token, false)
+	cached(t, joined, token, true)
 }
 
 func TestATokenThatTakesMoreThanTheCacheIsNotRemembered(t *testing.T) {
