@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -304,6 +306,26 @@ func TestAStreamThatIsDescribedAsNoneRunsWithoutInterceptors(t *testing.T) {
 	}
 	if err := call(t.Context(), dial(t, run(t, srv)), clientStream); err != nil || len(e.calls()) != 1 {
 		t.Errorf("%v, %d calls", err, len(e.calls()))
+	}
+}
+
+// CheckServices says so.
+func TestAClientThatChecksHealthNeedsThatToBePublic(t *testing.T) {
+	const config = `{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`
+	for _, public := range []string{"/grpc.health.v1.Health/*", "/other.v1.Service/*"} {
+		s := newServer(t, func(c *grpcctx.ServerConfig) {
+			c.Policy = newPolicy(t, authctx.PolicyConfig{Default: authctx.Authenticated(), Public: []string{public}})
+		})
+		srv := newEcho(new(echo), s.ServerOptions())
+		healthpb.RegisterHealthServer(srv, health.NewServer())
+		cc := dial(t, run(t, srv), grpc.WithDefaultServiceConfig(config))
+		want := codes.Unavailable
+		if public == "/grpc.health.v1.Health/*" {
+			want = codes.OK
+		}
+		if err := call(withToken(t.Context(), "alice"), cc, unary); status.Code(err) != want {
+			t.Errorf("with %s in Public: %v", public, err)
+		}
 	}
 }
 
