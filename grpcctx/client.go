@@ -30,7 +30,8 @@ type ClientConfig struct {
 	// called, but for the forward proxy that grpc takes from the environment
 	// (HTTPS_PROXY). Another tunnel that begins on this machine, such as one of
 	// ssh or of a dialer of your own, is taken for its end. A test over bufconn,
-	// which says nothing of where it leads, sets this.
+	// which says nothing of where it leads, sets this. An interceptor alone, which
+	// sees no connection, asks for it too, see [Client.UnaryInterceptor].
 	AllowInsecurePlaintext bool
 }
 
@@ -108,6 +109,46 @@ func (c *Client) DialOptions() []grpc.DialOption {
 		opts = append(opts, grpc.WithPerRPCCredentials(&c.guard))
 	}
 	return opts
+}
+
+// UnaryInterceptor returns the interceptor for unary calls. It is for what is no
+// [grpc.ClientConn], such as a channel within the process; connections of grpc take
+// [Client.DialOptions]. It does to metadata what theirs does, and may be used
+// concurrently. Streams it does not see: they carry no caller, and whatever identity
+// somebody wrote, without [Client.StreamInterceptor]. Make both the innermost, behind
+// anything that writes metadata.
+//
+// An interceptor cannot see what a call goes out on, which is for the rest of those
+// options to check. So a call with a caller fails, and is not sent, unless
+// AllowInsecurePlaintext of [ClientConfig] is set. A Client with that checks no
+// connection at all: make one for this alone.
+func (c *Client) UnaryInterceptor() grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if err := c.unchecked(ctx); err != nil {
+			return err
+		}
+		return c.unary(ctx, method, req, reply, cc, invoke, opts...)
+	}
+}
+
+// StreamInterceptor returns the interceptor for streams. What is said of
+// [Client.UnaryInterceptor] is true of it: give both, as the innermost.
+func (c *Client) StreamInterceptor() grpc.StreamClientInterceptor {
+	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		if err := c.unchecked(ctx); err != nil {
+			return nil, err
+		}
+		return c.stream(ctx, desc, cc, method, streamer, opts...)
+	}
+}
+
+// unchecked refuses to send the caller of ctx over what no guard looks at.
+func (c *Client) unchecked(ctx context.Context) error {
+	if _, ok := authctx.FromContext(ctx); ok && !c.plaintext {
+		return localError(errors.New("grpcctx: client: refusing to send the caller over a connection that an interceptor alone cannot check: " +
+			"pass DialOptions to grpc.NewClient or set AllowInsecurePlaintext"))
+	}
+	return nil
 }
 
 func (c *Client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {

@@ -192,6 +192,121 @@ func ExampleNewClient() {
 	// without a caller: <nil>
 }
 
+// A framework chains interceptors of its own first. The options of grpc that set
+// interceptors put those of a Server in front of them.
+func ExampleServer_UnaryInterceptor() {
+	framework := func(opts ...grpc.ServerOption) *grpc.Server {
+		return grpc.NewServer(append([]grpc.ServerOption{grpc.ChainUnaryInterceptor(
+			func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+				md, _ := metadata.FromIncomingContext(ctx)
+				caller, _ := authctx.FromContext(ctx)
+				fmt.Println("the framework sees", caller, md["x-user-id"])
+				return next(ctx, req)
+			})}, opts...)...)
+	}
+	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
+	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: reader,
+		Policy: must(authctx.NewPolicy(authctx.PolicyConfig{
+			Rules: map[string]authctx.Rule{"/grpc.health.v1.Health/*": authctx.Authenticated()},
+		})),
+	}))
+	srv := framework(grpc.UnaryInterceptor(auth.UnaryInterceptor()), grpc.StreamInterceptor(auth.StreamInterceptor()))
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	fmt.Println(auth.CheckServices(srv))
+	lis := must(net.Listen("tcp", "127.0.0.1:0"))
+	go func() { _ = srv.Serve(lis) }()
+	defer srv.Stop()
+
+	conn := must(grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())))
+	defer conn.Close()
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-user-issuer", "https://issuer.example", "x-user-id", "alice")
+	res, err := healthpb.NewHealthClient(conn).Check(ctx, new(healthpb.HealthCheckRequest))
+	fmt.Println(res.GetStatus(), err)
+	// Output:
+	// <nil>
+	// the framework sees user alice of https://issuer.example (asserted) []
+	// SERVING <nil>
+}
+
+// A stream within the process, where there is no server that takes options.
+func ExampleServer_StreamInterceptor() {
+	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
+	auth := must(grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: reader,
+		Policy: must(authctx.NewPolicy(authctx.PolicyConfig{
+			Rules: map[string]authctx.Rule{"/docs.v1.Docs/Watch": authctx.Role("editor")},
+		})),
+	}))
+	intercept := auth.StreamInterceptor()
+	watch := func(_ any, ss grpc.ServerStream) error {
+		caller, _ := authctx.FromContext(ss.Context())
+		fmt.Println("watching:", caller)
+		return nil
+	}
+	for _, roles := range []string{"editor", "reader"} {
+		md := metadata.Pairs("x-user-issuer", "https://issuer.example", "x-user-id", "alice", "x-user-roles", roles)
+		stream := localStream{ctx: metadata.NewIncomingContext(context.Background(), md)}
+		fmt.Println(intercept(nil, stream, &grpc.StreamServerInfo{FullMethod: "/docs.v1.Docs/Watch"}, watch))
+	}
+	// Output:
+	// watching: user alice of https://issuer.example (asserted)
+	// <nil>
+	// rpc error: code = PermissionDenied desc = The caller may not do this.
+}
+
+// localStream is a stream of a channel within the process.
+type localStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s localStream) Context() context.Context { return s.ctx }
+
+// A channel within the process is no connection of grpc: it takes no options.
+func ExampleClient_UnaryInterceptor() {
+	writer := must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{}))
+	carry := must(grpcctx.NewClient(grpcctx.ClientConfig{
+		Propagator:             writer,
+		AllowInsecurePlaintext: true, // it leads nowhere else
+	}))
+	intercept := carry.UnaryInterceptor()
+	channel := func(ctx context.Context, method string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+		md, _ := metadata.FromOutgoingContext(ctx)
+		fmt.Println(method, "for", md["x-user-id"])
+		return nil
+	}
+	alice := must(authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice"}))
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-user-id", "root")
+	fmt.Println(intercept(authctx.NewContext(ctx, alice), "/docs.v1.Docs/Edit", nil, nil, nil, channel))
+
+	// Where AllowInsecurePlaintext is not set, a caller stays here.
+	careful := must(grpcctx.NewClient(grpcctx.ClientConfig{Propagator: writer}))
+	fmt.Println(careful.UnaryInterceptor()(authctx.NewContext(ctx, alice), "/docs.v1.Docs/Edit", nil, nil, nil, channel))
+	// Output:
+	// /docs.v1.Docs/Edit for [alice]
+	// <nil>
+	// grpcctx: client: refusing to send the caller over a connection that an interceptor alone cannot check: pass DialOptions to grpc.NewClient or set AllowInsecurePlaintext
+}
+
+func ExampleClient_StreamInterceptor() {
+	carry := must(grpcctx.NewClient(grpcctx.ClientConfig{
+		Propagator:             must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})),
+		AllowInsecurePlaintext: true, // the channel is within the process
+	}))
+	channel := func(ctx context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+		md, _ := metadata.FromOutgoingContext(ctx)
+		fmt.Println(method, "for", md["x-user-id"])
+		return nil, nil
+	}
+	alice := must(authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice"}))
+	_, err := carry.StreamInterceptor()(authctx.NewContext(context.Background(), alice), new(grpc.StreamDesc), nil, "/docs.v1.Docs/Watch", channel)
+	fmt.Println(err)
+	// Output:
+	// /docs.v1.Docs/Watch for [alice]
+	// <nil>
+}
+
 // A policy is tried out on a server that still decides in its own way.
 func ExampleServer_Check() {
 	reader := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))

@@ -105,7 +105,8 @@ func (g *guard) withinMachine(ctx context.Context, cc *grpc.ClientConn) bool {
 		return unix != nil
 	}
 	addr := peeraddr.Of(p.Addr)
-	return addr.Addr().IsLoopback() && !g.proxies.of(cc).listensOn(addr.Port())
+	// Without a cc, an interceptor alone has written the caller, somewhere around.
+	return cc != nil && addr.Addr().IsLoopback() && !g.proxies.of(cc).listensOn(addr.Port())
 }
 
 // maxTargets is for how many targets a client remembers the proxy.

@@ -101,9 +101,10 @@ func TestThePeerOfAHandlerVouchesForNoConnection(t *testing.T) {
 	}
 	for name, ctx := range map[string]context.Context{
 		"hidden": withoutPeer(handler), "none": context.Background(), "none, hidden": withoutPeer(context.Background()),
-		"nil":         peer.NewContext(context.Background(), &peer.Peer{Addr: (*net.UnixAddr)(nil)}),
-		"far":         peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 1}}),
-		"any address": peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4zero, Port: 1}}),
+		"nil":                        peer.NewContext(context.Background(), &peer.Peer{Addr: (*net.UnixAddr)(nil)}),
+		"far":                        peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 1}}),
+		"any address":                peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4zero, Port: 1}}),
+		"loopback, of no connection": peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}}),
 	} {
 		if g.withinMachine(ctx, nil) {
 			t.Errorf("%s: counts as this machine", name)

@@ -85,7 +85,7 @@ type Server struct {
 	md    mdReader
 	strip stripper
 
-	handedOut atomic.Bool // ServerOptions was asked for
+	unaryOut, streamOut atomic.Bool // which interceptors were asked for
 }
 
 // NewServer returns a server for cfg, or an error that names every setting that
@@ -130,10 +130,14 @@ func (cfg *ServerConfig) validate() error {
 // They are chained in the order in which options are given, so interceptors of
 // options before these, and any set with [grpc.UnaryInterceptor] or
 // [grpc.StreamInterceptor], run earlier: they see no caller and metadata that
-// nobody has cleaned, and must not believe a word of it. Those of options after
-// these know the caller, but a refusal that a handler returns is no status yet:
-// a logger or a metric there counts it as Unknown, and one that runs earlier sees
-// the code that is sent.
+// nobody has cleaned, and must not believe a word of it. Nor must a handler believe
+// what such an interceptor has put into its context: that of go-kratos puts all
+// metadata there, forged identity and the client's credential too, for
+// transport.FromServerContext. [Server.UnaryInterceptor] goes in front of it.
+//
+// Interceptors of options after these know the caller, but a refusal that a handler
+// returns is no status yet: a logger or a metric there counts it as Unknown, and one
+// that runs earlier sees the code that is sent.
 //
 // Where a stream ends with its caller, a send or a receive that its handler is
 // blocked in is still under way when these interceptors return: what one that runs
@@ -168,11 +172,47 @@ func (cfg *ServerConfig) validate() error {
 // generator writes, runs without interceptors, and so for everybody. Describe such
 // a method by a [grpc.MethodDesc].
 func (s *Server) ServerOptions() []grpc.ServerOption {
-	s.handedOut.Store(true)
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(s.unary),
-		grpc.ChainStreamInterceptor(s.stream),
+		grpc.ChainUnaryInterceptor(s.UnaryInterceptor()),
+		grpc.ChainStreamInterceptor(s.StreamInterceptor()),
 	}
+}
+
+// UnaryInterceptor returns the interceptor for unary calls. It is for where
+// [Server.ServerOptions] cannot go: in front of what a framework chains, or to a
+// channel within the process, which is no [grpc.Server]. It does what theirs does,
+// and may be used concurrently. Streams it does not see: [Server.StreamInterceptor]
+// goes with it, and [Server.CheckServices] wants both.
+//
+// Make it the outermost, before anything that reads metadata. With a [grpc.Server]
+// that a framework makes, the options that set interceptors do so. For go-kratos,
+// whose middleware then knows the caller:
+//
+//	kgrpc.Options(grpc.UnaryInterceptor(auth.UnaryInterceptor()), grpc.StreamInterceptor(auth.StreamInterceptor()))
+//
+// That middleware gets the errors of handlers first: where some of it makes answers
+// of them, a handler returns Status(err).Err() for a refusal of [authctx.Authorize].
+//
+// What runs it without a grpc.Server says in the FullMethod of its info which method
+// it is about to call, and gives it a context without the values of the client's: a
+// peer in those, of another call, would be taken for who is calling. Where there is
+// no peer, or one without an address and certificates, as within a process, plain
+// fields are believed under [authctx.TrustNetworkAlone] only.
+func (s *Server) UnaryInterceptor() grpc.UnaryServerInterceptor {
+	s.unaryOut.Store(true)
+	return s.unary
+}
+
+// StreamInterceptor returns the interceptor for streams. What is said of
+// [Server.UnaryInterceptor] is true of it: give both, as the outermost.
+//
+// It ends a stream by returning, while the handler may be in the middle of a send
+// or a receive: what runs it without a [grpc.Server] has to bear that, and to make
+// them fail. A send that waits for its client may go on there until that reads or
+// leaves.
+func (s *Server) StreamInterceptor() grpc.StreamServerInterceptor {
+	s.streamOut.Store(true)
+	return s.stream
 }
 
 // unary runs a handler for a caller who may call it.

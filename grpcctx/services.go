@@ -20,18 +20,30 @@ type ServiceLister interface {
 // would be refused, and entries that name a method which a registered service
 // does not have. Call it once all services are registered, before serving.
 //
-// It fails too when nobody has asked for [Server.ServerOptions], for srv then
-// lets everybody in. It cannot see whether srv was given them, nor the streams
-// that grpc runs without them, see there.
+// It fails too when nobody has asked for [Server.ServerOptions], or for only one of
+// the two interceptors, for srv then lets everybody in. It cannot see whether srv
+// was given them, nor the streams that grpc runs without them, see there.
+//
+// A client that checks health, by a healthCheckConfig in its service config as those
+// of go-kratos always have, does so without credentials: unless the policy has
+// "/grpc.health.v1.Health/*" in Public, all of its calls fail with Unavailable.
 //
 // It has nothing to say about entries for services that are not registered, as
 // one policy may be shared by several programs.
 func (s *Server) CheckServices(srv ServiceLister) error {
-	var errs []error
-	if !s.handedOut.Load() {
-		errs = append(errs, errors.New("grpcctx: the server has no interceptors: pass ServerOptions to grpc.NewServer"))
+	return errors.Join(append(s.checkPolicy(srv), s.checkInterceptors())...)
+}
+
+func (s *Server) checkInterceptors() error {
+	switch unary, stream := s.unaryOut.Load(), s.streamOut.Load(); {
+	case !unary && !stream:
+		return errors.New("grpcctx: the server has no interceptors: pass ServerOptions to grpc.NewServer")
+	case !unary:
+		return errors.New("grpcctx: the server has no interceptor for unary calls: give it UnaryInterceptor too")
+	case !stream:
+		return errors.New("grpcctx: the server has no interceptor for streams: give it StreamInterceptor too")
 	}
-	return errors.Join(append(errs, s.checkPolicy(srv)...)...)
+	return nil
 }
 
 // checkPolicy lists what does not fit. With AllowAnonymous every handler
