@@ -26,6 +26,10 @@ type FieldsAuthenticatorConfig struct {
 // wrote. It remembers up to 4,096 callers that it decoded, of at most 8 KiB
 // each, until others take their places; whom to trust and whether the caller's
 // end has come is asked every time. It is safe for concurrent use.
+//
+// A trusted peer vouches for the head of a request and not for what it passes on
+// unread: a server that takes fields from messages, as gRPC-Web does over a
+// WebSocket, gives those of the client to it, and is no place for plain fields.
 type FieldsAuthenticator struct {
 	trust  Trust
 	issuer string

@@ -31,6 +31,20 @@
 // adaptor of fasthttp that is known by the context which the adaptor gives the
 // request: what puts another around it goes inside, too.
 //
+// # Requests within requests
+//
+// The caller is in the context of the request that it sent. A framework with sessions
+// may run handlers in the context of the request that opened the session, and then
+// everything is done by whoever that was, with what was granted then. Servers of the
+// Model Context Protocol do this by default, over streamable HTTP and with its older
+// events: make them stateless (Stateless of mcp.StreamableHTTPOptions), or have each
+// call take its caller from its own request.
+//
+// The fields of a request are those of its head. What takes fields from the messages
+// of a WebSocket, or from the parts of a body with several requests, believes what a
+// client writes there: it must not be given plain identity fields, whoever connects.
+// A [Proxy] refuses the one of these that it knows by its subprotocol, gRPC-Web.
+//
 // # HTTP/3 and early data
 //
 // What comes before the handshake of HTTP/3 is complete may be from any address and

@@ -110,6 +110,45 @@ func ExampleServer_NewMux() {
 	// 200 OK hello, whoever you are
 }
 
+// generated is a Mux for code that registers its own routes and asks for a handler,
+// as what is generated from an OpenAPI document does.
+type generated struct {
+	*httpctx.Mux
+	protected http.Handler
+}
+
+// ServeHTTP serves what such code calls within a request, as a caller like any other.
+func (g *generated) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.protected.ServeHTTP(w, r) }
+
+// registerOrders stands for generated code.
+func registerOrders(router interface {
+	http.Handler
+	HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request))
+}) {
+	router.HandleFunc("GET /orders/{id}", hello)
+	router.HandleFunc("GET /openapi.json", hello)
+}
+
+// Routes that generated code brings along are found when the program starts.
+func ExampleServer_NewMux_generated() {
+	policy, err := authctx.NewPolicy(authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"GET /orders/{id}": authctx.Authenticated()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator(), Policy: policy})
+	if err != nil {
+		log.Fatal(err)
+	}
+	router := &generated{Mux: server.NewMux()}
+	registerOrders(router)
+	router.protected, err = router.Handler()
+	fmt.Println(err)
+	// Output:
+	// httpctx: mux: the policy does not list the route "GET /openapi.json"
+}
+
 func ExampleMux_Handler() {
 	policy, err := authctx.NewPolicy(authctx.PolicyConfig{
 		Rules: map[string]authctx.Rule{"GET /order/{id}": authctx.Authenticated()},

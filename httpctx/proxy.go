@@ -57,7 +57,8 @@ type ProxyConfig struct {
 // there.
 //
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
-// caller's effective end. An offer to go on in HTTP/2 ("Upgrade: h2c") is
+// caller's effective end. One of gRPC-Web ("grpc-websockets") does not: fields of the
+// request are in its messages, where a client could write any caller. An offer to go on in HTTP/2 ("Upgrade: h2c") is
 // ignored. CONNECT and TRACE do not pass: an answer to the latter shows what the
 // upstream was sent. Upstreams that compare the Origin of a WebSocket with Host, as
 // those with gorilla/websocket and coder/websocket do unless told otherwise, need
@@ -310,6 +311,9 @@ func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper, 
 	upgrade := len(pr.Out.Header["Upgrade"]) > 0
 	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {
 		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("upgrade to another protocol than websocket")}
+	}
+	if upgrade && headFollows(pr.Out.Header) {
+		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("upgrade to gRPC-Web, whose first message brings identity fields of the client")}
 	}
 	if isTrace(pr.Out.Method) {
 		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errTrace}

@@ -105,6 +105,10 @@ func (c *watchedConn) CloseWrite() error {
 // [context.Cause] says why. Whether the handler then stops is up to it; a [Proxy]
 // cuts off such answers of its upstream by itself.
 //
+// A framework whose handlers get nothing but a context is given this one in front, by
+// ServeHTTP(w, r.WithContext(server.StreamContext(r))). A session that goes on
+// without its request, as one of WebTransport, is closed by a [context.AfterFunc].
+//
 // r is the request that [Server.Handler] gave to the handler. Without a caller, or
 // with one who has no end and is not checked again, the context is that of r.
 func (s *Server) StreamContext(r *http.Request) context.Context {

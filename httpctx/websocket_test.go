@@ -386,3 +386,20 @@ func TestAWebSocketKeepsHalfClose(t *testing.T) {
 		})
 	}
 }
+
+// TestRule6_AWebSocketOfGRPCWebBringsNoIdentity: an upstream makes a request of the
+// first message of such a WebSocket, with the fields that a client wrote there.
+func TestRule6_AWebSocketOfGRPCWebBringsNoIdentity(t *testing.T) {
+	upstream := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("sent %v", r.Header) }))
+	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/": authctx.Authenticated()}, Public: []string{"/public"}})
+	g := gateway(t, upstream.URL, httpctx.ServerConfig{Policy: policy})
+	for _, path := range []string{"/shop.v1.Orders/List", "/public"} {
+		for _, protocols := range [][]string{{"grpc-websockets"}, {"GRPC-WebSockets"}, {"chat, grpc-websockets"}, {"chat", "grpc-websockets "}} {
+			header := with(token("alice"), "Connection", "Upgrade", "Upgrade", "websocket")
+			header["Sec-Websocket-Protocol"] = protocols
+			if res, _ := do(t, "GET", g.URL+path, header); res.StatusCode != http.StatusForbidden {
+				t.Errorf("%s, %q: %s", path, protocols, res.Status)
+			}
+		}
+	}
+}
