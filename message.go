@@ -12,6 +12,11 @@ import (
 // about to be published, through prop. The headers are a map of strings, of
 // bytes, or of lists of strings, as in NATS. Whatever identity fields they had
 // are removed first, however they were spelled; on an error nothing is written.
+// Bytes are the value itself, which is not the JSON of a json.RawMessage.
+//
+// Each message has headers of its own: of copies, a consumer who looks for work that
+// comes again does the first. Nor does a scheduler keep headers and send them again
+// and again: when the caller in them has ended, nothing is done any more.
 //
 // It does not remove credentials: do not copy the headers of a request into a
 // message, with its Authorization and cookies, which whoever reads the topic could
@@ -26,7 +31,10 @@ import (
 // more. A token is one header of 0.6 to 2 KiB for most callers, and of 7 KiB at
 // most. Amazon SQS takes ten attributes and Google Pub/Sub 1,024 bytes in one:
 // where a caller may not fit, inject into a map of its own, and send that within
-// the body.
+// the body. The names of CloudEvents are letters and digits: a token, which is the
+// one value of such a map, may be an extension that the consumer names as it was.
+// Plain fields should not be: what reads them decodes percent signs or does not, and
+// takes one of two.
 //
 // It fails with [NoCredentials] when ctx has no caller. Errors without a reason
 // are a field that prop repeats, as a layout with Repeat may, where the map has

@@ -34,7 +34,8 @@ type DeferredPropagatorConfig struct {
 	AllowHMACAndLetEveryVerifierMint bool
 	// Lifetime is how long a message may wait: at least 1 s and at most
 	// [MaxDeferredLifetime]. The consumers' [Revocations] must remember a
-	// credential that much longer than it is good.
+	// credential that much longer than it is good. It counts from when the headers
+	// were written: a scheduler that sends them again and again needs new ones.
 	Lifetime time.Duration
 	// Scopes is as in [TxnPropagatorConfig].
 	Scopes func(context.Context, authctx.Principal) ([]string, error)

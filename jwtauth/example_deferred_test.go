@@ -47,7 +47,7 @@ func ExampleDeferredPropagator() {
 	}
 	ctx, err := authctx.ExtractHeaders(context.Background(), consumer, "orders", headers)
 	if err != nil {
-		fmt.Println(err) // a bad message, unless it is authctx.Unavailable: then it is given back
+		fmt.Println(err) // a bad message, or one to give back, see authctx.ExtractHeaders
 		return
 	}
 	recent := authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
