@@ -95,20 +95,23 @@ func TestAForwardProxyOfUnknownPortListensOnAny(t *testing.T) {
 // The peer of the handler that makes a call is not the peer of the call.
 func TestThePeerOfAHandlerVouchesForNoConnection(t *testing.T) {
 	handler := peer.NewContext(context.Background(), &peer.Peer{Addr: &net.UnixAddr{Name: "/run/service", Net: "unix"}})
-	g := new(guard)
-	if !g.withinMachine(handler, nil) {
+	g, cc := new(guard), idle(t, "localhost:1")
+	if !g.withinMachine(handler, cc) {
 		t.Error("a Unix socket leaves the machine")
 	}
 	for name, ctx := range map[string]context.Context{
 		"hidden": withoutPeer(handler), "none": context.Background(), "none, hidden": withoutPeer(context.Background()),
-		"nil":                        peer.NewContext(context.Background(), &peer.Peer{Addr: (*net.UnixAddr)(nil)}),
-		"far":                        peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 1}}),
-		"any address":                peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4zero, Port: 1}}),
-		"loopback, of no connection": peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}}),
+		"nil":         peer.NewContext(context.Background(), &peer.Peer{Addr: (*net.UnixAddr)(nil)}),
+		"far":         peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 1}}),
+		"any address": peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4zero, Port: 1}}),
 	} {
-		if g.withinMachine(ctx, nil) {
+		if g.withinMachine(ctx, cc) {
 			t.Errorf("%s: counts as this machine", name)
 		}
+	}
+	near := peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}})
+	if !g.withinMachine(near, cc) || g.withinMachine(near, nil) {
+		t.Error("a loopback address counts with a connection, and only then")
 	}
 }
 
