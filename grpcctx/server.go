@@ -32,7 +32,8 @@ type ServerConfig struct {
 	AllowAnonymous bool
 	// KeepCredentials leaves the caller's own, verified credential in the
 	// metadata that handlers see, for a token exchange. [Client] does not pass
-	// it on even then. By default it is removed.
+	// it on even then. It contradicts a Strip that removes it all the same. By
+	// default it is removed.
 	KeepCredentials bool
 	// Strip names further fields to remove from metadata, such as the identity
 	// fields of another system. Identity fields of this module and whatever
@@ -114,7 +115,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 func (cfg *ServerConfig) validate() error {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("grpcctx: server: "+text)) }
-	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.RecheckInterval, cfg.Observer)
+	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.KeepCredentials, cfg.RecheckInterval, cfg.Observer)
 	switch {
 	case cfg.Policy == nil && !cfg.AllowAnonymous:
 		bad("Policy is required")

@@ -42,6 +42,12 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `Authenticator: authctx: field set: the name "content-type" `) {
 		t.Errorf("an authenticator that takes what a call needs: %v", err)
 	}
+	_, err = grpcctx.NewServer(grpcctx.ServerConfig{
+		Authenticator: bearer(nil, nil), AllowAnonymous: true, KeepCredentials: true, Strip: authctx.FieldSet{Names: []string{"authorization"}},
+	})
+	if err == nil || !strings.Contains(err.Error(), "KeepCredentials contradicts Strip, which removes what Authenticator reads: authorization") {
+		t.Errorf("a credential that is kept and stripped: %v", err)
+	}
 	if _, err := grpcctx.NewClient(grpcctx.ClientConfig{}); err == nil || !strings.Contains(err.Error(), "Propagator is required") {
 		t.Errorf("a client without a propagator: %v", err)
 	}

@@ -26,7 +26,8 @@ type ServerConfig struct {
 	AllowAnonymous bool
 	// KeepCredentials leaves the client's own, verified credential on the
 	// request that the handler sees, for a token exchange. [Transport] and
-	// [Proxy] do not pass it on even then. By default it is removed.
+	// [Proxy] do not pass it on even then. It contradicts a Strip that removes it
+	// all the same. By default it is removed.
 	KeepCredentials bool
 	// Strip names further fields to remove from requests, such as the identity
 	// fields of another system. Identity fields of this module and whatever
@@ -114,7 +115,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 func (cfg *ServerConfig) validate() error {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("httpctx: server: "+text)) }
-	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.RecheckInterval, cfg.Observer)
+	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.KeepCredentials, cfg.RecheckInterval, cfg.Observer)
 	if cfg.AllowAnonymous && cfg.Policy != nil {
 		bad("AllowAnonymous contradicts Policy; list public routes in the policy")
 	}

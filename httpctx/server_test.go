@@ -65,6 +65,35 @@ func TestRule1_ADurationWithoutAUnitIsNoSetting(t *testing.T) {
 	}
 }
 
+func TestNoCredentialIsBothKeptAndStripped(t *testing.T) {
+	plain, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		strip authctx.FieldSet
+		want  string // "" for nothing wrong
+	}{
+		"by name":                {authctx.FieldSet{Names: []string{"Authorization"}}, "authorization"},
+		"by prefix":              {authctx.FieldSet{Prefixes: []string{"auth"}}, "authorization"},
+		"a cookie":               {authctx.FieldSet{Cookies: []string{"SESSION"}}, "the cookie session"},
+		"all cookies":            {authctx.FieldSet{Names: []string{"cookie"}}, "the cookie session"},
+		"others":                 {authctx.FieldSet{Names: []string{"x-remote-user"}, Cookies: []string{"b"}}, ""},
+		"identity, never kept":   {authctx.IdentityFields(), ""},
+		"a field of the program": {authctx.FieldSet{Prefixes: []string{"x-"}}, ""},
+	} {
+		for _, keep := range []bool{true, false} {
+			_, err := httpctx.NewServer(httpctx.ServerConfig{
+				Authenticator: authctx.OneOf(bearer(), plain), KeepCredentials: keep, Strip: c.strip,
+			})
+			wrong := keep && c.want != ""
+			if wrong != (err != nil) || wrong && !strings.HasSuffix(err.Error(), "KeepCredentials contradicts Strip, which removes what Authenticator reads: "+c.want) {
+				t.Errorf("%s, kept %v: %v", name, keep, err)
+			}
+		}
+	}
+}
+
 func TestRule1_NilPointersAreNoSettings(t *testing.T) {
 	_, observer := httpctx.NewServer(httpctx.ServerConfig{Observer: (*watcher)(nil)})
 	_, base := httpctx.NewTransport(httpctx.TransportConfig{Base: (*wire)(nil)})

@@ -3,6 +3,8 @@ package serving
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -11,11 +13,13 @@ import (
 
 // Check calls bad with everything that is wrong in the settings that every
 // server has, by the names that they have in its configuration.
-func Check(bad func(text string), authenticator authctx.Authenticator, strip authctx.FieldSet, recheck time.Duration, observer authctx.Observer) {
+func Check(bad func(text string), authenticator authctx.Authenticator, strip authctx.FieldSet, keep bool, recheck time.Duration, observer authctx.Observer) {
 	if absent.Nil(authenticator) {
 		bad("Authenticator is required")
 	} else if err := authenticator.Fields().Validate(); err != nil {
 		bad("Authenticator: " + err.Error())
+	} else if both := inBoth(authenticator.Fields(), strip); keep && len(both) > 0 {
+		bad("KeepCredentials contradicts Strip, which removes what Authenticator reads: " + strings.Join(both, ", "))
 	}
 	if err := strip.Validate(); err != nil {
 		bad("Strip: " + err.Error())
@@ -26,4 +30,19 @@ func Check(bad func(text string), authenticator authctx.Authenticator, strip aut
 	if absent.Hollow(observer) {
 		bad("Observer holds a nil pointer")
 	}
+}
+
+// inBoth returns what is in both sets, but for identity, which is never kept.
+func inBoth(read, strip authctx.FieldSet) []string {
+	identity := authctx.IdentityFields()
+	both := slices.DeleteFunc(slices.Concat(read.Names, read.Prefixes), func(name string) bool {
+		return !strip.Owns(name) || identity.Owns(name)
+	})
+	for _, cookie := range read.Cookies {
+		same := func(name string) bool { return strings.EqualFold(name, cookie) }
+		if strip.Owns("cookie") || slices.ContainsFunc(strip.Cookies, same) {
+			both = append(both, "the cookie "+cookie)
+		}
+	}
+	return both
 }
