@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
@@ -190,6 +191,34 @@ func ExampleNewRemoteKeys() {
 	// Output:
 	// key "2026-11" (EdDSA) <nil>
 	// authctx: unknown signing key: jwtauth: the issuer has no key of that ID
+}
+
+// Whether a program can serve yet, for whoever sends it traffic: it starts while
+// its provider is down, and is ready once that has answered.
+func ExampleRemoteKeys_Ready() {
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
+	}))
+	defer provider.Close()
+
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: provider.URL + "/jwks"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+
+	ready := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second) // a probe is not patient
+		defer cancel()
+		if keys.Ready(ctx) != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	answer := httptest.NewRecorder()
+	ready.ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+	fmt.Println(answer.Code)
+	// Output: 200
 }
 
 func ExampleRemoteKeys_Keyfunc() {

@@ -281,3 +281,43 @@ func ExampleRevocationList() {
 	// <nil>
 	// authctx: token revoked
 }
+
+// One token that has leaked, named by its "jti". The caller's others go on.
+func ExampleRevocationList_RevokeToken() {
+	_, _, now := exampleIssuer("https://auth.example.com", "alice")
+	revocations := &jwtauth.RevocationList{Now: now}
+	fmt.Println(revocations.RevokeToken("https://auth.example.com", "leaked", now().Add(time.Hour)))
+	for _, token := range []string{"leaked", "another"} {
+		p, err := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", TokenID: token})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(revocations.Revoked(context.Background(), p))
+	}
+	// Output:
+	// <nil>
+	// true <nil>
+	// false <nil>
+}
+
+// A log-out of one device: whatever was issued in that session ("sid") counts no
+// longer, and the caller's other sessions go on. The time is when the last token
+// of the session ends.
+func ExampleRevocationList_RevokeSession() {
+	_, _, now := exampleIssuer("https://auth.example.com", "alice")
+	revocations := &jwtauth.RevocationList{Now: now}
+	fmt.Println(revocations.RevokeSession("https://auth.example.com", "phone", now().Add(time.Hour)))
+	for _, session := range []string{"phone", "laptop"} {
+		p, err := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", SessionID: session})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(revocations.Revoked(context.Background(), p))
+	}
+	// Output:
+	// <nil>
+	// true <nil>
+	// false <nil>
+}

@@ -15,7 +15,8 @@ import (
 )
 
 // DPoPKey is a key of a client, to which tokens can be bound (RFC 9449). It
-// makes a new proof of possession for every request.
+// makes a new proof of possession for every request. It is safe for concurrent
+// use.
 type DPoPKey struct {
 	issuer *Issuer
 	alg    jwtauth.Algorithm

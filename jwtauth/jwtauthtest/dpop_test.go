@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -65,6 +66,20 @@ func TestSpoilingOneProofLeavesTheNextOneGood(t *testing.T) {
 	if kty := key.Proof("GET", "https://api.test/", "token").Header["jwk"].(map[string]any)["kty"]; kty != "EC" {
 		t.Errorf("the next proof is for a key of type %v", kty)
 	}
+}
+
+// The race detector is the judge.
+func TestAClientsKeyServesManyAtOnce(t *testing.T) {
+	issuer := jwtauthtest.NewIssuer(t, nil)
+	key := issuer.NewDPoPKey("")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			token := issuer.Token().BoundTo(key).Sign()
+			key.Proof("GET", "https://api.test/", token).Sign()
+		})
+	}
+	all.Wait()
 }
 
 // A client whose tokens are bound to a key makes a proof for every request. In a
