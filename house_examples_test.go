@@ -27,7 +27,7 @@ func TestEveryEntryPointHasAnExample(t *testing.T) {
 			show(t, shown, f.Examples)
 		}
 		for _, f := range functions {
-			if len(f.Examples) == 0 && !shown[f.Name] {
+			if len(f.Examples) == 0 && !shown[pkg.Name+"."+f.Name] {
 				t.Errorf("%s: no example shows %s", pkg.Name, f.Name)
 			}
 		}
@@ -42,7 +42,9 @@ func show(t *testing.T, shown map[string]bool, examples []*doc.Example) {
 		}
 		ast.Inspect(e.Code, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
-				shown[sel.Sel.Name] = true
+				if x, ok := sel.X.(*ast.Ident); ok {
+					shown[x.Name+"."+sel.Sel.Name] = true
+				}
 			}
 			return true
 		})
