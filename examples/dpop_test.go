@@ -77,7 +77,7 @@ func TestGatewayTakesBoundTokensWithAProof(t *testing.T) {
 		{"a token that is not bound", []string{"Authorization: Bearer " + s.token(t, nil)}, 200, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := send(t, "GET", s.url+"/whoami", "", test.header...)
+			r := send(t, "GET", s.url+"/whoami", test.header...)
 			if challenge := strings.Join(r.header.Values("WWW-Authenticate"), "; "); r.status != test.status ||
 				!strings.Contains(challenge, test.challenge) {
 				t.Errorf("status %d, challenge %q, body %s", r.status, challenge, r.body)
@@ -85,7 +85,7 @@ func TestGatewayTakesBoundTokensWithAProof(t *testing.T) {
 		})
 	}
 	t.Run("the proof stays at the gateway", func(t *testing.T) {
-		r := send(t, "GET", s.url+"/whoami", "", "Authorization: DPoP "+bound, "Dpop: "+key.proof(t, "GET", external+"/whoami", bound))
+		r := send(t, "GET", s.url+"/whoami", "Authorization: DPoP "+bound, "Dpop: "+key.proof(t, "GET", external+"/whoami", bound))
 		for _, name := range decode(t, r).Received {
 			if name == "dpop" || name == "authorization" {
 				t.Errorf("the service received %q", name)

@@ -46,7 +46,7 @@ func startSystem(t *testing.T, args ...string) *system {
 
 func (s *system) waitReady(t *testing.T) {
 	t.Helper()
-	eventually(t, "the gateway to be ready", func() bool { return send(t, "GET", s.url+"/readyz", "").status == 200 })
+	eventually(t, "the gateway to be ready", func() bool { return send(t, "GET", s.url+"/readyz").status == 200 })
 }
 
 // as returns the context of a gRPC call with a token.
@@ -59,7 +59,7 @@ func TestGatewayCarriesTheCallerOverHTTP(t *testing.T) {
 	s := startSystem(t)
 	token := "Authorization: Bearer " + s.token(t, nil)
 
-	r := send(t, "GET", s.url+"/whoami", "", token)
+	r := send(t, "GET", s.url+"/whoami", token)
 	if r.status != 200 {
 		t.Fatalf("status %d, body %s", r.status, r.body)
 	}
@@ -90,7 +90,7 @@ func TestGatewayCarriesTheCallerOverHTTP(t *testing.T) {
 		{"no expiry", "GET", "/whoami", jwt.MapClaims{"exp": nil}, 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := send(t, test.method, s.url+test.path, "", "Authorization: Bearer "+s.token(t, test.changes))
+			r := send(t, test.method, s.url+test.path, "Authorization: Bearer "+s.token(t, test.changes))
 			if r.status != test.status {
 				t.Errorf("status %d, want %d; body %s", r.status, test.status, r.body)
 			}
@@ -144,7 +144,7 @@ func TestGatewayRefusesOverHTTP(t *testing.T) {
 		{"fields instead of a token", asGateway, 401, "Bearer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := send(t, "GET", s.url+"/whoami", "", test.header...)
+			r := send(t, "GET", s.url+"/whoami", test.header...)
 			if r.status != test.status || !strings.Contains(r.header.Get("WWW-Authenticate"), test.challenge) {
 				t.Errorf("status %d, challenge %q, body %s", r.status, r.header.Get("WWW-Authenticate"), r.body)
 			}
@@ -175,7 +175,7 @@ func TestGatewaySaysWhenAnUpstreamIsAway(t *testing.T) {
 	t.Parallel()
 	s := startGateway(t, startProvider(t), "-upstream", "http://127.0.0.1:1", "-grpc-upstream", "127.0.0.1:1")
 	s.waitReady(t)
-	if r := send(t, "GET", s.url+"/", "", "Authorization: Bearer "+s.token(t, nil)); r.status != http.StatusBadGateway {
+	if r := send(t, "GET", s.url+"/", "Authorization: Bearer "+s.token(t, nil)); r.status != http.StatusBadGateway {
 		t.Errorf("HTTP: status %d, want 502", r.status)
 	}
 	_, err := pb.NewWhoAmIClient(dial(t, s.address)).Get(as(t, s.token(t, nil)), &pb.GetRequest{})
@@ -187,8 +187,8 @@ func TestGatewaySaysWhenAnUpstreamIsAway(t *testing.T) {
 func TestGatewayLogsDecisionsAsJSON(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)
-	send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+s.token(t, nil))
-	send(t, "GET", s.url+"/whoami", "")
+	send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+s.token(t, nil))
+	send(t, "GET", s.url+"/whoami")
 	s.gateway.signal(syscall.SIGTERM)
 	if code := s.gateway.wait(); code != 0 {
 		t.Errorf("exit status %d", code)

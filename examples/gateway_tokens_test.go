@@ -23,13 +23,13 @@ func TestGatewayStartsWithoutItsProvider(t *testing.T) {
 	token := p.token(t, nil)
 	client := pb.NewWhoAmIClient(dial(t, s.address))
 
-	if r := send(t, "GET", s.url+"/healthz", ""); r.status != 200 {
+	if r := send(t, "GET", s.url+"/healthz"); r.status != 200 {
 		t.Errorf("healthz: status %d", r.status)
 	}
-	if r := send(t, "GET", s.url+"/readyz", ""); r.status != 503 {
+	if r := send(t, "GET", s.url+"/readyz"); r.status != 503 {
 		t.Errorf("readyz: status %d, want 503", r.status)
 	}
-	r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token)
+	r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token)
 	if r.status != 503 || r.header.Get("Retry-After") == "" {
 		t.Errorf("status %d, Retry-After %q; want 503 with one", r.status, r.header.Get("Retry-After"))
 	}
@@ -38,7 +38,7 @@ func TestGatewayStartsWithoutItsProvider(t *testing.T) {
 
 	p.run(t)
 	s.waitReady(t)
-	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token); r.status != 200 {
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token); r.status != 200 {
 		t.Errorf("after recovery: status %d, body %s", r.status, r.body)
 	}
 	if _, err := client.Get(as(t, token), &pb.GetRequest{}); err != nil {
@@ -55,7 +55,7 @@ func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {
 	const resource = "https://gateway.example/api"
 	s := startGateway(t, p, "-upstream", httpURL, "-resource", resource, "-audience", resource)
 	s.waitReady(t)
-	refused := send(t, "GET", s.url+"/whoami", "")
+	refused := send(t, "GET", s.url+"/whoami")
 	_, rest, _ := strings.Cut(refused.header.Get("WWW-Authenticate"), `resource_metadata="`)
 	where, _, _ := strings.Cut(rest, `"`)
 	path, ok := strings.CutPrefix(where, "https://gateway.example/")
@@ -66,7 +66,7 @@ func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {
 		Resource string
 		Servers  []string `json:"authorization_servers"`
 	}
-	if r := send(t, "GET", s.url+"/"+path, ""); r.status != 200 {
+	if r := send(t, "GET", s.url+"/"+path); r.status != 200 {
 		t.Fatalf("the document: status %d, body %s", r.status, r.body)
 	} else if err := json.Unmarshal([]byte(r.body), &document); err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {
 		t.Fatalf("the document says %+v", document)
 	}
 	token := p.token(t, jwt.MapClaims{"aud": document.Resource})
-	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token); r.status != 200 {
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token); r.status != 200 {
 		t.Errorf("a token for it: status %d, body %s", r.status, r.body)
 	}
 }
@@ -86,7 +86,7 @@ func TestGatewayTakesKeysFromJWKS(t *testing.T) {
 	p := startProvider(t)
 	s := startGateway(t, p, "-jwks", p.issuer+"/keys", "-algorithms", "EdDSA", "-upstream", httpURL)
 	s.waitReady(t)
-	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
 		t.Errorf("status %d, body %s", r.status, r.body)
 	}
 }
@@ -97,7 +97,7 @@ func TestGatewayFollowsAKeyRotation(t *testing.T) {
 	s := startGateway(t, startProvider(t), "-upstream", httpURL, "-keys-refresh", "2s", "-keys-cooldown", "1s")
 	s.waitReady(t)
 	get := func(token string) int {
-		return send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token).status
+		return send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token).status
 	}
 	old := s.token(t, nil)
 	if status := get(old); status != 200 {
@@ -117,13 +117,13 @@ func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
 	s := startGateway(t, one, "-issuer", other.issuer, "-upstream", httpURL)
 	s.waitReady(t)
 	for _, p := range []*provider{one, other} {
-		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil))
+		r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+p.token(t, nil))
 		if r.status != 200 || decode(t, r).Issuer != p.issuer {
 			t.Errorf("status %d, body %s", r.status, r.body)
 		}
 	}
 	forged := one.token(t, jwt.MapClaims{"iss": other.issuer})
-	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+forged); r.status != 401 {
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+forged); r.status != 401 {
 		t.Errorf("one issuer's key vouched for another: status %d", r.status)
 	}
 }
@@ -154,7 +154,7 @@ func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := startGateway(t, p, append(test.args, "-upstream", httpURL)...)
 			s.waitReady(t)
-			if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+test.token); r.status != test.status {
+			if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+test.token); r.status != test.status {
 				t.Errorf("status %d, want %d; body %s", r.status, test.status, r.body)
 			}
 		})
@@ -183,7 +183,7 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 		s := startGateway(t, p, "-claims", test.preset, "-upstream", httpURL)
 		s.waitReady(t)
 		token := p.typedToken(t, "JWT", test.claims)
-		if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != test.status {
+		if r := send(t, "GET", s.url+"/admin", "Authorization: Bearer "+token); r.status != test.status {
 			t.Errorf("%s %v: status %d, body %s", test.preset, test.claims, r.status, r.body)
 		}
 	}
@@ -199,7 +199,7 @@ func TestGatewayKnowsWorkloadsBySPIFFEID(t *testing.T) {
 	s.waitReady(t)
 	for _, typ := range []string{"JWT", "JOSE"} {
 		token := p.typedToken(t, typ, jwt.MapClaims{"iss": nil, "client_id": nil, "sub": "spiffe://example.org/billing"})
-		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token)
+		r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token)
 		if caller := decode(t, r); r.status != 200 || caller.Issuer != domain.issuer || caller.Subject != "spiffe://example.org/billing" {
 			t.Errorf("%s: status %d, body %s", typ, r.status, r.body)
 		}
@@ -208,7 +208,7 @@ func TestGatewayKnowsWorkloadsBySPIFFEID(t *testing.T) {
 		"of another trust domain": p.typedToken(t, "JOSE", jwt.MapClaims{"sub": "spiffe://example.com/billing"}),
 		"that is no JWT-SVID":     p.token(t, jwt.MapClaims{"sub": "spiffe://example.org/billing"}),
 	} {
-		if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token); r.status != 401 {
+		if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token); r.status != 401 {
 			t.Errorf("a token %s: status %d, body %s", name, r.status, r.body)
 		}
 	}
@@ -243,7 +243,7 @@ func TestGatewayAsksAboutOpaqueTokens(t *testing.T) {
 		{s.token(t, nil), "testuser", 200},
 		{s.token(t, jwt.MapClaims{"aud": "https://other.example.com"}), "", 401},
 	} {
-		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+test.token)
+		r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+test.token)
 		if r.status != test.status || r.status == 200 && decode(t, r).Subject != test.subject {
 			t.Errorf("%.20s: status %d, body %s", test.token, r.status, r.body)
 		}
@@ -256,10 +256,10 @@ func TestGatewayIsReadyWhenAnyIssuerIs(t *testing.T) {
 	p, down := startProvider(t), newProvider(t)
 	s := startGateway(t, p, "-issuer", down.issuer, "-upstream", httpURL)
 	s.waitReady(t)
-	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
 		t.Errorf("of the issuer that is there: status %d, body %s", r.status, r.body)
 	}
-	if r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+down.token(t, nil)); r.status != 503 {
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+down.token(t, nil)); r.status != 503 {
 		t.Errorf("of the one that is not: status %d, want 503", r.status)
 	}
 }

@@ -164,11 +164,11 @@ type reply struct {
 	body   string
 }
 
-// send makes an HTTP request. Header lines are "Name: value" and sent as
-// written.
-func send(t *testing.T, method, url, body string, header ...string) reply {
+// send makes an HTTP request without a body. Header lines are "Name: value" and
+// sent as written.
+func send(t *testing.T, method, url string, header ...string) reply {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -184,7 +184,7 @@ func (s txnServices) agree(t *testing.T, what, token string, want int) {
 	t.Helper()
 	callers := map[string]body{}
 	for service, url := range s.http {
-		r := send(t, "GET", url+"/admin", "", "Txn-Token: "+token)
+		r := send(t, "GET", url+"/admin", "Txn-Token: "+token)
 		if r.status != want {
 			t.Errorf("%s in %s: status %d, want %d; body %s", what, service, r.status, want, r.body)
 		} else if want == 200 {

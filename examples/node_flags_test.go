@@ -80,7 +80,7 @@ func TestNodeServicesListenOnIPv6(t *testing.T) {
 	}
 	const trust = "cidr:::1/128"
 	http := startNode(t, "node/http.mjs", "--listen", "[::1]:0", "--trust", trust)
-	if r := send(t, "GET", "http://"+http+"/whoami", "", "X-User-Id: alice", "X-User-Issuer: i"); r.status != 200 {
+	if r := send(t, "GET", "http://"+http+"/whoami", "X-User-Id: alice", "X-User-Issuer: i"); r.status != 200 {
 		t.Errorf("status %d, body %s", r.status, r.body)
 	}
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "i", "x-user-expires", "99999999999")

@@ -65,7 +65,7 @@ func (s txnServices) answer(t *testing.T, what, token string, httpStatus int, gr
 	for service, url := range s.http {
 		var r reply
 		eventually(t, fmt.Sprintf("%s in %s to be %d", what, service, httpStatus), func() bool {
-			r = send(t, "GET", url+"/whoami", "", "Txn-Token: "+token)
+			r = send(t, "GET", url+"/whoami", "Txn-Token: "+token)
 			return r.status == httpStatus
 		})
 		retry := map[int]string{503: "1"}[httpStatus]

@@ -108,7 +108,7 @@ func TestNodeServicesRefuseWhatGoServicesRefuse(t *testing.T) {
 	} {
 		challenge := map[string]string{}
 		for service, url := range map[string]string{"Node": node, "Go": whoami} {
-			r := send(t, "GET", url+"/whoami", "", c.header...)
+			r := send(t, "GET", url+"/whoami", c.header...)
 			if r.status != c.want {
 				t.Errorf("%s, %s: status %d, want %d; body %s", name, service, r.status, c.want, r.body)
 			}
@@ -196,7 +196,7 @@ func TestANodeServiceSeesAllOfTheCallerOrNothing(t *testing.T) {
 		for i := range n {
 			header = append([]string{fmt.Sprintf("A%d: x", i)}, header...)
 		}
-		r := send(t, "GET", "http://"+node+"/whoami", "", header...)
+		r := send(t, "GET", "http://"+node+"/whoami", header...)
 		if got := decode(t, r); r.status != 200 || got.Kind != "service" || !slices.Equal(got.Roles, []string{"editor"}) {
 			t.Errorf("with %d more fields: status %d, body %s", n, r.status, r.body)
 		}
@@ -222,7 +222,7 @@ func TestNodeServicesReadTheCaller(t *testing.T) {
 			s.waitReady(t)
 			token := s.token(t, map[string]any{"name": "Zoë, 100%", "groups": []string{"on call", "a,b"}})
 
-			r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token, "X-User-Roles: admin")
+			r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token, "X-User-Roles: admin")
 			got := decode(t, r)
 			if r.status != 200 || got.Subject != "testuser" || got.Issuer != s.issuer || got.Name != "Zoë, 100%" ||
 				got.Tenant != "acme" || !slices.Equal(got.Roles, []string{"user"}) ||
@@ -230,10 +230,10 @@ func TestNodeServicesReadTheCaller(t *testing.T) {
 				!slices.Equal(got.Groups, []string{"on call", "a,b"}) {
 				t.Errorf("status %d, body %s", r.status, r.body)
 			}
-			if r := send(t, "GET", s.url+"/admin", "", "Authorization: Bearer "+token); r.status != 403 {
+			if r := send(t, "GET", s.url+"/admin", "Authorization: Bearer "+token); r.status != 403 {
 				t.Errorf("admin: status %d", r.status)
 			}
-			if r := send(t, "GET", "http://"+nodeHTTP+"/whoami", "", "Authorization: Bearer "+token, "Txn-Token: "+token); r.status != 401 {
+			if r := send(t, "GET", "http://"+nodeHTTP+"/whoami", "Authorization: Bearer "+token, "Txn-Token: "+token); r.status != 401 {
 				t.Errorf("around the gateway: status %d, body %s", r.status, r.body)
 			}
 

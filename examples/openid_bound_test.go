@@ -47,7 +47,7 @@ func TestOpenIDTokensBoundToAKeyPassWithAProofAlone(t *testing.T) {
 	for _, way := range []string{"ES256", "opaque"} {
 		t.Run(way, func(t *testing.T) {
 			token := o.boundToken(key, way)
-			get := func(header ...string) reply { return send(t, "GET", s.url+"/whoami", "", header...) }
+			get := func(header ...string) reply { return send(t, "GET", s.url+"/whoami", header...) }
 			with := func(nonce ...string) reply {
 				return get("Authorization: DPoP "+token, "Dpop: "+key.proof(t, "GET", external+"/whoami", token, nonce...))
 			}

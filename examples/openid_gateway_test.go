@@ -29,7 +29,7 @@ func startOpenIDSystem(t *testing.T, args ...string) (*openIDSystem, *openID) {
 	gateway.Env = append(os.Environ(), "GATEWAY_CLIENT_ID=gateway", "GATEWAY_CLIENT_SECRET="+openIDSecret)
 	address := startCommand(t, gateway).address("listening on")
 	s := &openIDSystem{"http://" + address, address, whoamiURL}
-	eventually(t, "the gateway to be ready", func() bool { return send(t, "GET", s.url+"/readyz", "").status == 200 })
+	eventually(t, "the gateway to be ready", func() bool { return send(t, "GET", s.url+"/readyz").status == 200 })
 	return s, o
 }
 
@@ -51,7 +51,7 @@ func TestOpenIDTokensPassTheGateway(t *testing.T) {
 					return err == nil
 				})
 			}
-			get := func(path, token string) reply { return send(t, "GET", s.url+path, "", "Authorization: Bearer "+token) }
+			get := func(path, token string) reply { return send(t, "GET", s.url+path, "Authorization: Bearer "+token) }
 			for _, way := range []string{"RS256", "opaque"} {
 				alice, machine := o.login("alice", way), o.machine("machine", way).AccessToken
 				for _, token := range []string{alice.AccessToken, o.refresh(alice.RefreshToken, way).AccessToken} {
@@ -79,7 +79,7 @@ func TestOpenIDTokensPassTheGateway(t *testing.T) {
 						t.Errorf("%s: %s: status %d, body %s", way, what, r.status, r.body)
 					}
 				}
-				if r := send(t, "GET", s.whoami+"/whoami", "", "Authorization: Bearer "+machine); r.status != 401 {
+				if r := send(t, "GET", s.whoami+"/whoami", "Authorization: Bearer "+machine); r.status != 401 {
 					t.Errorf("%s: around the gateway: status %d", way, r.status)
 				}
 			}

@@ -78,7 +78,7 @@ func TestOpenIDOutagesLoseNoRequestWhoseKeyIsKnown(t *testing.T) {
 	t.Parallel()
 	s, o := startOpenIDSystem(t, "-keys-cooldown", "1s")
 	get := func(token string) int {
-		return send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token).status
+		return send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token).status
 	}
 	login := o.login("alice", "RS256")
 	alice := login.AccessToken
@@ -111,7 +111,7 @@ func TestOpenIDOutagesLoseNoRequestWhoseKeyIsKnown(t *testing.T) {
 	third := o.machine("machine", "ES256").AccessToken
 	o.stop()
 	eventually(t, "the gateway to miss the provider", func() bool {
-		res := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+third)
+		res := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+third)
 		return res.status == 503 && res.header.Get("Retry-After") != ""
 	})
 	back := startOpenIDAt(t, strings.TrimPrefix(o.issuer, "http://"), nil)

@@ -166,7 +166,7 @@ func serveAPI(t *testing.T, auth authctx.Authenticator) (get func(header ...stri
 	t.Helper()
 	api := httptest.NewServer(apiFor(t, auth))
 	t.Cleanup(api.Close)
-	return func(header ...string) reply { return send(t, "GET", api.URL, "", header...) }
+	return func(header ...string) reply { return send(t, "GET", api.URL, header...) }
 }
 
 func apiFor(t *testing.T, auth authctx.Authenticator) http.Handler {

@@ -69,7 +69,7 @@ func TestTransactionTokensCarryTheCaller(t *testing.T) {
 	s, whoamiURL, whoamiGRPC := startTxnSystem(t)
 	token := s.token(t, nil)
 
-	r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token, "Txn-Token: forged", "X-User-Roles: admin")
+	r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token, "Txn-Token: forged", "X-User-Roles: admin")
 	got := decode(t, r)
 	if r.status != 200 || got.Subject != "testuser" || got.Issuer != s.issuer || got.Provenance != "signed" ||
 		got.Tenant != "acme" || !slices.Equal(got.Roles, []string{"user"}) || !slices.Equal(got.Groups, []string{"staff"}) {
@@ -94,7 +94,7 @@ func TestTransactionTokensCarryTheCaller(t *testing.T) {
 		"an access token as if it were a txn": {"Txn-Token: " + token},
 	} {
 		t.Run(name+" around the gateway", func(t *testing.T) {
-			if r := send(t, "GET", whoamiURL+"/whoami", "", header...); r.status != 401 {
+			if r := send(t, "GET", whoamiURL+"/whoami", header...); r.status != 401 {
 				t.Errorf("status %d, body %s", r.status, r.body)
 			}
 			ctx := t.Context()
@@ -119,7 +119,7 @@ func TestACallerTooLargeToCarryIsNotTheServicesFailure(t *testing.T) {
 			groups = append(groups, fmt.Sprintf("3f2504e0-4f89-41d3-9a0c-%012d", n))
 		}
 		token := s.token(t, map[string]any{"groups": groups})
-		r := send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+token)
+		r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token)
 		if r.status != 500 || !strings.Contains(r.body, "the caller could not be carried on") {
 			t.Errorf("%s: status %d, body %s", name, r.status, r.body)
 		}
@@ -140,7 +140,7 @@ func TestTransactionTokensOfAnotherTrustDomainAreRefused(t *testing.T) {
 	s := startGateway(t, startProvider(t), "-upstream", url, "-forward", "txn", "-internal-listen", internal)
 	s.waitReady(t)
 	eventually(t, "the service to refuse the token", func() bool {
-		return send(t, "GET", s.url+"/whoami", "", "Authorization: Bearer "+s.token(t, nil)).status == 401
+		return send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+s.token(t, nil)).status == 401
 	})
 }
 
@@ -154,7 +154,7 @@ func TestTransactionTokensHaveTheFormOfTheDraft(t *testing.T) {
 	s := startGateway(t, startProvider(t), "-upstream", upstream.URL, "-forward", "txn",
 		"-trust-domain", "prod.example", "-txn-life", "90s")
 	s.waitReady(t)
-	send(t, "GET", s.url+"/", "", "Authorization: Bearer "+s.token(t, nil))
+	send(t, "GET", s.url+"/", "Authorization: Bearer "+s.token(t, nil))
 
 	token, _, err := jwt.NewParser().ParseUnverified(<-seen, jwt.MapClaims{})
 	if err != nil {
@@ -205,7 +205,7 @@ func TestTransactionTokenKeysRotateWithoutAFailedRequest(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	eventually(t, "two other keys to sign", func() bool {
-		send(t, "GET", s.url+"/", "", header)
+		send(t, "GET", s.url+"/", header)
 		seen[<-keyIDs] = true
 		return len(seen) == 3
 	})

@@ -71,7 +71,7 @@ func TestWhoamiAnswersWithTheCallerItSees(t *testing.T) {
 	t.Parallel()
 	_, url, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 
-	r := send(t, "GET", url+"/whoami", "", append(asGateway, "X-Request-Id: 7")...)
+	r := send(t, "GET", url+"/whoami", append(asGateway, "X-Request-Id: 7")...)
 	if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/json" {
 		t.Fatalf("status %d, content type %q, body %s", r.status, r.header.Get("Content-Type"), r.body)
 	}
@@ -100,7 +100,7 @@ func TestWhoamiHasEveryFieldEvenWhenItIsEmpty(t *testing.T) {
 	t.Parallel()
 	_, url, _ := startWhoami(t, "-trust", "network")
 
-	r := send(t, "GET", url+"/whoami", "", asGateway[:2]...)
+	r := send(t, "GET", url+"/whoami", asGateway[:2]...)
 	var fields map[string]any
 	if err := json.Unmarshal([]byte(r.body), &fields); err != nil {
 		t.Fatalf("%q: %v", r.body, err)
@@ -141,7 +141,7 @@ func TestWhoamiRulesOverHTTP(t *testing.T) {
 		{"no such method", "DELETE", "/orders", asGateway, 405},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if r := send(t, test.method, url+test.path, "", test.as...); r.status != test.status {
+			if r := send(t, test.method, url+test.path, test.as...); r.status != test.status {
 				t.Errorf("status %d, want %d; body %s", r.status, test.status, r.body)
 			}
 		})
@@ -152,7 +152,7 @@ func TestWhoamiDoesNotBelieveStrangers(t *testing.T) {
 	t.Parallel()
 	_, url, grpcAddress := startWhoami(t, "-trust", "cidr:10.0.0.0/8")
 
-	if r := send(t, "GET", url+"/whoami", "", asGateway...); r.status != 401 {
+	if r := send(t, "GET", url+"/whoami", asGateway...); r.status != 401 {
 		t.Errorf("status %d, want 401; body %s", r.status, r.body)
 	}
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "https://idp.example.com")

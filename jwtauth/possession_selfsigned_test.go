@@ -30,7 +30,7 @@ import (
 
 // selfSigned returns a certificate that nobody but its owner vouches for and
 // that has the names of the gateway.
-func selfSigned(t testing.TB) tls.Certificate {
+func selfSigned() tls.Certificate {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -43,7 +43,7 @@ func selfSigned(t testing.TB) tls.Certificate {
 
 func TestRFC8705_Section6_2_ASelfSignedCertificateBindsAndIsNeverTrusted(t *testing.T) {
 	ca := newTestCA(t)
-	own, other := selfSigned(t), selfSigned(t)
+	own, other := selfSigned(), selfSigned()
 	c := newDPoPCase(t, nil)
 	token := "Bearer " + c.bound(t, map[string]any{"x5t#S256": thumbprintOf(own.Leaf)})
 	bearer := newBearer(t, newVerifier(t, c.signer, nil), nil)

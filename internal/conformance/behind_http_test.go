@@ -175,7 +175,7 @@ func TestRule9_AStreamBehindServeHTTPEndsWithItsCallerOfHTTP(t *testing.T) {
 			if e, ok := grpcctx.FromError(ended["stream"]); !ok || e.Reason != test.reason {
 				t.Errorf("ended with %v", ended["stream"])
 			}
-			told.wait(t, authctx.Ended, test.reason)
+			told.waitEnded(t, test.reason)
 		})
 	}
 }

@@ -268,7 +268,7 @@ func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
 			if late := time.Since(end); late < 0 || late > 20*time.Second { // far less than the stream would last
 				t.Errorf("ended %v after its caller", late)
 			}
-			told.wait(t, authctx.Ended, authctx.TokenExpired)
+			told.waitEnded(t, authctx.TokenExpired)
 		})
 	}
 }
@@ -431,7 +431,7 @@ func TestAStreamThroughAGatewayEndsWhenItsCallerDoesNotPassARecheck(t *testing.T
 				if e, ok := grpcctx.FromError(err); !ok || e.Reason != test.reason || status.Code(err) != test.code {
 					t.Errorf("ended with %v", err)
 				}
-				told.wait(t, authctx.Ended, test.reason)
+				told.waitEnded(t, test.reason)
 			})
 		}
 	}
@@ -496,7 +496,7 @@ func TestRule9_AStreamEndsWithItsCallerHoweverItWasAskedFor(t *testing.T) {
 				}
 				_ = res.Body.Close()
 				<-released
-				told.wait(t, authctx.Ended, reason)
+				told.waitEnded(t, reason)
 			})
 		}
 	}
@@ -574,15 +574,16 @@ func drain(t *testing.T, cc *grpc.ClientConn) error {
 
 type journal struct{ observertest.Journal }
 
-// wait waits for an event that may come after the answer.
-func (j *journal) wait(t *testing.T, outcome authctx.Outcome, reason authctx.Reason) {
+// waitEnded waits for the event of a stream that was ended, which may come after
+// the answer.
+func (j *journal) waitEnded(t *testing.T, reason authctx.Reason) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for _, e := range j.All() {
-			if e.Outcome == outcome && e.Reason == reason && e.Principal.Subject() == "alice" {
+			if e.Outcome == authctx.Ended && e.Reason == reason && e.Principal.Subject() == "alice" {
 				return
 			}
 		}
 	}
-	t.Errorf("nobody was told of %v, %v", outcome, reason)
+	t.Errorf("nobody was told of an end for %v", reason)
 }
