@@ -44,8 +44,8 @@ type ServerConfig struct {
 	Strip authctx.FieldSet
 	// RecheckInterval is how often the caller of a running stream is checked
 	// again, where the authenticator offers that in [authctx.Result], so that a
-	// revocation ends the stream: at least 1 ms. Where the answer cannot be had, within the
-	// interval or five seconds, whichever is longer, the stream ends with
+	// revocation ends the stream: at least 1 ms. Where the answer cannot be had,
+	// within the interval or five seconds, whichever is longer, the stream ends with
 	// Unavailable, as a new call would be refused. Zero means that a stream runs
 	// until its caller's effective end.
 	RecheckInterval time.Duration

@@ -58,9 +58,9 @@ type ProxyConfig struct {
 //
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
 // caller's effective end. One of gRPC-Web ("grpc-websockets") does not: fields of the
-// request are in its messages, where a client could write any caller. An offer to go on in HTTP/2 ("Upgrade: h2c") is
-// ignored. CONNECT and TRACE do not pass: an answer to the latter shows what the
-// upstream was sent. Upstreams that compare the Origin of a WebSocket with Host, as
+// request are in its messages, where a client could write any caller. An offer to go
+// on in HTTP/2 ("Upgrade: h2c") is ignored. CONNECT and TRACE do not pass: an answer to
+// the latter shows what the upstream was sent. Upstreams that compare the Origin of a WebSocket with Host, as
 // those with gorilla/websocket and coder/websocket do unless told otherwise, need
 // pr.Out.Host = pr.In.Host in Rewrite, behind SetURL, which makes it the upstream's own.
 //

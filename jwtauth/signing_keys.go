@@ -36,8 +36,8 @@ type SigningKeysConfig struct {
 	// life of every token signed with it, leeway, and streams that are
 	// rechecked: a key that is not published any more ends those too, but for
 	// streams of verifiers whose KeySource is this set, which go on. It is at least
-	// 1 s; zero means [DefaultKeyRetain]. A set of more than 100 keys is refused here as by
-	// verifiers, so what is rotated often must be retained for less.
+	// 1 s; zero means [DefaultKeyRetain]. A set of more than 100 keys is refused here
+	// as by verifiers, so what is rotated often must be retained for less.
 	Retain time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time

@@ -22,8 +22,8 @@ type CacheConfig struct {
 	// MaxEntries bounds the number of tokens; 65,536 when zero, and never fewer
 	// than two.
 	MaxEntries int
-	// MaxBytes bounds the memory, roughly: at least 16 KiB, in which a few tokens
-	// have room, 64 MiB when zero. What propagators of plain fields keep with a
+	// MaxBytes bounds the memory, roughly: at least 4 KiB, in which a token has
+	// room, 64 MiB when zero. What propagators of plain fields keep with a
 	// caller, up to two forms of it, comes on top.
 	MaxBytes int
 	// MaxAge is the longest that a token is remembered: at least 1 ms, 10 minutes
@@ -31,9 +31,8 @@ type CacheConfig struct {
 	MaxAge time.Duration
 }
 
-// leastCacheBytes has room for tokens of usual size, also in one of two generations
-// of the quarter that is for what introspection refused.
-const leastCacheBytes = 16 << 10
+// leastCacheBytes has room for a token, even in one of two generations.
+const leastCacheBytes = 4 << 10
 
 func (c *CacheConfig) validate(p *problems) {
 	if c.Disabled && *c != (CacheConfig{Disabled: true}) {

@@ -187,7 +187,7 @@ func TestOnlySuccessIsRemembered(t *testing.T) {
 
 func TestRule1_ACacheIsEitherBoundedOrDisabled(t *testing.T) {
 	for _, bad := range []jwtauth.CacheConfig{
-		{MaxEntries: -1}, {MaxBytes: -1}, {MaxAge: -1}, {MaxBytes: 64}, {MaxBytes: 16<<10 - 1}, {MaxAge: 600},
+		{MaxEntries: -1}, {MaxBytes: -1}, {MaxAge: -1}, {MaxBytes: 64}, {MaxBytes: 4<<10 - 1}, {MaxAge: 600},
 		{Disabled: true, MaxEntries: 1}, {Disabled: true, MaxBytes: 1}, {Disabled: true, MaxAge: 1},
 	} {
 		cfg := configFor(t, signerFor(t, jwtauth.EdDSA))
