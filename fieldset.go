@@ -46,7 +46,8 @@ type FieldSet struct {
 	Subprotocols []string
 	// Schemes are the authentication schemes read from the authorization field,
 	// spelled as in a challenge, the preferred one first: "Bearer", "DPoP". The
-	// parameters that a challenge should have may follow: `DPoP algs="ES256"`.
+	// parameters that a challenge should have may follow: `DPoP algs="ES256"`. HTTP
+	// names Bearer first in any case, for clients that look no further.
 	Schemes []string
 }
 

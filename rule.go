@@ -96,12 +96,30 @@ func Permission(name string) Rule {
 // this scope; others get [InsufficientScope], which tells the client what to
 // ask for (RFC 6750 section 3.1), unless that is not one that a challenge can
 // name, such as one with a space. An empty scope is nobody's.
-func Scope(scope string) Rule {
-	return require(Principal.HasScope, scope, &Error{
+func Scope(scope string) Rule { return newScopeRule(scope, []string{scope}) }
+
+// scopeRule wants one scope, and names all that are needed beside it.
+type scopeRule struct {
+	scope   string
+	refusal *Error
+}
+
+func newScopeRule(scope string, needed []string) *scopeRule {
+	return &scopeRule{scope, &Error{
 		Reason: InsufficientScope,
 		Cause:  fmt.Errorf("scope %q required", scope),
-		Scopes: []string{scope},
-	})
+		Scopes: needed,
+	}}
+}
+
+func (s *scopeRule) Check(_ context.Context, p Principal) error {
+	switch {
+	case p.IsZero():
+		return NoCredentials
+	case p.HasScope(s.scope):
+		return nil
+	}
+	return s.refusal
 }
 
 // require makes a rule whose refusal is ready before the first request.
@@ -117,19 +135,46 @@ func require(has func(Principal, string) bool, want string, refusal *Error) Rule
 // All returns a rule that allows what every one of its rules allows. It stops
 // at the first that refuses. With a nil member it allows nothing, and
 // [NewPolicy] refuses it.
+//
+// A refusal for one [Scope] names every Scope of All, those that the client has
+// included: it asks for a token with what is named (RFC 6750 section 3), and one
+// with the missing scope alone would be refused for the others.
 func All(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
 	if slices.ContainsFunc(rules, nilRule) {
 		return RuleFunc(nil)
 	}
-	return RuleFunc(func(ctx context.Context, p Principal) error {
-		for _, rule := range rules {
-			if err := checkRule(ctx, rule, p); err != nil {
-				return err
-			}
+	a, needed := new(allRule), []string(nil)
+	for _, rule := range rules {
+		if inner, ok := rule.(*allRule); ok {
+			a.rules = append(a.rules, inner.rules...)
+		} else {
+			a.rules = append(a.rules, rule)
 		}
-		return nil
-	})
+	}
+	for _, rule := range a.rules {
+		if s, ok := rule.(*scopeRule); ok {
+			needed = appendNew(needed, []string{s.scope})
+		}
+	}
+	for i, rule := range a.rules {
+		if s, ok := rule.(*scopeRule); ok {
+			a.rules[i] = newScopeRule(s.scope, needed)
+		}
+	}
+	return a
+}
+
+// allRule has no member that is one itself.
+type allRule struct{ rules []Rule }
+
+func (a *allRule) Check(ctx context.Context, p Principal) error {
+	for _, rule := range a.rules {
+		if err := checkRule(ctx, rule, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Any returns a rule that allows what at least one of its rules allows. When

@@ -130,6 +130,36 @@ func TestARefusalWithoutAReasonKeepsItsCause(t *testing.T) {
 	}
 }
 
+// A client that is told of one scope at a time, and asks for what it is told alone,
+// goes round in circles.
+func TestAScopeRefusalNamesAllThatAreNeeded(t *testing.T) {
+	scope := authctx.Scope("read")
+	inner := authctx.All(authctx.Scope("write"), authctx.Role("editor"))
+	rule := authctx.All(scope, inner, authctx.Any(authctx.Scope("a"), authctx.Scope("b")), authctx.Scope("read"))
+	for _, c := range []struct {
+		rule   authctx.Rule
+		has    []string
+		wanted []string
+	}{
+		{rule, nil, []string{"read", "write"}},
+		{rule, []string{"read"}, []string{"read", "write"}},
+		{rule, []string{"write"}, []string{"read", "write"}},
+		{rule, []string{"read", "write"}, []string{"a"}},
+		{inner, nil, []string{"write"}}, // what it is part of does not change it
+		{scope, nil, []string{"read"}},
+		{authctx.Any(rule, authctx.Scope("admin")), []string{"read"}, []string{"read", "write"}},
+	} {
+		p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", Roles: []string{"editor"}, Scopes: c.has})
+		err := authctx.Authorize(authctx.NewContext(t.Context(), p), c.rule)
+		if e, ok := errors.AsType[*authctx.Error](err); !ok || e.Reason != authctx.InsufficientScope || !slices.Equal(e.Scopes, c.wanted) {
+			t.Errorf("with %v: %v, wanted %v", c.has, err, c.wanted)
+		}
+	}
+	if err := rule.Check(t.Context(), authctx.Principal{}); !errors.Is(err, authctx.NoCredentials) {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
 func TestScopeRefusalSaysWhatWouldDo(t *testing.T) {
 	err := authctx.Scope("orders.write").Check(context.Background(), alice(t))
 	if e, ok := errors.AsType[*authctx.Error](err); !ok || !slices.Equal(e.Scopes, []string{"orders.write"}) {

@@ -45,6 +45,7 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"Transaction Tokens":     {with("-typ", "at+jwt,txntoken+jwt"), []string{"txntoken+jwt"}},
 		"nonces for nothing":     {with("-dpop-nonce"), []string{"-dpop-nonce needs -external-url"}},
 		"a resource of no URL":   {with("-resource", "api"), []string{"Resource must have a scheme"}},
+		"scopes of nothing":      {with("-scopes", "a"), []string{"-scopes needs -resource"}},
 		"two resources":          {with("-resource", "https://a", "-resource", "https://b"), []string{"-resource is given 2 times"}},
 		"an unknown flag":        {with("-nonsense"), []string{"-nonsense"}},
 		"what counts once, twice": {with("-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
@@ -74,7 +75,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	t.Parallel()
 	for program, flags := range map[string][]string{
 		"gateway": {"listen", "issuer", "audience", "jwks", "algorithms", "upstream", "grpc-upstream", "allow-plaintext", "forward",
-			"introspect", "introspect-clients", "external-url", "dpop-nonce", "resource", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
+			"introspect", "introspect-clients", "external-url", "dpop-nonce", "resource", "scopes", "typ", "claims", "leeway", "keys-refresh", "keys-cooldown", "trust-domain", "internal-listen", "txn-life", "rotate"},
 		"quickstart": {"serve", "token-life"},
 		"whoami":     {"http", "grpc", "trust", "trust-domain", "cert", "key"},
 		"mtls":       nil,

@@ -53,7 +53,7 @@ func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	p := startProvider(t)
 	const resource = "https://gateway.example/api"
-	s := startGateway(t, p, "-upstream", httpURL, "-resource", resource, "-audience", resource)
+	s := startGateway(t, p, "-upstream", httpURL, "-resource", resource, "-scopes", "orders:read,orders:write", "-audience", resource)
 	s.waitReady(t)
 	refused := send(t, "GET", s.url+"/whoami")
 	_, rest, _ := strings.Cut(refused.header.Get("WWW-Authenticate"), `resource_metadata="`)
@@ -65,13 +65,14 @@ func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {
 	var document struct {
 		Resource string
 		Servers  []string `json:"authorization_servers"`
+		Scopes   []string `json:"scopes_supported"`
 	}
 	if r := send(t, "GET", s.url+"/"+path); r.status != 200 {
 		t.Fatalf("the document: status %d, body %s", r.status, r.body)
 	} else if err := json.Unmarshal([]byte(r.body), &document); err != nil {
 		t.Fatal(err)
 	}
-	if document.Resource != resource || !slices.Equal(document.Servers, []string{p.issuer}) {
+	if document.Resource != resource || !slices.Equal(document.Servers, []string{p.issuer}) || !slices.Equal(document.Scopes, []string{"orders:read", "orders:write"}) {
 		t.Fatalf("the document says %+v", document)
 	}
 	token := p.token(t, jwt.MapClaims{"aud": document.Resource})

@@ -54,6 +54,12 @@ func (p problem) body() []byte {
 	return append(body, '\n')
 }
 
+// isBearer reports whether a scheme is that of bearer tokens, perhaps with parameters.
+func isBearer(scheme string) bool {
+	name, _, _ := strings.Cut(scheme, " ")
+	return strings.EqualFold(name, "Bearer")
+}
+
 func newAnswers(realm, more string, schemes []string) answers {
 	if realm == "" {
 		realm = "api"
@@ -62,8 +68,14 @@ func newAnswers(realm, more string, schemes []string) answers {
 		schemes = []string{"Bearer"} // a 401 must name one (RFC 9110 section 15.5.2)
 	}
 	a := answers{bodies: map[authctx.Reason][]byte{}}
-	for _, scheme := range schemes {
-		a.challenges = append(a.challenges, newChallenge(scheme, realm, more))
+	// Order means nothing (RFC 9110 section 11.6.1), but there are clients that look
+	// at what stands first and want it to be Bearer.
+	for _, first := range []bool{true, false} {
+		for _, scheme := range schemes {
+			if isBearer(scheme) == first {
+				a.challenges = append(a.challenges, newChallenge(scheme, realm, more))
+			}
+		}
 	}
 	for _, reason := range authctx.Reasons() {
 		if reason != reason.Public() {

@@ -1,12 +1,14 @@
 package httpctx
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/authctx/authctx/internal/loopback"
@@ -23,15 +25,17 @@ const metadataPath = "/.well-known/oauth-protected-resource"
 //
 // Everybody may read it, and nothing is decided by it.
 type ResourceMetadata struct {
-	// Resource is the URL under which clients know the API, without query and
-	// fragment: https, or http on this machine. They compare it with the address
-	// that they call, and ask for tokens that are meant for it (RFC 8707), so the
-	// verifier should have it among its audiences. It is required.
+	// Resource is the URL that clients are given for the API, letter by letter, or
+	// its origin without a slash where that is one API: some take no other that
+	// begins alike. It has no query and no fragment, and is https, or http on this
+	// machine. They ask for tokens that are meant for it (RFC 8707), so the verifier
+	// should have it among its audiences. It is required.
 	Resource string
 	// AuthorizationServers are the issuers of which clients can get a token (RFC
 	// 8414 section 2). At least one is required.
 	AuthorizationServers []string
-	// Scopes are those that clients may ask for. The document need not tell all.
+	// Scopes are those that clients may ask for. The document need not tell all:
+	// some ask for all that it names, and without any for none.
 	Scopes []string
 	// CertificateBoundTokens says that tokens may be bound to the certificate of a
 	// client (RFC 8705).
@@ -65,7 +69,7 @@ type metadata struct {
 
 // validate reports what clients could not use.
 func (m *ResourceMetadata) validate(bad func(string)) {
-	if _, err := parsePublicURL(m.Resource); err != nil {
+	if _, err := parseResource(m.Resource); err != nil {
 		bad("ResourceMetadata.Resource " + err.Error())
 	}
 	if len(m.AuthorizationServers) == 0 {
@@ -94,8 +98,8 @@ func (m *ResourceMetadata) validate(bad func(string)) {
 // notInScopes reports whether a scope token cannot hold c.
 func notInScopes(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
 
-// parsePublicURL reads what clients compare letter by letter, so that there is
-// one way to write it.
+// parsePublicURL reads the URL of an API or an issuer, which clients compare letter
+// by letter.
 func parsePublicURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
@@ -105,12 +109,26 @@ func parsePublicURL(s string) (*url.URL, error) {
 		return nil, errors.New("must have a scheme, a host, perhaps a path, and nothing else")
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())):
 		return nil, errors.New("must be https; http is for loopback addresses")
-	case strings.ContainsFunc(u.Host, func(c rune) bool { return c <= ' ' || c > '~' || c == '%' }):
-		return nil, errors.New("must have its host in ASCII, as clients send it (xn--…), without a zone")
+	case !isHost(u.Host):
+		return nil, errors.New("must have a host as clients send it, in ASCII (xn--…) and without a zone")
 	case u.Path != "" && u.Path != "/" && path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/"):
 		return nil, errors.New("must have a path without dots and empty elements")
 	case u.String() != s:
 		return nil, errors.New("must be written as it is sent, with a scheme in lower case and escapes in the path")
+	}
+	return u, nil
+}
+
+// parseResource reads the URL of an API, whose host some clients write anew.
+func parseResource(s string) (*url.URL, error) {
+	u, err := parsePublicURL(s)
+	if err != nil {
+		return nil, err
+	}
+	usual := map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
+	if err != nil || port == 0 || u.Port() == usual || strings.HasSuffix(u.Host, ":") || strings.ToLower(u.Host) != u.Host {
+		return nil, errors.New("must have its host in lower case and no port that is usual or cannot be")
 	}
 	return u, nil
 }
@@ -121,7 +139,7 @@ func newMetadata(m *ResourceMetadata, schemes []string) *metadata {
 	if m == nil {
 		return nil
 	}
-	u, _ := parsePublicURL(m.Resource) // validated
+	u, _ := parseResource(m.Resource) // validated
 	doc := metadataDocument{
 		Resource: m.Resource, AuthorizationServers: m.AuthorizationServers, Scopes: m.Scopes,
 		CertificateBoundTokens: m.CertificateBoundTokens, Name: m.Name,
@@ -145,16 +163,39 @@ func (d *metadataDocument) describe(schemes []string) {
 	for _, scheme := range schemes {
 		name, parameters, _ := strings.Cut(scheme, " ")
 		switch {
-		case strings.EqualFold(name, "Bearer"):
+		case isBearer(scheme):
 			d.BearerMethods = []string{"header"}
 		case strings.EqualFold(name, "DPoP"):
 			d.DPoPRequired = true
-			if algorithms, ok := strings.CutPrefix(parameters, `algs="`); ok {
-				d.DPoPAlgorithms = strings.Fields(strings.TrimSuffix(algorithms, `"`))
-			}
+			d.DPoPAlgorithms = append(d.DPoPAlgorithms, strings.Fields(parameter(parameters, "algs"))...)
 		}
 	}
 	d.DPoPRequired = d.DPoPRequired && len(d.BearerMethods) == 0
+}
+
+// parameter returns one of the parameters of a challenge, empty if it is not there
+// (RFC 9110 section 11.2).
+func parameter(parameters, name string) string {
+	for parameters != "" {
+		found, rest, _ := strings.Cut(parameters, "=")
+		var value string
+		if quoted, ok := strings.CutPrefix(strings.TrimSpace(rest), `"`); ok {
+			value, rest, _ = strings.Cut(quoted, `"`)
+			_, parameters, _ = strings.Cut(rest, ",")
+		} else {
+			value, parameters, _ = strings.Cut(rest, ",")
+		}
+		if strings.EqualFold(strings.TrimSpace(found), name) {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// namesMetadata reports whether a scheme has a parameter that leads to a document.
+func namesMetadata(scheme string) bool {
+	_, parameters, _ := strings.Cut(scheme, " ")
+	return parameter(parameters, "resource_metadata") != ""
 }
 
 // parameter is what challenges say of it (RFC 9728 section 5.1).
@@ -165,29 +206,52 @@ func (m *metadata) parameter() string {
 	return `, resource_metadata="` + m.url + `"`
 }
 
-// answers reports whether r was about the document, and then has answered it. A
-// program in a browser may read it, from wherever it was loaded.
-func (m *metadata) answers(w http.ResponseWriter, r *http.Request) bool {
+// ResourceMetadataPath returns where [Server.Handler] publishes the document of
+// [ServerConfig.ResourceMetadata], empty without one. A mux outside routes it there,
+// even if the rest of what the handler serves is elsewhere.
+func (s *Server) ResourceMetadataPath() string {
+	if s.metadata == nil {
+		return ""
+	}
+	return s.metadata.path
+}
+
+// asks reports whether r is about the document.
+func (m *metadata) asks(r *http.Request) bool {
 	if m == nil || r.URL.EscapedPath() != m.path {
 		return false
 	}
+	return r.Method == http.MethodGet || r.Method == http.MethodHead || asksBrowser(r)
+}
+
+// asksBrowser reports whether a browser asks if it may send a request of another
+// origin's program.
+func asksBrowser(r *http.Request) bool {
+	return r.Method == http.MethodOptions && single(r.Header["Access-Control-Request-Method"])
+}
+
+// answer gives strangers the document, and as long for taking it as a refusal. A
+// program in a browser may read it, from wherever that was loaded.
+func (m *metadata) answer(w http.ResponseWriter, r *http.Request) {
+	hasten(w, r)
+	defer letGo(r)
 	h := w.Header()
-	preflight := r.Method == http.MethodOptions && single(r.Header["Access-Control-Request-Method"])
-	if !preflight && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
 	if len(h["Access-Control-Allow-Origin"]) == 0 { // nobody outside has said more
 		h.Set("Access-Control-Allow-Origin", "*")
+		if asksBrowser(r) {
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+			h.Set("Access-Control-Allow-Headers", "*")
+		}
 	}
-	if preflight {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
-		h.Set("Access-Control-Allow-Headers", "*")
+	if asksBrowser(r) {
 		w.WriteHeader(http.StatusNoContent)
-		return true
+		return
 	}
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(m.body) // the client may have gone; net/http sends no body for HEAD
-	return true
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(m.body) // the client may have gone
+	}
 }

@@ -1,13 +1,16 @@
 package httpctx_test
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
@@ -42,13 +45,15 @@ func TestResourceMetadata(t *testing.T) {
 		url      string
 		document string
 	}{
-		{"everything", full, []string{"Bearer", `DPoP algs="ES256 EdDSA"`}, "https://api.example/.well-known/oauth-protected-resource/v1/orders",
+		{"everything", full, []string{`DPoP algs="ES256 EdDSA"`, "Bearer"}, "https://api.example/.well-known/oauth-protected-resource/v1/orders",
 			`{"resource":"https://api.example/v1/orders","authorization_servers":["https://idp.example/","https://other.example/realms/a"],` +
 				`"scopes_supported":["orders:read","orders:write"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","EdDSA"],` +
 				`"tls_client_certificate_bound_access_tokens":true,"resource_name":"Orders \u0026 more","resource_documentation":"https://docs.example/",` +
 				`"resource_policy_uri":"https://docs.example/policy","resource_tos_uri":"https://docs.example/tos"}`},
 		{"DPoP alone", metadataOf("https://api.example"), []string{`DPoP algs="ES256"`}, "https://api.example/.well-known/oauth-protected-resource",
 			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256"],"dpop_bound_access_tokens_required":true}`},
+		{"several ways of DPoP", metadataOf("https://api.example"), []string{`DPoP realm="a, algs=b", ALGS="ES256", foo="bar"`, `dpop algs=EdDSA`}, "https://api.example/.well-known/oauth-protected-resource",
+			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256","EdDSA"],"dpop_bound_access_tokens_required":true}`},
 		{"who knows how", metadataOf("http://127.0.0.1:8080/"), nil, "http://127.0.0.1:8080/.well-known/oauth-protected-resource",
 			`{"resource":"http://127.0.0.1:8080/"` + short + `}`},
 		{"a slash at the end", metadataOf("https://api.example/a/"), []string{"bearer"}, "https://api.example/.well-known/oauth-protected-resource/a/",
@@ -60,6 +65,9 @@ func TestResourceMetadata(t *testing.T) {
 			h := newServer(t, httpctx.ServerConfig{Authenticator: schemesOnly(tc.schemes...), ResourceMetadata: tc.metadata}).Handler(http.NotFoundHandler())
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest("GET", "/orders", nil))
+			if challenge := w.Header().Get("WWW-Authenticate"); strings.Contains(challenge, "Bearer") && !strings.HasPrefix(challenge, "Bearer ") {
+				t.Errorf("Bearer does not come first: %s", challenge)
+			}
 			for challenge := range strings.SplitSeq(w.Header().Get("WWW-Authenticate"), `realm="api"`) {
 				if challenge = strings.TrimSpace(challenge); len(challenge) > 8 && !strings.HasPrefix(challenge, `, resource_metadata="`+tc.url+`"`) {
 					t.Errorf("%d, challenge %q", w.Code, challenge)
@@ -149,14 +157,54 @@ func TestResourceMetadataIsForEverybody(t *testing.T) {
 }
 
 // TestResourceMetadataLeavesCORSToWhoeverIsOutside: two values of one field are
-// none to a browser.
+// none to a browser, and a wildcard is nothing special beside credentials.
 func TestResourceMetadataLeavesCORSToWhoeverIsOutside(t *testing.T) {
 	h := newServer(t, httpctx.ServerConfig{ResourceMetadata: metadataOf("https://api.example")}).Handler(http.NotFoundHandler())
-	w := httptest.NewRecorder()
-	w.Header().Set("Access-Control-Allow-Origin", "https://app.example")
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/.well-known/oauth-protected-resource", nil))
-	if got := w.Header()["Access-Control-Allow-Origin"]; w.Code != 200 || !slices.Equal(got, []string{"https://app.example"}) {
-		t.Errorf("%d, %q", w.Code, got)
+	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(method, "/.well-known/oauth-protected-resource", nil)
+		w.Header().Set("Access-Control-Allow-Origin", "https://app.example")
+		w.Header().Set("Access-Control-Allow-Headers", "a")
+		r.Header = http.Header{"Origin": {"https://app.example"}, "Access-Control-Request-Method": {"GET"}}
+		h.ServeHTTP(w, r)
+		got := w.Header()
+		if w.Code >= 300 || !slices.Equal(got["Access-Control-Allow-Origin"], []string{"https://app.example"}) || !slices.Equal(got["Access-Control-Allow-Headers"], []string{"a"}) {
+			t.Errorf("%s: %d, %v", method, w.Code, got)
+		}
+		if (w.Body.Len() > 0) != (method == "GET") {
+			t.Errorf("%s: the body has %d bytes", method, w.Body.Len())
+		}
+	}
+}
+
+// TestResourceMetadataWaitsForNoBody: what anybody gets is bounded as a refusal is.
+func TestResourceMetadataWaitsForNoBody(t *testing.T) {
+	h := newServer(t, httpctx.ServerConfig{ResourceMetadata: metadataOf("https://api.example")}).Handler(http.NotFoundHandler())
+	for method, status := range map[string]string{"GET": " 200 ", "OPTIONS": " 204 "} {
+		connected(t, &http.Server{Handler: h}, func(t *testing.T, conn net.Conn) {
+			start := time.Now()
+			_, _ = io.WriteString(conn, method+" /.well-known/oauth-protected-resource HTTP/1.1\r\nHost: a\r\nAccess-Control-Request-Method: GET\r\nContent-Length: 100\r\n\r\n")
+			line, err := bufio.NewReader(conn).ReadString('\n')
+			if took := time.Since(start); took != 10*time.Second || !strings.Contains(line, status) {
+				t.Errorf("%s: after %v: %q, %v", method, took, line, err)
+			}
+		})
+	}
+}
+
+func TestResourceMetadataBehindAMux(t *testing.T) {
+	if path := newServer(t, httpctx.ServerConfig{}).ResourceMetadataPath(); path != "" {
+		t.Errorf("nothing is published at %q", path)
+	}
+	server := newServer(t, httpctx.ServerConfig{ResourceMetadata: metadataOf("https://api.example/mcp")})
+	h := server.Handler(http.NotFoundHandler())
+	outer := http.NewServeMux()
+	outer.Handle("/mcp", h)
+	outer.Handle(server.ResourceMetadataPath(), h)
+	for path, status := range map[string]int{"/mcp": 401, "/.well-known/oauth-protected-resource/mcp": 200, "/.well-known/oauth-protected-resource": 404} {
+		w := httptest.NewRecorder()
+		if outer.ServeHTTP(w, httptest.NewRequest("GET", path, nil)); w.Code != status {
+			t.Errorf("%s: %d", path, w.Code)
+		}
 	}
 }
 
@@ -165,6 +213,8 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 		"", "api", "/v1", "https://", "http://api.example", "ftp://api.example", "https://user@api.example", "https://api.example?a", "https://api.example#",
 		"https://api.example/a/../b", "https://api.example/%2e%2e/b", "https://api.example//a", "https://api.example/a//", "https://bücher.example",
 		"https://[fe80::1%25eth0]", "https://:443", `https://api.example/a"b`, "HTTPS://api.example",
+		"https://API.example", "https://api.example:443/a", "http://127.0.0.1:80", "https://api.example:", "https://api.example:0", "https://api.example:65536",
+		`https://a"b.example`, "https://a,b.example", "https://a<b.example",
 	} {
 		_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: metadataOf(resource)})
 		if err == nil || !strings.Contains(err.Error(), "httpctx: server: ResourceMetadata.Resource ") {
@@ -179,6 +229,10 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "ResourceMetadata."+want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
+	}
+	_, err = httpctx.NewServer(httpctx.ServerConfig{Authenticator: schemesOnly(`Bearer a=b, resource_metadata="https://elsewhere"`), ResourceMetadata: metadataOf("https://api.example")})
+	if err == nil || !strings.Contains(err.Error(), "ResourceMetadata contradicts Authenticator") {
+		t.Error(err)
 	}
 	_, err = httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: &httpctx.ResourceMetadata{
 		Resource: "https://api.example", AuthorizationServers: []string{"https://idp.example", "spiffe://prod.example"}}})

@@ -3,6 +3,7 @@ package httpctx
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -47,7 +48,11 @@ type ServerConfig struct {
 	// ResourceMetadata, when it is not nil, is published: [Server.Handler] answers
 	// GET and HEAD for "/.well-known/oauth-protected-resource", followed by the path
 	// of the resource, under any host and without asking anybody, and challenges
-	// say where that is. It is copied.
+	// say where that is. A mux outside has to route that path too, by
+	//
+	//	outer.Handle(server.ResourceMetadataPath(), handler)
+	//
+	// and so has what makes another path of it. It is copied.
 	ResourceMetadata *ResourceMetadata
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
@@ -124,6 +129,9 @@ func (cfg *ServerConfig) validate() error {
 	}
 	if cfg.ResourceMetadata != nil {
 		cfg.ResourceMetadata.validate(bad)
+		if !absent.Nil(cfg.Authenticator) && slices.ContainsFunc(cfg.Authenticator.Fields().Schemes, namesMetadata) {
+			bad("ResourceMetadata contradicts Authenticator, which has a scheme with resource_metadata")
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -177,7 +185,8 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 	}
 	route := s.router(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.metadata.answers(w, r) {
+		if s.metadata.asks(r) {
+			s.metadata.answer(w, r)
 			return
 		}
 		d := s.decide(r, route(r))

@@ -33,6 +33,7 @@ type tokens struct {
 	externalURL  program.Once
 	proofNonce   bool
 	resource     program.Once
+	scopes       program.List
 	nonceSecret  []byte // of every reader of proofs, nil without nonces
 
 	keys    []*jwtauth.RemoteKeys
@@ -65,6 +66,7 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 		"can be made in advance")
 	fs.Var(&t.resource, "resource", "the `URL` that clients ask tokens for; with it, the gateway publishes where they get\n"+
 		"them and challenges lead there (RFC 9728). Tokens for it need an -audience")
+	fs.Var(&t.scopes, "scopes", "with -resource: the `SCOPES` that clients ask for, separated by commas")
 	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
 	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
 	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
@@ -87,6 +89,12 @@ func (t *tokens) check() error {
 	if t.proofNonce && t.externalURL.Text == "" {
 		errs = append(errs, errors.New("-dpop-nonce needs -external-url"))
 	}
+	if t.resource.Text == "" && len(t.scopes) > 0 {
+		errs = append(errs, errors.New("-scopes needs -resource"))
+	}
+	if t.resource.Text != "" && len(t.authorizationServers()) == 0 {
+		errs = append(errs, errors.New("-resource needs an -issuer of which clients get tokens"))
+	}
 	if t.leeway < 0 {
 		errs = append(errs, errors.New("-leeway must not be negative"))
 	}
@@ -96,12 +104,18 @@ func (t *tokens) check() error {
 	return errors.Join(errs...)
 }
 
+// authorizationServers returns the issuers of which clients get tokens: not those
+// of workloads, which are no URLs (-issuer spiffe://example.org).
+func (t *tokens) authorizationServers() []string {
+	return slices.DeleteFunc(slices.Clone(t.issuers), func(issuer string) bool { return !strings.HasPrefix(issuer, "http") })
+}
+
 // metadata returns what is published about the API, nil for nothing.
 func (t *tokens) metadata() *httpctx.ResourceMetadata {
 	if t.resource.Text == "" {
 		return nil
 	}
-	return &httpctx.ResourceMetadata{Resource: t.resource.Text, AuthorizationServers: t.issuers}
+	return &httpctx.ResourceMetadata{Resource: t.resource.Text, AuthorizationServers: t.authorizationServers(), Scopes: t.scopes}
 }
 
 // authenticator returns how clients are known: by an access token, which is
