@@ -114,22 +114,18 @@ func (p *pattern) match(q *query) (some, every bool) {
 		return false, false
 	}
 	every = p.host == "" || len(q.hosts) == 1
-	folded, literal := q.folded, q.literal
-	for _, s := range p.segments {
-		if folded == "" {
+	for i, s := range p.segments {
+		if i == len(q.segments) {
 			return q.open, false
 		}
-		var f, l string
-		f, folded, _ = strings.Cut(folded, "/")
-		l, literal, _ = strings.Cut(literal, "/")
 		if s != (segment{}) {
-			if s.folded != f {
+			if s.folded != q.segments[i].folded {
 				return false, false
 			}
-			every = every && s.text == l
+			every = every && s.text == q.segments[i].text
 		}
 	}
-	switch below := folded != ""; {
+	switch below := len(q.segments) > len(p.segments); {
 	case p.tree:
 		return true, every && (below || q.slash || q.open)
 	case below || !p.slash && (q.slash || q.open): // table.askTrimmed asks of that
@@ -159,20 +155,9 @@ func (p *pattern) ties(o *pattern) bool {
 	return p.method == o.method && p.host == o.host && p.shape == o.shape
 }
 
-// overlaps reports whether some request falls under both p and o. Hosts do not
-// matter.
-func (p *pattern) overlaps(o *pattern) bool {
-	for i := range min(len(p.segments), len(o.segments)) {
-		if a, b := p.segments[i].folded, o.segments[i].folded; a != "" && b != "" && a != b {
-			return false
-		}
-	}
-	n := len(p.segments) - len(o.segments)
-	return (p.serves(o.method) || o.serves(p.method)) && (n == 0 || n < 0 && p.tree || n > 0 && o.tree)
-}
-
 // conflicts reports whether no mux takes both p and o, or none that does not look
-// at case.
+// at case. It makes muxes to find out: ask only of what overlaps and is of one
+// host, for no other patterns conflict.
 func (p *pattern) conflicts(o *pattern) bool {
 	folded := func(p *pattern) string { return p.method + " " + p.host + p.shape }
 	return conflict(p.entry.Name, o.entry.Name) || !p.ties(o) && conflict(folded(p), folded(o))

@@ -75,16 +75,27 @@ func (t *table) sort() (problems []string) {
 	slices.SortFunc(t.patterns, func(a, b *pattern) int { // HEAD is before GET, and no method last
 		return cmp.Or(strings.Compare(b.host, a.host), strings.Compare(a.shape, b.shape), strings.Compare(b.method, a.method))
 	})
-	for i, p := range t.patterns {
-		if slices.ContainsFunc(t.patterns[:i], p.overlaps) || slices.ContainsFunc(t.services, p.overlaps) {
+	before, ofHost := &paths{}, map[string]*paths{}
+	for _, s := range t.services {
+		before.add(s)
+	}
+	for _, p := range t.patterns {
+		for range before.overlapping(p) { // whatever the hosts, of which one request may have several
 			t.crowded[p.entry.Name] = true
+			break
 		}
-		for _, o := range t.patterns[:i] {
-			if p.overlaps(o) && p.conflicts(o) {
+		if ofHost[p.host] == nil {
+			ofHost[p.host] = &paths{}
+		}
+		for o := range ofHost[p.host].overlapping(p) {
+			if p.conflicts(o) {
 				problems = append(problems, fmt.Sprintf("%q and %q match the same requests, letter case aside, and neither is more specific", o.entry.Name, p.entry.Name))
 			}
 		}
+		before.add(p)
+		ofHost[p.host].add(p)
 	}
+	slices.Sort(problems)
 	return problems
 }
 
@@ -108,6 +119,22 @@ type query struct {
 	reading
 	method string
 	hosts  []string // as servers read the one
+	// segments are those of the reading, cut once: how long they are is for the peer
+	// to choose, and how many patterns look at them is not.
+	segments []segment
+	usual    [8]segment // has them, if there are no more
+}
+
+// cut fills in the segments.
+func (q *query) cut() {
+	q.segments = q.usual[:0]
+	folded, literal := q.folded, q.literal
+	for more := folded != ""; more; {
+		var s segment
+		s.folded, folded, more = strings.Cut(folded, "/")
+		s.text, literal, _ = strings.Cut(literal, "/")
+		q.segments = append(q.segments, s)
+	}
 }
 
 // unclear returns why servers may find another method or host in a request, whoever
@@ -138,6 +165,7 @@ func (t *table) route(r *http.Request, method string) route {
 		return rt
 	}
 	q := query{reading: rd, method: method}
+	q.cut()
 	if t.hosted > 0 {
 		q.hosts = hosts(r)
 	}
@@ -269,7 +297,7 @@ func (t *table) askTrimmed(q query, yield func(authctx.Entry) bool) (more bool) 
 		if (chosen || !p.tree && !p.slash) && !yield(p.entry) {
 			return false
 		}
-		if n := len(p.segments); p.tree && n > 0 && n == 1+strings.Count(q.folded, "/") {
+		if n := len(p.segments); p.tree && n > 0 && n == len(q.segments) {
 			chosen = chosen || p.segments[n-1] == segment{}
 		}
 	}
