@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -196,6 +197,21 @@ func TestKeySet_RefreshJitterAndCacheControl(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a request waits for through two loads, nobody asks for meanwhile.
+func TestRule4_AnAbsenceThatARequestWaitedForIsKnownToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(edSet(1))
+		s.delay = 100 * time.Millisecond // the first load is under way
+		keys := keysFrom(t, s)
+		for range 5 {
+			if _, err := keys.Key(t.Context(), "gone", jwtauth.EdDSA); !errors.Is(err, authctx.UnknownKey) || s.fetches() != 2 {
+				t.Fatalf("%v after %d fetches", err, s.fetches())
+			}
+			time.Sleep(time.Second)
+		}
+	})
 }
 
 func TestRule4_AnAbsenceThatWasProvedStaysProvedWhenALoadFails(t *testing.T) {

@@ -65,6 +65,7 @@ func (r *RemoteKeys) await(keyID string, since uint64, waited *keyLoad) (key *Ke
 	case r.closed:
 		return nil, nil, r.unavailable(errClosed)
 	case absent && (brought || now.Before(r.goodAt.Add(r.cfg.CoolDown))):
+		r.seen.first(keyID, since) // who comes next has not waited for the loads that made it forgotten
 		return nil, nil, errNoSuchKey
 	case waited != nil && waited.number > since:
 		return nil, nil, r.unavailable(errFailedLoad)

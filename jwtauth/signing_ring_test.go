@@ -314,6 +314,61 @@ func TestAKeyWhoseSuccessorIsWithdrawnGoesOn(t *testing.T) {
 	}
 }
 
+// Replicas are told of rotations one after the other. When a key is withdrawn that
+// signs at one of them and not yet at the other, that one signs on with the key before.
+func TestRule5_WithdrawReachesReplicasThatSignWithDifferentKeys(t *testing.T) {
+	const ahead, retain = 10 * time.Minute, time.Hour
+	for name, withdrawn := range map[string]int{"one key": 1, "one after the other": 2} {
+		clock := newTestClock()
+		keys := []*jwtauth.SigningKey{newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)}
+		replica := func() *jwtauth.SigningKeys {
+			return must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: keys[0], Ahead: ahead, Retain: retain, Now: clock.Now}))
+		}
+		early, late := replica(), replica()
+		tokens := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{Issuer: testIssuer, Audiences: []string{testAudience}, Keys: late, Lifetime: retain, Now: clock.Now}))
+		verifier := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
+			Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: early,
+			Now: clock.Now, Cache: jwtauth.CacheConfig{Disabled: true},
+		}))
+		steps := map[int]func(){
+			0:  func() { must(0, early.Rotate(keys[1])) },
+			5:  func() { must(0, late.Rotate(keys[1])) },
+			11: func() { must(0, late.Rotate(keys[2])) }, // early signs with the next, late not yet
+			12: func() {
+				must(0, early.Rotate(keys[2]))
+				must(0, early.Rotate(keys[3]))
+				must(0, late.Rotate(keys[3]))
+				for _, k := range keys[1 : 1+withdrawn] {
+					must(0, early.Withdraw(k.ID()))
+					must(0, late.Withdraw(k.ID()))
+				}
+			},
+		}
+		var live []string
+		for minute := range 72 { // then the first ends
+			if step := steps[minute]; step != nil {
+				step()
+			}
+			clock.Advance(59 * time.Second)
+			if minute >= 12 && minute < 60 {
+				live = append(live, must(tokens.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"})))
+			}
+			for _, token := range live {
+				if _, err := verifier.Verify(t.Context(), token); err != nil {
+					t.Fatalf("%s: minute %d: %v", name, minute, err)
+				}
+			}
+			clock.Advance(time.Second)
+		}
+		for ; len(live) > 0; live = live[1:] { // each to its end
+			if _, err := verifier.Verify(t.Context(), live[0]); err != nil {
+				t.Fatalf("%s: to its end: %v", name, err)
+			}
+			clock.Advance(time.Minute)
+		}
+	}
+}
+
 // Each replica has a key of its own, and verifiers know the set of one of them.
 func TestReplicasWithKeysOfTheirOwnRotate(t *testing.T) {
 	clock := newTestClock()

@@ -111,17 +111,7 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 	}
 	check, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	var err error
-	answer := v.ask(check)
-	select {
-	case err = <-answer:
-	case <-check.Done():
-		select {
-		case err = <-answer: // both are there, after a wait for the processor
-		default:
-			err = check.Err()
-		}
-	}
+	err := v.hear(check)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -129,6 +119,31 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
 	}
 	return err
+}
+
+// hear makes the recheck and returns what came of it. The time of check stands still
+// while the machine is suspended, so the clock is looked at as well.
+func (v *Vigil) hear(check context.Context) error {
+	answer := v.ask(check)
+	look := time.NewTicker(moment.MaxWait)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-answer:
+			return err
+		case <-check.Done():
+			select {
+			case err := <-answer: // both are there, after a wait for the processor
+				return err
+			default:
+				return check.Err()
+			}
+		case <-look.C:
+			if v.result.Principal.ExpiredAt(v.now()) {
+				return errPastEnd
+			}
+		}
+	}
 }
 
 // ask makes the recheck on a goroutine of its own, which ends when that returns:

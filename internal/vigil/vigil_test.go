@@ -259,3 +259,18 @@ func TestARecheckIsDueWithinAMinuteOfASuspend(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEndIsSeenWithinAMinuteOfASuspendDuringARecheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock, start := new(momenttest.Clock), time.Now()
+		res := authctx.Result{Principal: caller(t, time.Hour), Recheck: func(ctx context.Context) error {
+			<-ctx.Done() // an endpoint that does not answer
+			return ctx.Err()
+		}}
+		v := vigil.New(res, 30*time.Minute, clock.Now)
+		time.AfterFunc(30*time.Minute+time.Second, func() { clock.SetWall(8 * time.Hour) })
+		if err := watch(t.Context(), v); authctx.ReasonOf(err) != authctx.TokenExpired || time.Since(start) > 31*time.Minute+time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
