@@ -107,6 +107,8 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 func validEntryName(name string) error {
 	path := name[strings.IndexByte(name, ' ')+1:] // drops an HTTP method
 	switch {
+	case name != strings.TrimSpace(name):
+		return fmt.Errorf("%q has white space around it", name)
 	case !strings.Contains(path, "/"):
 		return fmt.Errorf("%q is neither a net/http pattern nor an RPC method", name)
 	case strings.Contains(name, "*") && (!isService(strings.TrimSuffix(name, "/*")) || strings.Count(name, "*") > 1):
@@ -148,9 +150,10 @@ func (p *Policy) belowService(pattern string) bool {
 	return listed
 }
 
-// RPC returns the entry for a full method, "/package.Service/Method".
+// RPC returns the entry for a full method, "/package.Service/Method". What does not
+// begin with a slash is none, and not listed.
 func (p *Policy) RPC(fullMethod string) Entry {
-	if p == nil {
+	if p == nil || !strings.HasPrefix(fullMethod, "/") {
 		return Entry{}
 	}
 	if e, ok := p.entries[fullMethod]; ok {

@@ -189,10 +189,10 @@ func TestRefusingAllocatesNothing(t *testing.T) {
 func TestPolicyConfigReportsEverythingThatIsWrong(t *testing.T) {
 	rule := authctx.Authenticated()
 	_, err := authctx.NewPolicy(authctx.PolicyConfig{
-		Rules:  map[string]authctx.Rule{"GET /nil": nil, "orders": rule, "/pkg.*/M": rule, "/*": rule, "GET /a/*": rule, "/both": rule, "": rule},
+		Rules:  map[string]authctx.Rule{"GET /nil": nil, "orders": rule, "/pkg.*/M": rule, "/*": rule, "GET /a/*": rule, "/both": rule, "": rule, " /pkg.S/M": rule, "/pkg.S/N\n": rule},
 		Public: []string{"/both", "health"},
 	})
-	for _, part := range []string{`"GET /nil"`, `"orders"`, `"/pkg.*/M"`, `"/*"`, `"GET /a/*"`, `"/both"`, `"health"`, `""`} {
+	for _, part := range []string{`"GET /nil"`, `"orders"`, `"/pkg.*/M"`, `"/*"`, `"GET /a/*"`, `"/both"`, `"health"`, `""`, `" /pkg.S/M" has white space around it`, `"/pkg.S/N\n" has white space around it`} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error does not name %s:\n%v", part, err)
 		}
@@ -275,6 +275,11 @@ func TestDefaultRuleAppliesToWhatIsNotListed(t *testing.T) {
 	}
 	if err := p.RPC("/shop.Orders/Delete").Check(ctx, alice(t)); !errors.Is(err, authctx.PermissionDenied) {
 		t.Errorf("the default overrides a listed rule: %v", err)
+	}
+	for _, name := range []string{"shop.Orders/Delete", "GET /orders/{id}", ""} {
+		if e := p.RPC(name); e.Listed() {
+			t.Errorf("%q is no full method and has the entry %q", name, e.Name)
+		}
 	}
 }
 

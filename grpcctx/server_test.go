@@ -3,6 +3,7 @@ package grpcctx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -226,6 +227,45 @@ func TestRule10_CheckServicesListsWhatWasForgotten(t *testing.T) {
 	whole := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/" + echoService + "/*": authctx.Authenticated()}})
 	if err := check(whole); err != nil {
 		t.Errorf("a policy for the whole service: %v", err)
+	}
+}
+
+// An entry that is not spelled as gRPC spells the method would leave its calls to
+// the default rule.
+func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
+	check := func(names ...string) error {
+		rules := map[string]authctx.Rule{}
+		for _, name := range names {
+			rules[name] = authctx.Role("admin")
+		}
+		auth := newServer(t, func(c *grpcctx.ServerConfig) {
+			c.Policy = newPolicy(t, authctx.PolicyConfig{Rules: rules, Default: authctx.Authenticated()})
+		})
+		srv := grpc.NewServer(auth.ServerOptions()...)
+		srv.RegisterService(new(echo).desc(), nil)
+		return auth.CheckServices(srv)
+	}
+	whole := "/" + echoService + "/*"
+	for name, want := range map[string]string{
+		echoService + "/Unary":           unary,
+		"POST " + unary:                  unary,
+		"POST  " + unary:                 unary,
+		"/" + unary:                      unary,
+		"/Authctx.Test.V1.Echo/Unary":    unary,
+		"/authctx.test.v1.echo/*":        whole,
+		"POST " + echoService + "/Unary": unary,
+	} {
+		err := check(name)
+		if err == nil || err.Error() != fmt.Sprintf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, want) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, both := range [][]string{
+		{unary, "POST " + unary}, {"/authctx.test.v1.ECHO/{id}"}, {"GET " + unary}, {"POST /"}, {"/"},
+	} {
+		if err := check(both...); err != nil {
+			t.Errorf("%q: %v", both, err)
+		}
 	}
 }
 

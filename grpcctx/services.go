@@ -17,8 +17,9 @@ type ServiceLister interface {
 
 // CheckServices compares the policy with the methods of srv and returns an error
 // that lists what does not fit: methods that the policy does not list, which
-// would be refused, and entries that name a method which a registered service
-// does not have. Call it once all services are registered, before serving.
+// would be refused, and entries that name a registered service and rule no call of
+// it, for a method that it does not have, without the slash in front, or with
+// letters of another case. Call it once all services are registered, before serving.
 //
 // It fails too when nobody has asked for [Server.ServerOptions], or for only one of
 // the two interceptors, for srv then lets everybody in. It cannot see whether srv
@@ -61,11 +62,40 @@ func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
 		}
 	}
 	for _, name := range s.policy.Names() {
-		service, method, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-		info, registered := services[service]
-		if registered && method != "*" && !slices.ContainsFunc(info.Methods, func(m grpc.MethodInfo) bool { return m.Name == method }) {
-			errs = append(errs, fmt.Errorf("grpcctx: the policy names %s, but %s has no such method", name, service))
-		}
+		errs = append(errs, s.checkEntry(name, services))
 	}
 	return errs
+}
+
+// checkEntry returns why an entry that names a registered service rules none of
+// its calls: they would have the default rule, or be refused.
+func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) error {
+	written, method, _ := strings.Cut(strings.TrimLeft(strings.TrimPrefix(name, "POST "), " /"), "/")
+	service := likeliest(written, services)
+	if service == "" {
+		return nil
+	}
+	full := "/" + service + "/" + method
+	known := method == "*" || slices.ContainsFunc(services[service].Methods, func(m grpc.MethodInfo) bool { return m.Name == method })
+	switch {
+	case !known && (name == full || "/"+name == full):
+		return fmt.Errorf("grpcctx: the policy names %s, but %s has no such method", name, service)
+	case known && s.policy.RPC(full).Name != full:
+		return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, full)
+	}
+	return nil // as gRPC has it, or a route of HTTP that looks alike
+}
+
+// likeliest returns the registered service of that name, or else one whose letters
+// are the same but for their case, empty for none.
+func likeliest(name string, services map[string]grpc.ServiceInfo) string {
+	if _, ok := services[name]; ok {
+		return name
+	}
+	for _, service := range slices.Sorted(maps.Keys(services)) {
+		if strings.EqualFold(service, name) {
+			return service
+		}
+	}
+	return ""
 }
