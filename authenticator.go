@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -115,13 +116,13 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 // that is in its field for its own stands there alone: two authenticators of
 // Transaction Tokens refuse each other's, and jwtauth.JoinKeys makes one of them.
 //
-// A nil member, or one that holds a nil pointer, never lets anybody in: it
-// answers [Unavailable].
+// A nil member, one that holds a nil pointer, and a zero value that no constructor
+// of this module made never let anybody in: they answer [Unavailable].
 func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 	members := append([]Authenticator{first}, rest...)
 	var fields FieldSet
 	for i, m := range members {
-		if isNil(m) {
+		if isUnmade(m) {
 			members[i] = NewAuthenticator(FieldSet{}, nil)
 		}
 		fields = fields.Union(members[i].Fields())
@@ -140,6 +141,31 @@ func isNil(a any) bool {
 	default:
 		return false
 	}
+}
+
+// isUnmade knows these too, and the zero value of a type of this module that only
+// constructors make. It is for constructors, where isNil is for every request.
+func isUnmade(a any) bool {
+	if isNil(a) {
+		return true
+	}
+	v := reflect.Indirect(reflect.ValueOf(a))
+	if v.Kind() != reflect.Struct || v.NumField() == 0 || !isOurs(v.Type().PkgPath()) {
+		return false
+	}
+	for i := range v.NumField() { // and no further than to the first that is set: others may be in use
+		if v.Type().Field(i).IsExported() || !v.Field(i).IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+var module = reflect.TypeFor[Principal]().PkgPath()
+
+// isOurs reports whether path is that of a package of this module which is no test.
+func isOurs(path string) bool {
+	return (path == module || strings.HasPrefix(path, module+"/")) && !strings.HasSuffix(path, "_test")
 }
 
 type oneOf struct {

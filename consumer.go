@@ -52,7 +52,7 @@ func (cfg *ConsumerConfig) validate() error {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("authctx: consumer: "+format, args...))
 	}
-	if isNil(cfg.Authenticator) {
+	if isUnmade(cfg.Authenticator) {
 		bad("Authenticator is required")
 	}
 	if len(cfg.Rules) == 0 {

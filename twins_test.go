@@ -2,6 +2,7 @@ package authctx
 
 import (
 	"crypto/x509"
+	"math/big"
 	"reflect"
 	"slices"
 	"testing"
@@ -26,7 +27,11 @@ func TestRulesThatAreWrittenTwiceAreTheSame(t *testing.T) {
 	}
 	for _, v := range []any{
 		nil, 0, "", (*x509.Certificate)(nil), &x509.Certificate{}, func() {}, (func())(nil), []int(nil), map[int]int(nil), make(chan int), (chan int)(nil), RuleFunc(nil),
+		Principal{}, new(FieldsAuthenticator), &oneOf{members: []Authenticator{nil}}, NewAuthenticator(FieldSet{}, nil), FieldLayout{}, new(big.Int),
 	} {
+		if isUnmade(v) != absent.Unmade(v) {
+			t.Errorf("%v %#v was made by nobody: %v and %v", reflect.TypeOf(v), v, isUnmade(v), absent.Unmade(v))
+		}
 		if isNil(v) != absent.Nil(v) {
 			t.Errorf("%v %#v is nil: %v and %v", reflect.TypeOf(v), v, isNil(v), absent.Nil(v))
 		}

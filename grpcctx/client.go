@@ -51,7 +51,7 @@ type Client struct {
 // NewClient returns a client for cfg, or an error that names what is missing or
 // wrong.
 func NewClient(cfg ClientConfig) (*Client, error) {
-	if absent.Nil(cfg.Propagator) {
+	if absent.Unmade(cfg.Propagator) {
 		return nil, errors.New("grpcctx: client: Propagator is required")
 	}
 	fields := cfg.Propagator.Fields()
@@ -100,7 +100,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // The caller is written when a call is made. One that waits for its connection
 // ([grpc.WaitForReady]) longer than a Transaction Token lives arrives with a
 // token that has ended: give it a deadline before that.
+//
+// It panics, as both interceptors do, if [NewClient] has not made c.
 func (c *Client) DialOptions() []grpc.DialOption {
+	c.mustBeMade()
 	opts := []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(c.unary),
 		grpc.WithChainStreamInterceptor(c.stream),
@@ -123,6 +126,7 @@ func (c *Client) DialOptions() []grpc.DialOption {
 // AllowInsecurePlaintext of [ClientConfig] is set. A Client with that checks no
 // connection at all: make one for this alone.
 func (c *Client) UnaryInterceptor() grpc.UnaryClientInterceptor {
+	c.mustBeMade()
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if err := c.unchecked(ctx); err != nil {
 			return err
@@ -134,11 +138,19 @@ func (c *Client) UnaryInterceptor() grpc.UnaryClientInterceptor {
 // StreamInterceptor returns the interceptor for streams. What is said of
 // [Client.UnaryInterceptor] is true of it: give both, as the innermost.
 func (c *Client) StreamInterceptor() grpc.StreamClientInterceptor {
+	c.mustBeMade()
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 		if err := c.unchecked(ctx); err != nil {
 			return nil, err
 		}
 		return c.stream(ctx, desc, cc, method, streamer, opts...)
+	}
+}
+
+// mustBeMade panics before there is a call whose metadata nobody would clean.
+func (c *Client) mustBeMade() {
+	if c == nil || c.propagator == nil {
+		panic("grpcctx: a Client that NewClient did not make")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/serving"
 	"github.com/authctx/authctx/internal/strip"
 )
@@ -117,7 +118,7 @@ func (cfg *ServerConfig) validate() error {
 	bad := func(text string) { errs = append(errs, errors.New("grpcctx: server: "+text)) }
 	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.KeepCredentials, cfg.RecheckInterval, cfg.Observer)
 	switch {
-	case cfg.Policy == nil && !cfg.AllowAnonymous:
+	case absent.Unmade(cfg.Policy) && !cfg.AllowAnonymous:
 		bad("Policy is required")
 	case cfg.Policy != nil && cfg.AllowAnonymous:
 		bad("AllowAnonymous contradicts Policy; list public methods in the policy")
@@ -172,6 +173,8 @@ func (cfg *ServerConfig) validate() error {
 // A [grpc.StreamDesc] with neither ClientStreams nor ServerStreams, which no
 // generator writes, runs without interceptors, and so for everybody. Describe such
 // a method by a [grpc.MethodDesc].
+//
+// It panics, as both interceptors do, if [NewServer] has not made s.
 func (s *Server) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.UnaryInterceptor()),
@@ -200,6 +203,7 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 // no peer, or one without an address and certificates, as within a process, plain
 // fields are believed under [authctx.TrustNetworkAlone] only.
 func (s *Server) UnaryInterceptor() grpc.UnaryServerInterceptor {
+	s.mustBeMade()
 	s.unaryOut.Store(true)
 	return s.unary
 }
@@ -212,8 +216,17 @@ func (s *Server) UnaryInterceptor() grpc.UnaryServerInterceptor {
 // them fail. A send that waits for its client may go on there until that reads or
 // leaves.
 func (s *Server) StreamInterceptor() grpc.StreamServerInterceptor {
+	s.mustBeMade()
 	s.streamOut.Store(true)
 	return s.stream
+}
+
+// mustBeMade panics before there is a call to answer: grpc recovers nothing, and the
+// first one would end the program.
+func (s *Server) mustBeMade() {
+	if s == nil || s.authenticator == nil {
+		panic("grpcctx: a Server that NewServer did not make")
+	}
 }
 
 // unary runs a handler for a caller who may call it.

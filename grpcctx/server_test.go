@@ -54,6 +54,30 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 	}
 }
 
+// The first call would end the program, or go out with forged identity.
+func TestRule1_InterceptorsOfWhatNobodyMadeArePanicsAtTheStart(t *testing.T) {
+	for _, s := range []*grpcctx.Server{nil, new(grpcctx.Server)} {
+		wantPanic(t, "a Server that NewServer did not make", func() { s.ServerOptions() }, func() { s.UnaryInterceptor() }, func() { s.StreamInterceptor() })
+	}
+	for _, c := range []*grpcctx.Client{nil, new(grpcctx.Client)} {
+		wantPanic(t, "a Client that NewClient did not make", func() { c.DialOptions() }, func() { c.UnaryInterceptor() }, func() { c.StreamInterceptor() })
+	}
+}
+
+func wantPanic(t *testing.T, want string, calls ...func()) {
+	t.Helper()
+	for i, call := range calls {
+		func() {
+			defer func() {
+				if got, _ := recover().(string); !strings.Contains(got, want) {
+					t.Errorf("function %d panics with %q, want %q", i, got, want)
+				}
+			}()
+			call()
+		}()
+	}
+}
+
 func TestRule1_AClientWritesNoFieldThatACallNeeds(t *testing.T) {
 	for want, fields := range map[string]authctx.FieldSet{
 		`the prefix ""`:           {Prefixes: []string{""}},

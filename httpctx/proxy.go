@@ -99,7 +99,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		// A zero Server has no policy to ask and strips nothing.
 		errs = append(errs, errors.New("httpctx: proxy: Server is required, one that NewServer made"))
 	}
-	if absent.Nil(cfg.Propagator) {
+	if absent.Unmade(cfg.Propagator) {
 		errs = append(errs, errors.New("httpctx: proxy: Propagator is required"))
 	} else if err := cfg.Propagator.Fields().Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("httpctx: proxy: Propagator: %w", err))

@@ -124,12 +124,15 @@ func (cfg *ServerConfig) validate() error {
 	if cfg.AllowAnonymous && cfg.Policy != nil {
 		bad("AllowAnonymous contradicts Policy; list public routes in the policy")
 	}
+	if cfg.Policy != nil && absent.Unmade(cfg.Policy) {
+		bad("Policy is a zero Policy, which refuses everything; NewPolicy makes one")
+	}
 	if !quotable(cfg.Realm) {
 		bad("Realm is not printable ASCII")
 	}
 	if cfg.ResourceMetadata != nil {
 		cfg.ResourceMetadata.validate(bad)
-		if !absent.Nil(cfg.Authenticator) && slices.ContainsFunc(cfg.Authenticator.Fields().Schemes, namesMetadata) {
+		if !absent.Unmade(cfg.Authenticator) && slices.ContainsFunc(cfg.Authenticator.Fields().Schemes, namesMetadata) {
 			bad("ResourceMetadata contradicts Authenticator, which has a scheme with resource_metadata")
 		}
 	}

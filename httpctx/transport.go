@@ -62,7 +62,7 @@ type Transport struct {
 func NewTransport(cfg TransportConfig) (*Transport, error) {
 	destinations, err := parseDestinations(cfg.Destinations)
 	errs := []error{err}
-	if absent.Nil(cfg.Propagator) {
+	if absent.Unmade(cfg.Propagator) {
 		errs = append(errs, errors.New("httpctx: transport: Propagator is required"))
 	} else if err := cfg.Propagator.Fields().Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("httpctx: transport: Propagator: %w", err))

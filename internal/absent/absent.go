@@ -1,7 +1,10 @@
 // Package absent knows values that look given and are not.
 package absent
 
-import "reflect"
+import (
+	"reflect"
+	"strings"
+)
 
 // Hollow reports whether v is an interface around a nil pointer. It is for
 // settings that may be left nil, where that would fail at the first request, and
@@ -24,4 +27,33 @@ func Nil(v any) bool {
 	default:
 		return false
 	}
+}
+
+// Unmade reports whether v is Nil, or the zero value of a type of this module that
+// only constructors make, by itself or behind a pointer: such a value looks like
+// any other and fails at the first request, which over gRPC ends the program.
+// What others fill in has a field that they can set, and may well be zero.
+func Unmade(v any) bool {
+	if Nil(v) {
+		return true
+	}
+	r := reflect.Indirect(reflect.ValueOf(v))
+	if r.Kind() != reflect.Struct || r.NumField() == 0 || !isOurs(r.Type().PkgPath()) {
+		return false
+	}
+	for i := range r.NumField() { // and no further than to the first that is set: others may be in use
+		if r.Type().Field(i).IsExported() || !r.Field(i).IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+type here struct{}
+
+var module = strings.TrimSuffix(reflect.TypeFor[here]().PkgPath(), "/internal/absent")
+
+// isOurs reports whether path is that of a package of this module which is no test.
+func isOurs(path string) bool {
+	return (path == module || strings.HasPrefix(path, module+"/")) && !strings.HasSuffix(path, "_test")
 }

@@ -1,6 +1,7 @@
 package absent_test
 
 import (
+	"math/big"
 	"testing"
 
 	"github.com/authctx/authctx/internal/absent"
@@ -34,6 +35,24 @@ func TestWhatLooksGivenAndIsNot(t *testing.T) {
 	} {
 		if absent.Nil(v) {
 			t.Errorf("%s counts as absent", name)
+		}
+	}
+}
+
+func TestWhatNoConstructorMade(t *testing.T) {
+	for name, v := range map[string]any{
+		"nothing": nil, "a nil pointer": (*absent.Made)(nil), "a zero value": absent.Made{}, "a pointer to one": new(absent.Made),
+	} {
+		if !absent.Unmade(v) {
+			t.Errorf("%s counts as made", name)
+		}
+	}
+	for name, v := range map[string]any{
+		"of no fields": pointer{}, "of a test": &struct{ n int }{}, "of the standard library": new(big.Int),
+		"to be filled in": new(absent.Open), "set": absent.NewMade(), "a function": function(func() {}), "a nil list": list(nil),
+	} {
+		if absent.Unmade(v) {
+			t.Errorf("%s counts as unmade", name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -35,6 +36,52 @@ func TestRule1_ANilPointerIsNoConfiguration(t *testing.T) {
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// A zero value of a type that only constructors make fails at the first request,
+// where one of a type that others fill in is ready.
+func TestRule1_AValueThatNoConstructorMadeIsNoConfiguration(t *testing.T) {
+	policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+	rules := map[string]authctx.Rule{"t": authctx.Authenticated()}
+	for _, a := range []authctx.Authenticator{
+		new(jwtauth.Bearer), new(jwtauth.DPoP), new(jwtauth.TxnAuthenticator), new(jwtauth.DeferredAuthenticator), new(authctx.FieldsAuthenticator),
+	} {
+		_, consumer := authctx.NewConsumer(authctx.ConsumerConfig{Authenticator: a, Rules: rules})
+		_, web := httpctx.NewServer(httpctx.ServerConfig{Authenticator: a, AllowAnonymous: true, ResourceMetadata: new(httpctx.ResourceMetadata)})
+		_, rpc := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: a, Policy: policy})
+		for _, err := range []error{consumer, web, rpc} {
+			if err == nil || !strings.Contains(err.Error(), "Authenticator is required") {
+				t.Errorf("%T: %v", a, err)
+			}
+		}
+		if _, err := authctx.Authenticate(t.Context(), authctx.OneOf(a), new(authctx.Request)); !errors.Is(err, authctx.Unavailable) {
+			t.Errorf("%T alone: %v", a, err)
+		}
+	}
+	for _, p := range []authctx.Propagator{new(jwtauth.TxnPropagator), new(jwtauth.DeferredPropagator), new(authctx.FieldsPropagator)} {
+		_, transport := httpctx.NewTransport(httpctx.TransportConfig{Propagator: p})
+		_, proxy := httpctx.NewProxy(httpctx.ProxyConfig{Propagator: p})
+		_, client := grpcctx.NewClient(grpcctx.ClientConfig{Propagator: p})
+		for _, err := range []error{transport, proxy, client} {
+			if err == nil || !strings.Contains(err.Error(), "Propagator is required") {
+				t.Errorf("%T: %v", p, err)
+			}
+		}
+	}
+	ready := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, nil)
+	_, rpc := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: ready, Policy: new(authctx.Policy)})
+	if rpc == nil || !strings.Contains(rpc.Error(), "Policy is required") {
+		t.Errorf("a zero policy: %v", rpc)
+	}
+	_, web := httpctx.NewServer(httpctx.ServerConfig{Authenticator: ready, Policy: new(authctx.Policy)})
+	if web == nil || !strings.Contains(web.Error(), "Policy is a zero Policy") {
+		t.Errorf("a zero policy: %v", web)
+	}
+	for _, p := range []authctx.Propagator{jwtauth.TxnForwarder{}, new(jwtauth.TxnForwarder)} {
+		if _, err := grpcctx.NewClient(grpcctx.ClientConfig{Propagator: p}); err != nil {
+			t.Errorf("%T: %v", p, err)
 		}
 	}
 }

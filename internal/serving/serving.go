@@ -14,7 +14,7 @@ import (
 // Check calls bad with everything that is wrong in the settings that every
 // server has, by the names that they have in its configuration.
 func Check(bad func(text string), authenticator authctx.Authenticator, strip authctx.FieldSet, keep bool, recheck time.Duration, observer authctx.Observer) {
-	if absent.Nil(authenticator) {
+	if absent.Unmade(authenticator) {
 		bad("Authenticator is required")
 	} else if err := authenticator.Fields().Validate(); err != nil {
 		bad("Authenticator: " + err.Error())

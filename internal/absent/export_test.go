@@ -1,0 +1,11 @@
+package absent
+
+// Made is of a type of this module that only a constructor makes.
+type Made struct{ a, b any }
+
+func NewMade() *Made { return &Made{b: 1} }
+
+// Open is of one that others fill in.
+type Open struct {
+	Now func()
+}
