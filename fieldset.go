@@ -140,22 +140,31 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 // nothing, because some server behind us, or client before us, will take all of
 // those for the same name. Such prefixes are those of grpc-gateway,
 // "grpc-metadata-", "grpcgateway-" and, for trailers, "grpc-trailer-", and
-// "trailer-", by which Connect tells trailers from headers. It does not look at
-// cookies and subprotocols, which are parts of a field, and does not allocate.
+// "trailer-", by which Connect tells trailers from headers. A name with more than
+// eight of them is nobody's, and belongs to every set that has names or prefixes.
+// Owns does not look at cookies and subprotocols, which are parts of a field, and
+// does not allocate.
 func (s FieldSet) Owns(name string) bool {
 	suffixes := 0 // at the end of name, as many as leave something
 	for rest := len(name) - len(binarySuffix); rest > 0 && equalFolded(name[rest:rest+len(binarySuffix)], binarySuffix); rest -= len(binarySuffix) {
 		suffixes++
 	}
-	for !s.ownsBinary(name, suffixes) {
+	for range maxGatewayPrefixes + 1 {
+		if s.ownsBinary(name, suffixes) {
+			return true
+		}
 		prefix := gatewayPrefix(name)
 		if prefix == 0 {
 			return false
 		}
 		name = name[prefix:]
 	}
-	return true
+	return len(s.Names) > 0 || len(s.Prefixes) > 0
 }
+
+// maxGatewayPrefixes is more than a chain of gateways writes. Before each, the
+// whole set is looked at, and peers choose how many there are.
+const maxGatewayPrefixes = 8
 
 // ownsBinary is Owns for names without a prefix of gateways that counts, which
 // end in that many suffixes. Its time does not grow with them, since peers

@@ -133,12 +133,14 @@ func TestUnionOwnsWhatItsPartsOwn(t *testing.T) {
 // FuzzOwns holds Owns against a slow and obvious oracle.
 func FuzzOwns(f *testing.F) {
 	for _, s := range []string{"x-user-id", "GRPC_METADATA_x.user-id-bin", "txn-token", "x-us\u017fer-id", "-bin-bin", "x-user-bin",
-		"grpcgateway-grpc-metadata-x.user-id", "GRPCGATEWAY_txn-token-bin", "trailer-txn-token", "grpc-trailer-x-user-id", "grpcgateway-"} {
+		"grpcgateway-grpc-metadata-x.user-id", "GRPCGATEWAY_txn-token-bin", "trailer-txn-token", "grpc-trailer-x-user-id", "grpcgateway-",
+		"trailer-trailer-trailer-trailer-grpc-trailer-trailer-trailer_trailer-a", "trailer-trailer-trailer-trailer-grpc-trailer-trailer-trailer_trailer-trailer-a"} {
 		f.Add(s)
 	}
 	set := authctx.IdentityFields()
 	punctuation := regexp.MustCompile(`[^A-Za-z0-9\x{80}-\x{10ffff}]`)
 	gateways := regexp.MustCompile(`^(grpc-metadata-|grpcgateway-|(grpc-)?trailer-)+`)
+	nobodys := regexp.MustCompile(`^(grpc-metadata-|grpcgateway-|(grpc-)?trailer-){9}`)
 	f.Fuzz(func(t *testing.T, name string) {
 		folded := strings.Map(func(r rune) rune {
 			if 'A' <= r && r <= 'Z' {
@@ -146,8 +148,9 @@ func FuzzOwns(f *testing.F) {
 			}
 			return r
 		}, punctuation.ReplaceAllString(strings.ToValidUTF8(name, "\uFFFD"), "-"))
+		many := nobodys.MatchString(folded)
 		folded = gateways.ReplaceAllString(folded, "")
-		want := strings.HasPrefix(folded, "x-user-")
+		want := many || strings.HasPrefix(folded, "x-user-")
 		for len(folded) > 4 && strings.HasSuffix(folded, "-bin") {
 			folded = strings.TrimSuffix(folded, "-bin")
 		}
@@ -161,13 +164,34 @@ func FuzzOwns(f *testing.F) {
 // Peers choose the names of fields. With work that grows with the square of their
 // length, this would take minutes.
 func TestLongNamesAreNoWork(t *testing.T) {
-	long := strings.Repeat("Grpc-Metadata-Grpcgateway-", 1<<14) + "x" + strings.Repeat("-Bin", 1<<17)
+	bins := strings.Repeat("-Bin", 1<<17)
 	set := authctx.IdentityFields().Union(authctx.FieldSet{Names: []string{"x-token-bin", "grpc-metadata-a"}})
-	if set.Owns(long) {
+	if set.Owns(strings.Repeat("Grpc-Metadata-Grpcgateway-", 4) + "x" + bins) {
 		t.Error("owned")
 	}
-	if !set.Owns(strings.Repeat("Grpc-Metadata-", 1<<15) + "Txn_Token" + strings.Repeat("-Bin", 1<<17)) {
+	if !set.Owns(strings.Repeat("Grpc-Metadata-", 1<<15) + "Txn_Token" + bins) {
 		t.Error("not owned")
+	}
+}
+
+// Were the set looked at for each of them, this would take minutes.
+func TestRule6_ANameOfManyGatewayPrefixesIsNobodys(t *testing.T) {
+	var set authctx.FieldSet
+	for i := range 1000 {
+		set.Names = append(set.Names, fmt.Sprint("x-", i))
+	}
+	for _, prefix := range []string{"Trailer-", "grpc_metadata-", "grpcgateway-", "Grpc-Trailer-"} {
+		for n, want := range map[int]bool{8: false, 9: true, 1 << 17: true} {
+			name := strings.Repeat(prefix, n) + "A"
+			for range 100 {
+				if set.Owns(name) != want {
+					t.Fatalf("of %d times %q: %v", n, prefix, !want)
+				}
+			}
+			if (authctx.FieldSet{Cookies: []string{"sid"}}).Owns(name) {
+				t.Errorf("a set of no names owns %d times %q", n, prefix)
+			}
+		}
 	}
 }
 

@@ -62,6 +62,9 @@ func anonymous(context.Context, *authctx.Request) (authctx.Result, error) {
 // looksLikeIdentity is the oracle of FuzzStripping.
 func looksLikeIdentity(name string) bool {
 	name = asciiPunctuation.ReplaceAllString(strings.ToValidUTF8(asciiLower(name), "\uFFFD"), "-")
+	if tooManyGateways.MatchString(name) {
+		return true
+	}
 	name = gatewayPrefixes.ReplaceAllString(name, "")
 	if strings.HasPrefix(name, "x-user-") {
 		return true
@@ -77,6 +80,9 @@ var asciiPunctuation = regexp.MustCompile(`[^a-z0-9\x{80}-\x{10ffff}]`)
 
 // gatewayPrefixes are what some gateway writes before a name or takes away.
 var gatewayPrefixes = regexp.MustCompile(`^(grpc-metadata-|grpcgateway-|(grpc-)?trailer-)+`)
+
+// tooManyGateways is nobody's name.
+var tooManyGateways = regexp.MustCompile(`^(grpc-metadata-|grpcgateway-|(grpc-)?trailer-){9}`)
 
 func asciiLower(s string) string {
 	b := []byte(s)

@@ -17,8 +17,8 @@ var Credentials = [...]string{
 var GatewayPrefixes = [...]string{"grpc-metadata-", "grpcgateway-", "grpc-trailer-", "trailer-"}
 
 // Canonical returns the same for all names that Owns of a FieldSet takes for
-// one, in a time that grows with the name alone: to look a name up, where peers
-// choose how many there are.
+// one, but for those that it takes for any name. It does so in a time that grows
+// with the name alone: to look a name up, where peers choose how many there are.
 func Canonical(name string) string {
 	name = strings.Map(fold, name)
 	for len(name) > len("-bin") && strings.HasSuffix(name, "-bin") { // first, for a name that ends in one and is a prefix
