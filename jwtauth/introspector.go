@@ -208,7 +208,7 @@ func (i *Introspector) start(d digest, shared *flight, token string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	known := i.active.has(d)
-	if i.closed || i.pending >= i.limit || !known && i.strangers >= max(1, i.limit*3/4) {
+	if i.closed || i.pending >= i.limit || !known && i.strangers >= i.strangersLimit() {
 		shared.err = errTooManyPending
 		if i.closed {
 			shared.err = errIntrospectorClosed
@@ -230,6 +230,11 @@ func (i *Introspector) start(d digest, shared *flight, token string) {
 		}()
 		shared.found, shared.err = i.introspect(token)
 	})
+}
+
+// strangersLimit is three quarters of the limit, and at least 1.
+func (i *Introspector) strangersLimit() int {
+	return max(1, i.limit-1-(i.limit-1)/4) // limit*3 may overflow
 }
 
 // end gives the place of a question back and remembers what its answer says of

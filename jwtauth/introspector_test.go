@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -184,6 +185,39 @@ func TestRequestsWithOneTokenShareAQuestionThatNoneOfThemCanAbort(t *testing.T) 
 func TestAFloodOfTokensIsBoundedAndLeavesRoomForThoseThatAreKnown(t *testing.T) {
 	for limit, strangers := range map[int]int{2: 1, 3: 2, 4: 3, 5: 3, 8: 6} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) { floodIsBounded(t, limit, strangers) })
+	}
+}
+
+func TestABoundOfHoweverManyTokensKeepsNobodyOut(t *testing.T) {
+	for _, limit := range []int{math.MaxInt/3 + 1, math.MaxInt/2 + 1, math.MaxInt} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			const strangers = 5
+			var asked atomic.Int32
+			together := make(chan struct{})
+			e := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) == strangers {
+					close(together)
+				}
+				_, _ = io.Copy(io.Discard, r.Body) // before that its context does not end
+				select {
+				case <-together:
+				case <-r.Context().Done():
+				}
+				answer(good)(w, r)
+			})
+			cfg := introspectionConfig(e.URL, newClock())
+			cfg.MaxPending, cfg.Timeout = limit, time.Second
+			i := newIntrospector(t, cfg)
+			var asking sync.WaitGroup
+			for n := range strangers {
+				asking.Go(func() {
+					if _, err := i.Verify(t.Context(), fmt.Sprint("stranger-", n)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			asking.Wait()
+		})
 	}
 }
 
