@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"crypto"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,4 +60,14 @@ func HasMaterial(k *Key, pub crypto.PublicKey) bool {
 func ReadMetadata(issuer string, body []byte) (string, error) {
 	f := fetcher{cfg: RemoteKeysConfig{Issuer: issuer}}
 	return f.readMetadata(body)
+}
+
+// CountReads returns k, a secret, and counts how often anybody reads it.
+func CountReads(k *Key, reads *atomic.Int64) *Key {
+	secret := k.material.(hmacSecret)
+	counted := func() []byte {
+		reads.Add(1)
+		return secret()
+	}
+	return &Key{id: k.id, algorithm: k.algorithm, material: hmacSecret(counted)}
 }

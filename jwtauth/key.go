@@ -7,9 +7,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/fips140"
+	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
@@ -262,6 +264,19 @@ func (k *Key) sameMaterial(other *Key) bool {
 		return m.Equal(other.material)
 	}
 	return false
+}
+
+// fingerprint stands for a key, whatever its ID: by it the same key is found among
+// many without comparing it with each.
+type fingerprint [sha256.Size]byte
+
+func (k *Key) fingerprint() fingerprint {
+	if secret, ok := k.material.(hmacSecret); ok {
+		mac := hmac.New(sha256.New, secret()) // says no more of the secret than a token does
+		return fingerprint(mac.Sum(nil))
+	}
+	spki, _ := x509.MarshalPKIXPublicKey(k.material) // fails for no key that is accepted here
+	return sha256.Sum256(spki)
 }
 
 var errLongKeyID = fmt.Errorf("the key ID is longer than %d bytes", maxKeyIDLength)

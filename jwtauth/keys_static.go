@@ -28,6 +28,7 @@ func NewStaticKeys(first *Key, rest ...*Key) (KeySource, error) {
 			problems.add("several keys have the ID %q", k.id)
 		}
 		s.byID[k.id] = k
+		s.fingerprints = append(s.fingerprints, k.fingerprint())
 	}
 	if err := problems.of("static keys"); err != nil {
 		return nil, err
@@ -39,8 +40,9 @@ func NewStaticKeys(first *Key, rest ...*Key) (KeySource, error) {
 }
 
 type staticKeys struct {
-	byID map[string]*Key
-	only *Key // nil when there are several
+	byID         map[string]*Key
+	only         *Key  // nil when there are several
+	fingerprints []any // of all
 }
 
 func (s *staticKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, error) {
@@ -62,14 +64,9 @@ func (s *staticKeys) holds(string) bool { return true }
 // neverAsks implements wholeKeys.
 func (s *staticKeys) neverAsks() {}
 
-// origins is what keyOrigins asks for.
-func (s *staticKeys) origins() []any {
-	var all []any
-	for _, k := range s.byID {
-		all = append(all, k)
-	}
-	return all
-}
+// origins is what keyOrigins asks for. A static key is itself however often it
+// was made, and whatever its ID.
+func (s *staticKeys) origins() []any { return s.fingerprints }
 
 // Refusals that say nothing of the request are made once.
 var (

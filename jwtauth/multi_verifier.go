@@ -29,7 +29,7 @@ type issuerTable struct {
 	others []*issuerPolicy // whose issuer is a template or a SPIFFE trust domain
 	parser *strictjson.Parser
 
-	origins []any // of keys, each of which serves one issuer
+	origins map[any]bool // of keys, each of which serves one issuer
 	unknown authctx.Error
 }
 
@@ -39,7 +39,7 @@ type issuerTable struct {
 // provider may sign for several issuers with the same keys, as Firebase does for
 // all projects, and whoever has those can name any of them.
 func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
-	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}}}
+	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, origins: map[any]bool{}}}
 	var problems problems
 	var algorithms []Algorithm
 	var names []string
@@ -83,11 +83,13 @@ func (t *issuerTable) add(p *issuerPolicy, wrong *problems) {
 		return
 	}
 	origins := keyOrigins(p.Keys)
-	if shareKeys(origins, t.origins) {
+	if slices.ContainsFunc(origins, func(o any) bool { return t.origins[o] }) {
 		wrong.add("the issuer %q shares its Keys with another", p.Issuer)
 		return
 	}
-	t.origins = append(t.origins, origins...)
+	for _, o := range origins {
+		t.origins[o] = true
+	}
 	if p.issuer.templated || strings.HasPrefix(p.Issuer, "spiffe://") {
 		t.others = append(t.others, p)
 	} else {
@@ -96,25 +98,13 @@ func (t *issuerTable) add(p *issuerPolicy, wrong *problems) {
 }
 
 // keyOrigins returns what two key sources have in common if they share keys, as
-// far as that can be told.
+// far as that can be told. The caller only reads it.
 func keyOrigins(source KeySource) []any {
 	origins := []any{source}
 	if s, ok := source.(interface{ origins() []any }); ok {
 		origins = s.origins()
 	}
 	return slices.DeleteFunc(origins, func(o any) bool { return !reflect.ValueOf(o).Comparable() })
-}
-
-// shareKeys reports whether two sources with these origins have keys in common.
-// A static key is itself however often it was made, and whatever its ID.
-func shareKeys(some, others []any) bool {
-	return slices.ContainsFunc(some, func(a any) bool {
-		return slices.ContainsFunc(others, func(b any) bool {
-			k, ok1 := a.(*Key)
-			l, ok2 := b.(*Key)
-			return a == b || ok1 && ok2 && k.sameMaterial(l)
-		})
-	})
 }
 
 // choose implements chooser. A whole name in "iss" goes before anything else

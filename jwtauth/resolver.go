@@ -37,6 +37,7 @@ type resolver struct {
 
 	mu        sync.Mutex
 	known     map[string]*resolved
+	owners    keyOwners  // of known
 	proven    *list.List // of known: a token was verified, the last time most recently in front
 	newcomers *list.List // of known: others that are not in use, the latest in front
 	unknown   denials    // issuers that do not exist

@@ -153,22 +153,6 @@ func (r *resolver) keep(call *resolveCall, h *held) error {
 	return nil
 }
 
-// ownKeys refuses an answer whose keys are another issuer's too: a key serves
-// one issuer. Another whose answer is over is dropped. It needs the lock.
-func (r *resolver) ownKeys(a *resolved, now time.Time) error {
-	for _, other := range r.known {
-		switch {
-		case other.issuer == a.issuer || other.policy.Issuer == a.policy.Issuer || !shareKeys(a.origins, other.origins):
-		case !moment.Reached(other.policy.until, now):
-			return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
-				"jwtauth: Resolve: the issuer %q shares its Keys with %q", a.policy.Issuer, other.policy.Issuer)}
-		default:
-			r.drop(other)
-		}
-	}
-	return nil
-}
-
 // fail answers a call for which there is nothing new. It needs the lock.
 func (r *resolver) fail(call *resolveCall, err error) {
 	now, known := r.cfg.Now(), r.known[call.issuer]

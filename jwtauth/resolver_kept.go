@@ -76,6 +76,7 @@ func (r *resolver) insert(a *resolved) {
 		a.standing = old.standing
 		r.retire(old)
 	}
+	r.owners.add(a)
 	if a.place != nil {
 		a.place.Value = a
 	} else {
@@ -118,6 +119,7 @@ func (r *resolver) drop(a *resolved) {
 // retire ends what an answer vouches for that is not kept any more.
 func (r *resolver) retire(a *resolved) {
 	a.ended.Store(true)
+	r.owners.remove(a)
 	r.endUnused(a)
 }
 

@@ -133,7 +133,7 @@ func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, erro
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultResolveTime)
 	r := &ResolvingVerifier{resolver: resolver{
 		cfg: cfg, parser: claimsParser(nil), proven: list.New(), newcomers: list.New(),
-		known: map[string]*resolved{}, unknown: denials{}, failing: denials{}, asking: map[string]*resolveCall{},
+		known: map[string]*resolved{}, owners: keyOwners{}, unknown: denials{}, failing: denials{}, asking: map[string]*resolveCall{},
 		readying: map[string]int{}, held: map[*Verifier]*held{}, leaving: map[*Verifier]chan struct{}{},
 	}}
 	r.resolver.ctx, r.resolver.cancel = context.WithCancel(context.Background())
