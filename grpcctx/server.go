@@ -33,7 +33,7 @@ type ServerConfig struct {
 	AllowAnonymous bool
 	// KeepCredentials leaves the caller's own, verified credential in the
 	// metadata that handlers see, for a token exchange. [Client] does not pass
-	// it on even then. It contradicts a Strip that removes it all the same. By
+	// it on even then. It contradicts a Strip with any of what Authenticator reads. By
 	// default it is removed.
 	KeepCredentials bool
 	// Strip names further fields to remove from metadata, such as the identity

@@ -106,13 +106,13 @@ type clientBody struct {
 	stream io.Closer // of HTTP/2, as for streamBody; nil for HTTP/1, where Close waits for the rest
 	keeps  bool      // what was read may be sent anew
 
-	mu      sync.Mutex
-	open    []*attempt // those that were not closed
-	reading bool       // one of them, or one that was, reads from the client
-	kept    []byte     // what was read, unless that was forgotten
-	total   int        // how much was read
-	end     error      // of body, once it was read
-	spent   bool       // cannot be sent anew
+	mu     sync.Mutex
+	open   []*attempt // those that were not closed
+	reader *attempt   // the one that reads from the client, perhaps closed since; nil for none
+	kept   []byte     // what was read, unless that was forgotten
+	total  int        // how much was read
+	end    error      // of body, once it was read
+	spent  bool       // cannot be sent anew
 }
 
 const (
@@ -130,7 +130,7 @@ const (
 func (c *clientBody) again() (io.ReadCloser, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.spent || c.reading {
+	if c.spent || c.reader != nil {
 		return nil, errNotAnew
 	}
 	return c.attempt(), nil
@@ -149,9 +149,15 @@ func (c *clientBody) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forget()
-	if len(c.open) == 0 && c.stream != nil {
+	if c.stream != nil && c.abandoned() {
 		_ = c.stream.Close()
 	}
+}
+
+// abandoned reports whether nobody reads on: the others do not go on with what an
+// attempt reads that was closed meanwhile.
+func (c *clientBody) abandoned() bool {
+	return len(c.open) == 0 || c.reader != nil && c.reader.closed
 }
 
 // forget lets nobody begin anew. Those who have begun may go on.
@@ -162,11 +168,11 @@ func (c *clientBody) forget() {
 	}
 }
 
-// giveUp ends a Read that nobody waits for.
-func (c *clientBody) giveUp() {
+// giveUp ends a Read of a, which was closed, if it is still under way.
+func (c *clientBody) giveUp(a *attempt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reading && len(c.open) == 0 {
+	if c.reader == a {
 		c.spent = true
 		_ = c.stream.Close()
 	}
@@ -202,7 +208,7 @@ func (a *attempt) begin(p []byte) (n, most int, err error) {
 		n = copy(p, c.kept[a.at:])
 		a.at += n
 		return n, 0, nil
-	case a.at < c.total || c.reading:
+	case a.at < c.total || c.reader != nil:
 		return 0, 0, errNotAnew
 	case c.end != nil:
 		return 0, 0, c.end
@@ -212,7 +218,9 @@ func (a *attempt) begin(p []byte) (n, most int, err error) {
 	if room := maxKept - len(c.kept); room > 0 && !c.spent {
 		most = min(most, room)
 	}
-	c.reading = most > 0
+	if most > 0 {
+		c.reader = a
+	}
 	return 0, most, nil
 }
 
@@ -221,7 +229,7 @@ func (a *attempt) read(p []byte, err error) {
 	c := a.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reading, c.end = false, err
+	c.reader, c.end = nil, err
 	c.total += len(p)
 	a.at = c.total
 	if !c.spent && c.total <= maxKept {
@@ -243,11 +251,11 @@ func (a *attempt) Close() error {
 	a.closed = true
 	c.open = slices.DeleteFunc(c.open, func(b *attempt) bool { return a == b })
 	switch {
-	case c.stream == nil || len(c.open) > 0:
+	case c.stream == nil || !c.abandoned():
 	case c.spent:
 		return c.stream.Close()
-	case c.reading:
-		time.AfterFunc(readAheadTime, c.giveUp)
+	case c.reader == a:
+		time.AfterFunc(readAheadTime, func() { c.giveUp(a) })
 	}
 	return nil
 }

@@ -42,8 +42,8 @@ func newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *cont
 	return c
 }
 
-// Header returns the header without what stands there for others: who asks w is
-// served by begin, and may do something if nothing was said yet.
+// Header returns the header without what stands there for handlers that never ask w:
+// who does is served by begin, and may have a default for when nothing was said yet.
 func (w *controlWriter) Header() http.Header {
 	h := w.ResponseWriter.Header()
 	if w.preset {

@@ -14,9 +14,6 @@ const refusalTime = 10 * time.Second
 // to answer in over HTTP/2. What the server bounds already is left to it. On a
 // connection of HTTP/1, the deadlines end with the request.
 func hasten(w http.ResponseWriter, r *http.Request) {
-	if r.Context().Err() != nil { // net/http would keep a stream that was reset until the deadline
-		return
-	}
 	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok {
 		srv = new(http.Server)

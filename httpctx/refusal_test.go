@@ -75,6 +75,11 @@ func refusing(t *testing.T) map[string]http.Handler {
 		"Handler": s.Handler(spy),
 		"Refuse":  asked.Handler(spy),
 		"Require": anonymous.Handler(anonymous.Require(authctx.Authenticated())(spy)),
+		"a request whose time has passed": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancel(r.Context())
+			cancel()
+			s.Handler(spy).ServeHTTP(w, r.WithContext(ctx))
+		}),
 	}
 }
 

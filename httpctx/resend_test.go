@@ -206,13 +206,17 @@ func TestABodyIsNotKeptOnceTheUpstreamAnswers(t *testing.T) {
 func TestAReadOfAnAttemptThatWasGivenUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		client   func(io.Writer) // after the attempt was given up
+		copied   bool            // the transport forgets the body over a copy
 		answered bool
 		again    string // what is sent anew
 		took     time.Duration
 	}{
-		"goes to the next":               {func(w io.Writer) { _, _ = io.WriteString(w, "lo") }, false, "hello", 0},
-		"ends if the client is silent":   {func(io.Writer) {}, false, "", 200 * time.Millisecond},
-		"ends when the upstream answers": {func(io.Writer) {}, true, "", 0},
+		"goes to the next":               {func(w io.Writer) { _, _ = io.WriteString(w, "lo") }, false, false, "hello", 0},
+		"ends if the client is silent":   {func(io.Writer) {}, false, false, "", 200 * time.Millisecond},
+		"ends when the upstream answers": {func(io.Writer) {}, false, true, "", 0},
+		"of a copy goes to the next":     {func(w io.Writer) { _, _ = io.WriteString(w, "lo") }, true, false, "hello", 0},
+		"of a copy ends with silence":    {func(io.Writer) {}, true, false, "", 200 * time.Millisecond},
+		"of a copy ends with an answer":  {func(io.Writer) {}, true, true, "", 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			client, w := io.Pipe()
@@ -222,10 +226,14 @@ func TestAReadOfAnAttemptThatWasGivenUp(t *testing.T) {
 			sendThrough(t, in, httputil.ReverseProxy{
 				Rewrite: func(*httputil.ProxyRequest) {},
 				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-					reading.Go(func() { _, _ = io.ReadAll(r.Body) })
+					sent := r.Body
+					if c.copied {
+						sent, _ = r.GetBody()
+					}
+					reading.Go(func() { _, _ = io.ReadAll(sent) })
 					_, _ = io.WriteString(w, "hel")
 					synctest.Wait()
-					_ = r.Body.Close()
+					_ = sent.Close()
 					if c.answered {
 						return ok(r), nil
 					}

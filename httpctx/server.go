@@ -27,8 +27,8 @@ type ServerConfig struct {
 	AllowAnonymous bool
 	// KeepCredentials leaves the client's own, verified credential on the
 	// request that the handler sees, for a token exchange. [Transport] and
-	// [Proxy] do not pass it on even then. It contradicts a Strip that removes it
-	// all the same. By default it is removed.
+	// [Proxy] do not pass it on even then. It contradicts a Strip with any
+	// of what Authenticator reads. By default it is removed.
 	KeepCredentials bool
 	// Strip names further fields to remove from requests, such as the identity
 	// fields of another system. Identity fields of this module and whatever

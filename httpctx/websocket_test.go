@@ -160,12 +160,13 @@ func TestAWebSocketEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			events := make(chan authctx.Event, 10)
 			alice := caller(t, "alice")
-			asked := 0
+			asked, upgraded := 0, make(chan struct{})
 			a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
 				return authctx.Result{Principal: alice, Recheck: func(context.Context) error {
 					if asked++; asked < 3 {
 						return nil
 					}
+					<-upgraded
 					return refusal
 				}}, nil
 			})
@@ -174,6 +175,7 @@ func TestAWebSocketEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 				Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { events <- e }),
 			})
 			_, r, res := upgrade(t, server, "alice", "websocket")
+			close(upgraded)
 			if res.StatusCode != http.StatusSwitchingProtocols {
 				t.Fatalf("status %d", res.StatusCode)
 			}

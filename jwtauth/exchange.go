@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -32,17 +34,32 @@ func ownTransport(timeout time.Duration) *http.Transport {
 	}
 }
 
-// withoutURL returns why a request failed without its address, whose query may be
-// a secret. A Transport that asks by a client of its own has it in its error too.
+// withoutURL returns why a request failed, without its address, whose query may be
+// a secret. A Transport that asks by a client of its own has an address in its error
+// too, of which it says what may be shown.
 func withoutURL(err error) error {
-	for {
-		u, ok := errors.AsType[*url.Error](err)
-		if !ok {
-			return err
-		}
+	if u, ok := err.(*url.Error); ok && u.Err != nil {
 		err = u.Err
 	}
+	text := err.Error()
+	for inner, ok := errors.AsType[*url.Error](err); ok; inner, ok = errors.AsType[*url.Error](inner.Err) {
+		shown := shownURL(inner.URL)
+		text = strings.NewReplacer(strconv.Quote(inner.URL), strconv.Quote(shown), inner.URL, shown).Replace(text)
+	}
+	if text == err.Error() {
+		return err
+	}
+	return &retold{err, text}
 }
+
+// retold is an error with another text.
+type retold struct {
+	error
+	text string
+}
+
+func (e *retold) Error() string { return e.text }
+func (e *retold) Unwrap() error { return e.error }
 
 // exchange returns body and header of a 200 response of at most so many bytes;
 // refusal says what any other response means.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -334,6 +335,33 @@ func TestAnAnswerGivesItsPlaceBackBeforeAnybodyKnowsIt(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// What an operator reads of a failure has no query, and all else that the Transport
+// says.
+func TestRule11_AFailureOfATransportKeepsWhatItSays(t *testing.T) {
+	gaveUp := errors.New("gave up")
+	inner := &url.Error{Op: "Get", URL: "https://me:pass@vault.internal/v1/sign?token=s3cret", Err: errors.New("connection refused")}
+	for name, c := range map[string]struct {
+		err  error
+		says string
+		is   error
+	}{
+		"nothing else":  {gaveUp, "introspection: gave up", gaveUp},
+		"wrapped":       {fmt.Errorf("assertion from vault: %w", inner), `assertion from vault: Get "https://vault.internal/v1/sign": connection refused`, inner},
+		"joined":        {errors.Join(gaveUp, inner), "vault.internal", gaveUp},
+		"twice":         {&url.Error{Op: "Post", URL: "https://proxy.internal/?s3cret", Err: inner}, `Post "https://proxy.internal/": Get "https://vault.internal/v1/sign": connection refused`, inner},
+		"out of time":   {fmt.Errorf("%w (last: %w)", context.DeadlineExceeded, inner), "vault.internal", context.DeadlineExceeded},
+		"with no cause": {&url.Error{Op: "Get", URL: "https://vault.internal/?s3cret", Err: errors.New("")}, "vault.internal", nil},
+	} {
+		cfg := introspectionConfig("https://as.example.com/introspect", newClock())
+		cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, c.err })
+		_, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque")
+		if authctx.ReasonOf(err) != authctx.Unavailable || !strings.Contains(err.Error(), c.says) || c.is != nil && !errors.Is(err, c.is) ||
+			strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "pass") || strings.Contains(err.Error(), "as.example.com") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // What panics on a goroutine of ours would end the program, at a time that a

@@ -173,6 +173,8 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, errors.New("it is not a URL")
+	case u.Opaque != "":
+		return nil, errors.New("it is not an absolute URL, which begins with https://")
 	case u.Host == "" || u.Hostname() == "":
 		return nil, fmt.Errorf("%.200q is not an absolute URL", shownURL(raw))
 	case u.User != nil:

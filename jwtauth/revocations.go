@@ -41,7 +41,7 @@ type Revocations interface {
 // ended already, Keep included; or because no time of issue was given.
 type RevocationList struct {
 	// Keep is how much longer an entry counts than it was told to, for what
-	// outlives the credential: work that waits in a queue. When zero or less it
+	// outlives the credential: work that waits in a queue. When less than 1 ms it
 	// is 8 days, more than [MaxDeferredLifetime]; an entry takes about 250 bytes,
 	// and nothing bounds how many there are.
 	// Set it before first use.
@@ -144,7 +144,7 @@ func (l *RevocationList) purge() {
 }
 
 func (l *RevocationList) keep() time.Duration {
-	if l.Keep <= 0 {
+	if l.Keep < time.Millisecond { // a number without its unit is nanoseconds
 		return defaultRevocationKeep
 	}
 	return l.Keep

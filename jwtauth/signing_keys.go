@@ -29,7 +29,7 @@ type SigningKeysConfig struct {
 	// Ahead is how long a new key is published before it signs, so that
 	// verifiers know it by then. It should exceed the time for which verifiers
 	// cache the key set and the time it takes to rotate all replicas, together.
-	// Zero means [DefaultKeyAhead].
+	// Zero means [DefaultKeyAhead]; it is at least 1 ms.
 	Ahead time.Duration
 	// Retain is how long a key is published after it signed last, here or in a
 	// replica that was told of the rotation up to Ahead later. It must cover the
@@ -81,9 +81,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	s := &SigningKeys{ahead: cfg.Ahead, retain: cfg.Retain, now: cfg.Now}
 	s.ahead = cmp.Or(s.ahead, DefaultKeyAhead)
 	s.retain = cmp.Or(s.retain, DefaultKeyRetain)
-	if s.ahead < 0 {
-		bad("Ahead is negative")
-	}
+	problems.atLeast(time.Millisecond, "Ahead", cfg.Ahead)
 	problems.atLeast(time.Second, "Retain", cfg.Retain)
 	if s.now == nil {
 		s.now = time.Now

@@ -274,7 +274,7 @@ func TestJWKSHandlerSpeaksHTTP(t *testing.T) {
 }
 
 func TestKeysRotateWhileTokensAreSigned(t *testing.T) {
-	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Ahead: 1}))
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Ahead: time.Millisecond}))
 	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
 		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: time.Minute,
 	}))

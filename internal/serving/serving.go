@@ -38,6 +38,11 @@ func inBoth(read, strip authctx.FieldSet) []string {
 	both := slices.DeleteFunc(slices.Concat(read.Names, read.Prefixes), func(name string) bool {
 		return !strip.Owns(name) || identity.Owns(name)
 	})
+	for _, name := range strip.Names {
+		if (authctx.FieldSet{Prefixes: read.Prefixes}).Owns(name) && !identity.Owns(name) {
+			both = append(both, name)
+		}
+	}
 	for _, cookie := range read.Cookies {
 		same := func(name string) bool { return strings.EqualFold(name, cookie) }
 		if strip.Owns("cookie") || slices.ContainsFunc(strip.Cookies, same) {

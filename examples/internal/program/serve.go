@@ -49,17 +49,14 @@ func HTTP(l net.Listener, h http.Handler) Server {
 }
 
 // hastened gives clients maxRest to send the rest of a request that h has answered,
-// which net/http reads first over HTTP/1, and to take the rest of the answer. A
-// deadline would keep a stream of HTTP/2 that its client has reset, with what has
-// come of its body, beyond what a connection is allowed.
+// which net/http reads first over HTTP/1, and to take the rest of the answer. Over
+// HTTP/2, a deadline keeps a stream that its client has reset, and must not keep what
+// has come of its body.
 func hastened(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		if r.ProtoMajor == 2 {
 			_ = r.Body.Close()
-		}
-		if r.Context().Err() != nil {
-			return
 		}
 		c, end := http.NewResponseController(w), time.Now().Add(maxRest)
 		if r.ProtoMajor == 1 && r.ContentLength != 0 {
