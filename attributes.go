@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -245,6 +247,16 @@ func (a *Attributes) validate() error {
 }
 
 func validText(s string) bool { return s != "" && validUTF8(s) }
+
+// exactRule is what errors say of a name that exactName refuses.
+const exactRule = "must be UTF-8 without characters that cannot be seen and without a space at either end"
+
+// exactName reports whether somebody can mean a name that is compared byte by byte.
+// A line break or a space that came along from a file would match nothing.
+func exactName(s string) bool {
+	unseen := func(r rune) bool { return !strconv.IsPrint(r) }
+	return s == strings.TrimSpace(s) && validUTF8(s) && !strings.ContainsFunc(s, unseen)
+}
 
 // validUTF8 is [utf8.ValidString] for what is short and mostly ASCII.
 func validUTF8(s string) bool {

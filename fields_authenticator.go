@@ -49,6 +49,9 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 	if isNil(cfg.Trust) {
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Trust is required, and so is each of its members"))
 	}
+	if !exactName(cfg.Issuer) {
+		err = errors.Join(err, fmt.Errorf("authctx: fields authenticator: Issuer: %.200q "+exactRule, cfg.Issuer))
+	}
 	if layout.Issuer == "" && cfg.Issuer == "" {
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Issuer is required, for the layout has no field for it"))
 	}

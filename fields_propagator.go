@@ -47,6 +47,9 @@ type FieldsPropagator struct {
 // is wrong in it.
 func NewFieldsPropagator(cfg FieldsPropagatorConfig) (*FieldsPropagator, error) {
 	layout, err := layoutOrPlain(cfg.Layout)
+	if !exactName(cfg.SoleIssuer) {
+		err = errors.Join(err, fmt.Errorf("authctx: fields propagator: SoleIssuer: %.200q "+exactRule, cfg.SoleIssuer))
+	}
 	if layout.Issuer == "" && cfg.SoleIssuer == "" {
 		err = errors.Join(err, errors.New("authctx: fields propagator: SoleIssuer is required, for the layout has no field for the issuer"))
 	}

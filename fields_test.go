@@ -218,6 +218,20 @@ func TestRule1_FieldsNeedATrustAndAnIssuer(t *testing.T) {
 	}
 }
 
+// It is compared byte by byte, or is part of every caller's name.
+func TestRule1_AnIssuerOfFieldsHoldsNothingThatCannotBeSeen(t *testing.T) {
+	for _, bad := range []string{"https://i.test\n", " https://i.test", "https://i.test\x00", "\xff", "a\u200b"} {
+		_, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone(), Issuer: bad})
+		if err == nil || !strings.Contains(err.Error(), "authenticator: Issuer: ") {
+			t.Errorf("%q is read: %v", bad, err)
+		}
+		_, err = authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{SoleIssuer: bad})
+		if err == nil || !strings.Contains(err.Error(), "propagator: SoleIssuer: ") {
+			t.Errorf("%q is written: %v", bad, err)
+		}
+	}
+}
+
 func TestReaderThatWasToldTheIssuer(t *testing.T) {
 	auth := reader(t, authctx.FieldsAuthenticatorConfig{Issuer: "https://gateway.example"})
 	res, err := auth.Authenticate(context.Background(), request(map[string][]string{"x-user-id": {"7"}}))

@@ -69,14 +69,15 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 }
 
 // TrustDNSName trusts peers whose verified certificate has one of these DNS
-// names. Case is folded. Wildcards match nothing, here and in the certificate. For
-// how long a certificate counts is as in [TrustSPIFFEID].
+// names, in ASCII (xn--…) and without a dot at the end. Case is folded. Wildcards
+// match nothing, here and in the certificate. For how long a certificate counts is
+// as in [TrustSPIFFEID].
 func TrustDNSName(first string, rest ...string) (Trust, error) {
 	names := append([]string{first}, rest...)
 	var errs []error
 	for _, name := range names {
-		if name == "" || strings.ContainsAny(name, "*/: ") {
-			errs = append(errs, fmt.Errorf("authctx: trust: %q is not a DNS name", name))
+		if !isDNSName(name) {
+			errs = append(errs, fmt.Errorf("authctx: trust: %q is not a DNS name as certificates have it: in ASCII (xn--…), and without a dot at either end", name))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -91,6 +92,21 @@ func TrustDNSName(first string, rest ...string) (Trust, error) {
 		some := leaf.DNSNames[:min(len(leaf.DNSNames), 4)]
 		return fmt.Errorf("none of the certificate's %d DNS names is trusted: %.200q", len(leaf.DNSNames), some)
 	}), nil
+}
+
+// isDNSName reports whether a certificate for s would have it so.
+func isDNSName(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || strings.ContainsFunc(label, notInLabels) {
+			return false
+		}
+	}
+	return true
+}
+
+// notInLabels takes the underscore of names within clusters for a letter.
+func notInLabels(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
 // trustCertificate judges the leaf of a verified chain; without one there is no

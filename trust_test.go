@@ -243,6 +243,20 @@ func TestRule1_TrustWithoutAMeaningIsAnError(t *testing.T) {
 	}
 }
 
+// A certificate has no such name, so nobody would be trusted.
+func TestRule1_ADNSNameIsOneThatCertificatesHave(t *testing.T) {
+	for _, bad := range []string{"gw.test\n", "gw.test.", ".gw.test", "gw..test", "gw.test\x00", "gw.test,b.test", "gw\xff.test", "bücher.test", "."} {
+		if _, err := authctx.TrustDNSName("gateway", bad); err == nil || !strings.Contains(err.Error(), "is not a DNS name") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for _, good := range []string{"gateway", "gw.test", "GW-1.test", "_gw.my_ns.svc", "xn--bcher-kva.test", "10.0.0.1"} {
+		if _, err := authctx.TrustDNSName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+}
+
 func TestAnAddressIsToldHowToBeAPrefix(t *testing.T) {
 	_, err := authctx.TrustPeerCIDR("127.0.0.1")
 	if err == nil || !strings.Contains(err.Error(), `one address is "10.0.0.1/32"`) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/exactname"
 	"github.com/authctx/authctx/internal/fieldname"
 	"github.com/authctx/authctx/internal/spiffeid"
 	"github.com/authctx/authctx/internal/strictjson"
@@ -34,6 +35,14 @@ func TestRulesThatAreWrittenTwiceAreTheSame(t *testing.T) {
 		}
 		if isNil(v) != absent.Nil(v) {
 			t.Errorf("%v %#v is nil: %v and %v", reflect.TypeOf(v), v, isNil(v), absent.Nil(v))
+		}
+	}
+	if exactRule != exactname.Rule {
+		t.Errorf("the rule of names: %q and %q", exactRule, exactname.Rule)
+	}
+	for _, s := range []string{"", "a", "a b", " a", "a\n", "\xff", "\ufffd", "a\u00a0", "\u200b", "\u00fc"} {
+		if exactName(s) != exactname.Valid(s) {
+			t.Errorf("%q is a name: %v and %v", s, exactName(s), exactname.Valid(s))
 		}
 	}
 	names := []string{"", "sub", "SUB", "\u017fub", "\u212aid", "kid", "stra\u00dfe", "STRASSE", "\u01c5", "\u01c6", "\u03c3", "\u03c2", "\u03a3", "i", "\u0130", "\u0131"}

@@ -36,8 +36,8 @@ func parseDestination(pattern string) (destination, error) {
 	case canonicalHost(d.host, d.port) != strings.TrimPrefix(strings.ToLower(pattern), "*"):
 		return destination{}, errors.New("it is not a host with an optional port")
 	}
-	if port, err := strconv.ParseUint(d.port, 10, 16); d.port != "" && (err != nil || port == 0) {
-		return destination{}, errors.New("no port has that number")
+	if _, err := strconv.ParseUint(d.port, 10, 16); d.port != "" && (err != nil || d.port[0] == '0') {
+		return destination{}, errors.New("no port is written like that")
 	}
 	return d, nil
 }

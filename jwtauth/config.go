@@ -163,6 +163,9 @@ func (c *VerifierConfig) validateNames(p *problems) {
 	if slices.Contains(c.ClientIDs, "") {
 		bad("ClientIDs has an empty element")
 	}
+	p.exact("Issuer", c.Issuer)
+	p.exact("Audiences", c.Audiences...)
+	p.exact("ClientIDs", c.ClientIDs...)
 	if len(c.Algorithms) == 0 {
 		bad("Algorithms is required")
 	}

@@ -68,6 +68,9 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 		problems.add("Topics is required and must not hold empty names")
 		topics = []string{"-"} // said once; the rest is judged all the same
 	}
+	if !problems.exact("Topics", topics...) {
+		topics = []string{"-"}
+	}
 	if !checkTrustDomain(cfg.TrustDomain, &problems) {
 		cfg.TrustDomain = "-"
 	}

@@ -95,6 +95,8 @@ func (cfg *DeferredPropagatorConfig) problems() problems {
 	if cfg.Workload == "" {
 		bad("Workload is required")
 	}
+	problems.exact("Topic", cfg.Topic)
+	problems.exact("Workload", cfg.Workload)
 	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxDeferredLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, MaxDeferredLifetime)
 	}

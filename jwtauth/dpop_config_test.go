@@ -25,6 +25,10 @@ func TestRule1_NewDPoPNamesEveryProblem(t *testing.T) {
 		"a user":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://a:b@api.example" }, []string{"ExternalURL"}},
 		"a zone":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://[fe80::1%25eth0]" }, []string{"ExternalURL", "zone"}},
 		"a host not in ASCII":  {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://bücher.example" }, []string{"ASCII"}},
+		"a space at the end":   {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += "/v1 " }, []string{"ExternalURL must be", "space"}},
+		"port 0":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += ":0" }, []string{"ExternalURL", "port"}},
+		"port 65536":           {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += ":65536" }, []string{"ExternalURL", "port"}},
+		"port 99999999":        {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += ":99999999/v1" }, []string{"ExternalURL", "port"}},
 		"HMAC":                 {v, func(c *jwtauth.DPoPConfig) { c.Algorithms = []jwtauth.Algorithm{"HS256"} }, []string{"Algorithms"}},
 		"none":                 {v, func(c *jwtauth.DPoPConfig) { c.Algorithms = []jwtauth.Algorithm{"none"} }, []string{"Algorithms"}},
 		"an empty algorithm":   {v, func(c *jwtauth.DPoPConfig) { c.Algorithms = []jwtauth.Algorithm{""} }, []string{"Algorithms"}},
@@ -47,7 +51,7 @@ func TestRule1_NewDPoPNamesEveryProblem(t *testing.T) {
 			}
 		})
 	}
-	for _, url := range []string{"http://127.0.0.1:8080", "http://localhost/base/", "HTTPS://Api.Example:443/v1"} {
+	for _, url := range []string{"http://127.0.0.1:8080", "http://localhost/base/", "HTTPS://Api.Example:443/v1", "https://api.example:65535", "https://api.example:"} {
 		if _, err := jwtauth.NewDPoP(v, jwtauth.DPoPConfig{ExternalURL: url}); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/authctx/authctx/internal/exactname"
 	"github.com/authctx/authctx/internal/loopback"
 )
 
@@ -24,6 +25,10 @@ func parseExternalURL(s string) (externalURL, error) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(s, "?#"):
 		return externalURL{}, errors.New("ExternalURL must have a scheme, a host, perhaps a path, and nothing else")
+	case !exactname.Valid(s):
+		return externalURL{}, errors.New("ExternalURL " + exactname.Rule)
+	case !hasPort(u):
+		return externalURL{}, errors.New("ExternalURL must have a port that can be, or none")
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())):
 		return externalURL{}, errors.New("ExternalURL must be https; http is for loopback addresses")
 	case strings.Contains(u.Host, "%"):

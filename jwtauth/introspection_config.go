@@ -143,6 +143,9 @@ func (c *IntrospectorConfig) validate() error {
 	if slices.Contains(c.Audiences, "") || slices.Contains(c.ClientIDs, "") {
 		bad("Audiences or ClientIDs has an empty element")
 	}
+	problems.exact("Issuer", c.Issuer)
+	problems.exact("Audiences", c.Audiences...)
+	problems.exact("ClientIDs", c.ClientIDs...)
 	if c.Cache.MaxBytes > 0 && c.Cache.MaxBytes < 4*leastCacheBytes {
 		bad("Cache.MaxBytes must be at least %d, a quarter of which is for tokens that are not good", 4*leastCacheBytes)
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/exactname"
 	"github.com/authctx/authctx/internal/loopback"
 )
 
@@ -142,6 +143,7 @@ func (cfg RemoteKeysConfig) checkAddress() (p problems) {
 			bad("JWKSURL: %w", err)
 		}
 	}
+	p.exact("MetadataIssuer", cfg.MetadataIssuer)
 	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
 		bad("MetadataIssuer needs Issuer")
 	}
@@ -179,6 +181,10 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 		return nil, fmt.Errorf("%.200q is not an absolute URL", shownURL(raw))
 	case u.User != nil:
 		return nil, errors.New("the URL holds a user name")
+	case !exactname.Valid(raw):
+		return nil, fmt.Errorf("the URL %.200q "+exactname.Rule, shownURL(raw))
+	case !hasPort(u):
+		return nil, fmt.Errorf("%.200q has a port that cannot be", shownURL(raw))
 	case strings.Contains(raw, "#"):
 		return nil, fmt.Errorf("%.200q has a fragment", shownURL(raw))
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= utf8.RuneSelf }):
@@ -188,6 +194,12 @@ func parseKeyURL(raw string, allowHTTP bool) (*url.URL, error) {
 		return u, nil
 	}
 	return nil, fmt.Errorf("%.200q is not https, and http is for loopback addresses unless InsecureAllowHTTP is set", shownURL(raw))
+}
+
+// hasPort reports whether the port of u is one, or left out.
+func hasPort(u *url.URL) bool {
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && port != 0
 }
 
 // isInward reports whether a host is an address that only this machine or its

@@ -3,9 +3,11 @@ package jwtauth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/exactname"
 )
 
 // problems are what is missing or contradictory in a configuration.
@@ -37,6 +39,15 @@ func (p *problems) atLeast(least time.Duration, name string, d time.Duration) {
 	if d != 0 && d < least {
 		p.add("%s must be at least %v and is %v; a number without a unit is nanoseconds", name, least, d)
 	}
+}
+
+// exact judges names that are compared byte by byte and may be empty.
+func (p *problems) exact(setting string, names ...string) (ok bool) {
+	i := slices.IndexFunc(names, func(name string) bool { return !exactname.Valid(name) })
+	if i >= 0 {
+		p.add("%s: %.200q "+exactname.Rule, setting, names[i])
+	}
+	return i < 0
 }
 
 // leeway judges a setting of that name.

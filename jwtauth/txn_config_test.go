@@ -101,6 +101,85 @@ func TestRule1_ATrustDomainHoldsNothingThatCannotBeSeen(t *testing.T) {
 	}
 }
 
+// What is compared byte by byte matches nothing with a line break that came along
+// from a file.
+func TestRule1_ANameHoldsNothingThatCannotBeSeen(t *testing.T) {
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+	verifier := func(change func(*jwtauth.VerifierConfig)) error {
+		cfg := jwtauth.VerifierConfig{Issuer: "i", Audiences: []string{"a"}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys}
+		change(&cfg)
+		return errorOf(jwtauth.NewVerifier(cfg))
+	}
+	introspector := func(change func(*jwtauth.IntrospectorConfig)) error {
+		cfg := introspectionConfig("https://as.example/introspect", newClock())
+		change(&cfg)
+		i, err := jwtauth.NewIntrospector(cfg)
+		if err == nil {
+			t.Cleanup(func() { _ = i.Close() })
+		}
+		return err
+	}
+	issuer := func(change func(*jwtauth.IssuerConfig)) error {
+		cfg := jwtauth.IssuerConfig{Issuer: "https://a.example", Audiences: []string{"a"}, Keys: keys, Lifetime: time.Minute}
+		change(&cfg)
+		return errorOf(jwtauth.NewIssuer(cfg))
+	}
+	txn := func(change func(*jwtauth.TxnPropagatorConfig)) error {
+		cfg := jwtauth.TxnPropagatorConfig{TrustDomain: "d", Workload: "w", Keys: keys}
+		change(&cfg)
+		return errorOf(jwtauth.NewTxnPropagator(cfg))
+	}
+	deferred := func(change func(*jwtauth.DeferredPropagatorConfig)) error {
+		cfg := jwtauth.DeferredPropagatorConfig{TrustDomain: "d", Topic: "t", Workload: "w", Keys: keys, Lifetime: time.Hour}
+		change(&cfg)
+		return errorOf(jwtauth.NewDeferredPropagator(cfg))
+	}
+	for name, make := range map[string]func(string) error{
+		"verifier: Issuer": func(s string) error { return verifier(func(c *jwtauth.VerifierConfig) { c.Issuer = s }) },
+		"verifier: Audiences": func(s string) error {
+			return verifier(func(c *jwtauth.VerifierConfig) { c.Audiences = []string{"a", s} })
+		},
+		"verifier: ClientIDs": func(s string) error { return verifier(func(c *jwtauth.VerifierConfig) { c.ClientIDs = []string{s} }) },
+		"introspector: Issuer": func(s string) error {
+			return introspector(func(c *jwtauth.IntrospectorConfig) { c.Issuer = s })
+		},
+		"introspector: Audiences": func(s string) error {
+			return introspector(func(c *jwtauth.IntrospectorConfig) { c.Audiences = []string{s} })
+		},
+		"introspector: ClientIDs": func(s string) error {
+			return introspector(func(c *jwtauth.IntrospectorConfig) { c.ClientIDs = []string{"a", s} })
+		},
+		"issuer: Audiences": func(s string) error { return issuer(func(c *jwtauth.IssuerConfig) { c.Audiences = []string{s} }) },
+		"issuer: Issuer": func(s string) error {
+			return issuer(func(c *jwtauth.IssuerConfig) { c.Issuer = "https://a.example/" + s })
+		},
+		"token propagator: Issuer":     func(s string) error { return txn(func(c *jwtauth.TxnPropagatorConfig) { c.Issuer = s }) },
+		"token propagator: SoleIssuer": func(s string) error { return txn(func(c *jwtauth.TxnPropagatorConfig) { c.SoleIssuer = s }) },
+		"token propagator: Workload":   func(s string) error { return txn(func(c *jwtauth.TxnPropagatorConfig) { c.Workload = s }) },
+		"token authenticator: Issuer": func(s string) error {
+			return errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "d", Issuer: s, Keys: keys}))
+		},
+		"work propagator: Topic":    func(s string) error { return deferred(func(c *jwtauth.DeferredPropagatorConfig) { c.Topic = s }) },
+		"work propagator: Workload": func(s string) error { return deferred(func(c *jwtauth.DeferredPropagatorConfig) { c.Workload = s }) },
+		"work authenticator: Topics": func(s string) error {
+			return errorOf(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{TrustDomain: "d", Topics: []string{"t", s}, Keys: keys}))
+		},
+	} {
+		kind, setting, _ := strings.Cut(name, ": ")
+		for _, good := range []string{"orders", "urn:example:orders", "Orders of 2026", "https://api.example/a=b", "bücher"} {
+			if err := make(good); err != nil {
+				t.Errorf("%s, %q: %v", name, good, err)
+			}
+		}
+		for _, bad := range []string{"a ", "a\n", "a\r\n", "a\x00", "a\xff", "a\u200b"} {
+			if err := make(bad); err == nil || !strings.Contains(err.Error(), kind) || !strings.Contains(err.Error(), ": "+setting+": ") ||
+				strings.Count(err.Error(), "without a space at either end") != 1 {
+				t.Errorf("%s, %q: %v", name, bad, err)
+			}
+		}
+	}
+}
+
 func TestTxnPropagatorRefusesContradictions(t *testing.T) {
 	for name, row := range map[string]struct {
 		change func(*jwtauth.TxnPropagatorConfig)

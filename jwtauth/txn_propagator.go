@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/exactname"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -145,6 +144,9 @@ func (cfg *TxnPropagatorConfig) problems() problems {
 	if cfg.Workload == "" {
 		bad("Workload is required")
 	}
+	problems.exact("Workload", cfg.Workload)
+	problems.exact("Issuer", cfg.Issuer)
+	problems.exact("SoleIssuer", cfg.SoleIssuer)
 	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxTxnLifetime {
 		bad("Lifetime must lie between %v and %v", time.Second, MaxTxnLifetime)
 	}
@@ -164,11 +166,10 @@ func (cfg *TxnPropagatorConfig) problems() problems {
 // file would make every service refuse every token. Otherwise a trust domain is
 // any StringOrURI (RFC 7519 section 2).
 func checkTrustDomain(name string, p *problems) (ok bool) {
-	unseen := func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
 	switch {
 	case name == "":
 		p.add("TrustDomain is required")
-	case strings.ContainsFunc(name, unseen) || !utf8.ValidString(name):
+	case strings.Contains(name, " ") || !exactname.Valid(name):
 		p.add("TrustDomain is %.200q: it must not hold white space or characters that cannot be seen", name)
 	default:
 		return true
