@@ -6,7 +6,6 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/authctx/authctx"
-	"github.com/authctx/authctx/internal/elements"
 	"github.com/authctx/authctx/internal/strip"
 )
 
@@ -34,7 +33,7 @@ func (s *stripper) without(md metadata.MD) (left metadata.MD, lower bool) {
 // cut writes a field into left, without the parts of it that belong to s and not
 // to kept.
 func (s *stripper) cut(left metadata.MD, name string, values []string, kept *authctx.FieldSet) {
-	if parts, changed := elements.Strip(name, values, &s.set.FieldSet, kept); !changed || len(parts) > 0 {
+	if parts, changed := s.set.Strip(name, values, kept); !changed || len(parts) > 0 {
 		left[name] = parts
 	}
 }

@@ -29,7 +29,7 @@ func (s *stripper) header(h http.Header, kept authctx.FieldSet, result *authctx.
 	clean = maps.Clone(h)
 	for name, values := range h {
 		if !s.set.Owns(name) {
-			if left, changed := elements.Strip(name, values, &s.set.FieldSet, &kept); changed {
+			if left, changed := s.set.Strip(name, values, &kept); changed {
 				replace(clean, name, left)
 			}
 			continue
@@ -69,7 +69,7 @@ func (s *stripper) deleteBut(h http.Header, stays func(name string) bool) {
 		} else if strings.EqualFold(name, "connection") {
 			left, _ := elements.Remove(values, ",", s.set.Owns)
 			replace(h, name, left)
-		} else if left, changed := elements.Strip(name, values, &s.set.FieldSet, &authctx.FieldSet{}); changed {
+		} else if left, changed := s.set.Strip(name, values, &authctx.FieldSet{}); changed {
 			replace(h, name, left)
 		}
 	}

@@ -336,7 +336,7 @@ func TestRule6_ConnectionTakesNoIdentityAway(t *testing.T) {
 	for before, after := range map[string][]string{
 		"x-user-actor, X_User_Expires":  nil,
 		"Upgrade, x-user-actor":         {"Upgrade"},
-		"keep-alive,,x-user-id , close": {"keep-alive, close"},
+		"keep-alive,,x-user-id , close": {"keep-alive,, close"},
 		"close":                         {"close"},
 	} {
 		var s sink

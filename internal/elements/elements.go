@@ -5,27 +5,66 @@ package elements
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/authctx/authctx"
 )
 
+// Set is cookies and subprotocols that are removed. It looks a cookie up, because
+// peers choose how many there are.
+type Set struct {
+	cookies      map[string]bool // by their folded names
+	longest      int             // of these
+	subprotocols []string
+}
+
+// NewSet returns the set of the cookies and subprotocols of fields.
+func NewSet(fields authctx.FieldSet) Set {
+	s := Set{cookies: map[string]bool{}, subprotocols: fields.Subprotocols}
+	for _, cookie := range fields.Cookies {
+		folded := appendFolded(nil, cookie, len(cookie)*utf8.UTFMax)
+		s.cookies[string(folded)] = true
+		s.longest = max(s.longest, len(folded))
+	}
+	return s
+}
+
+// has reports whether a cookie of this name is in s, without regard to case. It
+// does not allocate.
+func (s *Set) has(cookie string) bool {
+	var usual [64]byte
+	return s.cookies[string(appendFolded(usual[:0], cookie, s.longest))]
+}
+
+// appendFolded appends name without letter case, up to the first letter that is
+// past that many bytes.
+func appendFolded(b []byte, name string, bytes int) []byte {
+	for _, c := range name {
+		if len(b) > bytes {
+			break
+		}
+		b = utf8.AppendRune(b, unicode.ToLower(unicode.ToUpper(c))) // in upper case first, some more become the same
+	}
+	return b
+}
+
 // Strip removes from the lines of the named field the cookies and subprotocols
-// that are in set, but for the cookies of kept: those of the cookie field, for
+// that are in s, but for the cookies of kept: those of the cookie field, for
 // nobody has read its look-alikes. Of every other field it returns the lines as
 // they are.
-func Strip(name string, lines []string, set, kept *authctx.FieldSet) (left []string, changed bool) {
+func (s *Set) Strip(name string, lines []string, kept *authctx.FieldSet) (left []string, changed bool) {
 	switch {
-	case len(set.Cookies) > 0 && IsCookie(name):
+	case len(s.cookies) > 0 && IsCookie(name):
 		read := strings.EqualFold(name, "cookie")
 		return Remove(lines, ";", func(element string) bool {
 			cookie, _, _ := strings.Cut(element, "=")
 			cookie = strings.Trim(cookie, space)
-			return !(read && slices.Contains(kept.Cookies, cookie)) &&
-				slices.ContainsFunc(set.Cookies, func(c string) bool { return strings.EqualFold(c, cookie) })
+			return s.has(cookie) && !(read && slices.Contains(kept.Cookies, cookie))
 		})
-	case len(set.Subprotocols) > 0 && isField(name, "sec-websocket-protocol"):
+	case len(s.subprotocols) > 0 && isField(name, "sec-websocket-protocol"):
 		return Remove(lines, ",", func(element string) bool {
-			return slices.ContainsFunc(set.Subprotocols, func(prefix string) bool {
+			return slices.ContainsFunc(s.subprotocols, func(prefix string) bool {
 				return len(element) >= len(prefix) && strings.EqualFold(element[:len(prefix)], prefix)
 			})
 		})
@@ -44,26 +83,47 @@ func isField(name, field string) bool { return authctx.FieldSet{Names: []string{
 const space = " \t\r\n"
 
 // Remove returns lines without the elements that remove says, and lines itself
-// when there are none of these.
+// when there are none of these. Empty elements are none.
 func Remove(lines []string, sep string, remove func(element string) bool) (left []string, changed bool) {
-	for _, line := range lines {
-		var elements []string
-		for element := range strings.SplitSeq(line, sep) {
-			element = strings.Trim(element, space)
-			if remove(element) {
-				changed = true
-			} else if element != "" {
-				elements = append(elements, element)
-			}
+	for i, line := range lines {
+		rest, cut := without(line, sep, remove)
+		if cut && !changed {
+			left, changed = slices.Clone(lines[:i]), true
 		}
-		if len(elements) > 0 {
-			left = append(left, strings.Join(elements, sep+" "))
+		if changed && rest != "" {
+			left = append(left, rest)
 		}
 	}
 	if !changed {
 		return lines, false
 	}
 	return left, true
+}
+
+// without is Remove for one line. It copies nothing of a line that stays.
+func without(line, sep string, remove func(element string) bool) (left string, changed bool) {
+	var kept strings.Builder
+	for rest, more := line, true; more; {
+		before := len(line) - len(rest)
+		var element string
+		element, rest, more = strings.Cut(rest, sep)
+		trimmed := strings.Trim(element, space)
+		switch {
+		case trimmed != "" && remove(trimmed):
+			if !changed {
+				changed = true
+				kept.Grow(len(line) + len(sep))
+				kept.WriteString(line[:before])
+			}
+		case changed:
+			kept.WriteString(element)
+			kept.WriteString(sep)
+		}
+	}
+	if !changed {
+		return line, false
+	}
+	return strings.Trim(kept.String(), space+sep), true
 }
 
 // A Cookie is what identifies a cookie, whether or not its value is quoted.

@@ -7,14 +7,16 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/elements"
 )
 
 // Set is the fields that are removed.
 type Set struct {
 	authctx.FieldSet
-	identity authctx.FieldSet // of these, what never stays
-	reported authctx.FieldSet // of these, what an operator may hear of
-	left     bool             // an authorization stays, since nobody reads it here
+	elements.Set                  // of these, the parts of a field
+	identity     authctx.FieldSet // what never stays
+	reported     authctx.FieldSet // of these, what an operator may hear of
+	left         bool             // an authorization stays, since nobody reads it here
 }
 
 // NewSet returns a set of identity fields and of the others.
@@ -25,7 +27,7 @@ func NewSet(others ...authctx.FieldSet) Set {
 	// covers need not be.
 	prefixes := authctx.FieldSet{Prefixes: set.Prefixes}
 	set.Names = slices.DeleteFunc(set.Names, prefixes.Owns)
-	return Set{set, identity, reportable(set), false}
+	return Set{FieldSet: set, Set: elements.NewSet(set), identity: identity, reported: reportable(set)}
 }
 
 // NewInbound returns the set of a server. Where that does not read authorization,
