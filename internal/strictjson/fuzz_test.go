@@ -20,6 +20,7 @@ func FuzzParse(f *testing.F) {
 	for _, src := range []string{
 		realistic, `{}`, `{"sub":"a","SUB":"b"}`, `{"a":1,"\u0061":2}`, `{"a":"\ud83d\ude00"}`, `{"a":"\ud83d"}`,
 		`{"ſub":1}`, `{"a":[1.5e3,-0,{"b":null}]} `, "{\"a\":\"\xff\"}", `{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`,
+		`{"` + long + `Ka":1,"` + long + `ka":2}`, `{"a` + long + `":1,"b` + long + `":{"xa` + long + `":1,"xb` + long + `":2,"xc` + long + `":3}}`,
 		`{"A":1,"B":[true,false],"":{"":""}}`, `{"a":1e308,"b":-1e309,"c":1e-400,"d":` + strings.Repeat("9", 309) + `}`,
 	} {
 		f.Add(src)

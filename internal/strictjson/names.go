@@ -7,19 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// fewNames is up to how many members names are compared one by one. More go
-// through a map, so that the work stays linear in the size of the document.
-const fewNames = 32
+// fewNames is up to how many members names are compared one by one, and fewBytes
+// how much of them. More go through a map, so that the work stays linear in the
+// size of the document.
+const (
+	fewNames = 32
+	fewBytes = 512
+)
 
 // nameSet finds a member name that occurs twice in one object. The zero value
 // is empty.
 type nameSet struct {
-	count int
+	count int32
+	alike uint32 // bytes of names that were compared because their tags are the same
 	seen  uint64 // a bit per tag, so that most names of an inner object need no comparison
 }
 
 // add takes in the name at node i of an object and reports whether it is there
-// already. Beyond fewNames the answer is left to finish.
+// already. Beyond fewNames or fewBytes the answer is left to finish.
 func (n *nameSet) add(s *scanner, object, i int) bool {
 	n.count++
 	if n.count > fewNames {
@@ -40,8 +45,16 @@ func (n *nameSet) add(s *scanner, object, i int) bool {
 		return false
 	}
 	for j := object + 1; j < i; j = int(s.nodes[j+1].next) {
-		if s.nodes[j].tag == tag && s.nodes[j].text(s.src) == text {
+		other := &s.nodes[j]
+		if other.tag != tag {
+			continue
+		}
+		if other.text(s.src) == text {
 			return true
+		}
+		if n.alike += other.end - other.start; n.alike > fewBytes {
+			n.count = fewNames + 1 // as if there were many
+			return false
 		}
 	}
 	return false
@@ -107,10 +120,10 @@ func (p *Parser) shadows(s *scanner) Problem {
 	if p.plain && !s.names.foldable {
 		return 0
 	}
-	count := 0
+	count, size := 0, 0
 	for i := 1; i < len(s.nodes); i = int(s.nodes[i+1].next) {
-		count++
 		text := s.nodes[i].text(s.src)
+		count, size = count+1, size+len(text)
 		if (foldable(text) || !p.plain) && p.misspells(text) {
 			s.at = int(s.nodes[i].start)
 			return ShadowedName
@@ -119,7 +132,7 @@ func (p *Parser) shadows(s *scanner) Problem {
 	switch {
 	case !s.names.foldable:
 		return 0
-	case count <= fewNames:
+	case count <= fewNames && size <= fewBytes:
 		return s.distinctPairs()
 	}
 	return s.distinctFolds()
@@ -127,6 +140,9 @@ func (p *Parser) shadows(s *scanner) Problem {
 
 // misspells reports whether text folds to a known name and is none.
 func (p *Parser) misspells(text string) bool {
+	if len(text) > utf8.UTFMax*p.longest { // folding keeps the number of runes
+		return false
+	}
 	if _, exact := p.known[text]; exact {
 		return false
 	}
@@ -186,14 +202,23 @@ func Fold(s string) string {
 	if !foldable(s) {
 		return s
 	}
-	return strings.Map(func(r rune) rune {
-		least := r
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			least = min(least, f)
+	return strings.Map(foldRune, s)
+}
+
+// foldRune finds the least rune of a class as the one that follows the greatest.
+func foldRune(r rune) rune {
+	if 'a' <= r && r <= 'z' {
+		return r
+	}
+	for {
+		next := unicode.SimpleFold(r)
+		if next > r {
+			r = next
+			continue
 		}
-		if 'A' <= least && least <= 'Z' {
-			least += 'a' - 'A'
+		if 'A' <= next && next <= 'Z' {
+			next += 'a' - 'A'
 		}
-		return least
-	}, s)
+		return next
+	}
 }

@@ -43,6 +43,7 @@ type Config struct {
 type Parser struct {
 	known     map[string]struct{} // as spelled
 	folded    map[string]struct{}
+	longest   int  // known name
 	plain     bool // no known name is changed by folding
 	maxBytes  int
 	maxValues int
@@ -63,6 +64,7 @@ func NewParser(cfg Config) *Parser {
 	for _, name := range cfg.Known {
 		p.known[strings.Clone(name)] = struct{}{}
 		p.folded[strings.Clone(Fold(name))] = struct{}{}
+		p.longest = max(p.longest, len(name))
 		p.plain = p.plain && !foldable(name)
 	}
 	return p

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/authctx/authctx/internal/strictjson"
 )
@@ -66,6 +69,8 @@ func TestGrammarVectors(t *testing.T) {
 	}
 }
 
+var long = strings.Repeat("x", 600)
+
 // A duplicate member must mean one thing to every parser: it is refused.
 func TestA17_JWS4_DuplicateNamesAreRefusedAtAnyDepth(t *testing.T) {
 	many := func(last string) string {
@@ -75,6 +80,8 @@ func TestA17_JWS4_DuplicateNamesAreRefusedAtAnyDepth(t *testing.T) {
 		}
 		return b.String() + last
 	}
+	alike := strings.ReplaceAll(`"xaLONG":0,"xbLONG":0,"\u0078aLONG":1`, "LONG", long)
+	together := strings.ReplaceAll(`{"xaLONG":0,"xbLONG":0,"\u0078bLONG":1}`, "LONG", long[:400])
 	for name, src := range map[string]string{
 		"top level":                    `{"alg":"none","alg":"RS256"}`,
 		"the same value":               `{"sub":"a","sub":"a"}`,
@@ -86,6 +93,9 @@ func TestA17_JWS4_DuplicateNamesAreRefusedAtAnyDepth(t *testing.T) {
 		"empty names":                  `{"":1,"":2}`,
 		"in an object of many members": `{"a":{` + many(`"n7":1`) + `}}`,
 		"among many, one escaped":      `{` + many(`"\u006e7":1`) + `}`,
+		"long names":                   `{` + alike + `}`,
+		"long names in an object":      `{"a":{` + alike + `}}`,
+		"long names together":          together,
 		"a nested value in between":    `{"a":{"b":[1,{"c":2}]},"x":1,"a":0}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +146,7 @@ func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 		"a known variant among many":       `{` + filler + `,"ROLES":["admin"]}`,
 		"an unknown variant among many":    `{` + filler + `,"tier":"free","TIER":"gold"}`,
 		"a variant of a name with capital": `{"userId":1,"userid":2}`,
+		"a variant of a long name":         `{"a` + long + `":1,"A` + long + `":2}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := problem(t, src); got != strictjson.ShadowedName {
@@ -160,9 +171,76 @@ func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 			t.Errorf("two spellings known, %s: %v", src, err)
 		}
 	}
-	for _, src := range []string{`{"oId":"x"}`, `{"UserId":1,"TenantId":2}`, `{` + filler + `,"Tier":1}`} {
+	short := strictjson.NewParser(strictjson.Config{Known: []string{"kk"}})
+	for src, accepted := range map[string]bool{`{"\u212A\u212a":1}`: false, `{"\u212A\u212a\u212a":1}`: true, `{"kK":1}`: false} {
+		var doc strictjson.Doc
+		if err := short.Parse(&doc, src); (err == nil) != accepted {
+			t.Errorf("%s beside kk: %v", src, err)
+		}
+	}
+	for _, src := range []string{`{"oId":"x"}`, `{"A` + long + `":1,"B` + long + `":2}`, `{"UserId":1,"TenantId":2}`, `{` + filler + `,"Tier":1}`} {
 		if got := problem(t, src); got != 0 {
 			t.Errorf("%s: got %q", src, got)
+		}
+	}
+}
+
+func TestFoldTellsApartWhatEqualFoldDoes(t *testing.T) {
+	classes := map[string]rune{}
+	for r := range rune(unicode.MaxRune + 1) {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		folded := strictjson.Fold(string(r))
+		first, seen := classes[folded]
+		if !seen {
+			classes[folded], first = r, r
+		}
+		if next := strictjson.Fold(string(unicode.SimpleFold(r))); next != folded || !strings.EqualFold(string(first), string(r)) {
+			t.Fatalf("%q folds to %q as %q does, and what is equal to %q", r, folded, first, next)
+		}
+	}
+}
+
+// An attacker chooses names that look alike until their end.
+func TestA17_A18_NamesCostNoMoreThanTheyAreLong(t *testing.T) {
+	object := func(name string) string {
+		var b strings.Builder
+		for letter := 'a'; letter <= 'z'; letter++ {
+			b.WriteString(`"` + strings.ReplaceAll(name, "_", string(letter)) + `":0,`)
+		}
+		return "{" + b.String() + `"Z":0}`
+	}
+	signs, letters := strings.Repeat(`\u212a`, 399), strings.Repeat(`\u0061`, 399)
+	for name, src := range map[string]string{
+		"that folding changes":       object(signs + `_\u212a`),
+		"that it changes in front":   object(`\u212a_` + letters),
+		"that it does not":           object(`\u0061_` + letters),
+		"of an inner object":         `{"a":` + object(`\u0061_`+letters) + `}`,
+		"of many objects, and short": `{"a":[` + strings.Repeat(object(`\u0061_bb`)+",", 20) + `0]}`,
+	} {
+		var doc strictjson.Doc
+		p := strictjson.NewParser(claims)
+		if err := p.Parse(&doc, src); err != nil { // makes the index
+			t.Fatalf("names %s: %v", name, err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_ = p.Parse(&doc, src)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 10*uint64(len(src)) {
+			t.Errorf("names %s: %d bytes for %d", name, n, len(src))
+		}
+	}
+}
+
+// What is asked for is compared with long names without unescaping them.
+func TestAMemberIsFoundAmongNamesThatLookLikeIt(t *testing.T) {
+	src := `{"` + strings.Repeat(`\u0073`, 100) + `":0,"a\u0062":1,"\u0061b\u0063":2,"\uD83D\ude00":3}`
+	doc := parse(t, src)
+	for name, want := range map[string]string{"ab": "1", "abc": "2", "😀": "3", strings.Repeat("s", 100): "0", "s": "", "a": ""} {
+		if got := doc.Get(name).Raw(); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 }

@@ -78,12 +78,12 @@ func (v Value) Get(name string) Value {
 		if i == 0 {
 			return Value{}
 		}
-		if nodes[i].tag == tag && nodes[i].text(v.doc.src) == name {
+		if nodes[i].tag == tag && nodes[i].is(v.doc.src, name) {
 			return Value{doc: v.doc, i: i + 1}
 		}
 	}
 	for i, end := v.i+1, int(v.node().next); i < end; i = int(nodes[i+1].next) {
-		if nodes[i].tag == tag && nodes[i].text(v.doc.src) == name {
+		if nodes[i].tag == tag && nodes[i].is(v.doc.src, name) {
 			return Value{doc: v.doc, i: i + 1}
 		}
 	}
@@ -154,6 +154,19 @@ func (n *node) text(src string) string {
 	}
 	return unescape(raw)
 }
+
+// is compares the text of a string node to name, and unescapes no text that is
+// longer: a stranger may have made it so.
+func (n *node) is(src, name string) bool {
+	raw := src[n.start:n.end]
+	if !n.escaped {
+		return raw == name
+	}
+	return len(raw) <= longestEscape*len(name) && unescape(raw) == name
+}
+
+// longestEscape is in how many bytes an escape sequence may say one.
+const longestEscape = 6
 
 // unescape decodes what escape has accepted.
 func unescape(raw string) string {
