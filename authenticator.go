@@ -220,11 +220,16 @@ func notMine(err error) bool {
 // presented returns the fields with which r presents credentials, and whether
 // they are those of a single member.
 func (o *oneOf) presented(r *Request) (presented FieldSet, ok bool) {
+	var usual [4]FieldSet
+	found := usual[:0]
 	for _, m := range o.members {
 		if p, ok := m.(Presenter); !ok || p.Presents(r) {
-			presented = presented.Union(fieldsIn(m, r))
+			if f := fieldsIn(m, r); !f.empty() {
+				found = append(found, f)
+			}
 		}
 	}
+	presented = FieldSet{}.Union(found...)
 	return presented, presented.empty() ||
 		slices.ContainsFunc(o.members, func(m Authenticator) bool { return m.Fields().covers(presented) })
 }

@@ -99,6 +99,22 @@ func TestOneOfRefusesTwoKindsWhereverTheyAreRead(t *testing.T) {
 	}
 }
 
+// Who may call chooses how many fields there are. With work that grows with the
+// cube of their number, this would take minutes.
+func TestOneOfRefusesManyKinds(t *testing.T) {
+	var members []authctx.Authenticator
+	presented := map[string][]string{}
+	for i := range 3000 {
+		name := fmt.Sprint("x-key-", i)
+		members = append(members, authctx.NewAuthenticator(authctx.FieldSet{Names: []string{name}}, nil))
+		presented[name] = []string{"good"}
+	}
+	res, err := authctx.OneOf(members[0], members[1:]...).Authenticate(t.Context(), request(presented))
+	if !errors.Is(err, authctx.InvalidRequest) || len(res.Read.Names) != len(members) {
+		t.Errorf("%v, read from %d fields", err, len(res.Read.Names))
+	}
+}
+
 func TestOneOfRefusesTwoKindsThatAreNoFields(t *testing.T) {
 	bob := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "bob"})
 	takes := func(fields authctx.FieldSet) authctx.Authenticator {

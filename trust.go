@@ -96,8 +96,8 @@ func TrustNetworkAlone() Trust {
 }
 
 // TrustAnyOf trusts a peer that at least one of its members trusts. It asks them
-// in order and stops at the first that does. With a nil member it trusts nobody,
-// and [NewFieldsAuthenticator] refuses it.
+// in order and stops at the first that does. Where none does, the first eight say
+// why. With a nil member it trusts nobody, and [NewFieldsAuthenticator] refuses it.
 func TrustAnyOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
 	if slices.ContainsFunc(members, nilTrust) {
@@ -110,11 +110,19 @@ func TrustAnyOf(first Trust, rest ...Trust) Trust {
 			if err == nil {
 				return nil
 			}
-			errs = append(errs, err)
+			if len(errs) < maxTrustCauses {
+				errs = append(errs, err)
+			}
+		}
+		if more := len(members) - len(errs); more > 0 {
+			errs = append(errs, fmt.Errorf("nor is it trusted by %d more", more))
 		}
 		return errors.Join(errs...)
 	})
 }
+
+// maxTrustCauses is how many members tell why they do not trust a peer.
+const maxTrustCauses = 8
 
 // TrustAllOf trusts a peer that every one of its members trusts. It asks them in
 // order and stops at the first that does not, so a later one may rely on what an

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -282,6 +283,18 @@ func TestTrustCombines(t *testing.T) {
 	} {
 		if got := c.trust.Trusts(from("127.0.0.1")) == nil; got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// Whoever is trusted by none of many makes nobody write down why for each.
+func TestTrustAnyOfSaysWhyEightTimes(t *testing.T) {
+	for n, more := range map[int]string{1: "", 8: "", 9: "by 1 more", 5000: "by 4992 more"} {
+		no := slices.Repeat([]authctx.Trust{authctx.TrustFunc(func(*authctx.Request) error { return errors.New("because") })}, n)
+		err := authctx.TrustAnyOf(no[0], no[1:]...).Trusts(from("127.0.0.1"))
+		said := fmt.Sprint(err)
+		if strings.Count(said, "because") != min(n, 8) || !strings.Contains(said, more) || (more == "") == strings.Contains(said, "more") {
+			t.Errorf("of %d: %v", n, err)
 		}
 	}
 }
