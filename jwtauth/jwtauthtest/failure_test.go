@@ -80,6 +80,35 @@ func TestWhatCannotBeDoneEndsTheTestThatAskedForIt(t *testing.T) {
 	}
 }
 
+func TestRule1_WhatIsMissingIsNamed(t *testing.T) {
+	i := jwtauthtest.NewIssuer(t, nil)
+	for name, do := range map[string]func(t testing.TB){
+		"an issuer":    func(t testing.TB) { jwtauthtest.NewIssuer(t, nil) },
+		"a subtest's":  func(t testing.TB) { i.For(t) },
+		"a user":       func(t testing.TB) { jwtauthtest.User(t) },
+		"a service":    func(t testing.TB) { jwtauthtest.Service(t) },
+		"a store test": func(t testing.TB) { jwtauthtest.TestRefreshStore(t, nil) },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, "pass the *testing.T") {
+					t.Errorf("%s without a test: %s", name, got)
+				}
+			}()
+			do(nil)
+		}()
+	}
+	for want, do := range map[string]func(t testing.TB){
+		"change 0 is nil":  func(t testing.TB) { jwtauthtest.User(t, nil) },
+		"change 1 is nil":  func(t testing.TB) { jwtauthtest.Service(t, func(*authctx.Attributes) {}, nil) },
+		"the store is nil": func(t testing.TB) { jwtauthtest.TestRefreshStore(t, nil) },
+	} {
+		if got := failure(t, do); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func rotate(times int) func(*jwtauthtest.Issuer) {
 	return func(i *jwtauthtest.Issuer) {
 		for range times {

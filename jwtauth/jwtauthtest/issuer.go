@@ -63,6 +63,7 @@ const maxKeys = 100
 
 // NewIssuer starts an issuer, which stops when the test ends.
 func NewIssuer(tb testing.TB, opts *Options) *Issuer {
+	wantTest(tb)
 	tb.Helper()
 	i := &Issuer{tb, &provider{}}
 	if opts != nil {
@@ -92,7 +93,17 @@ func NewIssuer(tb testing.TB, opts *Options) *Issuer {
 // For returns the same issuer for a subtest, parallel ones included: what cannot
 // be done, here or with what is made here, ends that test and not the one that
 // started the issuer.
-func (i *Issuer) For(tb testing.TB) *Issuer { return &Issuer{tb, i.provider} }
+func (i *Issuer) For(tb testing.TB) *Issuer {
+	wantTest(tb)
+	return &Issuer{tb, i.provider}
+}
+
+// wantTest panics without a test, which nothing else could end.
+func wantTest(tb testing.TB) {
+	if tb == nil {
+		panic("jwtauthtest: the test is nil; pass the *testing.T or *testing.B that is running")
+	}
+}
 
 // URL returns the issuer identifier, under which the discovery documents are.
 func (i *Issuer) URL() string { return i.server.URL }

@@ -11,6 +11,7 @@ import (
 // "orders:read", scope "orders.read", group "staff", tenant "acme". Each change
 // is applied to the attributes first.
 func User(tb testing.TB, changes ...func(*authctx.Attributes)) authctx.Principal {
+	wantTest(tb)
 	tb.Helper()
 	return principal(tb, authctx.Attributes{
 		Issuer: "https://idp.test", Subject: "alice", Provenance: authctx.Verified,
@@ -23,6 +24,7 @@ func User(tb testing.TB, changes ...func(*authctx.Attributes)) authctx.Principal
 // "https://idp.test", with the scope "orders.read". Each change is applied to
 // the attributes first.
 func Service(tb testing.TB, changes ...func(*authctx.Attributes)) authctx.Principal {
+	wantTest(tb)
 	tb.Helper()
 	return principal(tb, authctx.Attributes{
 		Issuer: "https://idp.test", Subject: "batch", Kind: authctx.Service, Provenance: authctx.Verified,
@@ -32,7 +34,10 @@ func Service(tb testing.TB, changes ...func(*authctx.Attributes)) authctx.Princi
 
 func principal(tb testing.TB, a authctx.Attributes, changes []func(*authctx.Attributes)) authctx.Principal {
 	tb.Helper()
-	for _, change := range changes {
+	for n, change := range changes {
+		if change == nil {
+			tb.Fatalf("jwtauthtest: change %d is nil; leave it out for a caller without changes", n)
+		}
 		change(&a)
 	}
 	p, err := authctx.New(a)

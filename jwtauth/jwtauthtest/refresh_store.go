@@ -17,7 +17,11 @@ import (
 // for, as far as one process can see. The store may be in use: what the test
 // creates, it deletes, when it fails too.
 func TestRefreshStore(tb testing.TB, store jwtauth.RefreshStore) {
+	wantTest(tb)
 	tb.Helper()
+	if store == nil {
+		tb.Fatalf("jwtauthtest: the store is nil; pass the one to test")
+	}
 	s := &storeTest{tb, store}
 	g, other := s.newGrant(authctx.User), s.newGrant(authctx.Service)
 	defer s.forget(g.ID, other.ID) // which a bad store may have before they are created
