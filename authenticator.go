@@ -120,14 +120,14 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 // of this module made never let anybody in: they answer [Unavailable].
 func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 	members := append([]Authenticator{first}, rest...)
-	var fields FieldSet
+	sets := make([]FieldSet, len(members))
 	for i, m := range members {
 		if isUnmade(m) {
 			members[i] = NewAuthenticator(FieldSet{}, nil)
 		}
-		fields = fields.Union(members[i].Fields())
+		sets[i] = members[i].Fields()
 	}
-	return &oneOf{members: members, fields: fields}
+	return &oneOf{members: members, fields: FieldSet{}.Union(sets...)}
 }
 
 // isNil knows an interface that holds a nil pointer, such as a constructor
