@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/authctx/authctx/internal/strictjson"
 )
@@ -186,18 +185,14 @@ func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 }
 
 func TestFoldTellsApartWhatEqualFoldDoes(t *testing.T) {
-	classes := map[string]rune{}
 	for r := range rune(unicode.MaxRune + 1) {
-		if !utf8.ValidRune(r) {
+		other := unicode.SimpleFold(r)
+		if other == r {
 			continue
 		}
 		folded := strictjson.Fold(string(r))
-		first, seen := classes[folded]
-		if !seen {
-			classes[folded], first = r, r
-		}
-		if next := strictjson.Fold(string(unicode.SimpleFold(r))); next != folded || !strings.EqualFold(string(first), string(r)) {
-			t.Fatalf("%q folds to %q as %q does, and what is equal to %q", r, folded, first, next)
+		if !strings.EqualFold(folded, string(r)) || strictjson.Fold(string(other)) != folded {
+			t.Errorf("%q folds to %q, %q to %q", r, folded, other, strictjson.Fold(string(other)))
 		}
 	}
 }
