@@ -107,8 +107,8 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 func validEntryName(name string) error {
 	path := name[strings.IndexByte(name, ' ')+1:] // drops an HTTP method
 	switch {
-	case name != strings.TrimSpace(name):
-		return fmt.Errorf("%q has white space around it", name)
+	case !exactName(name):
+		return fmt.Errorf("%q %s", name, exactRule)
 	case !strings.Contains(path, "/"):
 		return fmt.Errorf("%q is neither a net/http pattern nor an RPC method", name)
 	case strings.Contains(name, "*") && (!isService(strings.TrimSuffix(name, "/*")) || strings.Count(name, "*") > 1):

@@ -157,6 +157,7 @@ func All(first Rule, rest ...Rule) Rule {
 			needed = appendNew(needed, []string{s.scope})
 		}
 	}
+	needed = slices.Clip(needed) // so that who appends to what a refusal names has a copy
 	for i, rule := range a.rules {
 		if s, ok := rule.(*scopeRule); ok {
 			a.rules[i] = newScopeRule(s.scope, needed)

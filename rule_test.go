@@ -145,13 +145,14 @@ func TestAScopeRefusalNamesAllThatAreNeeded(t *testing.T) {
 		{rule, []string{"read"}, []string{"read", "write"}},
 		{rule, []string{"write"}, []string{"read", "write"}},
 		{rule, []string{"read", "write"}, []string{"a"}},
+		{authctx.All(authctx.Scope("a"), authctx.Scope("b"), authctx.Scope("c")), nil, []string{"a", "b", "c"}},
 		{inner, nil, []string{"write"}}, // what it is part of does not change it
 		{scope, nil, []string{"read"}},
 		{authctx.Any(rule, authctx.Scope("admin")), []string{"read"}, []string{"read", "write"}},
 	} {
 		p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", Roles: []string{"editor"}, Scopes: c.has})
 		err := authctx.Authorize(authctx.NewContext(t.Context(), p), c.rule)
-		if e, ok := errors.AsType[*authctx.Error](err); !ok || e.Reason != authctx.InsufficientScope || !slices.Equal(e.Scopes, c.wanted) {
+		if e, ok := errors.AsType[*authctx.Error](err); !ok || e.Reason != authctx.InsufficientScope || !slices.Equal(e.Scopes, c.wanted) || cap(e.Scopes) > len(e.Scopes) {
 			t.Errorf("with %v: %v, wanted %v", c.has, err, c.wanted)
 		}
 	}
@@ -192,7 +193,7 @@ func TestPolicyConfigReportsEverythingThatIsWrong(t *testing.T) {
 		Rules:  map[string]authctx.Rule{"GET /nil": nil, "orders": rule, "/pkg.*/M": rule, "/*": rule, "GET /a/*": rule, "/both": rule, "": rule, " /pkg.S/M": rule, "/pkg.S/N\n": rule},
 		Public: []string{"/both", "health"},
 	})
-	for _, part := range []string{`"GET /nil"`, `"orders"`, `"/pkg.*/M"`, `"/*"`, `"GET /a/*"`, `"/both"`, `"health"`, `""`, `" /pkg.S/M" has white space around it`, `"/pkg.S/N\n" has white space around it`} {
+	for _, part := range []string{`"GET /nil"`, `"orders"`, `"/pkg.*/M"`, `"/*"`, `"GET /a/*"`, `"/both"`, `"health"`, `""`, `" /pkg.S/M" must be UTF-8`, `"/pkg.S/N\n" must be UTF-8`} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error does not name %s:\n%v", part, err)
 		}

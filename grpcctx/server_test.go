@@ -271,18 +271,30 @@ func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
 	}
 	whole := "/" + echoService + "/*"
 	for name, want := range map[string]string{
-		echoService + "/Unary":           unary,
-		"POST " + unary:                  unary,
-		"POST  " + unary:                 unary,
-		"/" + unary:                      unary,
-		"/Authctx.Test.V1.Echo/Unary":    unary,
-		"/authctx.test.v1.echo/*":        whole,
-		"POST " + echoService + "/Unary": unary,
+		echoService + "/Unary":            unary,
+		"POST " + unary:                   unary,
+		"POST  " + unary:                  unary,
+		"/" + unary:                       unary,
+		"/Authctx.Test.V1.Echo/Unary":     unary,
+		"/authctx.test.v1.echo/*":         whole,
+		"POST " + echoService + "/Unary":  unary,
+		"/" + echoService + "/unary":      unary,
+		"/authctx.TEST.v1.echo/unary":     unary,
+		echoService + "/UNARY":            unary,
+		"POST /" + echoService + "/unary": unary,
 	} {
 		err := check(name)
 		if err == nil || err.Error() != fmt.Sprintf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, want) {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+	for _, name := range []string{"/" + echoService + "/Typo", "/authctx.test.v1.ECHO/Typo", echoService + "/typo"} {
+		if err := check(name); err == nil || err.Error() != fmt.Sprintf("grpcctx: the policy names %s, but %s has no such method", name, echoService) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if err := check(unary, strings.ToLower(unary)); err == nil || !strings.Contains(err.Error(), "rules no call of gRPC") {
+		t.Errorf("beside the right one: %v", err)
 	}
 	for _, both := range [][]string{
 		{unary, "POST " + unary}, {"/authctx.test.v1.ECHO/{id}"}, {"GET " + unary}, {"POST /"}, {"/"},

@@ -70,32 +70,35 @@ func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
 // checkEntry returns why an entry that names a registered service rules none of
 // its calls: they would have the default rule, or be refused.
 func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) error {
-	written, method, _ := strings.Cut(strings.TrimLeft(strings.TrimPrefix(name, "POST "), " /"), "/")
-	service := likeliest(written, services)
-	if service == "" {
+	service, method, _ := strings.Cut(strings.TrimLeft(strings.TrimPrefix(name, "POST "), " /"), "/")
+	if service = likeliest(service, slices.Sorted(maps.Keys(services))); service == "" {
 		return nil
 	}
-	full := "/" + service + "/" + method
-	known := method == "*" || slices.ContainsFunc(services[service].Methods, func(m grpc.MethodInfo) bool { return m.Name == method })
+	methods := []string{"*"}
+	for _, m := range services[service].Methods {
+		methods = append(methods, m.Name)
+	}
+	// What has neither an HTTP method in front nor a wildcard can be meant for gRPC alone.
+	alone := strings.EqualFold(strings.TrimLeft(name, "/"), service+"/"+method) && !strings.Contains(method, "{")
+	known := likeliest(method, methods)
+	full := "/" + service + "/" + known
 	switch {
-	case !known && (name == full || "/"+name == full):
+	case known == "" && alone:
 		return fmt.Errorf("grpcctx: the policy names %s, but %s has no such method", name, service)
-	case known && s.policy.RPC(full).Name != full:
+	case known != "" && name != full && (alone || s.policy.RPC(full).Name != full):
 		return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, full)
 	}
 	return nil // as gRPC has it, or a route of HTTP that looks alike
 }
 
-// likeliest returns the registered service of that name, or else one whose letters
-// are the same but for their case, empty for none.
-func likeliest(name string, services map[string]grpc.ServiceInfo) string {
-	if _, ok := services[name]; ok {
+// likeliest returns that one of names, or else one whose letters are the same but
+// for their case, empty for none.
+func likeliest(name string, names []string) string {
+	if slices.Contains(names, name) {
 		return name
 	}
-	for _, service := range slices.Sorted(maps.Keys(services)) {
-		if strings.EqualFold(service, name) {
-			return service
-		}
+	if i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) }); i >= 0 {
+		return names[i]
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
@@ -127,8 +128,12 @@ func parseResource(s string) (*url.URL, error) {
 	}
 	usual := map[string]string{"https": "443", "http": "80"}[u.Scheme]
 	port, err := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
-	if err != nil || port == 0 || u.Port() == usual || strings.HasSuffix(u.Host, ":") || strings.ToLower(u.Host) != u.Host {
-		return nil, errors.New("must have its host in lower case and no port that is usual or cannot be")
+	ip, noIP := netip.ParseAddr(u.Hostname())
+	switch {
+	case err != nil || port == 0 || u.Port() == usual || strings.HasPrefix(u.Port(), "0") || strings.HasSuffix(u.Host, ":"):
+		return nil, errors.New("must have no port that is usual, cannot be, or begins with a zero")
+	case strings.ToLower(u.Host) != u.Host || noIP == nil && ip.String() != u.Hostname():
+		return nil, errors.New("must have its host in lower case, and an address in its short form")
 	}
 	return u, nil
 }
@@ -180,7 +185,7 @@ func parameter(parameters, name string) string {
 		found, rest, _ := strings.Cut(parameters, "=")
 		var value string
 		if quoted, ok := strings.CutPrefix(strings.TrimSpace(rest), `"`); ok {
-			value, rest, _ = strings.Cut(quoted, `"`)
+			value, rest, _ = strings.Cut(strings.ReplaceAll(quoted, `\"`, "'"), `"`)
 			_, parameters, _ = strings.Cut(rest, ",")
 		} else {
 			value, parameters, _ = strings.Cut(rest, ",")

@@ -1,7 +1,6 @@
 package jwtauth
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,22 +33,37 @@ func ownTransport(timeout time.Duration) *http.Transport {
 	}
 }
 
-// withoutURL returns why a request failed, without its address, whose query may be
-// a secret. A Transport that asks by a client of its own has an address in its error
-// too, of which it says what may be shown.
-func withoutURL(err error) error {
+// withoutURL returns why a request failed, without the query of its address, which
+// may be a secret, and of those that a Transport with clients of its own asked.
+func withoutURL(err error, asked *url.URL) error {
 	if u, ok := err.(*url.Error); ok && u.Err != nil {
 		err = u.Err
 	}
 	text := err.Error()
-	for inner, ok := errors.AsType[*url.Error](err); ok; inner, ok = errors.AsType[*url.Error](inner.Err) {
-		shown := shownURL(inner.URL)
-		text = strings.NewReplacer(strconv.Quote(inner.URL), strconv.Quote(shown), inner.URL, shown).Replace(text)
+	for _, address := range appendURLs([]string{asked.String()}, err) {
+		shown := shownURL(address)
+		text = strings.NewReplacer(strconv.Quote(address), strconv.Quote(shown), address, shown).Replace(text)
 	}
 	if text == err.Error() {
 		return err
 	}
 	return &retold{err, text}
+}
+
+// appendURLs appends the addresses that are in the texts of err and of what it wraps.
+func appendURLs(addresses []string, err error) []string {
+	if u, ok := err.(*url.Error); ok {
+		addresses = append(addresses, u.URL)
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return appendURLs(addresses, e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			addresses = appendURLs(addresses, inner)
+		}
+	}
+	return addresses
 }
 
 // retold is an error with another text.
@@ -66,7 +80,7 @@ func (e *retold) Unwrap() error { return e.error }
 func exchange(client *http.Client, req *http.Request, most int64, refusal func(*http.Response) error) ([]byte, http.Header, error) {
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, nil, withoutURL(err)
+		return nil, nil, withoutURL(err, req.URL)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

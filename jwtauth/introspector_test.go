@@ -352,6 +352,7 @@ func TestRule11_AFailureOfATransportKeepsWhatItSays(t *testing.T) {
 		"joined":        {errors.Join(gaveUp, inner), "vault.internal", gaveUp},
 		"twice":         {&url.Error{Op: "Post", URL: "https://proxy.internal/?s3cret", Err: inner}, `Post "https://proxy.internal/": Get "https://vault.internal/v1/sign": connection refused`, inner},
 		"out of time":   {fmt.Errorf("%w (last: %w)", context.DeadlineExceeded, inner), "vault.internal", context.DeadlineExceeded},
+		"mirrors":       {errors.Join(inner, &url.Error{Op: "Get", URL: "https://mirror.internal/?s3cret", Err: gaveUp}), `Get "https://mirror.internal/": gave up`, inner},
 		"with no cause": {&url.Error{Op: "Get", URL: "https://vault.internal/?s3cret", Err: errors.New("")}, "vault.internal", nil},
 	} {
 		cfg := introspectionConfig("https://as.example.com/introspect", newClock())
