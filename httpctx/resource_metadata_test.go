@@ -100,27 +100,8 @@ func TestResourceMetadataIsForEverybody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(h)
-	defer s.Close()
+	s := serve(t, h)
 	const path = "/.well-known/oauth-protected-resource/v1"
-	ask := func(method, path string, header http.Header) (*http.Response, string) {
-		t.Helper()
-		r, err := http.NewRequest(method, s.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header = header.Clone()
-		res, err := s.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res, string(body)
-	}
 	origin := http.Header{"Origin": {"https://app.example"}}
 	preflight := http.Header{"Origin": {"https://app.example"}, "Access-Control-Request-Method": {"GET"}, "Access-Control-Request-Headers": {"mcp-protocol-version"}}
 	const document = `{"resource":"https://api.example/v1","authorization_servers":["https://idp.example/"],"bearer_methods_supported":["header"]}` + "\n"
@@ -136,7 +117,7 @@ func TestResourceMetadataIsForEverybody(t *testing.T) {
 		{"HEAD", path, origin, 200, ""},
 		{"OPTIONS", path, preflight, 204, ""},
 	} {
-		res, body := ask(tc.method, tc.path, tc.header)
+		res, body := do(t, tc.method, s.URL+tc.path, tc.header)
 		if res.StatusCode != tc.status || body != tc.body || res.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s %s: %s, %v, %q", tc.method, tc.path, res.Status, res.Header, body)
 		}
@@ -145,12 +126,12 @@ func TestResourceMetadataIsForEverybody(t *testing.T) {
 		t.Errorf("nothing was decided: %v", seen)
 	}
 	for _, path := range []string{"/.well-known/oauth-protected-resource", path + "/", path + "/orders", "/v1" + path, "/.well-known/oauth%2Dprotected-resource/v1"} {
-		if res, _ := ask("GET", path, nil); res.StatusCode != 401 {
+		if res, _ := do(t, "GET", s.URL+path, nil); res.StatusCode != 401 {
 			t.Errorf("%s: %s", path, res.Status)
 		}
 	}
 	for _, method := range []string{"POST", "DELETE", "OPTIONS"} {
-		if res, _ := ask(method, path, origin); res.StatusCode != 401 {
+		if res, _ := do(t, method, s.URL+path, origin); res.StatusCode != 401 {
 			t.Errorf("%s: %s", method, res.Status)
 		}
 	}
