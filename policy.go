@@ -108,7 +108,7 @@ func validEntryName(name string) error {
 	path := name[strings.IndexByte(name, ' ')+1:] // drops an HTTP method
 	switch {
 	case !exactName(name):
-		return fmt.Errorf("%q %s", name, exactRule)
+		return fmt.Errorf("%q %s; what a path needs of these is escaped (%%E2%%80%%8C)", name, exactRule)
 	case !strings.Contains(path, "/"):
 		return fmt.Errorf("%q is neither a net/http pattern nor an RPC method", name)
 	case strings.Contains(name, "*") && (!isService(strings.TrimSuffix(name, "/*")) || strings.Count(name, "*") > 1):

@@ -282,6 +282,8 @@ func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
 		"/authctx.TEST.v1.echo/unary":     unary,
 		echoService + "/UNARY":            unary,
 		"POST /" + echoService + "/unary": unary,
+		"/" + echoService:                 whole,
+		"POST " + echoService + "/":       whole,
 	} {
 		err := check(name)
 		if err == nil || err.Error() != fmt.Sprintf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, want) {
@@ -297,7 +299,7 @@ func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
 		t.Errorf("beside the right one: %v", err)
 	}
 	for _, both := range [][]string{
-		{unary, "POST " + unary}, {"/authctx.test.v1.ECHO/{id}"}, {"GET " + unary}, {"POST /"}, {"/"},
+		{whole, "/" + echoService + "/"}, {unary, "POST " + unary}, {"/authctx.test.v1.ECHO/{id}"}, {"GET " + unary}, {"POST /"}, {"/"},
 	} {
 		if err := check(both...); err != nil {
 			t.Errorf("%q: %v", both, err)

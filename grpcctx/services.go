@@ -70,8 +70,15 @@ func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
 // checkEntry returns why an entry that names a registered service rules none of
 // its calls: they would have the default rule, or be refused.
 func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) error {
-	service, method, _ := strings.Cut(strings.TrimLeft(strings.TrimPrefix(name, "POST "), " /"), "/")
-	if service = likeliest(service, slices.Sorted(maps.Keys(services))); service == "" {
+	written, method, _ := strings.Cut(strings.TrimLeft(strings.TrimPrefix(name, "POST "), " /"), "/")
+	service := likeliest(written, slices.Sorted(maps.Keys(services)))
+	if service == "" || service != written && !strings.Contains(service, ".") {
+		return nil // "/orders/" may be a route beside a service Orders
+	}
+	if method == "" { // how a mux has the whole of a service
+		if whole := "/" + service + "/*"; s.leftToDefault(service, services[service].Methods) {
+			return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, whole)
+		}
 		return nil
 	}
 	methods := []string{"*"}
@@ -89,6 +96,14 @@ func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) e
 		return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, full)
 	}
 	return nil // as gRPC has it, or a route of HTTP that looks alike
+}
+
+// leftToDefault reports whether a method of the service has the default rule.
+func (s *Server) leftToDefault(service string, methods []grpc.MethodInfo) bool {
+	return slices.ContainsFunc(methods, func(m grpc.MethodInfo) bool {
+		e := s.policy.RPC("/" + service + "/" + m.Name)
+		return e.Listed() && !strings.HasPrefix(e.Name, "/"+service+"/")
+	})
 }
 
 // likeliest returns that one of names, or else one whose letters are the same but

@@ -132,10 +132,18 @@ func parseResource(s string) (*url.URL, error) {
 	switch {
 	case err != nil || port == 0 || u.Port() == usual || strings.HasPrefix(u.Port(), "0") || strings.HasSuffix(u.Host, ":"):
 		return nil, errors.New("must have no port that is usual, cannot be, or begins with a zero")
-	case strings.ToLower(u.Host) != u.Host || noIP == nil && ip.String() != u.Hostname():
-		return nil, errors.New("must have its host in lower case, and an address in its short form")
+	case strings.ToLower(u.Host) != u.Host || noIP == nil && (ip.String() != u.Hostname() || ip.Is4In6()) || noIP != nil && isNumber(u.Hostname()):
+		return nil, errors.New("must have its host in lower case, and an address in its usual form")
 	}
 	return u, nil
+}
+
+// isNumber reports whether clients take a host for an address since its last part is
+// a number: "10.1", "0x7f.1".
+func isNumber(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	_, err := strconv.ParseUint(host[strings.LastIndexByte(host, '.')+1:], 0, 64)
+	return err == nil || isDigits(host[strings.LastIndexByte(host, '.')+1:])
 }
 
 // newMetadata makes the document of a valid m for tokens that come by schemes,
@@ -178,6 +186,9 @@ func (d *metadataDocument) describe(schemes []string) {
 	d.DPoPRequired = d.DPoPRequired && len(d.BearerMethods) == 0
 }
 
+// unescape leaves no quote within a quoted text but for that at its end.
+var unescape = strings.NewReplacer(`\\`, "/", `\"`, "'")
+
 // parameter returns one of the parameters of a challenge, empty if it is not there
 // (RFC 9110 section 11.2).
 func parameter(parameters, name string) string {
@@ -185,7 +196,7 @@ func parameter(parameters, name string) string {
 		found, rest, _ := strings.Cut(parameters, "=")
 		var value string
 		if quoted, ok := strings.CutPrefix(strings.TrimSpace(rest), `"`); ok {
-			value, rest, _ = strings.Cut(strings.ReplaceAll(quoted, `\"`, "'"), `"`)
+			value, rest, _ = strings.Cut(unescape.Replace(quoted), `"`)
 			_, parameters, _ = strings.Cut(rest, ",")
 		} else {
 			value, parameters, _ = strings.Cut(rest, ",")

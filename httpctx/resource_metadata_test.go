@@ -52,7 +52,7 @@ func TestResourceMetadata(t *testing.T) {
 				`"resource_policy_uri":"https://docs.example/policy","resource_tos_uri":"https://docs.example/tos"}`},
 		{"DPoP alone", metadataOf("https://api.example"), []string{`DPoP algs="ES256"`}, "https://api.example/.well-known/oauth-protected-resource",
 			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256"],"dpop_bound_access_tokens_required":true}`},
-		{"several ways of DPoP", metadataOf("https://api.example"), []string{`DPoP realm="a\", algs=b", ALGS="ES256", foo="bar"`, `dpop algs=EdDSA`}, "https://api.example/.well-known/oauth-protected-resource",
+		{"several ways of DPoP", metadataOf("https://api.example"), []string{`DPoP realm="a\", algs=b\\", ALGS="ES256", foo="bar"`, `dpop algs=EdDSA`}, "https://api.example/.well-known/oauth-protected-resource",
 			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256","EdDSA"],"dpop_bound_access_tokens_required":true}`},
 		{"who knows how", metadataOf("http://127.0.0.1:8080/"), nil, "http://127.0.0.1:8080/.well-known/oauth-protected-resource",
 			`{"resource":"http://127.0.0.1:8080/"` + short + `}`},
@@ -195,6 +195,7 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 		"https://api.example/a/../b", "https://api.example/%2e%2e/b", "https://api.example//a", "https://api.example/a//", "https://bücher.example",
 		"https://[fe80::1%25eth0]", "https://:443", `https://api.example/a"b`, "HTTPS://api.example",
 		"https://API.example", "https://api.example:443/a", "http://127.0.0.1:80", "https://api.example:", "https://api.example:0", "https://api.example:65536", "https://api.example:0443/a", "https://api.example:08443", "https://[0:0:0:0:0:0:0:1]:8443",
+		"https://[::ffff:1.2.3.4]", "https://192.168.010.001", "https://10.1", "https://0x7f.1", "https://2130706433", "https://1.2.3.4.", "https://a.09",
 		`https://a"b.example`, "https://a,b.example", "https://a<b.example",
 	} {
 		_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: metadataOf(resource)})

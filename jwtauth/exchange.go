@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,28 +40,40 @@ func withoutURL(err error, asked *url.URL) error {
 	if u, ok := err.(*url.Error); ok && u.Err != nil {
 		err = u.Err
 	}
-	text := err.Error()
-	for _, address := range appendURLs([]string{asked.String()}, err) {
+	addresses := appendURLs([]string{asked.String()}, err, 0)
+	// The longest first, since one may begin like another.
+	slices.SortFunc(addresses, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, address := range addresses {
 		shown := shownURL(address)
-		text = strings.NewReplacer(strconv.Quote(address), strconv.Quote(shown), address, shown).Replace(text)
+		pairs = append(pairs, strconv.Quote(address), strconv.Quote(shown))
+		if strings.Contains(address, "://") { // and not a letter of something else
+			pairs = append(pairs, address, shown)
+		}
 	}
-	if text == err.Error() {
-		return err
+	if text := strings.NewReplacer(pairs...).Replace(err.Error()); text != err.Error() {
+		return &retold{err, text}
 	}
-	return &retold{err, text}
+	return err
 }
 
+// maxWrapped is how deep errors are looked into that somebody else has made.
+const maxWrapped = 100
+
 // appendURLs appends the addresses that are in the texts of err and of what it wraps.
-func appendURLs(addresses []string, err error) []string {
+func appendURLs(addresses []string, err error, depth int) []string {
+	if depth == maxWrapped {
+		return addresses
+	}
 	if u, ok := err.(*url.Error); ok {
 		addresses = append(addresses, u.URL)
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		return appendURLs(addresses, e.Unwrap())
+		return appendURLs(addresses, e.Unwrap(), depth+1)
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
-			addresses = appendURLs(addresses, inner)
+			addresses = appendURLs(addresses, inner, depth+1)
 		}
 	}
 	return addresses
@@ -89,7 +102,7 @@ func exchange(client *http.Client, req *http.Request, most int64, refusal func(*
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, withoutURL(err, req.URL)
 	case int64(len(body)) > most:
 		return nil, nil, fmt.Errorf("the answer has more than %d bytes", most)
 	}

@@ -353,6 +353,8 @@ func TestRule11_AFailureOfATransportKeepsWhatItSays(t *testing.T) {
 		"twice":         {&url.Error{Op: "Post", URL: "https://proxy.internal/?s3cret", Err: inner}, `Post "https://proxy.internal/": Get "https://vault.internal/v1/sign": connection refused`, inner},
 		"out of time":   {fmt.Errorf("%w (last: %w)", context.DeadlineExceeded, inner), "vault.internal", context.DeadlineExceeded},
 		"mirrors":       {errors.Join(inner, &url.Error{Op: "Get", URL: "https://mirror.internal/?s3cret", Err: gaveUp}), `Get "https://mirror.internal/": gave up`, inner},
+		"alike":         {&url.Error{Op: "Get", URL: "https://gw.internal/?a=1", Err: &url.Error{Op: "Get", URL: "https://gw.internal/?a=1&k=s3cret", Err: gaveUp}}, `Get "https://gw.internal/": gave up`, gaveUp},
+		"no address":    {fmt.Errorf("what? %w", &url.Error{Op: "parse", URL: "?", Err: gaveUp}), `what? parse "": gave up`, gaveUp},
 		"with no cause": {&url.Error{Op: "Get", URL: "https://vault.internal/?s3cret", Err: errors.New("")}, "vault.internal", nil},
 	} {
 		cfg := introspectionConfig("https://as.example.com/introspect", newClock())
