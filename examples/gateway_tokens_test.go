@@ -2,8 +2,6 @@ package examples_test
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -211,42 +209,6 @@ func TestGatewayKnowsWorkloadsBySPIFFEID(t *testing.T) {
 	} {
 		if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token); r.status != 401 {
 			t.Errorf("a token %s: status %d, body %s", name, r.status, r.body)
-		}
-	}
-}
-
-func TestGatewayAsksAboutOpaqueTokens(t *testing.T) {
-	t.Parallel()
-	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p := startProvider(t)
-	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if id, secret, _ := r.BasicAuth(); id != "gateway" || secret != "s3cret" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		active := r.FormValue("token") == "opaque-and-good"
-		answer := map[string]any{"active": active}
-		if active {
-			answer = map[string]any{"active": true, "iss": p.issuer, "sub": "bob", "aud": audience,
-				"client_id": "web", "exp": time.Now().Add(time.Hour).Unix()}
-		}
-		writeJSON(w, answer)
-	}))
-	defer endpoint.Close()
-	s := startGateway(t, p, "-upstream", httpURL, "-introspect", strings.Replace(endpoint.URL, "//", "//gateway:s3cret@", 1))
-	s.waitReady(t)
-	for _, test := range []struct {
-		token, subject string
-		status         int
-	}{
-		{"opaque-and-good", "bob", 200},
-		{"opaque-and-bad", "", 401},
-		{s.token(t, nil), "testuser", 200},
-		{s.token(t, jwt.MapClaims{"aud": "https://other.example.com"}), "", 401},
-	} {
-		r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+test.token)
-		if r.status != test.status || r.status == 200 && decode(t, r).Subject != test.subject {
-			t.Errorf("%.20s: status %d, body %s", test.token, r.status, r.body)
 		}
 	}
 }

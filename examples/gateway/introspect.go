@@ -48,8 +48,13 @@ func (i *introspection) parse() error {
 	return nil
 }
 
-// introspector returns who asks. The endpoint speaks for the first issuer.
+// introspector returns who asks. The endpoint speaks for the first issuer: if it
+// could name any, one provider could make up users of another.
 func (t *tokens) introspector(common jwtauth.VerifierConfig) (*jwtauth.Introspector, error) {
+	claims, err := t.introspectedClaims(common.Claims)
+	if err != nil {
+		return nil, err
+	}
 	return jwtauth.NewIntrospector(jwtauth.IntrospectorConfig{
 		Endpoint:             t.introspect.endpoint,
 		ClientID:             t.introspect.clientID,
@@ -57,9 +62,21 @@ func (t *tokens) introspector(common jwtauth.VerifierConfig) (*jwtauth.Introspec
 		Issuer:               t.issuers[0],
 		Audiences:            common.Audiences,
 		ClientIDs:            common.ClientIDs,
-		Claims:               common.Claims,
+		Claims:               claims,
 		ClientWithoutSubject: t.introspect.clients,
 		Leeway:               common.Leeway,
 		Cache:                jwtauth.CacheConfig{MaxAge: 10 * time.Second},
 	})
+}
+
+// introspectedClaims returns how answers are read. With several issuers, each has
+// to name its own, which RFC 7662 leaves optional: the order of flags is easily
+// wrong, and users of one provider would be those of another.
+func (t *tokens) introspectedClaims(claims *jwtauth.ClaimMapping) (*jwtauth.ClaimMapping, error) {
+	if len(t.issuers) == 1 {
+		return claims, nil
+	}
+	cfg := claims.Config()
+	cfg.Require = append(cfg.Require, jwtauth.ClaimTest{Path: []string{"iss"}, Present: true})
+	return jwtauth.NewClaimMapping(cfg)
 }

@@ -57,7 +57,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.Var(&t.claims, "claims", "read claims as this `PRESET` says, which may have arguments, as in\n"+
 		"keycloak:orders-api; one of\n"+strings.Join(jwtauth.PresetNames(), " "))
 	fs.Var(&t.introspect.flag, "introspect", "ask this `URL` about tokens that are no JWT (RFC 7662), with the credentials\n"+
-		"in "+clientIDVariable+" and "+clientSecretVariable)
+		"in "+clientIDVariable+" and "+clientSecretVariable+". It speaks for the first -issuer, which\n"+
+		"every answer has to name (\"iss\") if there are several")
 	fs.BoolVar(&t.introspect.clients, "introspect-clients", false, "with -introspect: an answer that names nobody is about the client itself; only for\n"+
 		"providers that name a subject or a username whenever there is a user")
 	fs.Var(&t.externalURL, "external-url", "the `URL` at which clients reach this gateway; with it, tokens that are bound\n"+
