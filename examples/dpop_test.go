@@ -19,6 +19,15 @@ import (
 // proofKey is a key of a client, to which tokens can be bound (RFC 9449).
 type proofKey struct{ ed25519.PrivateKey }
 
+func newProofKey(t *testing.T) proofKey {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proofKey{private}
+}
+
 func (k proofKey) x() string {
 	return base64.RawURLEncoding.EncodeToString(k.Public().(ed25519.PublicKey))
 }
@@ -32,7 +41,14 @@ func (k proofKey) thumbprint() string {
 // for, and with the nonce that the server gave, if any.
 func (k proofKey) proof(t *testing.T, method, url, token string, nonce ...string) string {
 	t.Helper()
-	claims := jwt.MapClaims{"jti": fmt.Sprint(time.Now().UnixNano()), "htm": method, "htu": url, "iat": time.Now().Unix()}
+	return k.proofAhead(t, 0, method, url, token, nonce...)
+}
+
+// proofAhead is proof by a clock that is ahead of ours.
+func (k proofKey) proofAhead(t *testing.T, by time.Duration, method, url, token string, nonce ...string) string {
+	t.Helper()
+	now := time.Now()
+	claims := jwt.MapClaims{"jti": fmt.Sprint(now.UnixNano()), "htm": method, "htu": url, "iat": now.Add(by).Unix()}
 	if token != "" {
 		hash := sha256.Sum256([]byte(token))
 		claims["ath"] = base64.RawURLEncoding.EncodeToString(hash[:])
@@ -54,11 +70,7 @@ func TestGatewayTakesBoundTokensWithAProof(t *testing.T) {
 	t.Parallel()
 	const external = "https://api.example.com"
 	s := startSystem(t, "-external-url", external)
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := proofKey{private}
+	key := newProofKey(t)
 	bound := s.token(t, jwt.MapClaims{"cnf": map[string]any{"jkt": key.thumbprint()}})
 	proof := key.proof(t, "GET", external+"/whoami", bound)
 
@@ -102,4 +114,30 @@ func TestGatewayTakesBoundTokensWithAProof(t *testing.T) {
 		_, err := client.Get(ctx, &pb.GetRequest{})
 		wantStatus(t, err, codes.Unauthenticated)
 	})
+}
+
+func TestGatewayJudgesClocksOfProofsAsThoseOfTokens(t *testing.T) {
+	t.Parallel()
+	const external = "https://api.example.com"
+	key := newProofKey(t)
+	for _, test := range []struct {
+		name   string
+		args   []string
+		ahead  time.Duration
+		status int
+	}{
+		{"clocks may differ", nil, 20 * time.Second, 200},
+		{"not by more", nil, 90 * time.Second, 401},
+		{"but with a large leeway", []string{"-leeway", "2m"}, 90 * time.Second, 200},
+		{"not without leeway", []string{"-leeway", "0s"}, 20 * time.Second, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := startSystem(t, append(test.args, "-external-url", external)...)
+			bound := s.token(t, jwt.MapClaims{"cnf": map[string]any{"jkt": key.thumbprint()}})
+			proof := key.proofAhead(t, test.ahead, "GET", external+"/whoami", bound)
+			if r := send(t, "GET", s.url+"/whoami", "Authorization: DPoP "+bound, "Dpop: "+proof); r.status != test.status {
+				t.Errorf("status %d, want %d; body %s", r.status, test.status, r.body)
+			}
+		})
+	}
 }

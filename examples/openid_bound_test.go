@@ -1,7 +1,6 @@
 package examples_test
 
 import (
-	"crypto/ed25519"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -39,11 +38,7 @@ func TestOpenIDTokensBoundToAKeyPassWithAProofAlone(t *testing.T) {
 	t.Parallel()
 	const external = "https://api.example.com"
 	s, o := startOpenIDSystem(t, "-external-url", external, "-dpop-nonce")
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := proofKey{private}
+	key := newProofKey(t)
 	for _, way := range []string{"ES256", "opaque"} {
 		t.Run(way, func(t *testing.T) {
 			token := o.boundToken(key, way)
@@ -73,9 +68,8 @@ func TestOpenIDTokensBoundToAKeyPassWithAProofAlone(t *testing.T) {
 			}
 			challenged("with a proof again", get("Authorization: DPoP "+token, "Dpop: "+proof), `error="invalid_dpop_proof"`)
 			challenged("as a plain bearer token", get("Authorization: Bearer "+token), `error="invalid_token"`)
-			_, other, _ := ed25519.GenerateKey(nil)
 			challenged("with somebody else's proof", get("Authorization: DPoP "+token,
-				"Dpop: "+proofKey{other}.proof(t, "GET", external+"/whoami", token, nonce)), `error="invalid_token"`)
+				"Dpop: "+newProofKey(t).proof(t, "GET", external+"/whoami", token, nonce)), `error="invalid_token"`)
 			plain := o.machine("machine", way).AccessToken
 			challenged("a plain token with a proof", get("Authorization: DPoP "+plain,
 				"Dpop: "+key.proof(t, "GET", external+"/whoami", plain, nonce)), `error="invalid_token"`)

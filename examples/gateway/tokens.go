@@ -68,7 +68,8 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.Var(&t.resource, "resource", "the `URL` that clients ask tokens for; with it, the gateway publishes where they get\n"+
 		"them and challenges lead there (RFC 9728). Tokens for it need an -audience")
 	fs.Var(&t.scopes, "scopes", "with -resource: the `SCOPES` that clients ask for, separated by commas")
-	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far clocks may differ, a `TIME` in whole seconds")
+	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far the clocks of issuers, and of clients that make proofs (DPoP), may differ,\n"+
+		"a `TIME` in whole seconds")
 	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
 	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
 }
@@ -144,11 +145,11 @@ func (t *tokens) authenticator() (authctx.Authenticator, error) {
 		}
 		t.closing = append(t.closing, introspector)
 		shape = jwtauth.JWTShape
-		if opaque, err = t.readers(introspector, jwtauth.OpaqueShape); err != nil {
+		if opaque, err = t.readers(common, introspector, jwtauth.OpaqueShape); err != nil {
 			return nil, err
 		}
 	}
-	signed, err := t.readers(verifier, shape)
+	signed, err := t.readers(common, verifier, shape)
 	if err != nil {
 		return nil, err
 	}
@@ -157,13 +158,14 @@ func (t *tokens) authenticator() (authctx.Authenticator, error) {
 
 // readers returns how tokens of a shape are read: as bearer tokens, and, where
 // the gateway knows how clients call it, with a proof that they hold a key.
-func (t *tokens) readers(v jwtauth.TokenVerifier, shape jwtauth.TokenShape) ([]authctx.Authenticator, error) {
+func (t *tokens) readers(common jwtauth.VerifierConfig, v jwtauth.TokenVerifier, shape jwtauth.TokenShape) ([]authctx.Authenticator, error) {
 	bearer, err := jwtauth.NewBearer(v, &jwtauth.BearerOptions{Shape: shape})
 	if err != nil || t.externalURL.Text == "" {
 		return []authctx.Authenticator{bearer}, err
 	}
 	dpop, err := jwtauth.NewDPoP(v, jwtauth.DPoPConfig{
-		ExternalURL: t.externalURL.Text, Shape: shape, RequireNonce: t.proofNonce, NonceSecret: t.nonceSecret,
+		ExternalURL: t.externalURL.Text, Shape: shape, Leeway: common.Leeway,
+		RequireNonce: t.proofNonce, NonceSecret: t.nonceSecret,
 	})
 	return []authctx.Authenticator{bearer, dpop}, err
 }
