@@ -95,6 +95,24 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	}
 }
 
+func TestHelpOfTheGatewaySaysWhatElseAFlagMeans(t *testing.T) {
+	t.Parallel()
+	_, help, _ := runToEnd(t, "gateway", "-h")
+	for flag, says := range map[string][]string{
+		"audience":   {"cognito", "client_id", "clerk", "azp"},
+		"introspect": {"the first -issuer", `"iss"`},
+		"leeway":     {"DPoP"},
+	} {
+		_, rest, _ := strings.Cut(help, "  -"+flag+" ")
+		explained, _, _ := strings.Cut(rest, "\n  -")
+		for _, s := range says {
+			if !strings.Contains(explained, s) {
+				t.Errorf("-%s: %q is not said:\n%s", flag, s, explained)
+			}
+		}
+	}
+}
+
 func TestWhoamiRefusesBadFlags(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

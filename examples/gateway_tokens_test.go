@@ -178,6 +178,8 @@ func TestGatewayReadsClaimsByPreset(t *testing.T) {
 		{"rfc9068", jwt.MapClaims{"at_hash": "x", "roles": []string{"admin"}}, 401},
 		{"cognito", jwt.MapClaims{"aud": nil, "client_id": audience, "token_use": "access", "roles": []string{"admin"}}, 200},
 		{"cognito", jwt.MapClaims{"aud": nil, "client_id": "other", "token_use": "access", "roles": []string{"admin"}}, 401},
+		{"clerk", jwt.MapClaims{"aud": nil, "client_id": nil, "azp": audience, "roles": nil, "org_role": "org:admin"}, 200},
+		{"clerk", jwt.MapClaims{"aud": nil, "client_id": nil, "azp": "https://other.example.com", "roles": nil, "org_role": "org:admin"}, 401},
 	} {
 		s := startGateway(t, p, "-claims", test.preset, "-upstream", httpURL)
 		s.waitReady(t)

@@ -43,7 +43,9 @@ type tokens struct {
 func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.Var(&t.issuers, "issuer", "the `URL` of the identity provider, as \"iss\" has it (required);\n"+
 		"repeat it for several")
-	fs.Var(&t.audiences, "audience", "the `AUD` that tokens must be for (required); repeat it for several")
+	fs.Var(&t.audiences, "audience", "the `AUD` that tokens must be for (required); repeat it for several. With -claims\n"+
+		"cognito or clerk, whose tokens have no \"aud\", it is the client that got them:\n"+
+		"\"client_id\" of Cognito; \"azp\" of Clerk, a web origin")
 	fs.Var(&t.jwks, "jwks", "the `URL` of the issuer's keys, without which they are discovered at the\n"+
 		"issuer; with several issuers, repeat it in the same order. Needed for a\n"+
 		"SPIFFE trust domain (-issuer spiffe://example.org -claims spiffe)")
