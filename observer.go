@@ -27,8 +27,8 @@ func (f ObserverFunc) Observe(ctx context.Context, e Event) {
 }
 
 // Event is one decision. It holds no token and no secret. One request may be
-// told of twice: allowed, and then denied by a rule of the handler or ended; the
-// second time Duration is zero.
+// told of twice: allowed, and then refused by the handler or ended; the second time
+// Duration is zero.
 type Event struct {
 	// Transport is [TransportHTTP], [TransportGRPC] or [TransportMessage].
 	Transport string

@@ -42,7 +42,8 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 //
 // The text of the error is for operators: it says what the caller lacks. A handler
 // behind a grpcctx.Server returns the error, and one of net/http gives it to
-// WriteError of its httpctx.Server: these tell the caller no more than the reason.
+// WriteError of its httpctx.Server: these tell the caller no more than the reason,
+// and the rest to their observer.
 // What knows nothing of this package sends the text as it is. So a handler of gRPC
 // without a grpcctx.Server returns grpcctx.Status(err).Err(), and one of Connect or
 // another framework makes an error of [Reason.Public], as in the example.

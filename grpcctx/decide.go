@@ -113,6 +113,23 @@ func (s *Server) observe(a *admission, outcome authctx.Outcome, err error) {
 	s.observer.Observe(a.ctx, a.event)
 }
 
+// returned is what is sent for the error of a handler, nil for nil. If that is a
+// refusal, the observer is told, since the peer learns no cause.
+func (s *Server) returned(ctx context.Context, method string, err error) error {
+	st := translation(err)
+	if st == nil {
+		return err
+	}
+	if s.observer != nil {
+		var a admission
+		a.ctx = ctx
+		a.result.Principal, _ = authctx.FromContext(ctx)
+		s.describe(&a, newRequest(ctx, method, nil), s.policy.RPC(method).Name, nil)
+		s.observe(&a, authctx.OutcomeOf(err), err)
+	}
+	return &refusal{err, st}
+}
+
 // setResponse sends fields that the authenticator wants to answer with, whether
 // or not the call is let through. A name or value that metadata cannot hold is
 // not sent: the client would get nothing else of the answer either.

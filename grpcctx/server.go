@@ -50,8 +50,9 @@ type ServerConfig struct {
 	// Unavailable, as a new call would be refused. Zero means that a stream runs
 	// until its caller's effective end.
 	RecheckInterval time.Duration
-	// Observer is told of every decision, and of streams that were ended; nil
-	// means nobody is.
+	// Observer is told of every decision, of refusals that handlers return, such as
+	// those of [authctx.Authorize], and of streams that were ended; nil means nobody
+	// is.
 	Observer authctx.Observer
 	// Now is the clock; nil means [time.Now]. A caller whose effective end has
 	// come by it is refused as [authctx.TokenExpired], whatever the clock of
@@ -237,7 +238,7 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	}
 	resp, err := handler(ctx, req)
 	if err != nil {
-		return nil, translate(err)
+		return nil, s.returned(ctx, info.FullMethod, err)
 	}
 	return resp, nil
 }

@@ -535,3 +535,47 @@ func observing(f func(ctx context.Context, method string)) []grpc.ServerOption {
 		}),
 	}
 }
+
+// The peer is told no cause, so somebody has to be. Statuses and errors of another
+// kind are sent as they are, and none of ours.
+func TestTheObserverIsToldWhatAHandlerRefuses(t *testing.T) {
+	missing := &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("role gold required")}
+	unavailable := fmt.Errorf("asking: %w", authctx.Unavailable)
+	for _, method := range kinds {
+		for _, test := range []struct {
+			err  error
+			told bool
+		}{
+			{missing, true}, {unavailable, true},
+			{nil, false}, {status.Error(codes.NotFound, "no such thing"), false}, {errors.New("disk full"), false},
+			{grpcctx.Status(missing).Err(), false}, // a handler that answers by itself
+		} {
+			for _, end := range []time.Time{{}, farFuture} { // without a watch and with one
+				seen := new(journal)
+				s := newServer(t, func(c *grpcctx.ServerConfig) {
+					c.Observer = seen
+					p := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = end })
+					c.Authenticator = bearer(map[string]authctx.Principal{"alice": p}, nil)
+				})
+				cc := pipe(t, &echo{result: test.err}, s.ServerOptions())
+				_ = call(withToken(t.Context(), "alice"), cc, method)
+				all := seen.All()
+				if !test.told {
+					if len(all) != 1 {
+						t.Errorf("%s, %v: %+v", method, test.err, all)
+					}
+					continue
+				}
+				if len(all) != 2 {
+					t.Fatalf("%s, %v: %+v", method, test.err, all)
+				}
+				last := all[1]
+				if !errors.Is(last.Err, test.err) || last.Outcome != authctx.OutcomeOf(test.err) || last.Reason != authctx.ReasonOf(test.err) ||
+					last.Entry != all[0].Entry || last.Method != "POST" || last.Target != method || last.Peer != all[0].Peer ||
+					!last.Principal.Equal(all[0].Principal) || last.Duration != 0 || len(last.Ignored) > 0 {
+					t.Errorf("%s, %v: %+v", method, test.err, last)
+				}
+			}
+		}
+	}
+}

@@ -127,20 +127,11 @@ func (r *refusal) GRPCStatus() *status.Status { return r.status }
 
 func (r *refusal) Unwrap() error { return r.cause }
 
-// translate turns a handler's refusal, such as one of [authctx.Authorize], into
-// its status, and does so with calls that were not sent. It leaves statuses and
-// other errors alone.
-func translate(err error) error {
-	if st := translation(err); st != nil {
-		return &refusal{err, st}
-	}
-	return err
-}
-
-// translation returns what the peer may learn of err, nil when err is sent as it
-// is. It looks at what err wraps, from the outside in, but for what a status or
-// a refusal wraps: the cause of a refusal may have a status too, of somebody whom
-// a rule asked, and is for operators.
+// translation returns what the peer may learn of a handler's refusal, such as one
+// of [authctx.Authorize], or of a call that was not sent. It is nil for statuses and
+// other errors, which are sent as they are. It looks at what err wraps, from the
+// outside in, but for what a status or a refusal wraps: the cause of a refusal may
+// have a status too, of somebody whom a rule asked, and is for operators.
 //
 // An error that has a status beside a refusal is refused, since grpc would send
 // the text of both.

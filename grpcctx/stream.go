@@ -80,10 +80,13 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 		return refuse(err)
 	}
 	if !vigil.Needed(&a.result, s.recheck) {
-		return translate(handler(srv, &serverStream{ss, a.ctx}))
+		return s.returned(a.ctx, info.FullMethod, handler(srv, &serverStream{ss, a.ctx}))
 	}
 	w := &watchedStream{serverStream: serverStream{ServerStream: ss}}
-	return s.watched(a, w, func() error { return handler(srv, w) })
+	if err := s.watched(a, w, func() error { return handler(srv, w) }); err != nil {
+		return s.returned(a.ctx, info.FullMethod, err)
+	}
+	return nil
 }
 
 // watched runs handler with ws until it returns or its caller comes to an end, of
@@ -114,7 +117,7 @@ func (s *Server) watched(a admission, ws *watchedStream, handler func() error) e
 		cancel(err)
 		return refused
 	}
-	return translate(o.result())
+	return o.result()
 }
 
 // errReturned is why nobody watches a stream any more whose handler is done.

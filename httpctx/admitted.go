@@ -13,6 +13,7 @@ import (
 // this package has to know of that.
 type admitted struct {
 	context.Context
+	told    bool                        // the observer was
 	entry   string                      // what decided, as the observer was told
 	scheme  string                      // of the credential, whose field is gone by now
 	watched bool                        // the Server watches over the connection if it is handed over
@@ -66,9 +67,7 @@ func (s *Server) withAdmission(r *http.Request, d *decision) context.Context {
 		}
 	}
 	if s.observer != nil {
-		if entry := d.route.name(); entry != "" {
-			note().entry = entry
-		}
+		note().told, note().entry = true, d.route.name()
 	}
 	if a == nil {
 		return d.ctx

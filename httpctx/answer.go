@@ -123,11 +123,22 @@ func errorCode(reason authctx.Reason) string {
 // with [authctx.Authorize]: status, challenge and problem details of the error's
 // reason, and nothing of its cause. An error without a reason is 503, and so is
 // nil, for which Refuse gets [authctx.Unavailable]. What [Server.Check] says of
-// early data is 425. It is not told to the observer.
+// early data is 425.
+//
+// The observer is told of err if r is what a handler inside [Server.Handler] got,
+// and so was allowed before. What Check refuses it was told then.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = authctx.Unavailable
 	}
+	if admission(r.Context()).told {
+		s.observeRefusal(r, err)
+	}
+	s.writeError(w, r, err)
+}
+
+// writeError is WriteError for what the observer knows.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if s.refused(w, r, err) {
 		return
 	}

@@ -413,7 +413,7 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		case !ok:
 			next(w, r, err)
 		case hasReason(refused):
-			p.server.WriteError(w, r, refused.error)
+			p.server.writeError(w, r, refused.error)
 		default:
 			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error}, http.StatusInternalServerError, uncarried.Detail)
 		}

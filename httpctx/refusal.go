@@ -33,7 +33,7 @@ func hasten(w http.ResponseWriter, r *http.Request) {
 // turnAway answers r with what err means, and lets go of it.
 func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	hasten(w, r)
-	s.WriteError(w, r, err)
+	s.writeError(w, r, err)
 	letGo(r)
 }
 

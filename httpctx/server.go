@@ -61,7 +61,8 @@ type ServerConfig struct {
 	// [Proxy] also asks it for the trailers of a gRPC call that it ends: the
 	// fields that begin with Grpc- are sent, and w is not the client's.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error) bool
-	// Observer is told of every decision; nil means nobody is.
+	// Observer is told of every decision, those of [Server.Require] and what handlers
+	// give to [Server.WriteError] included; nil means nobody is.
 	Observer authctx.Observer
 	// Now is the clock; nil means [time.Now]. A caller whose effective end has
 	// come by it is refused as [authctx.TokenExpired], whatever the clock of

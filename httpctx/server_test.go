@@ -1,6 +1,7 @@
 package httpctx_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -377,5 +378,45 @@ func TestLaterEventsNameTheEntryThatLetTheRequestIn(t *testing.T) {
 				t.Errorf("%s: %v of entry %q, want %q", path, e.Outcome, e.Entry, want)
 			}
 		}
+	}
+}
+
+// The client is told no cause, so somebody has to be. What Check refuses is told by
+// Check alone.
+func TestTheObserverIsToldWhatAHandlerRefuses(t *testing.T) {
+	missing := &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("role gold required")}
+	for name, cfg := range map[string]httpctx.ServerConfig{
+		"with a policy":    {Policy: newPolicy(t, authctx.PolicyConfig{Default: authctx.Authenticated()})},
+		"without a policy": {},
+		"of anybody":       {AllowAnonymous: true},
+	} {
+		for _, err := range []error{missing, errors.New("database is down"), nil} {
+			var j journal
+			cfg.Observer = &j
+			s := newServer(t, cfg)
+			h := s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.WriteError(w, r, err) }))
+			w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/gold", nil)
+			if !cfg.AllowAnonymous {
+				r.Header = token("bob")
+			}
+			h.ServeHTTP(w, r)
+			first, last := j.All()[0], j.last(t)
+			if len(j.All()) != 2 || first.Outcome != authctx.Allowed {
+				t.Fatalf("%s, %v: %+v", name, err, j.All())
+			}
+			want := cmp.Or(err, error(authctx.Unavailable))
+			if last.Err != want || last.Outcome != authctx.OutcomeOf(want) || last.Reason != authctx.ReasonOf(want) ||
+				last.Entry != first.Entry || last.Target != "/gold" || !last.Principal.Equal(first.Principal) || last.Duration != 0 {
+				t.Errorf("%s, %v: %+v", name, err, last)
+			}
+		}
+	}
+
+	var j journal
+	s := newServer(t, httpctx.ServerConfig{Observer: &j})
+	r := httptest.NewRequest("GET", "/", nil)
+	_, err := s.Check(r)
+	if s.WriteError(httptest.NewRecorder(), r, err); len(j.All()) != 1 {
+		t.Errorf("Check and WriteError: %+v", j.All())
 	}
 }
