@@ -160,6 +160,12 @@ func (c *clientBody) abandoned() bool {
 	return len(c.open) == 0 || c.reader != nil && c.reader.closed
 }
 
+// keepsFor reports whether what a reads is kept: it may be sent anew, or there is
+// another attempt, such as the body itself while a transport reads a copy to sign it.
+func (c *clientBody) keepsFor(a *attempt) bool {
+	return !c.spent || slices.ContainsFunc(c.open, func(b *attempt) bool { return a != b })
+}
+
 // forget lets nobody begin anew. Those who have begun may go on.
 func (c *clientBody) forget() {
 	c.spent = true
@@ -215,7 +221,7 @@ func (a *attempt) begin(p []byte) (n, most int, err error) {
 	}
 	c.spent = c.spent || !c.keeps
 	most = len(p)
-	if room := maxKept - len(c.kept); room > 0 && !c.spent {
+	if room := maxKept - len(c.kept); room > 0 && c.keepsFor(a) {
 		most = min(most, room)
 	}
 	if most > 0 {
@@ -230,9 +236,10 @@ func (a *attempt) read(p []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reader, c.end = nil, err
+	whole := len(c.kept) == c.total
 	c.total += len(p)
 	a.at = c.total
-	if !c.spent && c.total <= maxKept {
+	if whole && c.total <= maxKept && c.keepsFor(a) {
 		c.kept = append(c.kept, p...)
 	} else {
 		c.forget()

@@ -3,6 +3,7 @@ package httpctx_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -61,24 +62,38 @@ func TestABodyMayBeSentAnew(t *testing.T) {
 }
 
 // A transport that signs reads a copy of the body, and then sends the body
-// ([http.Request.GetBody]).
+// ([http.Request.GetBody]), also one that may not be sent anew.
 func TestABodyMayBeReadBeforeItIsSent(t *testing.T) {
 	large := strings.Repeat("x", 100<<10) // is not kept
-	for name, prepare := range uploads {
-		for body, sent := range map[string]string{"hello": "hello", large: large[:80<<10]} {
-			in := httptest.NewRequest("POST", "https://a.internal/", strings.NewReader(body))
+	for _, c := range []struct {
+		method, field, body, sent string
+		anew                      bool
+	}{
+		{"POST", "X-Other", "hello", "hello", true},
+		{"POST", "Idempotency-Key", "hello", "hello", false},
+		{"GET", "X-Other", "hello", "hello", false},
+		{"POST", "X-Other", large, large[:80<<10], false},
+		{"POST", "Idempotency-Key", large, large[:80<<10], false},
+	} {
+		for kind, prepare := range uploads {
+			name := fmt.Sprintf("%s, %s, %d bytes, %s", c.method, c.field, len(c.body), kind)
+			in := httptest.NewRequest(c.method, "https://a.internal/", strings.NewReader(c.body))
+			in.Header.Set(c.field, "1")
 			prepare(in)
 			sendThrough(t, in, httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				again, err := r.GetBody()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if signed, err := io.ReadAll(again); string(signed) != body || err != nil {
-					t.Errorf("%s: signed %d of %d bytes, %v", name, len(signed), len(body), err)
+				if signed, err := io.ReadAll(again); string(signed) != c.body || err != nil {
+					t.Errorf("%s: signed %d bytes, %v", name, len(signed), err)
 				}
 				_ = again.Close()
-				if got, err := io.ReadAll(r.Body); string(got) != sent || (err == nil) != (sent == body) {
-					t.Errorf("%s: sent %d of %d bytes, %v", name, len(got), len(body), err)
+				if got, err := io.ReadAll(r.Body); string(got) != c.sent || (err == nil) != (c.sent == c.body) {
+					t.Errorf("%s: sent %d bytes, %v", name, len(got), err)
+				}
+				if _, err := r.GetBody(); (err == nil) != c.anew {
+					t.Errorf("%s: sending it anew: %v", name, err)
 				}
 				return ok(r), nil
 			})})
@@ -193,6 +208,34 @@ func TestABodyIsNotKeptOnceTheUpstreamAnswers(t *testing.T) {
 				}
 				if got, err := io.ReadAll(body); string(got) != "hello" || err != nil {
 					t.Errorf("%s: the attempt that was answered reads %q, %v", name, got, err)
+				}
+				return nil
+			},
+		})
+	}
+}
+
+func TestNoAttemptGoesOnBehindWhatWasForgotten(t *testing.T) {
+	for name, prepare := range uploads {
+		in := httptest.NewRequest("POST", "https://a.internal/", strings.NewReader("hello, world"))
+		prepare(in)
+		var first, other io.ReadCloser
+		sendThrough(t, in, httputil.ReverseProxy{
+			Rewrite: func(*httputil.ProxyRequest) {},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				first = r.Body
+				other, _ = r.GetBody()
+				for _, body := range []io.Reader{first, other} {
+					_, _ = io.ReadFull(body, make([]byte, 3))
+				}
+				return ok(r), nil
+			}),
+			ModifyResponse: func(*http.Response) error {
+				if got, err := io.ReadAll(first); string(got) != "lo, world" || err != nil {
+					t.Errorf("%s: the first goes on with %q, %v", name, got, err)
+				}
+				if got, err := io.ReadAll(other); len(got) > 0 || err == nil {
+					t.Errorf("%s: the other goes on with %q, %v", name, got, err)
 				}
 				return nil
 			},
