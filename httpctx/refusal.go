@@ -12,7 +12,8 @@ const refusalTime = 10 * time.Second
 // hasten bounds for how long a stranger holds what a refused request takes: net/http
 // reads the rest of its body before it answers over HTTP/1, and waits for a window
 // to answer in over HTTP/2. What the server bounds already is left to it. On a
-// connection of HTTP/1, the deadlines end with the request.
+// connection of HTTP/1, the deadlines end with the request. Over HTTP/2, they keep a
+// stream that its client has reset already, though not its body: see letGo.
 func hasten(w http.ResponseWriter, r *http.Request) {
 	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok {

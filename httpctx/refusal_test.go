@@ -173,9 +173,9 @@ func TestARefusalWaitsForNoReader(t *testing.T) {
 	})
 }
 
-// TestARefusalKeepsNothingOfAStreamThatWasReset has a client that resets what it
+// TestARefusalKeepsNoBodyOfAStreamThatWasReset has a client that resets what it
 // sends, so that nothing counts against its windows or its number of streams.
-func TestARefusalKeepsNothingOfAStreamThatWasReset(t *testing.T) {
+func TestARefusalKeepsNoBodyOfAStreamThatWasReset(t *testing.T) {
 	const streams, size = 400, 48 << 10
 	refuse := func(await bool) authctx.Authenticator {
 		return authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(ctx context.Context, _ *authctx.Request) (authctx.Result, error) {
