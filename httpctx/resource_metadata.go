@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -180,7 +181,11 @@ func (d *metadataDocument) describe(schemes []string) {
 			d.BearerMethods = []string{"header"}
 		case strings.EqualFold(name, "DPoP"):
 			d.DPoPRequired = true
-			d.DPoPAlgorithms = append(d.DPoPAlgorithms, strings.Fields(parameter(parameters, "algs"))...)
+			for _, alg := range strings.Fields(parameter(parameters, "algs")) {
+				if !slices.Contains(d.DPoPAlgorithms, alg) { // which several ways may have
+					d.DPoPAlgorithms = append(d.DPoPAlgorithms, alg)
+				}
+			}
 		}
 	}
 	d.DPoPRequired = d.DPoPRequired && len(d.BearerMethods) == 0

@@ -52,7 +52,7 @@ func TestResourceMetadata(t *testing.T) {
 				`"resource_policy_uri":"https://docs.example/policy","resource_tos_uri":"https://docs.example/tos"}`},
 		{"DPoP alone", metadataOf("https://api.example"), []string{`DPoP algs="ES256"`}, "https://api.example/.well-known/oauth-protected-resource",
 			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256"],"dpop_bound_access_tokens_required":true}`},
-		{"several ways of DPoP", metadataOf("https://api.example"), []string{`DPoP realm="a\", algs=b\\", ALGS="ES256", foo="bar"`, `dpop algs=EdDSA`}, "https://api.example/.well-known/oauth-protected-resource",
+		{"several ways of DPoP", metadataOf("https://api.example"), []string{`DPoP realm="a\", algs=b\\", ALGS="ES256", foo="bar"`, `dpop algs="EdDSA ES256"`}, "https://api.example/.well-known/oauth-protected-resource",
 			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256","EdDSA"],"dpop_bound_access_tokens_required":true}`},
 		{"who knows how", metadataOf("http://127.0.0.1:8080/"), nil, "http://127.0.0.1:8080/.well-known/oauth-protected-resource",
 			`{"resource":"http://127.0.0.1:8080/"` + short + `}`},
