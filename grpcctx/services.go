@@ -18,8 +18,11 @@ type ServiceLister interface {
 // CheckServices compares the policy with the methods of srv and returns an error
 // that lists what does not fit: methods that the policy does not list, which
 // would be refused, and entries that name a registered service and rule no call of
-// it, for a method that it does not have, without the slash in front, or with
-// letters of another case. Call it once all services are registered, before serving.
+// it, for a method that it does not have, without the slash in front, with letters
+// of another case, or as a mux has it, "POST /package.Service/{method}". It leaves
+// alone what may be a route of HTTP: beside an entry that rules the calls, or as
+// "/orders/" is where a service without a package is called so. Call it once all
+// services are registered, before serving.
 //
 // It fails too when nobody has asked for [Server.ServerOptions], or for only one of
 // the two interceptors, for srv then lets everybody in. It cannot see whether srv
@@ -68,34 +71,35 @@ func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
 }
 
 // checkEntry returns why an entry that names a registered service rules none of
-// its calls: they would have the default rule, or be refused.
+// its calls: they would have the default rule, or be refused. It looks at what is
+// meant, the whole of the service, one of its methods or something else, and then
+// whether a route of HTTP may be meant.
 func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) error {
-	written, method, _ := strings.Cut(strings.TrimLeft(strings.TrimPrefix(name, "POST "), " /"), "/")
+	path, post := strings.CutPrefix(name, "POST ") // no other HTTP method brings calls
+	written, method, _ := strings.Cut(strings.Trim(path, " /"), "/")
 	service := likeliest(written, slices.Sorted(maps.Keys(services)))
-	if service == "" || service != written && !strings.Contains(service, ".") {
-		return nil // "/orders/" may be a route beside a service Orders
-	}
-	if method == "" { // how a mux has the whole of a service
-		if whole := "/" + service + "/*"; s.leftToDefault(service, services[service].Methods) {
-			return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, whole)
-		}
+	packaged := strings.Contains(service, ".") // or else routes may have its name
+	if service == "" || service != written && !packaged && method != "*" {
 		return nil
 	}
 	methods := []string{"*"}
 	for _, m := range services[service].Methods {
 		methods = append(methods, m.Name)
 	}
-	// What has neither an HTTP method in front nor a wildcard can be meant for gRPC alone.
-	alone := strings.EqualFold(strings.TrimLeft(name, "/"), service+"/"+method) && !strings.Contains(method, "{")
 	known := likeliest(method, methods)
-	full := "/" + service + "/" + known
+	right, wrong := "/"+service+"/"+known, false
 	switch {
-	case known == "" && alone:
+	case method == "" || strings.HasPrefix(method, "{"): // how a mux has the whole, beside the entry of gRPC
+		right, wrong = "/"+service+"/*", packaged && s.leftToDefault(service, services[service].Methods)
+	case known != "": // by POST, a mux may have it beside the entry of gRPC
+		wrong = name != right && (!post || s.policy.RPC(right).Name != right)
+	case !post && !strings.Contains(method, "{"): // which only a route has
 		return fmt.Errorf("grpcctx: the policy names %s, but %s has no such method", name, service)
-	case known != "" && name != full && (alone || s.policy.RPC(full).Name != full):
-		return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, full)
 	}
-	return nil // as gRPC has it, or a route of HTTP that looks alike
+	if wrong {
+		return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, right)
+	}
+	return nil
 }
 
 // leftToDefault reports whether a method of the service has the default rule.
