@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // PolicyConfig is the table that a [Policy] is made of. Its keys are:
@@ -107,6 +108,10 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 func validEntryName(name string) error {
 	path := name[strings.IndexByte(name, ' ')+1:] // drops an HTTP method
 	switch {
+	case strings.TrimSpace(name) != name:
+		return fmt.Errorf("%q has white space around it", name)
+	case strings.ContainsFunc(name, unicode.IsControl): // which no escape makes better
+		return fmt.Errorf("%q has a control character, and is no request's", name)
 	case !exactName(name):
 		return fmt.Errorf("%q %s; what a path needs of these is escaped (%%E2%%80%%8C)", name, exactRule)
 	case !strings.Contains(path, "/"):
