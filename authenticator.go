@@ -15,17 +15,16 @@ type Authenticator interface {
 	// Authenticate has three kinds of answer that never mix:
 	//
 	//   - no credentials of this authenticator's kind: [NoCredentials];
-	//   - credentials that are bad: another [Reason], never a Principal. What
-	//     only another authenticator could take is bad too, see
+	//   - bad credentials: another [Reason], never a Principal. Credentials that
+	//     only another authenticator could accept are bad too, see
 	//     [Error.NotMine];
-	//   - could not check: [Unavailable]. An error that names no reason counts
-	//     as this.
+	//   - could not check: [Unavailable], as which an error without a reason
+	//     counts too.
 	//
-	// Only a nil error makes Result.Principal count, and it must not be zero
-	// then, nor past its effective end, which is [TokenExpired]: httpctx, grpcctx
-	// and a [Consumer] answer that themselves, by their own clock;
-	// [ExtractHeaders] has none and leaves it to the authenticator.
-	// Result.Response and Result.Read count in both cases.
+	// Result.Principal counts only with a nil error. It must not be zero then, nor
+	// past its effective end, which is [TokenExpired]: httpctx, grpcctx and a
+	// [Consumer] check that once more, by their own clocks, and [ExtractHeaders]
+	// does not. Result.Response and Result.Read count with an error, too.
 	Authenticate(ctx context.Context, r *Request) (Result, error)
 
 	// Fields returns what the authenticator reads. It is constant. Transports
@@ -37,9 +36,9 @@ type Authenticator interface {
 // there without being credentials for it: another scheme in the authorization
 // field, or identity fields from a peer that is not trusted.
 //
-// An authenticator around one that has it needs it too, or [OneOf] takes such
-// fields for credentials of a second kind: it embeds what it wraps, by its own
-// type and not as an Authenticator, as in the example.
+// An authenticator that wraps a Presenter must be one too, or [OneOf] takes such
+// fields for credentials of a second kind. To keep the method, embed the concrete
+// type and not an Authenticator, as in the example.
 type Presenter interface {
 	// Presents reports whether the request presents credentials of this
 	// authenticator's kind, good or bad. It is cheap and verifies nothing.
@@ -62,10 +61,10 @@ type Result struct {
 	// the authenticator's Fields, or nothing where the answer is
 	// [NoCredentials].
 	Read FieldSet
-	// Known, when it is not nil, is what whoever wrote Read is known to write
-	// besides, such as a token that nobody here reads: [Event.Ignored] does not
-	// tell of it, and it is never kept for a handler. With an error it does not
-	// count.
+	// Known names the fields that the writer of Read is known to write as well,
+	// such as a token that nobody here reads; nil names none. [Event.Ignored]
+	// leaves them out, and they are never kept for a handler. It does not count
+	// with an error.
 	Known *FieldSet
 	// Recheck, when it is not nil, asks again whether the credential still
 	// stands, for streams that outlive a request. It returns what Authenticate
@@ -104,20 +103,20 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 
 // OneOf returns an authenticator for callers that may identify themselves in
 // different ways. It asks its members in order until one answers anything but
-// [NoCredentials] and what is [Error.NotMine].
+// [NoCredentials] or an error that is [Error.NotMine].
 //
-// Before asking, it looks at the fields of all of them, and refuses with
-// [InvalidRequest] a request that presents credentials of two kinds, that is,
-// fields that no single member reads. What no member takes for its own does not
-// count for that.
+// Before asking, it refuses with [InvalidRequest] a request that presents
+// credentials of two kinds, that is, in fields that no single member reads.
+// Fields that are no credentials for the member that reads them, see [Presenter],
+// do not count.
 //
-// Members that read the same field stand side by side; each must say of what is
-// not its own that it is NotMine, or answer NoCredentials. One that takes all
-// that is in its field for its own stands there alone: two authenticators of
-// Transaction Tokens refuse each other's, and jwtauth.JoinKeys makes one of them.
+// Members may read the same field if each answers NotMine or NoCredentials to what
+// is not its own. A member that takes whatever is in its field for its own must be
+// the only one to read it: two authenticators of Transaction Tokens, for example,
+// refuse each other's, and jwtauth.JoinKeys makes one of them.
 //
-// A nil member, one that holds a nil pointer, and a zero value that no constructor
-// of this module made never let anybody in: they answer [Unavailable].
+// A member that is nil, that holds a nil pointer, or that is the zero value of a
+// type of this module which needs its constructor, answers [Unavailable].
 func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 	members := append([]Authenticator{first}, rest...)
 	sets := make([]FieldSet, len(members))

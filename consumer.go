@@ -26,7 +26,8 @@ type ConsumerConfig struct {
 }
 
 // Consumer decides about messages, as the servers of httpctx and grpcctx do about
-// requests: see [ReceiveHeaders]. It is safe for concurrent use.
+// requests: see [ReceiveHeaders]. It is safe for concurrent use. A nil or zero
+// Consumer refuses every message as [Unavailable].
 type Consumer struct {
 	authenticator Authenticator
 	rules         map[string]Rule
@@ -78,9 +79,9 @@ func (cfg *ConsumerConfig) validate() error {
 // the message. The context that comes with an error has no caller, and the
 // message is not to be handled.
 //
-// What becomes of a message that is refused is said at [ExtractHeaders]. A caller
-// whose effective end has come is [TokenExpired], by the consumer's clock too. A
-// nil Consumer cannot tell, which is [Unavailable].
+// What to do with a message that is refused is said at [ExtractHeaders]. A caller
+// whose effective end has come is refused as [TokenExpired], by the consumer's
+// clock too.
 //
 // A message may be delivered twice, or sent again by somebody who saw it. Whether
 // its work was done before is for the handler to remember.

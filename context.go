@@ -39,9 +39,9 @@ func Forwarded(ctx context.Context) []Field {
 	return nil
 }
 
-// ForwardedUntil returns when what [Forwarded] returns comes to an end, zero when
-// nobody said. A [Propagator] does not send it any more then, and fails without
-// a [Reason]: the caller still stands.
+// ForwardedUntil returns when the fields that [Forwarded] returns come to an end,
+// zero when that is not known. From then on a [Propagator] does not send them and
+// fails without a [Reason], because the caller has not ended.
 func ForwardedUntil(ctx context.Context) time.Time {
 	if c := callerFrom(ctx); c != nil {
 		return c.until

@@ -17,8 +17,8 @@
 //   - what is refused and why: [Reason], [Error];
 //   - what an operator sees: [Observer], [Event].
 //
-// The functions and interfaces that a configuration holds, clocks included, are
-// called by several requests at the same time.
+// Functions and interfaces in a configuration, clocks included, must be safe for
+// concurrent use.
 //
 // Package jwtauth verifies and issues tokens; packages httpctx and grpcctx put
 // all of it to work on net/http and gRPC.

@@ -13,15 +13,15 @@ import (
 const plainFieldPrefix = "x-user-"
 
 // FieldLayout says which field carries which attribute. Writing, reading and
-// stripping are all derived from one value, so they cannot disagree. Names are
-// lower case; fields that HTTP, gRPC or another credential needs are no names.
-// Subject is required.
+// stripping are all derived from one value, so they cannot disagree. Subject is
+// required. Names are lower case, and not those of fields that HTTP, gRPC or
+// another credential needs.
 //
-// An empty name means that the attribute does not travel. Callers who would be
-// somebody else without it are not written at all: services by a layout without
-// Kind, and those for whom others act by one without Actor. Without Expires, a
-// reader does not learn the caller's end, so each request is judged by the
-// writer alone.
+// An attribute with an empty name does not travel. A caller who would be read as
+// somebody else without it is not written at all: a service, by a layout without
+// Kind, and a caller with actors, by a layout without Actor. By a layout without
+// Expires the reader does not learn the caller's end, so that the writer alone
+// judges it, for each request.
 type FieldLayout struct {
 	Subject, Issuer, Kind           string
 	Name, Email, Tenant             string
@@ -50,8 +50,8 @@ type FieldLayout struct {
 	// stripped even when the layout gives them no meaning.
 	OwnPrefix string
 	// Also lists further fields that are stripped and neither read nor written.
-	// Beside a caller who was read they are no news, see [Event.Ignored]. Those
-	// of HTTP and of credentials are for Strip of a server instead.
+	// [Event.Ignored] leaves them out beside a caller who was read. Fields of HTTP
+	// and of credentials are refused here: list those in Strip of a server.
 	Also []string
 }
 

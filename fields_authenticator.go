@@ -11,7 +11,7 @@ import (
 // FieldsAuthenticatorConfig configures [NewFieldsAuthenticator].
 type FieldsAuthenticatorConfig struct {
 	// Trust says whose fields are believed. It is required, and so is each member
-	// of one that is combined.
+	// of a combined one ([TrustAnyOf], [TrustAllOf]).
 	Trust Trust
 	// Issuer is what a subject without an issuer belongs to, for gateways that
 	// write only an ID. When it is empty, such a caller is refused.
@@ -27,9 +27,9 @@ type FieldsAuthenticatorConfig struct {
 // each, until others take their places; whom to trust and whether the caller's
 // end has come is asked every time. It is safe for concurrent use.
 //
-// A trusted peer vouches for the head of a request and not for what it passes on
-// unread: a server that takes fields from messages, as gRPC-Web does over a
-// WebSocket, gives those of the client to it, and is no place for plain fields.
+// A trusted peer vouches for the header of a request and not for what it passes
+// on unread. Do not use plain fields in a server that takes fields from messages,
+// as gRPC-Web does over a WebSocket: the client writes those.
 type FieldsAuthenticator struct {
 	trust  Trust
 	issuer string

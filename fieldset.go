@@ -13,9 +13,9 @@ import (
 // entry or a message header. Names are lower case.
 //
 // The value may be a credential, so a Field prints, logs and marshals as its name
-// alone; it cannot be read back from that. fmt asks no Field that an unexported
-// field of a struct holds, and none about the verbs %p and %w, which are mistakes
-// that go vet finds: there it prints both.
+// alone, and cannot be read back from that. There are two exceptions, in which fmt
+// does not call Format and prints the value too: a Field that an unexported field
+// of a struct holds, and the verbs %p and %w, which go vet reports as mistakes.
 type Field struct {
 	Name, Value string
 }
@@ -134,16 +134,20 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 	return u
 }
 
-// Owns reports whether a field of this name, as a peer might spell it, belongs
-// to the set: case is folded, "_", "." and all other punctuation equal "-", and
-// a "-bin" suffix or a prefix of gateways that the set does not name changes
-// nothing, because some server behind us, or client before us, will take all of
-// those for the same name. Such prefixes are those of grpc-gateway,
-// "grpc-metadata-", "grpcgateway-" and, for trailers, "grpc-trailer-", and
-// "trailer-", by which Connect tells trailers from headers. A name with more than
-// eight of them is nobody's, and belongs to every set that has names or prefixes.
-// Owns does not look at cookies and subprotocols, which are parts of a field, and
-// does not allocate.
+// Owns reports whether a field of this name belongs to the set, however a peer
+// spells it. It takes for the same name what some server behind us, or some
+// client before us, will take for it:
+//
+//   - letters of either case;
+//   - "-", "_", "." and all other punctuation;
+//   - a name with and without suffixes "-bin";
+//   - a name with and without prefixes of gateways, unless the set names one:
+//     "grpc-metadata-", "grpcgateway-" and, for trailers, "grpc-trailer-" of
+//     grpc-gateway, and "trailer-", by which Connect tells trailers from headers.
+//
+// No gateway writes more than eight such prefixes: a name with more belongs to
+// every set that has names or prefixes. Owns does not look at cookies and
+// subprotocols, which are parts of a field, and does not allocate.
 func (s FieldSet) Owns(name string) bool {
 	suffixes := 0 // at the end of name, as many as leave something
 	for rest := len(name) - len(binarySuffix); rest > 0 && equalFolded(name[rest:rest+len(binarySuffix)], binarySuffix); rest -= len(binarySuffix) {

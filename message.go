@@ -8,44 +8,45 @@ import (
 	"reflect"
 )
 
-// InjectHeaders writes the caller of ctx into the headers of a message that is
-// about to be published, through prop. The headers are a map of strings, of
-// bytes, or of lists of strings, as in NATS. Whatever identity fields they had
-// are removed first, however they were spelled; on an error nothing is written.
-// Bytes are the value itself, which is not the JSON of a json.RawMessage.
+// InjectHeaders writes the caller of ctx, through prop, into the headers of a
+// message that is about to be published. The headers are a map of strings, of
+// bytes, or, as in NATS, of lists of strings; bytes hold the value itself, not its
+// JSON. Identity fields that the headers held before are removed first, however
+// they were spelled. On an error nothing is written.
 //
-// Each message has headers of its own: of copies, a consumer who looks for work that
-// comes again does the first. Nor does a scheduler keep headers and send them again
-// and again: when the caller in them has ended, nothing is done any more.
+// It fails with [NoCredentials] when ctx has no caller, and with the error of
+// prop. It fails without a [Reason] when prop or headers is nil, when prop writes
+// a field that is not among its Fields, and when prop repeats a field, as a layout
+// with Repeat may, where the map has one value for a name.
 //
-// It does not remove credentials: do not copy the headers of a request into a
-// message, with its Authorization and cookies, which whoever reads the topic could
-// use for as long as they are good.
+// Call it once for each message. Of several messages with the same headers, a
+// consumer that looks out for replays handles the first alone; and headers that a
+// scheduler keeps and sends again are refused once the caller in them has ended.
 //
-// Where a client of the broker has headers as a list, as those of Kafka do, fill
-// an empty map and append what is in it then. The list must not hold identity
-// fields of its own: [IdentityFields] tells which they are.
+// It does not remove credentials. Do not copy the headers of a request into a
+// message: whoever reads the topic could use its Authorization and cookies for as
+// long as they are good.
 //
-// Brokers bound what a message may have. Plain fields are a header for each
-// attribute, about a dozen for a usual caller and 22 at most, with an ExtraPrefix
-// more. A token is one header of 0.6 to 2 KiB for most callers, and of 7 KiB at
-// most. Amazon SQS takes ten attributes and Google Pub/Sub 1,024 bytes in one:
-// where a caller may not fit, inject into a map of its own, and send that within
-// the body. The names of CloudEvents are letters and digits: a token, which is the
-// one value of such a map, may be an extension that the consumer names as it was.
-// Plain fields should not be: what reads them decodes percent signs or does not, and
-// takes one of two.
+// It does not say when the message was written: the consumer's AsOf is the
+// publisher's, zero for a caller of the request at hand, and a message that is
+// read after the caller's effective end is refused. For work that may wait, use a
+// propagator made for that, such as jwtauth.DeferredPropagator. Plain fields are
+// believed by whoever trusts every writer of the topic.
 //
-// It fails with [NoCredentials] when ctx has no caller. Errors without a reason
-// are a field that prop repeats, as a layout with Repeat may, where the map has
-// one value of a name; a field that is not among those of prop; a nil prop, and
-// nil headers.
+// Where a client of the broker has headers as a list, as those of Kafka do, inject
+// into an empty map and append what it holds then. The list must hold no identity
+// fields of its own: [IdentityFields] tells which those are.
 //
-// Plain fields in a message are believed by whoever trusts every writer of the
-// topic, and a message that is read after the caller's effective end is refused.
-// Neither they nor a Transaction Token say when the message was written: the
-// consumer's AsOf is the publisher's, zero for a caller of the request at hand.
-// For work that may wait, use a propagator made for that.
+// Brokers bound headers. Plain fields take one for each attribute: about a dozen
+// for a usual caller, 22 at most, more with an ExtraPrefix. A token takes one, of
+// 0.6 to 2 KiB for most callers and 7 KiB at most. Amazon SQS allows ten, Google
+// Pub/Sub 1,024 bytes in one. Where a caller may not fit, inject into a separate
+// map and send that within the body.
+//
+// Names of CloudEvents attributes are letters and digits. A token may travel as an
+// extension attribute under a name of that form, which the consumer replaces by
+// the original one. Plain fields should not: bindings differ in whether they
+// percent-decode values, so a consumer could read another value than was written.
 func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Propagator, headers map[string]V) error {
 	if isNil(prop) {
 		return errors.New("authctx: propagator is nil")
@@ -83,26 +84,27 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 	return nil
 }
 
-// ExtractHeaders authenticates a message that was taken from topic, and returns
-// a copy of ctx that carries its caller. The error is what a says of the
-// headers, [NoCredentials] among them: a message without a caller is not
-// anonymous, its consumer decides what that means. The context that comes with an
-// error has no caller. The headers are not changed.
+// ExtractHeaders asks a who published a message that was taken from topic, and
+// returns a copy of ctx that carries this caller. The headers are not changed.
 //
-// [Unavailable] says nothing of the message, only that nobody could tell: give it
-// back to the queue, to be taken again later, and do not set it aside as a bad one.
-// Give it back for [TokenNotYetValid] and [UnknownKey] too, but not for ever: a
-// clock that is behind and a key that is published later are made good by waiting,
-// and a message that anybody made up is not. What has another reason stays as it
-// is.
+// On an error, the context has no caller. The error is that of a, [NoCredentials]
+// included: a message without a caller is not anonymous, and its consumer decides
+// what that means. The reason says what to do with the message:
 //
-// It asks no rule and tells no observer, as [ReceiveHeaders] does. Whether the
+//   - [Unavailable] says nothing about it, since nobody could tell. Give it back to
+//     the queue, and do not set it aside as a bad one.
+//   - [TokenNotYetValid] and [UnknownKey] may pass, once a slow clock has caught up
+//     or a key is published. Give it back a limited number of times, since a
+//     message that somebody made up looks the same and never becomes good.
+//   - Any other reason is final.
+//
+// It asks no rule and tells no observer; [ReceiveHeaders] does both. Whether the
 // caller's effective end has come is for a to say, by its own clock, as the
 // authenticators of this module do.
 //
-// A header that occurs twice is two claims about the caller, and refused. Where a
-// client of the broker has headers as a list, gather them in a map of lists, for
-// a map of strings would keep one of the two in silence.
+// A header that occurs twice makes two claims about the caller and is refused.
+// Where a client of the broker has headers as a list, gather them in a map of
+// lists: a map of strings would silently keep one of the two.
 func ExtractHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, a Authenticator, topic string, headers map[string]V) (context.Context, error) {
 	res, err := Authenticate(ctx, a, messageRequest(topic, headers))
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Observer is told of every decision. Observe is called on the request's
-// goroutine and must be quick; implementations are safe for concurrent use. The
-// context carries the caller, if there is one, whatever the decision. Of
-// what [Ended] it is told afterwards, on another goroutine and perhaps when the
-// handler has returned and ctx is done; a panic there is logged.
+// Observer is told of every decision. Implementations are safe for concurrent
+// use, and Observe must be quick: it runs on the request's goroutine. The context
+// carries the caller, if there is one, whatever the decision.
+//
+// An event of the outcome [Ended] comes later and on another goroutine, perhaps
+// when the handler has returned and ctx is done; a panic there is logged.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
@@ -50,11 +51,10 @@ type Event struct {
 	Principal Principal
 	// Peer is the other end of the connection.
 	Peer netip.AddrPort
-	// Ignored names identity fields that came in and that nobody read, as the
-	// peer spelled them, though no more than a few and the beginning of a long
-	// name. On an edge that is somebody trying, or misconfigured. Fields that
-	// were read and refused are not among them, nor what is known to come with
-	// those of a caller, see [Result.Known].
+	// Ignored names identity fields that came in and that nobody read, as the peer
+	// spelled them: the first 64 bytes of at most 16 names. At an edge they are a
+	// sign of an attack or of a misconfigured client. Fields that were read and
+	// refused are not among them, nor those of [Result.Known].
 	Ignored []string
 	// Cached reports that a cache answered.
 	Cached bool

@@ -11,10 +11,10 @@ import (
 // refusals and ended streams, as warnings. A nil logger means [slog.Default] at
 // the time of each event.
 //
-// Caller's attributes beyond issuer, subject, kind and provenance are not
-// logged, nor are tokens or field values. What a peer or an issuer chose is cut
-// when it is long, and so is a cause. But refusals are as many as strangers like,
-// of up to a KiB or so each: where logs cost, give the logger a handler that samples.
+// Of the caller it logs issuer, subject, kind and provenance and no other
+// attribute. It logs no tokens and no field values. What a peer or an issuer chose
+// is cut after 256 bytes, and a cause after 4 KiB. Strangers can cause any number
+// of refusals: where logs cost, give the logger a handler that samples.
 func NewSlogObserver(logger *slog.Logger) Observer {
 	return slogObserver{logger}
 }

@@ -18,11 +18,13 @@ import (
 //     "/package.Service/*". An exact method wins over its service.
 //
 // A whole service means nothing to [net/http.ServeMux], so it rules no route of
-// one: a route below "/package.Service/" has to be listed as it is registered,
-// or is refused. It never falls to Default. Calls through an HTTP proxy, or by a
-// route above it such as "/", it does rule. Where an HTTP handler does not say how
-// it routes, such as a proxy, patterns match as the documentation of package
-// httpctx has it, under "How paths are matched".
+// one: a route below "/package.Service/" has to be listed as it is registered. If
+// it is not, it is refused and never left to Default. A whole service does rule
+// calls that come through an HTTP proxy, or by a route above it such as "/".
+//
+// How patterns match where an HTTP handler does not say how it routes, as a proxy
+// does not, is in the documentation of package httpctx under "How paths are
+// matched".
 type PolicyConfig struct {
 	// Rules says who may call what.
 	Rules map[string]Rule
@@ -37,7 +39,7 @@ type PolicyConfig struct {
 }
 
 // Policy is one immutable table of rules for both transports. What it does not
-// list is refused. It is safe for concurrent use; a nil Policy refuses
+// list is refused. It is safe for concurrent use; a nil or zero Policy refuses
 // everything.
 type Policy struct {
 	entries  map[string]Entry
@@ -58,9 +60,9 @@ type Entry struct {
 }
 
 // NewPolicy returns the policy of cfg, which it copies. The error names every
-// entry that is nil, both ruled and public, or neither a pattern nor a method at
-// first sight, and a table that is empty. Whether net/http takes a pattern is
-// for an HTTP server to find out.
+// entry whose rule is nil, that is both ruled and public, or that has the form of
+// neither a pattern nor a method; an empty table is an error too. Whether net/http
+// accepts a pattern is checked by httpctx.NewServer.
 func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 	p := &Policy{entries: make(map[string]Entry, len(cfg.Rules)+len(cfg.Public)), services: map[string]Entry{}}
 	var errs []error
@@ -155,8 +157,8 @@ func (p *Policy) belowService(pattern string) bool {
 	return listed
 }
 
-// RPC returns the entry for a full method, "/package.Service/Method". What does not
-// begin with a slash is none, and not listed.
+// RPC returns the entry for a full method, "/package.Service/Method". A name that
+// does not begin with a slash is not listed.
 func (p *Policy) RPC(fullMethod string) Entry {
 	if p == nil || !strings.HasPrefix(fullMethod, "/") {
 		return Entry{}

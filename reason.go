@@ -154,8 +154,8 @@ func (r Reason) known() Reason {
 func (r Reason) entry() struct{ label, text, public string } { return reasonText[r.known()] }
 
 // Error is a refusal: a [Reason] for the caller and a cause for the operator.
-// It is not changed after it was returned. A nil pointer in an error, which its
-// author may have taken for none, is a refusal like the zero Error.
+// It is not changed after it was returned. A nil *Error in an error interface,
+// whose author may have meant success, is a refusal like the zero Error.
 type Error struct {
 	// Reason is what the caller learns. A zero Reason counts as Unavailable, and
 	// what a [Rule] returns so as PermissionDenied.
@@ -164,9 +164,10 @@ type Error struct {
 	// which reads the same place: [OneOf] asks the others, and this is the answer
 	// if none of them takes it.
 	NotMine bool
-	// Cause is for operators and logs: the servers of this module never send it to
-	// a caller, but what sends the text of any error sends this, see [Authorize].
-	// It may be nil. It must not contain a token or another secret.
+	// Cause is for operators and logs; it may be nil. The servers of this module
+	// never send it to a caller, but it is part of the text of the error, which
+	// other code may send, see [Authorize]. It must not contain a token or another
+	// secret.
 	Cause error
 
 	// Scopes are the scopes that would have sufficed (InsufficientScope).

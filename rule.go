@@ -10,14 +10,14 @@ import (
 // Rule decides whether a caller may do something. Implementations are safe for
 // concurrent use.
 type Rule interface {
-	// Check returns nil to allow. An error that names no [Reason], an [Error]
-	// without one included, counts as [PermissionDenied]; a rule that cannot
-	// decide says [Unavailable].
-	// Policies, [Authorize], [All] and [Any] never call it with the zero
-	// Principal, which they answer with [NoCredentials], as a [RuleFunc] and
-	// every rule of this package does; code that has looked for a caller calls
-	// Authorize. In transports and in Authorize, ctx carries p, so that a rule
-	// may call Authorize itself.
+	// Check returns nil to allow p. A rule that cannot decide returns
+	// [Unavailable]; an error that names no [Reason], an [Error] without one
+	// included, counts as [PermissionDenied].
+	//
+	// Policies, [Authorize], [All] and [Any] never pass the zero Principal: they
+	// answer it with [NoCredentials], as a [RuleFunc] and every rule of this
+	// package do. In servers and in Authorize, ctx carries p, so that a rule may
+	// call Authorize itself. To apply a rule, call Authorize and not Check.
 	Check(ctx context.Context, p Principal) error
 }
 
@@ -40,13 +40,16 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 // [NoCredentials] when ctx has no caller, otherwise what the rule said. A nil
 // rule, or one that holds a nil pointer, denies.
 //
-// The text of the error is for operators: it says what the caller lacks. A handler
-// behind a grpcctx.Server returns the error, and one of net/http gives it to
-// WriteError of its httpctx.Server: these tell the caller no more than the reason,
-// and the rest to their observer.
-// What knows nothing of this package sends the text as it is. So a handler of gRPC
-// without a grpcctx.Server returns grpcctx.Status(err).Err(), and one of Connect or
-// another framework makes an error of [Reason.Public], as in the example.
+// The text of the error says what the caller lacks and is for operators. To send
+// the client no more than the reason, a handler
+//
+//   - behind a grpcctx.Server returns the error;
+//   - of net/http passes it to WriteError of its httpctx.Server;
+//   - of gRPC without a grpcctx.Server returns grpcctx.Status(err).Err();
+//   - of Connect or another framework makes an error of [Reason.Public], as in the
+//     example: a framework that does not know this package would send the text.
+//
+// The first two also tell their observer the whole error.
 func Authorize(ctx context.Context, rule Rule) error {
 	p, _ := FromContext(ctx)
 	if isNil(rule) {
@@ -74,29 +77,29 @@ func Authenticated() Rule {
 	return RuleFunc(func(context.Context, Principal) error { return nil })
 }
 
-// Role returns a rule that allows callers with exactly this role. An empty role
-// is nobody's.
+// Role returns a rule that allows callers with exactly this role. The empty role
+// matches no caller.
 func Role(role string) Rule {
 	return require(Principal.HasRole, role, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("role %q required", role)})
 }
 
-// Group returns a rule that allows callers in exactly this group. An empty group
-// is nobody's, and so is one that an incomplete list lacks, see
-// [Principal.GroupsIncomplete].
+// Group returns a rule that allows callers in exactly this group. The empty group
+// matches no caller, and a group that is missing from an incomplete list counts
+// as missing, see [Principal.GroupsIncomplete].
 func Group(group string) Rule {
 	return require(Principal.HasGroup, group, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("group %q required", group)})
 }
 
 // Permission returns a rule that allows callers with exactly this permission.
-// An empty permission is nobody's.
+// The empty permission matches no caller.
 func Permission(name string) Rule {
 	return require(Principal.HasPermission, name, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("permission %q required", name)})
 }
 
 // Scope returns a rule that allows callers whose client was granted exactly
-// this scope; others get [InsufficientScope], which tells the client what to
-// ask for (RFC 6750 section 3.1), unless that is not one that a challenge can
-// name, such as one with a space. An empty scope is nobody's.
+// this scope. Others get [InsufficientScope], which tells the client which scope
+// to ask for (RFC 6750 section 3.1), unless a challenge cannot name it, as with a
+// space in it. The empty scope matches no caller.
 func Scope(scope string) Rule { return newScopeRule(scope, []string{scope}) }
 
 // scopeRule wants one scope, and names all that are needed beside it.

@@ -9,10 +9,10 @@ import (
 )
 
 // ACR returns a rule that allows callers whose login has one of these
-// authentication context classes; others get [InsufficientAuthentication],
-// which tells the client to log in again, with the classes in order of
-// preference (RFC 9470 section 3), but for those that a challenge cannot name,
-// such as one with a space. An empty class is nobody's.
+// authentication context classes. Others get [InsufficientAuthentication], which
+// tells the client to log in again and names the classes in order of preference
+// (RFC 9470 section 3), except those that a challenge cannot name, as with a
+// space in them. The empty class matches no caller.
 func ACR(first string, rest ...string) Rule {
 	classes := append([]string{first}, rest...)
 	refusal := &Error{

@@ -36,15 +36,15 @@ func (f TrustFunc) Trusts(r *Request) error {
 // addresses. A prefix that holds every address is an error: whoever means that
 // says [TrustNetworkAlone].
 //
-// Over net/http the address is [net/http.Request.RemoteAddr], which is that of the
-// connection until middleware writes something else there. Such as takes it from
-// a header, like ProxyHeaders of gorilla/handlers or RealIP of chi, belongs inside
-// of a server of package httpctx and never in front of it, nor in front of
-// [google.golang.org/grpc.Server.ServeHTTP]: there, anybody names a trusted
-// address and with it any caller, or every caller of an honest gateway is
-// refused. Where the [net/http.Server] has the ConnContext of package httpctx, the
-// address is that of the connection, whatever RemoteAddr says. The cause of a
-// refusal says which address was judged.
+// Over net/http, where the [net/http.Server] has the ConnContext of package
+// httpctx, the address is that of the connection. Otherwise it is
+// [net/http.Request.RemoteAddr], which middleware may overwrite. Middleware that
+// takes it from a header, like ProxyHeaders of gorilla/handlers or RealIP of chi,
+// then belongs inside of a server of package httpctx, and never in front of it or
+// of [google.golang.org/grpc.Server.ServeHTTP]. In front, anybody can name a
+// trusted address and with it any caller, and if the gateway honestly names its
+// client, all of its requests are refused. The cause of a refusal says which
+// address was judged.
 func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 	var prefixes []netip.Prefix
 	var errs []error

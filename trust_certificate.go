@@ -13,11 +13,11 @@ import (
 // There is no prefix or pattern matching. A certificate that may sign others
 // names no workload.
 //
-// A certificate counts as TLS verified it when the connection began. Workloads
-// renew theirs and keep their connections, so one that has ended since, stolen
-// perhaps, is believed for as long as its connection lasts. A server bounds that:
-// one of grpc by MaxConnectionAge of keepalive.ServerParameters, and one of
-// net/http by answering "Connection: close" after NotAfter, as the service in
+// A certificate counts as TLS verified it when the connection began. One that has
+// expired since, perhaps a stolen one, is believed for as long as its connection
+// lasts, because workloads renew certificates and keep their connections. Bound
+// that in the server: with grpc by MaxConnectionAge of keepalive.ServerParameters,
+// with net/http by answering "Connection: close" after NotAfter, as the service in
 // examples/mtls does.
 func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 	ids := append([]string{first}, rest...)

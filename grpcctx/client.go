@@ -25,13 +25,16 @@ type ClientConfig struct {
 	// AllowInsecurePlaintext lets callers travel over connections without
 	// transport security to other machines, where whoever is on the path can
 	// read and change who is calling. It is for networks that encrypt by
-	// themselves, such as a service mesh. Connections within the machine need
-	// no permission: Unix sockets, and loopback addresses whatever the target is
-	// called, but for the forward proxy that grpc takes from the environment
-	// (HTTPS_PROXY). Another tunnel that begins on this machine, such as one of
-	// ssh or of a dialer of your own, is taken for its end. A test over bufconn,
-	// which says nothing of where it leads, sets this. An interceptor alone, which
-	// sees no connection, asks for it too, see [Client.UnaryInterceptor].
+	// themselves, such as a service mesh.
+	//
+	// Connections within the machine need no permission: those to Unix sockets and
+	// to loopback addresses, whatever the target is called, except the forward
+	// proxy that grpc takes from the environment (HTTPS_PROXY). Any other tunnel
+	// that begins on this machine, such as one of ssh or of your own dialer, cannot
+	// be told from a service on this machine, and needs none either.
+	//
+	// Set it in tests over bufconn, whose address says nothing, and to use an
+	// interceptor alone, which sees no connection, see [Client.UnaryInterceptor].
 	AllowInsecurePlaintext bool
 }
 
@@ -76,26 +79,26 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // and a check of the connection's security. Pass all of them to
 // [grpc.NewClient].
 //
-// On every call, all identity fields that outgoing metadata held before are
-// removed, whoever wrote them and however they were spelled; then the caller of
-// the context is written. A call without a caller goes out without one. A
-// credential that the caller came with, over gRPC or HTTP, and that a server
-// kept for the handler is not passed on as metadata, nor is an authorization field
-// that nobody there read. Other metadata, an authorization field of the
-// application's own and per-RPC credentials are not touched. A secret that all
-// services share, so that one's own is the one that came in, is to be in Strip of
+// On every call, all identity fields are removed from the outgoing metadata,
+// whoever wrote them and however they are spelled; then the caller of the context
+// is written. A call without a caller goes out without one. The credential that the
+// caller came with, over gRPC or HTTP, is not passed on as metadata, even if a
+// server kept it for the handler; nor is an authorization field that came in and
+// that nobody read. Other metadata, the application's own authorization field and
+// per-RPC credentials are not touched. An own field that equals the one that came in
+// cannot be told from it: put a secret that all services share into Strip of
 // [ServerConfig].
 //
-// Interceptors run in the order in which options are given. Give these last: an
-// interceptor behind them has the caller in its outgoing metadata, where calls
-// of its own over other connections would take it along. What it adds, or per-RPC
-// credentials do, is not looked at: a field that the caller has too is doubled,
-// which the receiver refuses, and any other one, such as x-user-roles for a
+// Interceptors run in the order in which options are given. Give these last, for
+// two reasons. An interceptor behind them has the caller in its outgoing metadata,
+// and calls of its own over other connections would carry it. And what it adds, as
+// what per-RPC credentials add, is not checked: a field that the caller has too is
+// doubled, which the receiver refuses; any other one, such as x-user-roles for a
 // caller without roles, the receiver believes.
 //
-// A call fails, and is not sent, when its caller cannot be written, for example
-// because gRPC metadata holds printable ASCII only and the propagator does not
-// encode the rest, as one of a layout that is Verbatim.
+// A call fails, and is not sent, when its caller cannot be written: when a
+// propagator that does not encode, as one of a Verbatim layout, meets a value that is
+// not printable ASCII, which is all that gRPC metadata holds.
 //
 // The caller is written when a call is made. One that waits for its connection
 // ([grpc.WaitForReady]) longer than a Transaction Token lives arrives with a

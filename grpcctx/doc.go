@@ -24,6 +24,9 @@
 //
 // Refusals travel as a gRPC status with one ErrorInfo, see [Status].
 //
+// Functions and interfaces in a configuration, clocks included, must be safe for
+// concurrent use.
+//
 // # Behind net/http
 //
 // A [grpc.Server] that net/http serves, by its ServeHTTP, needs a [Server] of this
@@ -31,10 +34,11 @@
 // their callers, and a handler that returns the error of [authctx.Authorize] tells
 // the client the cause, with code Unknown, unless it returns Status(err).Err().
 //
-// Best it gets the requests as they came, from a handler that asks [IsRequest] and
-// hands gRPC over before an httpctx.Server sees it. One that stands around
-// everything has taken the credentials away; the Server of this package then takes
-// over the caller whom it found:
+// Preferably the Server of this package gets the requests as they came: from a
+// handler that asks [IsRequest] and hands gRPC over before an httpctx.Server sees
+// it. If an httpctx.Server stands in front of everything, it has removed the
+// credentials. Then take over the caller that it has put into the context, by this
+// authenticator:
 //
 //	authctx.NewAuthenticator(authctx.FieldSet{}, func(ctx context.Context, _ *authctx.Request) (authctx.Result, error) {
 //		p, ok := authctx.FromContext(ctx)
@@ -44,10 +48,7 @@
 //		return authctx.Result{Principal: p, Forward: authctx.Forwarded(ctx), ForwardUntil: authctx.ForwardedUntil(ctx)}, nil
 //	})
 //
-// Both may have the same policy. Streams end at their caller's effective end, but
-// the Recheck of the authenticator in front is not known here: if a revocation is
-// to end them, the function gives one of its own.
-//
-// The functions and interfaces that a configuration holds, clocks included, are
-// called by several requests at the same time.
+// Both servers may have the same policy. Streams end at their caller's effective
+// end. The Recheck of the authenticator in front is lost, though: if a revocation
+// is to end streams, set a Recheck in the Result above.
 package grpcctx

@@ -16,14 +16,14 @@ import (
 
 // ServerConfig configures [NewServer].
 type ServerConfig struct {
-	// Authenticator says who is calling. It is required. It sees the certificates
-	// of a peer whose AuthInfo is a [google.golang.org/grpc/credentials.TLSInfo], as
-	// that of TLS in grpc is. Of another type, such as one that embeds that, it sees
-	// none.
+	// Authenticator says who is calling. It is required. It sees a peer's
+	// certificates only if the AuthInfo of the transport credentials is a
+	// [google.golang.org/grpc/credentials.TLSInfo], as with TLS of grpc, and not a
+	// type of its own that embeds one.
 	Authenticator authctx.Authenticator
 	// Policy says who may call what, by full method. Methods that it does not
-	// list are refused. It is required, unless AllowAnonymous is said. A server
-	// whose handlers decide, and a proxy, state a Default rule, at least
+	// list are refused. It is required, unless AllowAnonymous is set. Where
+	// handlers decide, and in a proxy, give it a Default rule, at least
 	// [authctx.Authenticated].
 	Policy *authctx.Policy
 	// AllowAnonymous lets calls without credentials reach every handler, which
@@ -130,52 +130,54 @@ func (cfg *ServerConfig) validate() error {
 // ServerOptions returns the interceptors, for unary calls and streams together.
 // Pass all of them to [grpc.NewServer].
 //
-// They are chained in the order in which options are given, so interceptors of
-// options before these, and any set with [grpc.UnaryInterceptor] or
-// [grpc.StreamInterceptor], run earlier: they see no caller and metadata that
-// nobody has cleaned, and must not believe a word of it. Nor must a handler believe
-// what such an interceptor has put into its context: that of go-kratos puts all
-// metadata there, forged identity and the client's credential too, for
-// transport.FromServerContext. [Server.UnaryInterceptor] goes in front of it.
-//
-// Interceptors of options after these know the caller, but a refusal that a handler
-// returns is no status yet: a logger or a metric there counts it as Unknown, and one
-// that runs earlier sees the code that is sent.
-//
-// Where a stream ends with its caller, a send or a receive that its handler is
-// blocked in is still under way when these interceptors return: what one that runs
-// earlier writes in a [grpc.ServerStream] of its own, such as a count of messages,
-// it reads atomically or under a lock, then too.
-//
-// A call of a method that the server does not have is answered Unimplemented by
-// grpc itself, before any interceptor: nobody is authenticated, and the observer
-// is not told. Anybody can thus find out which methods there are. A
-// [grpc.UnknownServiceHandler] that returns Unimplemented changes that: it is
-// run behind these interceptors, for unknown methods of known services too.
-//
-// Nor is anybody asked who sends a unary call whose message is malformed, too large
-// or not yet there: grpc reads it first. What that costs is bounded by options of the
-// server, whose defaults serve peers that are trusted:
-//
-//   - [grpc.MaxConcurrentStreams], how many calls a connection may have under way:
-//     any number unless it is set. 1000 are plenty.
-//   - [grpc.MaxHeaderListSize], how large the metadata of a call is: 16 MiB unless it
-//     is set. 64 KiB are plenty.
-//   - [grpc.MaxRecvMsgSize], how large its message is: 4 MiB unless it is set.
-//   - [grpc.KeepaliveParams], how long a connection is kept: for ever unless they are
-//     set. A call whose message never comes ends with MaxConnectionAge and
-//     MaxConnectionAgeGrace, as do streams that are longer.
-//
-// What sees a call outside of interceptors sees its metadata in clear, credentials
-// and identity included, and as anybody sent it: the InHeader of a
-// [google.golang.org/grpc/stats.Handler], what is set with [grpc.InTapHandle], and
-// binary logs (GRPC_BINARY_LOG_FILTER), which keep it.
-//
-// A [grpc.StreamDesc] with neither ClientStreams nor ServerStreams, which no
-// generator writes, runs without interceptors, and so for everybody. Describe such
-// a method by a [grpc.MethodDesc].
-//
 // It panics, as both interceptors do, if [NewServer] has not made s.
+//
+// # Other interceptors
+//
+// Interceptors are chained in the order in which options are given. Those of
+// options before these, and any set with [grpc.UnaryInterceptor] or
+// [grpc.StreamInterceptor], run earlier: they see no caller, and metadata with
+// forged identity and the client's credential, which neither they nor handlers may
+// believe. The interceptor of go-kratos, for example, puts all metadata into the
+// context for transport.FromServerContext: put [Server.UnaryInterceptor] in front
+// of it.
+//
+// Interceptors of options after these know the caller. A refusal that a handler
+// returns has no status there yet, so that a logger or a metric counts it as
+// Unknown; those that run earlier see the code that is sent.
+//
+// Where a stream ends with its caller, its handler may still be blocked in a send
+// or a receive when these interceptors return. An interceptor that runs earlier and
+// wraps the [grpc.ServerStream], to count messages for example, must therefore read
+// its counts atomically or under a lock even then.
+//
+// # What runs without interceptors
+//
+//   - A call of a method that the server does not have: grpc answers Unimplemented,
+//     nobody is authenticated, and the observer is not told. So anybody can find out
+//     which methods there are. A [grpc.UnknownServiceHandler] that returns
+//     Unimplemented changes that: it runs behind these interceptors, for unknown
+//     methods of known services too.
+//   - A [grpc.StreamDesc] with neither ClientStreams nor ServerStreams, which no
+//     generator writes: anybody may call it. Use a [grpc.MethodDesc] for it.
+//   - What looks at calls elsewhere: the InHeader of a
+//     [google.golang.org/grpc/stats.Handler], [grpc.InTapHandle], and binary logs
+//     (GRPC_BINARY_LOG_FILTER). These see all metadata as it was sent, credentials
+//     and forged identity included, and the logs keep it.
+//
+// # Limits
+//
+// grpc reads the message of a unary call before it asks interceptors, so strangers
+// are bounded by options of the server alone. Their defaults suit trusted peers:
+//
+//   - [grpc.MaxConcurrentStreams], calls under way on a connection: unlimited by
+//     default; 1000 are plenty.
+//   - [grpc.MaxHeaderListSize], size of the metadata: 16 MiB by default; 64 KiB are
+//     plenty.
+//   - [grpc.MaxRecvMsgSize], size of a message: 4 MiB by default.
+//   - [grpc.KeepaliveParams], age of a connection: unlimited by default. A call whose
+//     message never comes ends with MaxConnectionAge and MaxConnectionAgeGrace, as do
+//     streams that are longer.
 func (s *Server) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.UnaryInterceptor()),
@@ -183,39 +185,40 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// UnaryInterceptor returns the interceptor for unary calls. It is for where
-// [Server.ServerOptions] cannot go: in front of what a framework chains, or to a
-// channel within the process, which is no [grpc.Server]. It does what theirs does,
-// and may be used concurrently. Streams it does not see: [Server.StreamInterceptor]
-// goes with it, and [Server.CheckServices] wants both.
+// UnaryInterceptor returns the interceptor for unary calls. Use it where
+// [Server.ServerOptions] cannot be used: in front of the interceptors that a
+// framework chains, or for an in-process channel, which has no [grpc.Server]. It
+// does the same as that of ServerOptions, and is safe for concurrent use. Streams
+// need [Server.StreamInterceptor]; [Server.CheckServices] demands both.
 //
-// Make it the outermost, before anything that reads metadata. With a [grpc.Server]
-// that a framework makes, the options that set interceptors do so. For go-kratos,
-// whose middleware then knows the caller:
+// Make it the outermost, before anything that reads metadata. Where a framework
+// makes the [grpc.Server], the options that set a single interceptor do that. For
+// go-kratos, whose middleware then knows the caller:
 //
 //	kgrpc.Options(grpc.UnaryInterceptor(auth.UnaryInterceptor()), grpc.StreamInterceptor(auth.StreamInterceptor()))
 //
-// That middleware gets the errors of handlers first: where some of it makes answers
+// That middleware gets the errors of handlers first. Where some of it makes answers
 // of them, a handler returns Status(err).Err() for a refusal of [authctx.Authorize].
 //
-// What runs it without a grpc.Server says in the FullMethod of its info which method
-// it is about to call, and gives it a context without the values of the client's: a
-// peer in those, of another call, would be taken for who is calling. Where there is
-// no peer, or one without an address and certificates, as within a process, plain
-// fields are believed under [authctx.TrustNetworkAlone] only.
+// Code that runs the interceptor without a grpc.Server sets FullMethod of its info
+// to the method that it is about to call, and passes a context without the values
+// of the client's context: a peer among them, of another call, would be taken for
+// this one's. An in-process call has no peer, or one without address and
+// certificates. Plain fields are then believed under [authctx.TrustNetworkAlone]
+// only.
 func (s *Server) UnaryInterceptor() grpc.UnaryServerInterceptor {
 	s.mustBeMade()
 	s.unaryOut.Store(true)
 	return s.unary
 }
 
-// StreamInterceptor returns the interceptor for streams. What is said of
-// [Server.UnaryInterceptor] is true of it: give both, as the outermost.
+// StreamInterceptor returns the interceptor for streams. All that is said of
+// [Server.UnaryInterceptor] holds for it: give both, as the outermost.
 //
-// It ends a stream by returning, while the handler may be in the middle of a send
-// or a receive: what runs it without a [grpc.Server] has to bear that, and to make
-// them fail. A send that waits for its client may go on there until that reads or
-// leaves.
+// It ends a stream by returning, while the handler may be blocked in a send or a
+// receive. Code that runs it without a [grpc.Server] must then make these fail, as
+// a grpc.Server does. A send that waits for its client may go on until the client
+// reads or leaves.
 func (s *Server) StreamInterceptor() grpc.StreamServerInterceptor {
 	s.mustBeMade()
 	s.streamOut.Store(true)

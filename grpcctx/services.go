@@ -15,25 +15,25 @@ type ServiceLister interface {
 	GetServiceInfo() map[string]grpc.ServiceInfo
 }
 
-// CheckServices compares the policy with the methods of srv and returns an error
-// that lists what does not fit: methods that the policy does not list, which
-// would be refused, and entries that name a registered service and rule no call of
-// it, for a method that it does not have, without the slash in front, with letters
-// of another case, or as a mux has it, "POST /package.Service/{method}". It leaves
-// alone what may be a route of HTTP: beside an entry that rules the calls, or as
-// "/orders/" is where a service without a package is called so. Call it once all
-// services are registered, before serving.
+// CheckServices compares the policy with the methods of srv. Call it once all
+// services are registered, before serving. Its error lists
 //
-// It fails too when nobody has asked for [Server.ServerOptions], or for only one of
-// the two interceptors, for srv then lets everybody in. It cannot see whether srv
-// was given them, nor the streams that grpc runs without them, see there.
+//   - methods that the policy does not list, which would be refused;
+//   - entries that name a registered service but rule none of its calls: for a
+//     method that it does not have, without the leading slash, in another letter
+//     case, or as a mux has it, "POST /package.Service/{method}";
+//   - interceptors that nobody has asked s for ([Server.ServerOptions]), since srv
+//     then lets everybody in.
 //
-// A client that checks health, by a healthCheckConfig in its service config as those
-// of go-kratos always have, does so without credentials: unless the policy has
-// "/grpc.health.v1.Health/*" in Public, all of its calls fail with Unavailable.
+// It leaves entries alone that may be routes of HTTP: those beside an entry that
+// rules the calls, and "/orders/" where a service without a package is called so.
+// It ignores entries for services that are not registered, as several programs may
+// share one policy. It cannot see whether srv was given the interceptors, nor the
+// streams that grpc runs without them, see ServerOptions.
 //
-// It has nothing to say about entries for services that are not registered, as
-// one policy may be shared by several programs.
+// Clients check health without credentials if their service config has a
+// healthCheckConfig, as always with go-kratos. Unless the policy has
+// "/grpc.health.v1.Health/*" in Public, all of their calls fail with Unavailable.
 func (s *Server) CheckServices(srv ServiceLister) error {
 	return errors.Join(append(s.checkPolicy(srv), s.checkInterceptors())...)
 }

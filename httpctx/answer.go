@@ -120,13 +120,13 @@ func errorCode(reason authctx.Reason) string {
 }
 
 // WriteError answers r with what err means, for handlers that decide themselves
-// with [authctx.Authorize]: status, challenge and problem details of the error's
-// reason, and nothing of its cause. An error without a reason is 503, and so is
-// nil, for which Refuse gets [authctx.Unavailable]. What [Server.Check] says of
-// early data is 425.
+// with [authctx.Authorize]: status, challenge and problem details (RFC 9457) of the
+// error's reason, and nothing of its cause. Nil and an error without a reason count
+// as [authctx.Unavailable], which is 503; the error of [Server.Check] for early data
+// is 425. Refuse of [ServerConfig] is asked first.
 //
-// The observer is told of err if r is what a handler inside [Server.Handler] got,
-// and so was allowed before. What Check refuses it was told then.
+// The observer is told of err if r is the request that [Server.Handler] gave to a
+// handler, which was allowed before. Of what Check refuses it was told by Check.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = authctx.Unavailable

@@ -11,25 +11,26 @@
 // Identity fields that come in are removed on every path, whether or not the
 // request is let through. They are written on outgoing requests only.
 //
-// The functions and interfaces that a configuration holds, clocks included, are
-// called by several requests at the same time.
+// Functions and interfaces in a configuration, clocks included, must be safe for
+// concurrent use.
 //
 // # Where other middleware goes
 //
-// The peer, which a [authctx.Trust] judges, is who is connected where the
-// [net/http.Server] has the [ConnContext] of this package, and otherwise what
-// RemoteAddr of the request says. Without it, whatever writes an address there
-// that it has from X-Forwarded-For, X-Real-IP or Forwarded goes inside of
-// [Server.Handler], with a [Mux] around the handlers of its routes, and never in
-// front: with ProxyHeaders of gorilla/handlers in front, "X-Forwarded-For:
-// 10.1.0.5:80" makes anybody a trusted peer; and where a trusted gateway sends
-// that header honestly, its client is taken for the peer and every request is
-// refused. RemoteAddr needs its port: without one, as RealIP of chi leaves it,
-// nobody is trusted by address.
+// The peer, which an [authctx.Trust] judges, is the other end of the connection
+// where the [net/http.Server] has the [ConnContext] of this package, and otherwise
+// what the request's RemoteAddr says.
+//
+// Without ConnContext, middleware that sets RemoteAddr from X-Forwarded-For,
+// X-Real-IP or Forwarded goes inside of [Server.Handler], with a [Mux] around the
+// handlers of its routes, and never in front. With ProxyHeaders of
+// gorilla/handlers in front, "X-Forwarded-For: 10.1.0.5:80" makes anybody a
+// trusted peer; and where a trusted gateway sends that header honestly, its client
+// is taken for the peer and every request is refused. RemoteAddr needs its port:
+// without one, as RealIP of chi leaves it, nobody is trusted by address.
 //
 // A peer on a Unix socket has no address, whatever path it is bound to. Behind the
-// adaptor of fasthttp that is known by the context which the adaptor gives the
-// request: what puts another around it goes inside, too.
+// adaptor of fasthttp, such a socket is known by a method of the request's context:
+// middleware that wraps the context hides the method, and goes inside, too.
 //
 // # Requests within requests
 //
@@ -58,62 +59,73 @@
 // # How paths are matched
 //
 // When the handler behind a [Server] is a [net/http.ServeMux], the policy is asked
-// about the pattern that the mux will route the request by. If it has an entry of
-// a more specific pattern, or of a whole RPC service, which then is no route of
-// the mux, that must allow the request too. So must that of a host which the mux
-// does not know for its letter case or for a dot at its end.
+// about the pattern that the mux will route the request by. Further entries that
+// match must allow the request too, although they are no routes of the mux: one of
+// a more specific pattern, one of a whole RPC service, and one of a host that the
+// mux does not recognize because of letter case or a dot at the end.
 //
 // Any other handler, such as a proxy, another router or a mux inside of
 // middleware, does not say how it routes. The policy's patterns are then matched
 // as by a mux that has these and no others: "/" is everything else, and what none
-// matches is left to the default rule. If an outer mux has routed the request by a
-// pattern that the policy lists, [net/http.Request.Pattern], that entry must allow
-// it too, in place of the default rule, and so must that of a whole RPC service.
-// Whoever serves a request again by another path empties Pattern first. A handler
-// of one route is better given to a mux inside, Handler(mux), which knows how it
-// routes. The path is the one that comes in, with what the handler may strip from
-// it.
+// matches is left to the default rule. The path is the one that came in, before
+// the handler strips anything from it. If an outer mux has routed the request by a
+// pattern that the policy lists ([net/http.Request.Pattern]), that entry must
+// allow it too, in place of the default rule, and so must that of a whole RPC
+// service; code that serves a request again by another path empties Pattern first.
+// Better give a handler of one route to a mux inside, Handler(mux), which knows
+// how it routes.
 //
-// Such a handler may read a path in another way than a mux does. The request is
-// let through if all entries allow it under which it falls for some server: one
-// that decodes the path never, once or more often, that ignores letter case or a
-// slash at the end, and that takes any of the characters / \ ; ? # % for the end
-// of a segment or of the path, encoded or not. What stands before the first
-// segment with such a character is sure. The rest may be read as anything below,
-// since nothing may climb: dot segments are refused, however they are encoded.
+// Such a handler may read a path in another way than a mux does. So the request is
+// let through only if every entry allows it that matches some reading of its path,
+// and every reading has an entry or the default rule. Readings differ in
 //
-// So "/files/a%2Fb" asks for all that the policy lists at or below "/files" and
-// for what it says of everything there. "GET /files/{name}" alone does not say
-// that and the request is refused; "GET /files/{name...}" does, and so do
-// "/files/", "/" and a default rule. If already the first segment has such a
-// character, all entries must allow the request. An entry that ends in a slash
-// rules its own path alone, "/static/" that of "/static", unless a wildcard stands
-// there; one that does not, "/a", leaves "/a/" to others.
+//   - whether the path is decoded never, once or more often;
+//   - whether letter case and a slash at the end count;
+//   - which of the characters / \ ; ? # %, encoded or not, end a segment or the
+//     path.
 //
-// Other liberties of a server, such as taking "/a.json" for "/a", a wildcard for
-// more than one segment, as Echo's last one, or another host than the request's,
-// are not known here: rule what is behind one by a strict Default.
+// All readings agree on the segments before the first one in which such a
+// character hides. Behind them, any path may follow that leads further down: dot
+// segments, which would lead up, are refused, however they are encoded.
 //
-// Refused as [authctx.InvalidRequest] are empty and dot segments, control
-// characters, encoded or not, a method that is not in upper case, and a path that
-// something outside changed without its RawPath, as [net/http.StripPrefix] does
-// not.
+// For example, "/files/a%2Fb" needs all entries at or below "/files", and one that
+// matches everything there: "GET /files/{name...}", "/files/", "/" or a default
+// rule. With "GET /files/{name}" alone it is refused. "/a%2Fb" needs all entries.
 //
-// In front of a mux, too, so are a method that is not a token and, where a pattern
-// of the policy has a host, a Host that is not a name of letters, digits, "-", "_"
-// and single dots or an IPv6 address in brackets, with or without a port. Of
-// "admin.example::" nginx takes what stands before the first colon, and of
-// "[admin.example]" Caddy what stands in the brackets. A request without a Host
-// falls under the patterns that have none.
+// As for a slash at the end, "/static" needs the entry "/static/" and what else
+// matches "/static". "/static/" needs "/static/" alone, and not "/" besides; but
+// if the last segment is a wildcard, as in "/{name}/", what is less specific must
+// allow "/x/" too. "/a/" needs the entry "/a" and another that matches "/a/"
+// itself: with "/a" alone it is refused.
+//
+// Other liberties that a server may take are not known here, such as serving
+// "/a.json" as "/a", a wildcard for more than one segment, as Echo's last one, or
+// another host than the request's. Rule what is behind such a server by a strict
+// Default.
+//
+// Refused as [authctx.InvalidRequest] are
+//
+//   - empty segments, dot segments and control characters, encoded or not;
+//   - a method that is not in upper case;
+//   - a request of which middleware has changed Path and not RawPath, or the other
+//     way round; [net/http.StripPrefix] changes both;
+//   - also in front of a mux, a method that is not a token;
+//   - also in front of a mux, where a pattern of the policy has a host, a Host that
+//     servers read differently: anything but a name of letters, digits, "-", "_"
+//     and single dots, or an IPv6 address in brackets, with or without a port. Of
+//     "admin.example::" nginx takes what stands before the first colon, and of
+//     "[admin.example]" Caddy what stands in the brackets.
+//
+// A request without a Host falls under the patterns that have none.
 //
 // # Slow clients
 //
 // A refusal by [Server.Handler] or [Server.Require] gives its client ten seconds to
-// send the rest of its request and as long to take the answer, unless the
-// [net/http.Server] says otherwise by ReadTimeout and WriteTimeout, or middleware in
-// front has a writer without Unwrap. What that has set takes second place, and what it
-// does once it has a refusal counts in: an answer that it holds back for longer is
-// lost. The rest is up to the program:
+// send the rest of its request and as long to take the answer. ReadTimeout and
+// WriteTimeout of the [net/http.Server] take precedence where they are set. These
+// deadlines replace those that middleware in front has set, unless its writer has
+// no Unwrap, and they include the time that such middleware takes with a refusal:
+// an answer that it holds back for longer is lost. The rest is up to the program:
 //
 //   - ReadHeaderTimeout and IdleTimeout of the [net/http.Server] end connections on
 //     which no request comes. Neither has a default.

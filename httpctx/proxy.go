@@ -33,7 +33,7 @@ type ProxyConfig struct {
 	AllowInsecurePlaintext bool
 }
 
-// Proxy carries the caller through a [httputil.ReverseProxy]. It is safe for
+// Proxy carries the caller through an [httputil.ReverseProxy]. It is safe for
 // concurrent use.
 //
 // What a client sent never becomes what the upstream believes: identity fields
@@ -46,43 +46,48 @@ type ProxyConfig struct {
 // token all the same, as behind oauth2-proxy, [ServerConfig].Strip removes it.
 //
 // Client-Cert and Client-Cert-Chain (RFC 9440) of a request are removed, whether the
-// Server reads them or not: an upstream takes them for what the gateway says.
+// Server reads them or not: an upstream would take them for the gateway's word.
 //
-// All that is gone from pr.Out when Rewrite of the ReverseProxy gets it. What that
-// writes itself is sent, but for identity and for the caller's own credential: a
-// login of the gateway's, or a Client-Cert from pr.In.TLS.
+// All of this is gone from pr.Out when Rewrite of the ReverseProxy gets it. Rewrite
+// may add fields of its own, such as a login of the gateway or a Client-Cert from
+// pr.In.TLS; only identity fields and the caller's own credential are removed again.
 //
 // Identity fields are removed from headers and trailers of the answer too. Bodies
-// are not looked into, and streams of Connect and gRPC-Web have their trailers
-// there.
+// are not looked into, which is where Connect and gRPC-Web have the trailers of a
+// stream.
+//
+// # Upgrades
 //
 // The only protocol upgrade that passes is a WebSocket, and it is closed at its
-// caller's effective end. One of gRPC-Web ("grpc-websockets") does not: fields of the
-// request are in its messages, where a client could write any caller. An offer to go
-// on in HTTP/2 ("Upgrade: h2c") is ignored. CONNECT and TRACE do not pass: an answer to
-// the latter shows what the upstream was sent. Upstreams that compare the Origin of a WebSocket with Host, as
-// those with gorilla/websocket and coder/websocket do unless told otherwise, need
-// pr.Out.Host = pr.In.Host in Rewrite, behind SetURL, which makes it the upstream's own.
+// caller's effective end. A WebSocket of gRPC-Web ("grpc-websockets") does not
+// pass: its first message holds fields of a request, where a client could write
+// any caller. An offer to go on in HTTP/2 ("Upgrade: h2c") is ignored. CONNECT does
+// not pass, nor does TRACE, whose answer shows what the upstream was sent.
 //
-// A gRPC call, which may be a stream, ends at its caller's effective end too,
-// and when a recheck fails, even where the service behind does not look: with
-// the status that the Server's Refuse writes, as trailers once the answer has
-// begun, or by a reset of the stream without such a status. A message of the
-// answer that is under way then, of at most 4 MiB, has five seconds to arrive; if
-// it does not, its client is told of that instead. What the client sends from then
-// on goes nowhere. A proxy cannot tell a unary call
-// from a stream. Whatever a service may take for gRPC counts, gRPC-Web included: a
-// request of any version of HTTP of which a content type begins with
-// application/grpc.
+// Upstreams that compare the Origin of a WebSocket with Host, as those with
+// gorilla/websocket and coder/websocket do by default, need pr.Out.Host =
+// pr.In.Host in Rewrite, after SetURL, which sets the upstream's host.
+//
+// # Streams
+//
+// A gRPC call ends at its caller's effective end and when a recheck fails, even
+// where the service behind does not check. A call is any request of which a content
+// type begins with application/grpc, gRPC-Web and all versions of HTTP included,
+// since some service may take it for gRPC; a proxy cannot tell a unary call from a
+// stream. The client gets the status that the Server's Refuse writes, in trailers
+// once the answer has begun; without such a status, the stream is reset. A message
+// of the answer that is under way, of at most 4 MiB, first has five seconds to
+// arrive; if it does not, the client reports an incomplete message instead. What
+// the client sends from then on is dropped.
 //
 // A stream of events (text/event-stream) is cut off then, too, by a panic with
-// [http.ErrAbortHandler]: middleware that recovers it and goes on, such as
-// gin.Recovery, makes that look like a regular end. So does a server other than
-// those of net/http and of HTTP/3 that does not set [http.ServerContextKey], without
-// which there is no panic. Other answers are not cut short.
+// [http.ErrAbortHandler]. It looks like a regular end to the client if middleware
+// recovers the panic and goes on, such as gin.Recovery, or if the server is neither
+// of net/http nor of HTTP/3 and does not set [http.ServerContextKey], without which
+// there is no panic. Other answers are not cut short.
 //
-// The windows that net/http has for HTTP/2 by default are not made for a proxy. The
-// package documentation tells more, under "Proxies of HTTP/2".
+// The default HTTP/2 windows of net/http are too small for a proxy, see "Proxies of
+// HTTP/2" in the package documentation.
 type Proxy struct {
 	server    *Server
 	writer    writer
@@ -138,37 +143,51 @@ func withoutCertificate(r *http.Request) *http.Request {
 
 // Handler returns a handler that does what rp does, with this proxy's part added:
 // what [Proxy.Rewrite] removes before rp.Rewrite and what it writes after that,
-// [Proxy.ModifyResponse] before rp.ModifyResponse, and refusals answered as
-// [Server] does instead of by rp.ErrorHandler. A caller who cannot be written, for
-// a cause that has no reason, or not be sent in plaintext is no failure of the
-// upstream: that is answered 500, and the observer learns the cause. Nor is a body that the client
-// did not send as it should: that is answered 400, or 413 if a
-// [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite, to
-// clients of gRPC too. Nor is a header that is larger, with what says who is
-// calling, than an upstream of HTTP/2 has said it takes, 8 KiB for some servers of
-// gRPC: that is answered 431, or by Refuse of [ServerConfig], and the observer
-// learns the cause. Other errors of rp.Transport are the upstream's. It copies rp.
-// It fails when rp has no Rewrite, since a Director runs before hop-by-hop fields
-// are removed and cannot be made safe.
+// and [Proxy.ModifyResponse] before rp.ModifyResponse. It copies rp. It fails when
+// rp has no Rewrite, or a Director, which runs before hop-by-hop fields are removed
+// and cannot be made safe.
 //
-// Unless rp.Rewrite replaces the body or sets GetBody, a request which an upstream
-// did not take is sent anew, as when one of HTTP/2 closes its connections at a
-// certain age or after so many requests, or allows fewer streams than came at once:
-// the outgoing request has a GetBody. Transports of net/http take a reset with
-// PROTOCOL_ERROR before the answer for the latter too. Until the upstream answers,
-// GetBody works for what was read of the body, up to 80 KiB. Of a body that is not
-// complete, its client has to go on within 200 ms. Where the upstream may have acted
-// on the request and the transport could send it all the same, GetBody works until
-// the body is read: to an upstream of HTTP/1, with an Idempotency-Key or
-// X-Idempotency-Key, and with the methods GET, HEAD and OPTIONS.
+// The handler authenticates nobody: put it behind [Server.Handler].
 //
-// The handler authenticates nobody: put it behind [Server.Handler]. If a mux is
-// between them, the handler asks the Server's policy once more, as that does for a
-// next that is a proxy: an upstream may read a path in another way than the mux,
-// and so as one that is ruled by another entry. It asks about the path that the
-// Server saw, with what is stripped on the way. A request of a public route has no
-// caller then, and is refused if it may be one of a route that is not. The package
-// documentation tells more, under "How paths are matched".
+// # Failures
+//
+// Refusals are answered as [Server] answers them and not by rp.ErrorHandler. Nor
+// does rp.ErrorHandler get these, which are no failures of the upstream:
+//
+//   - a caller who cannot be written, for a cause without a reason, or who may not
+//     be sent in plaintext: 500, and the observer learns the cause;
+//   - a body that the client did not send properly: 400, or 413 if a
+//     [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite; to
+//     clients of gRPC too;
+//   - a header that is larger, with the caller's fields, than an HTTP/2 upstream
+//     has said it takes, which is 8 KiB for some gRPC servers: 431, or what Refuse
+//     of [ServerConfig] answers, and the observer learns the cause.
+//
+// Other errors of rp.Transport go to rp.ErrorHandler.
+//
+// # Retries
+//
+// An HTTP/2 upstream may refuse a request without looking at it: when it closes its
+// connections at a certain age or after a number of requests, or when more streams
+// came at once than it allows. Such a request is sent again, because the outgoing
+// request has a GetBody, unless rp.Rewrite replaces the body or sets GetBody. (A
+// reset with PROTOCOL_ERROR before the answer counts as such a refusal to transports
+// of net/http.) GetBody works until the upstream answers, and for up to 80 KiB of
+// body read; the client of an incomplete body has to go on within 200 ms.
+//
+// Where the upstream may have acted on the request and the transport would send it
+// again all the same, GetBody works only until the body is read: to an HTTP/1
+// upstream, with an Idempotency-Key or X-Idempotency-Key, and for GET, HEAD and
+// OPTIONS.
+//
+// # Behind a mux
+//
+// If a mux is between Server and handler, the handler asks the Server's policy once
+// more, as [Server.Handler] does for a proxy: an upstream may read a path in another
+// way than the mux, and so as one that another entry rules. It asks about the path
+// that the Server saw, before anything was stripped. A request of a public route
+// has no caller, and is refused if its path may be that of a route which is not
+// public. See "How paths are matched" in the package documentation.
 func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	//lint:ignore SA1019 refusing a Director takes looking at it
 	if rp == nil || rp.Rewrite == nil || rp.Director != nil {
@@ -250,13 +269,16 @@ func (w *hintCleaner) WriteHeader(status int) {
 // need to call it yourself: Rewrite does not ask the policy, and removes a credential
 // that the function has written for the upstream as if it had come in.
 //
-// A request that may not go out, because the caller cannot be written or not be
-// sent in plaintext, because it has more than 500 header fields beside a caller,
-// some of which an upstream might drop, because it asks for an upgrade that is not
-// a WebSocket, or because its method is not a token, is given a context that is
-// cancelled already, with the error as its [context.Cause]: the transport sends
-// nothing, and the proxy's ErrorHandler gets that error. The transport is taken to
-// be [http.DefaultTransport].
+// A request that may not go out gets a context that is already cancelled, with the
+// error as its [context.Cause]: the transport sends nothing, and the proxy's
+// ErrorHandler gets that error. It may not go out when
+//
+//   - its caller cannot be written, or may not be sent in plaintext, where the
+//     transport is taken to be [http.DefaultTransport];
+//   - it has a caller and more than 500 header fields, some of which an upstream
+//     might drop;
+//   - its method is CONNECT, TRACE or not a token, or it asks for an upgrade that
+//     [Proxy] does not let pass.
 func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 	p.stripRequest(pr)
 	p.finish(pr, nil, false)
@@ -353,10 +375,10 @@ func countFields(h http.Header) (n int) {
 	return n
 }
 
-// ModifyResponse removes identity fields from what the upstream answered, its
-// trailers included, also where those are headers, as Connect (Trailer-) and
-// grpc-gateway (Grpc-Trailer-) send them: who is calling is nobody's business
-// outside. A stream of events (text/event-stream) is cut off at the caller's
+// ModifyResponse removes identity fields from what the upstream answered, so that
+// nobody outside learns who is calling. Trailers are cleaned too, also those that
+// Connect (Trailer-) and grpc-gateway (Grpc-Trailer-) send as headers. A stream of
+// events (text/event-stream) is cut off at the caller's
 // effective end and when the caller does not pass a recheck; other answers are
 // finished. It never fails.
 //

@@ -49,11 +49,10 @@ func canonicalKeys(set authctx.FieldSet) map[string]string {
 }
 
 // ConnContext is for the field ConnContext of [net/http.Server]. With it, the peer
-// that a [authctx.Trust] judges and that observers are told of is the one at the
-// other end of the connection, whatever middleware in front has written to
-// RemoteAddr of the request: that may be from a header that anybody sends. It
-// keeps c, of which it asks for addresses only, for as long as the requests of the
-// connection. It is safe for concurrent use.
+// that an [authctx.Trust] judges and that observers are told of is the other end of
+// the connection, whatever middleware in front has written to RemoteAddr of the
+// request, perhaps from a header that anybody can send. The returned context keeps
+// c, and asks it for its addresses only. It is safe for concurrent use.
 //
 // Servers of this package and those of package grpcctx behind
 // [google.golang.org/grpc.Server.ServeHTTP] heed it. Where c is what a proxy in

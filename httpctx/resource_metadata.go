@@ -20,24 +20,26 @@ import (
 // 9728 section 3).
 const metadataPath = "/.well-known/oauth-protected-resource"
 
-// ResourceMetadata tells clients that know no more of an API than its address how
-// to get a token for it (RFC 9728): where, and with which scopes. Clients of the
-// Model Context Protocol want to be told. What the document says of Bearer and
-// DPoP comes from the server's authenticator.
+// ResourceMetadata tells clients that know only the address of an API where to get
+// a token for it and with which scopes (OAuth 2.0 Protected Resource Metadata, RFC
+// 9728). Clients of the Model Context Protocol expect it. What the published
+// document says about Bearer and DPoP comes from the server's authenticator.
 //
-// Everybody may read it, and nothing is decided by it.
+// Everybody may read the document. It grants nothing.
 type ResourceMetadata struct {
-	// Resource is the URL that clients are given for the API, letter by letter, or
-	// its origin without a slash where that is one API: some take no other that
-	// begins alike. It has no query and no fragment, and is https, or http on this
-	// machine. They ask for tokens that are meant for it (RFC 8707), so the verifier
-	// should have it among its audiences. It is required.
+	// Resource is the identifier of the API ("resource"): exactly the URL that
+	// clients are given, or, where an origin is a single API, that origin without
+	// a slash at the end. Some clients reject anything else. It is https, or http
+	// on this machine, without query and fragment. Clients ask for tokens whose
+	// audience it is (RFC 8707), so the verifier should list it among its
+	// audiences. It is required.
 	Resource string
-	// AuthorizationServers are the issuers of which clients can get a token (RFC
+	// AuthorizationServers are the issuers from which clients can get a token (RFC
 	// 8414 section 2). At least one is required.
 	AuthorizationServers []string
-	// Scopes are those that clients may ask for. The document need not tell all:
-	// some ask for all that it names, and without any for none.
+	// Scopes are those that clients may ask for, not necessarily all there are:
+	// some clients ask for every scope listed here, and for none if the list is
+	// empty.
 	Scopes []string
 	// CertificateBoundTokens says that tokens may be bound to the certificate of a
 	// client (RFC 8705).

@@ -48,11 +48,11 @@ type ServerConfig struct {
 	// ResourceMetadata, when it is not nil, is published: [Server.Handler] answers
 	// GET and HEAD for "/.well-known/oauth-protected-resource", followed by the path
 	// of the resource, under any host and without asking anybody, and challenges
-	// say where that is. A mux outside has to route that path too, by
+	// say where that is. A mux outside must route that path to the handler:
 	//
 	//	outer.Handle(server.ResourceMetadataPath(), handler)
 	//
-	// and so has what makes another path of it. It is copied.
+	// Middleware in front must not rewrite it. ResourceMetadata is copied.
 	ResourceMetadata *ResourceMetadata
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
@@ -70,8 +70,9 @@ type ServerConfig struct {
 	Now func() time.Time
 }
 
-// Server authenticates and authorizes incoming requests. It is safe for
-// concurrent use.
+// Server authenticates and authorizes incoming requests: [Server.Handler] puts it
+// in front of a handler, [Server.NewMux] of routes that are checked at the start. It
+// is safe for concurrent use. The zero Server lets nobody in; use [NewServer].
 type Server struct {
 	authenticator   authctx.Authenticator
 	policy          *authctx.Policy
@@ -151,10 +152,10 @@ func (cfg *ServerConfig) validate() error {
 // Without a Policy, or with one of nothing but a default rule, none of this is
 // asked: any path and any method reach next, from whoever passes.
 //
-// Entries that the policy calls public are not authenticated, and neither is a
-// CORS preflight. The handler then sees no caller and no credential. Of its
-// answer to a preflight for anything else than a public entry, the body is
-// dropped; status and headers are what a browser reads.
+// Requests for public entries of the policy are not authenticated, and neither are
+// CORS preflights. The handler then sees no caller and no credential. The body of
+// its answer to a preflight is dropped unless the entry is public: a browser reads
+// status and headers only.
 //
 // The request that next sees is a copy with the caller in its context. If it
 // becomes a WebSocket, the connection is closed at the caller's effective end,
@@ -162,25 +163,27 @@ func (cfg *ServerConfig) validate() error {
 // machine goes on. For other answers that go on and on there is
 // [Server.StreamContext].
 //
-// A cache that many share keeps no answer to a request with an Authorization, unless
-// that says so (RFC 9111 section 3.5), but knows nothing of cookies and of what a
-// gateway writes in its place. So for a GET or HEAD, but for public entries, "private"
-// is added to the Cache-Control that next sets, or none, if that has neither "public"
-// nor "s-maxage": next says these only of what is the same for all callers and may
-// be seen by anybody. What an authenticator asks for in Result.Response, as with a
-// new DPoP nonce, takes the place of what next says.
+// Answers to GET and HEAD get "private" added to their Cache-Control, unless they
+// are for public entries or next has set "public", "s-maxage" or "no-store". Shared
+// caches keep no answer to a request with an Authorization (RFC 9111 section 3.5),
+// but do not know that cookies, or the fields that a gateway writes in its place,
+// make an answer personal. So say "public" or "s-maxage" only of what is the same
+// for all callers and may be seen by anybody. A Cache-Control in Result.Response,
+// which comes with a new DPoP nonce, replaces what next sets.
 //
-// When the copy was served, the request that came in gets its MultipartForm, whose
-// files net/http then removes. Middleware inside that makes a copy in turn has to do
-// the same. The Pattern of a mux inside is not seen outside: what names requests by
-// it, as tracing does, stands inside, or takes Entry of an [authctx.Event].
+// When next has returned, the request that came in gets the MultipartForm of the
+// copy, whose files net/http then removes; middleware inside that copies the
+// request has to do the same. The Pattern of a mux inside is not seen outside:
+// middleware that names requests by it, as tracing does, stands inside or uses
+// Entry of an [authctx.Event].
 //
-// next must use the writer and the request that it is given. What makes Handler
-// middleware of a framework may keep the framework's own: with gwatts/gin-adapter,
-// or a function for gin that ignores the writer, a WebSocket does not end with its
-// caller, and the body of an answer to a preflight may be sent. Put the framework's
-// engine inside, server.Handler(engine). Fiber's adaptor for net/http neither
-// strips fields nor carries the caller, and is not to be used.
+// next must use the writer and the request that it is given. Put the engine of a
+// framework inside, server.Handler(engine). Adapters that make Handler middleware
+// of a framework may pass the framework's own writer and request instead: with
+// gwatts/gin-adapter, or a function for gin that ignores the writer, a WebSocket
+// does not end with its caller, and the body of an answer to a preflight may be
+// sent. Do not use Fiber's adaptor for net/http, which neither strips fields nor
+// carries the caller.
 //
 // Handler panics when next is nil or holds a nil function or pointer.
 func (s *Server) Handler(next http.Handler) http.Handler {

@@ -31,7 +31,7 @@ type TransportConfig struct {
 	AllowInsecurePlaintext bool
 }
 
-// Transport is a [http.RoundTripper] that carries the caller of the request's
+// Transport is an [http.RoundTripper] that carries the caller of the request's
 // context, see [authctx.NewContext], to the destinations that were named. Other
 // destinations are told nothing. It is safe for concurrent use.
 //
@@ -39,16 +39,23 @@ type TransportConfig struct {
 // never follows one to a host that was not named; nor, unless plaintext is allowed
 // by name, from https to http, not even on this machine.
 //
-// Identity fields that are on a request already are removed, wherever it goes:
-// a Transport replaces what somebody else wrote. So is the credential that the
-// caller presented to [Server.Handler] or to a server of gRPC, should a handler
-// have been left with it and copied it, and the Authorization of a request to
-// those even where nobody there reads it, as behind a proxy that says who is
-// calling; only below a [Proxy], to its upstream, such a one stays. An
-// Authorization or a cookie of the program's own is left alone, unless it is the
-// one that came in: a secret that all services share is to be in Strip of
-// [ServerConfig]. What chooses the host of a proxied request, such as a balancer,
-// is Base, or Rewrite leaves the host to what stands between.
+// A request loses, wherever it goes,
+//
+//   - identity fields that it has already: a Transport replaces what somebody else
+//     wrote;
+//   - the credential that the caller presented to [Server.Handler] or to a gRPC
+//     server of package grpcctx, in case a handler kept it and copied it;
+//   - the Authorization that came in there and that nobody read, as behind a proxy
+//     that says who is calling. A Transport below a [Proxy] leaves this one to the
+//     proxy's upstream.
+//
+// Any other Authorization or cookie is the program's own and is left alone. One that
+// equals what came in cannot be told from it: put a secret that all services share
+// into Strip of [ServerConfig].
+//
+// Where a Transport stands below a Proxy, a load balancer that chooses the host is
+// its Base. One that stands between the two works only if Rewrite leaves the host
+// empty.
 type Transport struct {
 	base         http.RoundTripper
 	writer       writer

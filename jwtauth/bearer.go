@@ -12,25 +12,25 @@ import (
 // of a request and asks a [TokenVerifier] about it. It is safe for concurrent
 // use.
 //
-// A request with two tokens, or with a malformed authorization field, is
-// answered with [authctx.InvalidRequest], a bad token as the verifier says, and
-// another scheme with [authctx.NoCredentials]. A field that does not begin with a
-// scheme (RFC 9110 section 11.4), such as "ApiKey: x", is malformed even if
-// another authenticator could read it, unless it is a single token68, which may
-// be somebody's key. Credentials of two schemes joined by a comma, this one
-// behind, are malformed too.
+// It answers another scheme with [authctx.NoCredentials], two tokens in one
+// request or a malformed authorization field with [authctx.InvalidRequest], and a
+// bad token as the verifier does. The authorization field is malformed if
 //
-// Of what follows the scheme, nothing at all, spaces and control characters make
-// the field malformed. Everything else is a token, good or bad. So one in quotes
-// or with a comma behind it is [authctx.InvalidToken]: providers make opaque
-// tokens of characters that RFC 6750 section 2.1 does not allow, such as "|", and
-// only who is asked about them knows.
+//   - it does not begin with a scheme (RFC 9110 section 11.4), as "ApiKey: x", even
+//     if another authenticator could read it; a single token68, which may be a key
+//     of somebody else's, counts as another scheme;
+//   - a comma joins credentials of another scheme and, after them, of this one;
+//   - nothing follows the scheme, or a space or control character is in what does.
+//
+// Anything else after the scheme is a token, good or bad, also in quotes or with a
+// comma at its end: providers make opaque tokens of characters that RFC 6750
+// section 2.1 does not allow, such as "|", so that only the verifier can tell.
 //
 // A token that is bound to a client certificate (RFC 8705 section 3) counts only
 // on a connection on which the client has shown it. The certificate may be
-// self-signed if the server's TLS configuration takes such; one with ClientCAs
-// tells clients whose certificates to show, and most keep others back. One that
-// is bound to a key is refused, because presented as plain bearer it is stolen or
+// self-signed if the server's TLS configuration accepts that; but where it has
+// ClientCAs, most clients show no certificate of another authority. A token that is
+// bound to a key is refused, because presented as plain bearer it is stolen or
 // misused (RFC 9449 section 7.2): it is for [DPoP].
 type Bearer struct {
 	verifier   TokenVerifier
@@ -77,10 +77,10 @@ type BearerOptions struct {
 	//	RequestHeader edit Client-Cert "-----END CERTIFICATE-----" ":"
 	//	RequestHeader edit* Client-Cert " " ""
 	CertificateProxies authctx.Trust
-	// Shape says which tokens are this authenticator's. Others are left to who
-	// stands beside it in [authctx.OneOf], and refused as
-	// [authctx.InvalidToken] if nobody takes them. It is needed beside another
-	// Bearer that reads the same field, see [NewBearer].
+	// Shape says which tokens are this authenticator's. Others are left to the
+	// other members of an [authctx.OneOf], and refused as [authctx.InvalidToken] if
+	// none takes them. It is needed beside another Bearer that reads the same
+	// field, see [NewBearer].
 	Shape TokenShape
 }
 

@@ -21,12 +21,10 @@
 // may have to wait, [DeferredPropagator] and [DeferredAuthenticator] stand in
 // for them.
 //
-// The functions and interfaces that a configuration holds, clocks included, are
-// called by several requests at the same time, as long as what was made of the
-// configuration is in use. What is made is safe for concurrent use too.
+// Functions and interfaces in a configuration, clocks included, must be safe for
+// concurrent use. What constructors return is safe for concurrent use too.
 //
-// Whatever is required and missing is an error of the constructor, and nothing
-// that is left empty means that something is not checked. A refusal is an
-// [authctx.Error] that names a reason for the caller and a cause for operators,
-// and holds nothing of the token.
+// A constructor fails when something required is missing; leaving a setting empty
+// never switches a check off. A refusal is an [authctx.Error] that names a reason
+// for the caller and a cause for operators, and holds nothing of the token.
 package jwtauth

@@ -33,14 +33,14 @@ type IntrospectorConfig struct {
 	// Audiences and ClientIDs are as in [VerifierConfig]: an answer must name an
 	// audience of ours, or, for endpoints that leave "aud" out or empty, a client.
 	//
-	// Some servers call refresh tokens active too and tell them only by leaving
-	// "aud" and "token_type" out. ClientIDs without Audiences, and
-	// InsecureAnyAudience, take such a refresh token for an access token, unless
-	// Claims asks for what it lacks: the Require of its configuration has
-	// {Path: []string{"token_type"}, Present: true}. Others, which use the handler of
-	// github.com/ory/fosite as it is, answer for a refresh token as for its access
-	// token, audience included: no setting here tells these apart, and whoever
-	// holds a refresh token can call this service with it.
+	// Refresh tokens: some servers call them active too, and mark them only by
+	// leaving "aud" and "token_type" out of the answer. With ClientIDs and no
+	// Audiences, or with InsecureAnyAudience, such a refresh token is taken for an
+	// access token, unless Claims requires "token_type": add {Path:
+	// []string{"token_type"}, Present: true} to Require of its configuration.
+	// Servers that use the handler of github.com/ory/fosite as it is answer for a
+	// refresh token exactly as for its access token. No setting here tells these
+	// apart: whoever holds a refresh token can call this service with it.
 	Audiences, ClientIDs []string
 	// InsecureAnyAudience takes tokens that were issued for any other service
 	// of the same issuer, as far as the endpoint tells us about them, refresh
@@ -50,12 +50,12 @@ type IntrospectorConfig struct {
 	// Claims says how the answer becomes a principal; nil is as in [VerifierConfig].
 	// [SPIFFEClaims] are for JWTs.
 	Claims *ClaimMapping
-	// ClientWithoutSubject takes an answer without "sub" to be about a token that
-	// the client got for itself, and the client for its subject (RFC 9068 section
-	// 2.2). It is for endpoints that name no subject of such a token and a "sub"
-	// or "username" of every other. Many name nobody for a user's token either,
-	// or by a member of their own: the user would be the client. Answers that are
-	// seen to be about a user or a login are refused all the same.
+	// ClientWithoutSubject makes the client the subject of an answer that has none,
+	// as of a token that a client got for itself (RFC 9068 section 2.2). Set it only
+	// for endpoints that name a "sub" or "username" for the tokens of all users.
+	// Many name users in another way or not at all, and their users would count as
+	// the client. An answer with any sign of a user or a login is refused all the
+	// same.
 	ClientWithoutSubject bool
 
 	// Leeway is as in [VerifierConfig].
@@ -65,12 +65,12 @@ type IntrospectorConfig struct {
 	// Timeout bounds one exchange with the endpoint, and so how long a request
 	// waits: at least 1 ms, 5 s when zero.
 	Timeout time.Duration
-	// MaxPending bounds how many tokens are being asked about at the same time;
-	// 256 when zero. Requests beyond that are answered with
-	// [authctx.Unavailable]. Tokens that were not active when the endpoint was
-	// last asked have at most three quarters of it, so that whoever makes tokens
-	// up while the endpoint is slow keeps out only those who come for the first
-	// time: bound in front of this how often strangers may try.
+	// MaxPending bounds how many tokens the endpoint is asked about at the same
+	// time; 256 when zero. Requests beyond that are answered with
+	// [authctx.Unavailable]. A quarter is reserved for tokens that were active when
+	// the endpoint was last asked. So a flood of made-up tokens at a slow endpoint
+	// keeps out only callers with new tokens; rate limits in front of this protect
+	// those.
 	MaxPending int
 	// Cache bounds the memory of answers. Cache.MaxAge is the longest that a
 	// token counts after the endpoint has stopped vouching for it; here it is

@@ -35,9 +35,9 @@ import (
 // than it should have makes the token [authctx.InvalidToken], as in a JWT; null,
 // which some servers write where they have no value, is no member.
 //
-// Where there is no "exp", the principal ends Cache.MaxAge and Leeway after the
-// answer, for the services that it is passed on to, even if no answer is
-// remembered here; the default of MaxAge counts then.
+// If the answer has no "exp", the principal ends Cache.MaxAge plus Leeway after it,
+// so that the services that it is passed on to have an end to go by. If the cache
+// is disabled, the default of MaxAge counts for that.
 type Introspector struct {
 	policy   *issuerPolicy
 	anyAud   bool

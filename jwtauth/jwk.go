@@ -30,9 +30,8 @@ func ParseJWK(text []byte) (*Key, error) {
 
 // ParseJWKSet reads the keys of a JSON Web Key Set (RFC 7517 section 5). A key
 // that cannot be used does not spoil the others: it is left out, and skipped
-// says why. Left out is what [ParseJWK] refuses, a key without an ID, and every
-// key whose ID another one has too that is not for something else, such as
-// encryption. A set of which nothing remains is an error.
+// says why. Left out are keys that [ParseJWK] refuses, keys without an ID, and
+// keys for signatures that share an ID. A set of which nothing remains is an error.
 func ParseJWKSet(text []byte) (keys []*Key, skipped []error, err error) {
 	set, err := parseJWKSet(text, len(text))
 	if err != nil {

@@ -46,10 +46,10 @@ type Key struct {
 // KeySource finds the verification keys of exactly one issuer. Implementations
 // are safe for concurrent use.
 //
-// A token that was verified is remembered with its key, and the source is not
-// asked again: when a key is removed, the source must also call [Key.Withdraw],
-// or the key goes on verifying from the cache, 10 minutes by default. So that it
-// can, it returns the same Key each time.
+// A verified token is remembered together with its key, and the source is not asked
+// again. So a source must return the same Key each time, and call [Key.Withdraw] when
+// a key is removed; otherwise its tokens go on being accepted from the cache, for
+// 10 minutes by default.
 type KeySource interface {
 	// Key returns the key with which a token says it was signed. The key ID
 	// comes from a token nobody has verified and may be anything; it is empty
@@ -139,14 +139,15 @@ func (k *Key) Withdrawn() bool {
 // it is gone.
 func (k *Key) noticeIfGone() { _ = k.Withdrawn() }
 
-// Withdraw makes nothing count any more that was verified with k, cached results
-// included. A [KeySource] of your own calls it when the issuer has removed the
-// key. It is final, may be called again, and is safe for concurrent use.
+// Withdraw ends everything that was verified with k, cached results included. A
+// [KeySource] of your own calls it when the issuer has removed the key. It is
+// final, may be called again, and is safe for concurrent use.
 //
-// A source of this package may have made more than one Key of the same key,
-// because the issuer says something else of it by now. All of them are withdrawn,
-// and [RemoteKeys] that have the key never believe it again, under another ID
-// either. Other sources have Keys of their own.
+// Where a source of this package has made several Keys of the same key, because
+// the issuer has changed its algorithm or ID meanwhile, all of them are withdrawn.
+// [RemoteKeys] that have the key never believe it again, not under another ID
+// either. Another source may hold the same key as a Key of its own, which is not
+// withdrawn.
 func (k *Key) Withdraw() {
 	all := []*Key{k.origin()}
 	for i := 0; i < len(all); i++ {

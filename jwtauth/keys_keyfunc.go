@@ -28,14 +28,16 @@ const (
 // must hold the keys of one issuer only, and tokens must name their key.
 //
 // What is read from it is held to the same rules as elsewhere: no symmetric, no
-// private and no weak keys, "use" and "key_ops" respected, one algorithm. How
-// it loads keys remains its own affair: it may wait, though no longer than five
-// seconds and not on the request's context, and one second to say whether it
-// still has a key, without which that key does not count; with keyfunc's
-// defaults it cannot tell a provider that is down from a key that is unknown.
-// [NewRemoteKeys] can, and also finds keys without reading the storage each
-// time. [Key.Withdraw] is final for as long as the storage has the key under that
-// ID.
+// private and no weak keys, "use" and "key_ops" respected, one algorithm.
+//
+// How it loads keys remains its own affair. It gets a context that is not the
+// request's: five seconds to find a key, and one second, each time that a token
+// comes again, to confirm that it still has the key, which does not count
+// otherwise. With its defaults, keyfunc cannot tell a provider that is down from a
+// key that is unknown. [NewRemoteKeys] can, and finds keys without reading the
+// storage each time.
+//
+// [Key.Withdraw] is final for as long as the storage has the key under that ID.
 func KeysFromKeyfunc(kf keyfunc.Keyfunc) (KeySource, error) {
 	if absent.Nil(kf) || absent.Nil(kf.Storage()) {
 		return nil, errors.New("jwtauth: the keyfunc is nil or has no storage")

@@ -17,19 +17,19 @@ import (
 // RemoteKeys is the key set of one issuer, loaded over HTTP and kept up to date
 // in the background. It is a [KeySource] and safe for concurrent use.
 //
-// A key that is known is found without a lock, a clock or a wait, whatever the
-// provider is doing. For one that is not, requests share a single load, which
-// runs on nobody's context, and which requests can cause once per cool-down
-// however many they are; until such a load has ended the answer is
-// [authctx.Unavailable], and only then [authctx.UnknownKey].
+// A known key is found without a lock, a clock or a wait, whatever the provider is
+// doing. For an unknown one, requests share a single load, on a context that is
+// none of theirs. However many requests there are, they cause one load per
+// cool-down. Until such a load has ended the answer is [authctx.Unavailable], and
+// only then [authctx.UnknownKey].
 //
-// Nothing but a well-formed set with at least one usable key replaces the keys.
-// A key that is in the new set as it was in the old stays the same [Key]; one
-// that is not is withdrawn, and with it what it verified. A stream goes on where
-// only what is said of its key has changed, such as an algorithm that appears, if
-// its token would verify again. Symmetric keys, private keys, keys for
-// encryption, weak keys, keys without an ID and keys for signatures that share one
-// are not used.
+// Only a well-formed set with at least one usable key replaces the keys. A key that
+// is the same in both sets stays the same [Key]. Any other is withdrawn, and with it
+// what it verified; but a stream goes on if only a description of its key has
+// changed, such as an algorithm that was added, and its token would verify again.
+//
+// Not used are symmetric keys, private keys, keys for encryption, weak keys, keys
+// without an ID, and keys for signatures that share an ID.
 type RemoteKeys struct {
 	cfg   RemoteKeysConfig
 	owner string // of the keys, as errors name it

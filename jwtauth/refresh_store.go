@@ -41,8 +41,8 @@ type RefreshStore interface {
 // RefreshGrant is a login that can be refreshed. It holds no token, and nothing
 // that a token could be made of.
 //
-// A [authctx.Principal] cannot be read back from JSON. A store that writes grants
-// down keeps its Attributes, without their Claims, and makes it again with
+// An [authctx.Principal] cannot be read back from JSON. A store that serializes
+// grants stores the principal's Attributes, without Claims, and recreates it with
 // [authctx.New]. It may cut times to whole seconds.
 type RefreshGrant struct {
 	ID        string // 43 characters of base64url: a hash of what the login's tokens share

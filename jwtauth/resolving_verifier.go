@@ -12,32 +12,34 @@ import (
 // ResolvingVerifierConfig says how a [ResolvingVerifier] finds its issuers. Resolve and
 // Algorithms are required.
 type ResolvingVerifierConfig struct {
-	// Resolve returns the verifier of an issuer. It is asked for whatever tokens
-	// that nobody has verified name as "iss", so it must only look the name up,
-	// never derive an address from it. [authctx.WrongIssuer] means that there is
-	// no such issuer; any other error that nobody could tell, and then it is not
-	// asked about that issuer for ten seconds.
+	// Resolve returns the verifier of an issuer. The issuer is the "iss" of a token
+	// that nobody has verified: look the name up, and never derive an address from
+	// it. Return [authctx.WrongIssuer] if there is no such issuer. Any other error
+	// means that nobody could tell, and Resolve is not called for that issuer again
+	// for ten seconds.
 	//
-	// While nothing has changed, the verifier of last time is the best answer.
-	// Another takes its place when its keys are there: a key source with a method
-	// like [RemoteKeys.Ready] is waited for, and meanwhile the one before goes on,
-	// so that a provider which is down takes away no keys that are known. Of
-	// sources that are joined, one with keys suffices. A source whose Ready takes
-	// no notice of its context counts as one without keys and is left to itself.
-	// While eight of an issuer have not returned, later answers about it count as
-	// without the keys of whatever has a Ready, but for [RemoteKeys]. After
-	// MaxStale the other counts with its keys or without. WrongIssuer is what
-	// counts at once, for tokens in the cache and streams too.
+	// Requests for the same issuer wait for one call. Its context is none of
+	// theirs, and Resolve must return when it ends. A call that does not is given
+	// up: until it returns, its issuer is [authctx.Unavailable], unless MaxStale
+	// keeps the last answer. While 64 calls about new issuers are under way, no
+	// other new issuer is looked up, since strangers could begin any number.
 	//
-	// Requests for the same issuer wait for one call, which runs on no request's
-	// context and must end with its own. One that does not is given up: its
-	// issuer is [authctx.Unavailable] until it returns, unless MaxStale lets it
-	// go on, and 64 of them stop the lookup of new issuers, because strangers
-	// could begin any number.
+	// If nothing has changed, return the same verifier as last time. A different
+	// one takes over when its keys are there, and until then the last one goes on,
+	// so that a provider which is down takes no known keys away:
+	//
+	//   - a key source with a method like [RemoteKeys.Ready] is asked for its keys;
+	//     any other counts as ready. Of joined sources, one that is ready suffices;
+	//   - a source whose Ready does not return with its context counts as not
+	//     ready. While eight such calls about an issuer have not returned, all its
+	//     sources with a Ready count as not ready, except [RemoteKeys];
+	//   - after MaxStale, the new verifier takes over in any case.
+	//
+	// WrongIssuer counts at once, for tokens in the cache and streams too.
 	//
 	// Two issuers must not share a key source or a static key: while the answer
 	// about the first is believed, the second is answered with
-	// [authctx.Unavailable], and not released.
+	// [authctx.Unavailable], and its verifier is not released.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, when it is not nil, is called with every verifier that Resolve
 	// returned once it is not kept any more and no request uses it, so that its
@@ -52,25 +54,25 @@ type ResolvingVerifierConfig struct {
 	// Algorithms are those that any issuer may use; each verifier has its own
 	// list besides.
 	Algorithms []Algorithm
-	// MaxIssuers bounds how many verifiers are kept besides those that requests
-	// use, the least recently used leaving first; 1,000 when zero. An issuer is
-	// used when a token of it is verified; those that somebody has only named
-	// share the room that is left, which is never less than one. They have the
-	// room of those, too, that were not used for MaxAge and MaxStale together.
+	// MaxIssuers bounds how many verifiers are kept, besides those that requests
+	// are using; 1,000 when zero. The least recently used leaves first, where an
+	// issuer is used when a token of it is verified. Issuers of which no token was
+	// verified, which anybody can name, have the remaining room, at least one
+	// place, and the places of issuers that were not used for MaxAge plus MaxStale.
 	//
 	// It must exceed the number of issuers in use. Otherwise they push one another
-	// out, with their tokens in the cache, each that comes back costs a Resolve
-	// and a load of its keys, and strangers can bring back any that is not kept.
+	// out together with their tokens in the cache, and each that comes back costs a
+	// Resolve and a load of its keys, which strangers can cause, too.
 	MaxIssuers int
 	// MaxAge is how long an answer of Resolve is believed, tokens in the cache
 	// included: at least 1 ms, 10 minutes when zero. Streams are rechecked by the
 	// next answer.
 	MaxAge time.Duration
-	// MaxStale is how long the last answer goes on when Resolve cannot tell, or
-	// while the keys of its next answer are not there, counted as MaxAge is; a day
-	// when zero. It must not be shorter than MaxAge; when it is the same, nothing
-	// goes on. Requests wait for the first renewal that fails. Those after it, ten
-	// seconds apart, hold up nobody, and WrongIssuer counts when it comes.
+	// MaxStale is how long an answer of Resolve, counted from its start like
+	// MaxAge, is believed while Resolve fails or the keys of a new answer are not
+	// there; a day when zero. It must not be shorter than MaxAge, and keeps nothing
+	// if it is the same. Requests wait for the first renewal that fails; later
+	// ones are ten seconds apart and delay no request.
 	MaxStale time.Duration
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again: at least 1 ms, one minute when zero.

@@ -39,10 +39,9 @@ type SigningKeyConfig struct {
 	ID string
 }
 
-// Format implements [fmt.Formatter], so that no verb prints what must stay
-// secret, except %p and %w, which fmt keeps to itself. Nor does fmt ask what it
-// finds in a field that is not exported: a program prints no struct of its own
-// that holds a configuration there.
+// Format implements [fmt.Formatter], so that no verb prints a secret. There are two
+// exceptions, in which fmt does not call Format and prints all fields: the verbs %p
+// and %w, and a configuration in an unexported field of a struct that is printed.
 func (c SigningKeyConfig) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "configuration of signing key %q for %s", c.ID, c.Algorithm)
 }

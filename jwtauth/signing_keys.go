@@ -47,17 +47,15 @@ type SigningKeysConfig struct {
 // beside it because they will sign soon or because tokens that they signed are
 // still alive.
 //
-// Replicas that share keys are given the same ones and publish the same set,
-// since key IDs are thumbprints. [SigningKeys.Rotate] may reach them at
-// different moments, as long as it reaches all of them within half of Ahead, and
-// one rotation after the other in the same order. The other half is what
-// verifiers are told to cache the set for. A replica that missed a rotation, or
-// was told of two in another order, publishes another set for good: start it
-// anew.
+// Replicas may share keys. They then publish the same set, since key IDs are
+// thumbprints. Call [SigningKeys.Rotate] in all of them within half of Ahead, and
+// for several rotations in the same order; the other half is for how long verifiers
+// are told to cache the set. A replica that missed a rotation, or saw two in another
+// order, publishes a different set from then on: restart it.
 //
-// Replicas with keys of their own publish each other's public keys: before one of
-// them rotates, or within half of Ahead of that, the others
-// [SigningKeys.Publish] its new key, and they withdraw the old one Ahead and
+// Or each replica has keys of its own, and all publish the public keys of all. When
+// one rotates, the others [SigningKeys.Publish] its new key, at the latest half of
+// Ahead afterwards, and [SigningKeys.Withdraw] its old one no sooner than Ahead plus
 // Retain after it signed last.
 //
 // SigningKeys is safe for concurrent use. It runs no goroutine: a rotation takes
@@ -122,11 +120,10 @@ func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
 // neither a verifier with an old copy of the key set nor a token signed a moment
 // before fails, even if a replica is told later.
 //
-// It refuses a key without an ID, one that was withdrawn, one with which a
-// propagator that signs with this set could not have been configured, one beyond
-// 100 in the set, and one that is in the set already, under another ID too,
-// unless it is one of Published, whose turn has come then. The key that signs
-// then goes on.
+// It refuses a key without an ID, one that was withdrawn, one of an algorithm that
+// a propagator with this set does not accept, one beyond 100 in the set, and one that
+// is in the set already, under another ID too; but it accepts one of Published. If
+// it refuses, the current key goes on signing.
 func (s *SigningKeys) Rotate(next *SigningKey) error {
 	if unmade(next) {
 		return errors.New("jwtauth: rotate: the key is nil or was made by no constructor")
@@ -183,19 +180,19 @@ func (s *SigningKeys) Publish(key *Key) error {
 	return nil
 }
 
-// Withdraw takes a key out of the set at once, for one whose secret has leaked:
-// it is not published any more, does not sign, and what it signed counts no
-// longer where this set is the [KeySource]. Elsewhere tokens fail as soon as
-// the verifier fetches the key set again. The set takes the key never again, as
-// another [Key] or under another ID either, and keeps it in memory for that; a
-// set that is made anew knows nothing of it.
+// Withdraw takes a key out of the set at once, because its secret has leaked. The
+// key is no longer published and no longer signs. What it signed counts no longer
+// where this set is the [KeySource]; elsewhere, as soon as the verifier fetches the
+// key set again. The set remembers the key and never takes it again, as another
+// [Key] or under another ID; a new set knows nothing of it.
 //
-// When it is the key that signs, the key of the rotation under way takes over
-// immediately; without one, Withdraw refuses: rotate first.
+// If it is the key that signs, the next key of a rotation under way takes over at
+// once. Without a rotation under way, Withdraw fails: rotate first.
 //
-// A key that has left the set, Ahead and Retain after it signed last, is refused
-// too. Streams that go on with it where this set is the KeySource end with
-// [Key.Withdraw] of its [SigningKey.VerificationKey].
+// Withdraw also fails for a key that is not in the set any more, which it leaves Ahead
+// plus Retain after it signed last. Where this set is the KeySource, streams may
+// still go on with such a key: [Key.Withdraw] of its [SigningKey.VerificationKey]
+// ends them.
 func (s *SigningKeys) Withdraw(keyID string) error {
 	s.change.Lock()
 	defer s.change.Unlock()

@@ -22,9 +22,10 @@ type CacheConfig struct {
 	// MaxEntries bounds the number of tokens; 65,536 when zero, and never fewer
 	// than two.
 	MaxEntries int
-	// MaxBytes bounds the memory, roughly: at least 4 KiB, in which a small token
-	// has room, 16 KiB for an [Introspector], 64 MiB when zero. What propagators of plain fields keep with a
-	// caller, up to two forms of it, comes on top.
+	// MaxBytes bounds the memory, roughly; 64 MiB when zero, and at least 4 KiB, or
+	// 16 KiB for an [Introspector], so that a small token has room. The encoded
+	// fields that up to two propagators of plain fields keep with a caller come on
+	// top.
 	MaxBytes int
 	// MaxAge is the longest that a token is remembered: at least 1 ms, 10 minutes
 	// when zero.

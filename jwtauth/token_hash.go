@@ -16,11 +16,12 @@ type digest [sha256.Size]byte
 // It hashes first and hides then: GHASH (NIST SP 800-38D), a universal hash that
 // processors compute at several times the speed of SHA-256, makes 16 bytes of a
 // token, and SHA-256 under a secret makes the digest of these. GHASH takes two
-// different tokens for one with a probability below 2^-117 where they may have
-// 16 KiB, and below 2^-111 where 1 MiB, whoever chose them without its key; GCM's
-// tag, whose encryption adds a constant while the nonce
-// is one, is never seen outside. Nor would a collision serve anybody: making
-// another token with the digest of a good one takes the good one.
+// different tokens for one with a probability below 2^-117 if they have up to 16
+// KiB, and below 2^-111 if up to 1 MiB, even if they were chosen by somebody who
+// does not know its key. It is had as the tag of GCM, to which the encryption of a
+// fixed nonce adds a constant; that tag is never seen outside. Nor would a
+// collision serve anybody: making another token with the digest of a good one takes
+// the good one.
 type tokenHash struct {
 	ghash  cipher.AEAD // nil where FIPS 140-only mode has no GCM with a nonce of ours
 	secret [sha256.Size]byte

@@ -26,16 +26,16 @@ type TxnForwarder struct {
 // Fields returns txn-token.
 func (f TxnForwarder) Fields() authctx.FieldSet { return txnFields }
 
-// Inject writes the token that came in with p, the caller of ctx. There is no
-// other way: it fails for a caller who came without one, and for one whom
-// [authctx.NewContext] put into ctx since; and when the token has ended, with the
-// leeway of whoever accepted it here ([authctx.ForwardedUntil]), though p has not.
-// These errors have no reason, for it is this program that cannot carry its caller
-// on.
+// Inject writes the token that came in with p, the caller of ctx. It does not look
+// into the token, whose audience was checked when it came in and will be again.
 //
 // It fails with [authctx.NoCredentials] when p is zero, and with
-// [authctx.TokenExpired] when p's effective end has come. For whom the token is
-// was asked by whoever accepted it here, and will be again: it is not looked at.
+// [authctx.TokenExpired] when p's effective end has come. It fails without a
+// reason, because this program cannot carry its caller on,
+//
+//   - when p came without a token, or was put into ctx by [authctx.NewContext];
+//   - when the token has ended before p has ([authctx.ForwardedUntil], leeway
+//     included).
 func (f TxnForwarder) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := f.Now
 	if now == nil {

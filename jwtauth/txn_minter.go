@@ -66,10 +66,10 @@ type minted struct {
 	key   *Key
 }
 
-// CallerScopes is for Scopes of a [TxnPropagatorConfig] or a
-// [DeferredPropagatorConfig]: tokens carry the scopes of their callers, and none
-// for callers without. It states that an issuer may know no scopes, where rules
-// go by something else, such as permissions.
+// CallerScopes is a value for Scopes of a [TxnPropagatorConfig] or a
+// [DeferredPropagatorConfig]: tokens carry the scopes of their callers, and no
+// scopes for callers that have none, whom a nil Scopes refuses. Use it where rules
+// go by something else than scopes, such as permissions.
 func CallerScopes(_ context.Context, p authctx.Principal) ([]string, error) { return p.Scopes(), nil }
 
 // grantedScopes decides which scopes a token for p may carry.

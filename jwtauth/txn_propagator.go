@@ -56,29 +56,29 @@ type TxnPropagatorConfig struct {
 	// Subject, when it is not nil, says what the trust domain calls a caller, in
 	// place of SoleIssuer, which must then be empty. Its results must be unique.
 	Subject func(authctx.Principal) (string, error)
-	// Scopes decides which scopes a token carries: at most those of the caller,
-	// and for a caller whose issuer knows no scopes whatever it returns, nothing
-	// included. When it is nil, tokens carry the caller's scopes, and a caller
-	// without any is refused, because unknown is not unconstrained.
+	// Scopes returns the scopes that a token carries. For a caller with scopes, they
+	// must be among the caller's. For a caller without any, whose issuer may know no
+	// scopes, they are whatever it returns, none included. When Scopes is nil,
+	// tokens carry the caller's scopes, and a caller without any is refused,
+	// because unknown is not unconstrained.
 	//
-	// The scopes of a caller of [authctx.Signed] provenance are always known: those
-	// in the token that named the caller, and no others when it has none. For a
-	// caller whose issuer knows no scopes it is therefore the first of several
-	// minters that decides, such as the edge or the publisher of a message. Plain
-	// fields in between make the scopes of a caller without any unknown again.
+	// A caller of [authctx.Signed] provenance has the scopes of the token that named
+	// it, and if that has none, no scopes may be added. So of several minters, such
+	// as the edge and the publisher of a message, the first one decides. If plain
+	// fields carry the caller in between, its scopes are unknown again.
 	Scopes func(context.Context, authctx.Principal) ([]string, error)
 	// RequestContext says in which circumstances the request came in ("rctx"),
 	// such as {"req_ip": "192.0.2.1"}: a value for JSON that every service of the
 	// trust domain can read, see [authctx.Principal.DecodeClaims]. Addresses are
 	// personal data. Nil or an empty result says nothing.
 	RequestContext func(context.Context, authctx.Principal) (map[string]any, error)
-	// Reuse lets calls for one caller within that time share a token, so that
-	// signing, and verifying behind a cache, cost little. At most half of
-	// Lifetime. "txn" then names what one caller did during that time, and no
-	// longer a single request, so it excludes RequestContext; Subject and Scopes
-	// are still asked for every call. Up to 32,768 tokens are kept in memory as
-	// they are, each with its caller, until others take their places. Zero mints
-	// a token for each call.
+	// Reuse lets calls for one caller within that time share a token, which saves
+	// signing here, and verifying in services that cache. It is at most half of
+	// Lifetime; zero mints a token for each call. "txn" then no longer names a
+	// single request but all that one caller does in that time, so Reuse excludes
+	// RequestContext. Subject and Scopes are still asked for every call. Up to
+	// 32,768 tokens are kept in memory in clear, each with its caller, until others
+	// take their places.
 	Reuse time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time

@@ -11,18 +11,23 @@ import (
 // header (RFC 8725 section 3.11).
 //
 // The zero TypePolicy takes access tokens: "at+jwt", and, because many providers
-// do not type their tokens, "JWT" or nothing unless the claims are those of an
-// ID token (at_hash, c_hash, s_hash; nonce, where there is an azp, or neither a
-// scope nor a client_id, unless there is "scp", or a claim "typ" of Bearer or DPoP as
-// Keycloak has it) or of an event such as a logout. Access tokens of Dex, authentik
-// and Casdoor have the claims of the ID token beside them: they need [IDTokenTypes].
+// do not type their tokens, "JWT" or no type. It then refuses the claims of an
+// event, such as a logout, and those of an ID token, which are
 //
-// An ID token that has none of these, or a signed answer of the userinfo
-// endpoint, can be told by its audience alone, which is the client it is for: no
-// [VerifierConfig.Audiences] should be the ID of a client in which users log in, nor
-// anything else that the provider names in ID tokens too, as Zitadel does with the
-// project ([ZitadelClaims] knows these by what they lack). Where the provider writes
-// "at+jwt", [RFC9068Types] leaves nothing to chance.
+//   - "at_hash", "c_hash" or "s_hash";
+//   - "nonce", if there is an "azp", or neither a "scope" nor a "client_id". But
+//     "scp", or a claim "typ" of Bearer or DPoP as Keycloak writes it, mark an
+//     access token.
+//
+// Access tokens of Dex, authentik and Casdoor have the claims of ID tokens: they
+// need [IDTokenTypes].
+//
+// An ID token without these claims, or a signed answer of the userinfo endpoint,
+// differs from an access token in its audience only, which is the client. So
+// [VerifierConfig.Audiences] should hold neither the ID of a client in which users
+// log in nor any other audience of ID tokens, such as the project at Zitadel (for
+// which [ZitadelClaims] has another test). Where the provider writes "at+jwt", use
+// [RFC9068Types], which leaves nothing to chance.
 type TypePolicy struct {
 	kind  typeKind
 	names []string

@@ -16,8 +16,8 @@ import (
 //   - one algorithm per key, from a list; keys from configuration only;
 //   - issuer, audience, expiry and kind of token always.
 //
-// The JSON of the header begins with "{": the white space that could stand before
-// it is written by nobody and refused.
+// The JSON of the header must begin with "{". White space in front, which JSON
+// allows and no issuer writes, is refused.
 //
 // It is safe for concurrent use and starts no goroutine. Tokens that were
 // verified are remembered by a keyed hash, see [CacheConfig]; nothing is shared

@@ -18,16 +18,18 @@ type BadToken struct {
 	Token string
 }
 
-// Bad returns the token as it is, which must be a good access token of the
-// service under test, and one token per well-known way to spoil it. Present good
-// first: a service that was set up for another audience refuses all of them, and a
-// test that presents only bad would not notice. Each of those is 401.
+// Bad returns the token itself, which must be one that the service under test
+// accepts, and one token for each well-known way to spoil it. The service must
+// answer good with success and each of bad with 401. Present good first: a service
+// that was set up for another audience refuses all of them, and a test of bad alone
+// would not notice.
 //
-// What is the same as good is left out, and so are ID tokens if good has a
-// "nonce" or "at_hash": a service that takes ID tokens is tested with one of those.
-// One of bad has a key that is not published, always the same; nobody can tell
-// that, which is 503, as long as [jwtauth.RemoteKeys] cool down after another
-// unknown key: see [Issuer.Rotate].
+// A spoilt token that equals good is left out, and so are ID tokens if good is one
+// itself (it has a "nonce" or "at_hash").
+//
+// One of bad names a key that is never published, the same in every call. A service
+// answers it with 503 instead while its [jwtauth.RemoteKeys] cool down after
+// another unknown key, see [Issuer.Rotate].
 func (t *Token) Bad() (good string, bad []BadToken) {
 	i := t.issuer
 	i.tb.Helper()
