@@ -12,6 +12,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
+	"github.com/authctx/authctx/internal/grammar"
 	"github.com/authctx/authctx/internal/grpchttp"
 	"github.com/authctx/authctx/internal/inbound"
 	"github.com/authctx/authctx/internal/uncarried"
@@ -326,7 +327,7 @@ func refusalOf(ctx context.Context) (*refusal, bool) {
 
 // prepare writes the caller and bounds the life of a WebSocket or a gRPC call.
 func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper, call *call) error {
-	if !isToken(pr.In.Method) {
+	if !grammar.IsToken(pr.In.Method) {
 		return unclear("the method is not a token")
 	}
 	ignoreH2C(pr.Out.Header)

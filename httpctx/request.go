@@ -104,14 +104,6 @@ func peerCertificates(r *http.Request) []*x509.Certificate {
 	return r.TLS.VerifiedChains[0]
 }
 
-// isToken reports whether s is a token (RFC 9110 section 5.6.2), as every method
-// is. Over HTTP/2, net/http admits others.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	})
-}
-
 // isTrace reports whether a server may answer a request of this method with the
 // request as it came, so that nobody may write into it what its client is not to see
 // (RFC 9110 section 9.3.8). TRACK is what old servers of Microsoft call it.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/authctx/authctx/internal/grammar"
 	"github.com/authctx/authctx/internal/loopback"
 )
 
@@ -85,7 +86,7 @@ func (m *ResourceMetadata) validate(bad func(string)) {
 		}
 	}
 	for i, scope := range m.Scopes {
-		if scope == "" || strings.ContainsFunc(scope, notInScopes) {
+		if !grammar.IsScopeToken(scope) {
 			bad(fmt.Sprintf("ResourceMetadata.Scopes[%d] is not a scope token (RFC 6749 section 3.3)", i))
 		}
 	}
@@ -98,9 +99,6 @@ func (m *ResourceMetadata) validate(bad func(string)) {
 		}
 	}
 }
-
-// notInScopes reports whether a scope token cannot hold c.
-func notInScopes(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
 
 // parsePublicURL reads the URL of an API or an issuer, which clients compare letter
 // by letter.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grammar"
 )
 
 // table says which entries of a policy must allow a request, for a handler that
@@ -141,7 +142,7 @@ func (q *query) cut() {
 // routes it.
 func (t *table) unclear(r *http.Request, method string) error {
 	switch {
-	case !isToken(method):
+	case !grammar.IsToken(method): // over HTTP/2, net/http admits others
 		return unclear("the method is not a token")
 	case t.hosted > 0 && !isHost(r.Host):
 		return unclear("the Host is not a name or an IPv6 address in brackets, with or without a port")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grammar"
 )
 
 // lines returns the values of a field that must not occur twice (RFC 9110
@@ -87,7 +88,7 @@ func cutScheme(value, want string) (string, error) {
 		return strings.TrimLeft(value[end:], " "), nil
 	}
 	meant := len(scheme) > len(want) && strings.EqualFold(scheme[:len(want)], want)
-	isScheme := scheme != "" && validToken(scheme)
+	isScheme := grammar.IsToken(scheme)
 	isKey := word && !meant && isToken68(scheme)
 	if !isScheme && !isKey || joins(value, want) {
 		return "", errMalformedField

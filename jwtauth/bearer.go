@@ -6,6 +6,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/fieldname"
+	"github.com/authctx/authctx/internal/grammar"
 )
 
 // Bearer is an [authctx.Authenticator] that reads a bearer token from one place
@@ -143,13 +144,13 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 	if o.Cookie != "" && o.Header != "" || o.Cookie+o.Header != "" && o.Subprotocol != "" {
 		bad("only one of Cookie, Header and Subprotocol can be set; join several authenticators with OneOf")
 	}
-	if !validToken(o.Cookie) {
+	if o.Cookie != "" && !grammar.IsToken(o.Cookie) {
 		bad("Cookie is not a cookie name")
 	}
-	if !validToken(o.Header) {
+	if o.Header != "" && !grammar.IsToken(o.Header) {
 		bad("Header is not a header name")
 	}
-	if !validToken(o.Subprotocol) {
+	if o.Subprotocol != "" && !grammar.IsToken(o.Subprotocol) {
 		bad("Subprotocol is not the beginning of a subprotocol name")
 	}
 	if strings.EqualFold(o.Header, authorization) {
@@ -170,12 +171,6 @@ func (o *BearerOptions) validate(v TokenVerifier) error {
 // notForTokens are fields that say who is calling, or something else besides those
 // that no [authctx.FieldSet] may own.
 var notForTokens = plainNames.Union(txnFields, deferredFields(), authctx.FieldSet{Names: fieldname.Credentials[:]})
-
-// validToken reports whether s is empty or a token of RFC 9110 section 5.6.2.
-func validToken(s string) bool {
-	return !strings.ContainsAny(s, " \t()<>@,;:\\\"/[]?={}") &&
-		strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
-}
 
 // Fields implements [authctx.Authenticator].
 func (b *Bearer) Fields() authctx.FieldSet { return b.fields }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grammar"
 )
 
 // accessTokenType is the "typ" of an access token (RFC 9068 section 2.1).
@@ -187,23 +188,12 @@ func (i *Issuer) check(a *authctx.Attributes, now time.Time) error {
 		bad("an access token cannot say AsOf")
 	}
 	for _, scope := range a.Scopes {
-		if !isScopeToken(scope) {
+		if !grammar.IsScopeToken(scope) {
 			bad("Scopes holds one that is not a scope token (RFC 6749 section 3.3)")
 			break
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// isScopeToken reports whether s can stand in a space-separated list without
-// becoming two (RFC 6749 section 3.3).
-func isScopeToken(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // randomID returns 128 random bits in base64url.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grammar"
 )
 
 // maxTxnBytes leaves room for the rest where a server takes 8 KiB for a line, as
@@ -115,7 +116,7 @@ func (m *txnMinter) caller(p authctx.Principal, subject string) (*txnCaller, err
 
 // encode completes what tokens say of a caller.
 func (m *txnMinter) encode(c *txnCaller, scopes []string) (string, error) {
-	if slices.ContainsFunc(scopes, func(s string) bool { return !isScopeToken(s) }) {
+	if slices.ContainsFunc(scopes, func(s string) bool { return !grammar.IsScopeToken(s) }) {
 		return "", errScopeToken
 	}
 	c.Issuer, c.Audience, c.Workload, c.Scope = m.issuer, m.audience, m.workload, strings.Join(scopes, " ")

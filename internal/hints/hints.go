@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grammar"
 )
 
 // Hints are printable ASCII without quotes; those that are empty are not given.
@@ -43,7 +44,7 @@ func Of(err error) Hints {
 func join(tokens []string) string {
 	var b strings.Builder
 	for _, token := range tokens {
-		if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' }) {
+		if !grammar.IsScopeToken(token) {
 			continue
 		}
 		if b.Len() > 0 {
