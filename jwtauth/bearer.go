@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/fieldname"
 	"github.com/authctx/authctx/internal/grammar"
 )
@@ -138,7 +139,7 @@ const (
 func (o *BearerOptions) validate(v TokenVerifier) error {
 	var problems problems
 	bad := problems.add
-	if unmade(v) {
+	if absent.Unmade(v) {
 		bad("a TokenVerifier is required")
 	}
 	if o.Cookie != "" && o.Header != "" || o.Cookie+o.Header != "" && o.Subprotocol != "" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/spiffeid"
 )
 
@@ -81,7 +82,7 @@ const (
 func (c *VerifierConfig) validate() (p problems) {
 	bad := p.add
 	c.validateNames(&p)
-	if unmade(c.Keys) {
+	if absent.Unmade(c.Keys) {
 		bad("Keys is required")
 	} else if other := c.keysOfAnother(); other != "" {
 		bad("Keys are those of the issuer %.200q, and Issuer is %.200q: the two must be the same to the byte. "+

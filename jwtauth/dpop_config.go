@@ -74,7 +74,7 @@ func (c DPoPConfig) Format(f fmt.State, _ rune) {
 func (c *DPoPConfig) validate(v TokenVerifier) error {
 	var problems problems
 	bad := problems.add
-	if unmade(v) {
+	if absent.Unmade(v) {
 		bad("a TokenVerifier is required")
 	}
 	if _, err := parseExternalURL(c.ExternalURL); err != nil {

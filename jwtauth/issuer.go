@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/grammar"
 )
 
@@ -72,7 +73,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime {
 		bad("Lifetime is required and must lie between %v and %v", time.Second, maxIssuedLifetime)
 	}
-	if unmade(cfg.Keys) {
+	if absent.Unmade(cfg.Keys) {
 		bad("Keys is required")
 	} else if problem := cfg.Keys.tooShortFor(cfg.Lifetime); problem != "" {
 		bad("%s", problem)

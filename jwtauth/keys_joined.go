@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // JoinKeys returns the keys of several sources as one source, for an issuer
@@ -35,7 +36,7 @@ func JoinKeys(first KeySource, rest ...KeySource) (KeySource, error) {
 	j := &joinedKeys{sources: append([]KeySource{first}, rest...)}
 	var problems problems
 	for i, source := range j.sources {
-		if unmade(source) {
+		if absent.Unmade(source) {
 			problems.add("source %d is nil or was made by no constructor", i)
 		} else if key := atHand(context.Background(), source, "", ""); key != nil && key.id == "" {
 			problems.add("source %d has a key without ID, which tokens could not name", i)

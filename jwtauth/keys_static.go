@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // NewStaticKeys returns a source of keys that are known from the start and
@@ -19,7 +20,7 @@ func NewStaticKeys(first *Key, rest ...*Key) (KeySource, error) {
 	var problems problems
 	for i, k := range append([]*Key{first}, rest...) {
 		switch {
-		case unmade(k):
+		case absent.Unmade(k):
 			problems.add("key %d is nil or was made by no constructor", i)
 			continue
 		case k.id == "" && len(rest) > 0:

@@ -125,6 +125,12 @@ type ClaimTest struct {
 	Present bool
 }
 
+// unmade reports whether m is a zero ClaimMapping. Nil stands for the default.
+func (m *ClaimMapping) unmade() bool { return m != nil && len(m.cfg.Subject) == 0 }
+
+// unmadeClaims is what configurations say of a mapping that reads nothing.
+const unmadeClaims = "Claims is a zero ClaimMapping, which reads nothing; NewClaimMapping makes one, and nil stands for RFC9068Claims"
+
 // NewClaimMapping returns the mapping that cfg describes. It copies what cfg
 // holds. The error names every field that cannot be meant.
 func NewClaimMapping(cfg ClaimMappingConfig) (*ClaimMapping, error) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -45,7 +46,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 	var names []string
 	maxBytes, cache := 0, CacheConfig{Disabled: true}
 	for i, v := range append([]*Verifier{first}, rest...) {
-		if unmade(v) {
+		if absent.Unmade(v) {
 			problems.add("verifier %d is nil or was made by no constructor", i)
 			continue
 		}

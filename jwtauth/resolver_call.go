@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/moment"
 )
 
@@ -68,7 +69,7 @@ func (r *resolver) resolve(ctx context.Context, call *resolveCall) (*held, error
 	for {
 		r.number(call)
 		v, err := r.cfg.Resolve(ctx, call.issuer)
-		if err == nil && unmade(v) {
+		if err == nil && absent.Unmade(v) {
 			err = errors.New("jwtauth: Resolve returned neither an error nor a verifier that NewVerifier made")
 		}
 		if err != nil {

@@ -108,7 +108,7 @@ const (
 // that is missing or wrong. [ResolvingVerifier.Close] must be called in the end.
 func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, error) {
 	common := VerifierConfig{
-		Issuer: "-", Audiences: []string{"-"}, Keys: new(staticKeys), // each verifier has its own
+		Issuer: "-", Audiences: []string{"-"}, Keys: &staticKeys{byID: map[string]*Key{}}, // each verifier has its own
 		Algorithms: cfg.Algorithms, MaxTokenBytes: cfg.MaxTokenBytes, Cache: cfg.Cache, Now: cfg.Now,
 	}
 	problems := common.validate()

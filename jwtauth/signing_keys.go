@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/authctx/authctx/internal/absent"
 )
 
 // What [SigningKeysConfig] means by zero.
@@ -86,7 +88,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	}
 	ring := new(keyRing)
 	switch {
-	case unmade(cfg.Current):
+	case absent.Unmade(cfg.Current):
 		bad("Current is required, a key that NewSigningKey made")
 	case cfg.Current.public.Withdrawn():
 		bad("Current is a key that was withdrawn")
@@ -125,7 +127,7 @@ func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
 // is in the set already, under another ID too; but it accepts one of Published. If
 // it refuses, the current key goes on signing.
 func (s *SigningKeys) Rotate(next *SigningKey) error {
-	if unmade(next) {
+	if absent.Unmade(next) {
 		return errors.New("jwtauth: rotate: the key is nil or was made by no constructor")
 	}
 	s.change.Lock()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/moment"
 )
 
@@ -63,7 +64,7 @@ func (r *keyRing) live(now time.Time) *keyRing {
 // what the key is called.
 func (r *keyRing) publish(key *Key) error {
 	switch {
-	case unmade(key):
+	case absent.Unmade(key):
 		return errors.New("is nil or was made by no constructor")
 	case key.symmetric():
 		return errors.New("is a secret, which is never published")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/absent"
 	"github.com/authctx/authctx/internal/grammar"
 )
 
@@ -32,7 +33,7 @@ type txnMinter struct {
 // for verifiers that were not told otherwise. If p holds nothing then, s refuses
 // rotations that would change that: a propagator that is not made reserves nothing.
 func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool, p *problems) {
-	if unmade(s) {
+	if absent.Unmade(s) {
 		p.add("Keys is required")
 		return
 	}
