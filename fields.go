@@ -179,12 +179,20 @@ func (l *FieldLayout) validate() error {
 	// Stripping would take a credential away, too, if it carried an attribute.
 	// deferredField is left out: it begins like our own.
 	taken := slices.Concat(neededFields[:], credentialFields[:], []string{TxnTokenField}, httpFields[:])
+	l.validateNames(append(taken, deferredField), bad)
+	validatePrefix(l.ExtraPrefix, append(taken, deferredField), bad)
+	validatePrefix(l.OwnPrefix, taken, bad)
+	return errors.Join(errs...)
+}
+
+// validateNames judges single names; taken are those that mean something else.
+func (l *FieldLayout) validateNames(taken []string, bad func(format string, args ...any)) {
 	seen := map[string]bool{}
 	for _, name := range slices.Concat(l.names(), l.Also) {
 		if !validFieldName(name) {
 			bad("%q is not a lower-case field name%s", name, underscoreRemedy(name))
 		}
-		if slices.Contains(taken, name) || name == deferredField {
+		if slices.Contains(taken, name) {
 			bad("%q has a meaning of its own", name)
 		}
 		if seen[name] {
@@ -195,20 +203,20 @@ func (l *FieldLayout) validate() error {
 			bad("%q begins like ExtraPrefix", name)
 		}
 	}
-	if l.ExtraPrefix != "" && hasFoldedPrefix(deferredField, l.ExtraPrefix) {
-		bad("prefix %q takes %q, which has a meaning of its own", l.ExtraPrefix, deferredField)
+}
+
+func validatePrefix(prefix string, taken []string, bad func(format string, args ...any)) {
+	if prefix == "" {
+		return
 	}
-	for _, prefix := range []string{l.ExtraPrefix, l.OwnPrefix} {
-		if prefix != "" && !validFieldName(prefix) {
-			bad("prefix %q is not the beginning of a lower-case field name%s", prefix, underscoreRemedy(prefix))
-		}
-		for _, name := range taken {
-			if prefix != "" && hasFoldedPrefix(name, prefix) {
-				bad("prefix %q takes %q, which has a meaning of its own", prefix, name)
-			}
+	if !validFieldName(prefix) {
+		bad("prefix %q is not the beginning of a lower-case field name%s", prefix, underscoreRemedy(prefix))
+	}
+	for _, name := range taken {
+		if hasFoldedPrefix(name, prefix) {
+			bad("prefix %q takes %q, which has a meaning of its own", prefix, name)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // credentialFields carry a credential in a way of their own, or what a server says of

@@ -24,7 +24,7 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 	var errs []error
 	for _, id := range ids {
 		if _, path, ok := splitSPIFFEID(id); !ok {
-			errs = append(errs, notSPIFFE(id))
+			errs = append(errs, fmt.Errorf("authctx: trust: %.200q is not a SPIFFE ID", id))
 		} else if path == "" {
 			errs = append(errs, fmt.Errorf("authctx: trust: %q names a trust domain and no workload; say TrustSPIFFEDomain if that is meant", id))
 		}
@@ -136,11 +136,9 @@ func spiffeIDOf(leaf *x509.Certificate) (string, error) {
 	id := leaf.URIs[0].String()
 	switch _, path, ok := splitSPIFFEID(id); {
 	case !ok:
-		return "", notSPIFFE(id)
+		return "", fmt.Errorf("%.200q is not a SPIFFE ID", id)
 	case path == "":
 		return "", fmt.Errorf("%.200q names a trust domain and no workload", id)
 	}
 	return id, nil
 }
-
-func notSPIFFE(id string) error { return fmt.Errorf("authctx: trust: %.200q is not a SPIFFE ID", id) }

@@ -116,36 +116,8 @@ func (c IntrospectorConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.St
 func (c *IntrospectorConfig) validate() error {
 	var problems problems
 	bad := problems.add
-	required := func(name, value string) {
-		if value == "" {
-			bad("%s is required", name)
-		}
-	}
-	required("Endpoint", c.Endpoint)
-	if c.Endpoint != "" {
-		if _, err := parseKeyURL(c.Endpoint, c.InsecureAllowHTTP); err != nil {
-			bad("Endpoint: %w", err)
-		}
-	}
-	required("ClientID", c.ClientID)
-	required("ClientSecret", c.ClientSecret)
-	required("Issuer", c.Issuer)
-	if strings.Contains(c.Issuer, TenantPlaceholder) {
-		bad("Issuer has %s, and an endpoint speaks for one issuer", TenantPlaceholder)
-	}
-	named := len(c.Audiences) > 0 || len(c.ClientIDs) > 0
-	switch {
-	case !named && !c.InsecureAnyAudience:
-		bad("Audiences is required; ClientIDs replaces it for endpoints that leave aud out")
-	case named && c.InsecureAnyAudience:
-		bad("InsecureAnyAudience contradicts Audiences and ClientIDs")
-	}
-	if slices.Contains(c.Audiences, "") || slices.Contains(c.ClientIDs, "") {
-		bad("Audiences or ClientIDs has an empty element")
-	}
-	problems.exact("Issuer", c.Issuer)
-	problems.exact("Audiences", c.Audiences...)
-	problems.exact("ClientIDs", c.ClientIDs...)
+	c.validateEndpoint(&problems)
+	c.validateNames(&problems)
 	if c.Cache.MaxBytes > 0 && c.Cache.MaxBytes < 4*leastCacheBytes {
 		bad("Cache.MaxBytes must be at least %d, a quarter of which is for tokens that are not good", 4*leastCacheBytes)
 	}
@@ -166,6 +138,43 @@ func (c *IntrospectorConfig) validate() error {
 	problems.tokenBytes(c.MaxTokenBytes)
 	c.Cache.validate(&problems)
 	return problems.of(labelFor("introspector", c.Issuer))
+}
+
+// validateEndpoint judges whom to ask, and as whom.
+func (c *IntrospectorConfig) validateEndpoint(p *problems) {
+	if c.Endpoint == "" {
+		p.add("Endpoint is required")
+	} else if _, err := parseKeyURL(c.Endpoint, c.InsecureAllowHTTP); err != nil {
+		p.add("Endpoint: %w", err)
+	}
+	if c.ClientID == "" {
+		p.add("ClientID is required")
+	}
+	if c.ClientSecret == "" {
+		p.add("ClientSecret is required")
+	}
+}
+
+// validateNames judges who may have issued a token, and for whom.
+func (c *IntrospectorConfig) validateNames(p *problems) {
+	switch {
+	case c.Issuer == "":
+		p.add("Issuer is required")
+	case strings.Contains(c.Issuer, TenantPlaceholder):
+		p.add("Issuer has %s, and an endpoint speaks for one issuer", TenantPlaceholder)
+	}
+	switch named := len(c.Audiences) > 0 || len(c.ClientIDs) > 0; {
+	case !named && !c.InsecureAnyAudience:
+		p.add("Audiences is required; ClientIDs replaces it for endpoints that leave aud out")
+	case named && c.InsecureAnyAudience:
+		p.add("InsecureAnyAudience contradicts Audiences and ClientIDs")
+	}
+	if slices.Contains(c.Audiences, "") || slices.Contains(c.ClientIDs, "") {
+		p.add("Audiences or ClientIDs has an empty element")
+	}
+	p.exact("Issuer", c.Issuer)
+	p.exact("Audiences", c.Audiences...)
+	p.exact("ClientIDs", c.ClientIDs...)
 }
 
 // policy returns what an answer must be. It shares no slice with the caller.

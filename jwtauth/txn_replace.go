@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/authctx/authctx"
 )
@@ -54,34 +55,45 @@ func (t *TxnPropagator) replace(ctx context.Context, scopes []string) (none auth
 	if err := c.decode(p); err != nil { // no reason of it: the caller did nothing wrong
 		return none, fmt.Errorf("jwtauth: the transaction token cannot be replaced here: %v", err)
 	}
+	token, err := t.narrow(&c, scopes, now)
+	if err != nil {
+		return none, err
+	}
+	if p, err = c.replaced(p, scopes); err != nil {
+		return none, fmt.Errorf("jwtauth: transaction token: %w", err)
+	}
+	forward := []authctx.Field{{Name: authctx.TxnTokenField, Value: token}}
+	return authctx.Result{Principal: p, Forward: forward, ForwardUntil: authctx.ForwardedUntil(ctx)}, nil
+}
+
+// narrow leaves no scopes but these in c, the claims of a token, and signs that.
+func (t *TxnPropagator) narrow(c *txnClaims, scopes []string, now time.Time) (string, error) {
 	switch {
 	case now.Unix() >= c.Expires:
-		return none, errTxnEnded
+		return "", errTxnEnded
 	case !subset(scopes, strings.Fields(c.Scope)):
-		return none, errWiderScopes
+		return "", errWiderScopes
 	case len(c.Details.Replaced) >= maxTxnReplacements:
-		return none, errReplacedTooOften
+		return "", errReplacedTooOften
 	}
 	c.Details.Replaced = append(c.Details.Replaced, c.Workload)
 	caller, err := t.minter.encode(&c.txnCaller, scopes)
 	if err != nil {
-		return none, err
+		return "", err
 	}
 	m, err := t.minter.sign(&c.txnCall, caller, now)
-	if err != nil {
-		return none, err
-	}
+	return m.token, err
+}
+
+// replaced returns p with the scopes and claims of its new token.
+func (c *txnClaims) replaced(p authctx.Principal, scopes []string) (authctx.Principal, error) {
 	claims, err := c.marshal()
 	if err != nil {
-		return none, fmt.Errorf("jwtauth: transaction token: %w", err)
+		return authctx.Principal{}, err
 	}
 	a := p.Attributes()
 	a.Scopes, a.Claims = slices.Clone(scopes), string(claims)
-	if p, err = authctx.New(a); err != nil {
-		return none, fmt.Errorf("jwtauth: transaction token: %w", err)
-	}
-	forward := []authctx.Field{{Name: authctx.TxnTokenField, Value: m.token}}
-	return authctx.Result{Principal: p, Forward: forward, ForwardUntil: authctx.ForwardedUntil(ctx)}, nil
+	return authctx.New(a)
 }
 
 var (

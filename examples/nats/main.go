@@ -49,6 +49,7 @@ func (demo) Flags(*flag.FlagSet) {}
 
 func (demo) Run(ctx context.Context) error { return run(ctx, os.Stdout) }
 
+// run shows messages with a broker of its own.
 func run(ctx context.Context, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -67,11 +68,16 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer conn.Close()
+	return show(ctx, conn, out)
+}
+
+// show makes a publisher and a consumer who knows it by its keys, and has three
+// messages handled.
+func show(ctx context.Context, conn *nats.Conn, out io.Writer) error {
 	stream, messages, err := openStream(ctx, conn, topic, "invoices.>")
 	if err != nil {
 		return err
 	}
-
 	// The publisher's keys, which the consumer gets by HTTP like anybody else.
 	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
 	if err != nil {
@@ -101,18 +107,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	forged := nats.NewMsg("invoices.3")
-	forged.Header.Set("X-User-Id", "alice")
-	forged.Header.Set("X-User-Issuer", "https://idp.example")
-	for _, try := range []struct {
-		what    string
-		publish func() error
-		want    authctx.Reason
-	}{
-		{"alice, who may send invoices", func() error { return publisher.publish(as(ctx, "alice", "invoices:send"), "invoices.1", "invoice 1") }, 0},
-		{"bob, who may not", func() error { return publisher.publish(as(ctx, "bob"), "invoices.2", "invoice 2") }, authctx.PermissionDenied},
-		{"somebody without keys, who says it is alice", func() error { return conn.PublishMsg(forged) }, authctx.NoCredentials},
-	} {
+	for _, try := range tries(ctx, conn, publisher) {
 		fmt.Fprintf(out, "published by %s\n", try.what)
 		if err := try.publish(); err != nil {
 			return err
@@ -131,6 +126,24 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		}
 	}
 	return nil
+}
+
+// try is a message and why it is refused, zero if it is not.
+type try struct {
+	what    string
+	publish func() error
+	want    authctx.Reason
+}
+
+func tries(ctx context.Context, conn *nats.Conn, publisher publisher) []try {
+	forged := nats.NewMsg("invoices.3")
+	forged.Header.Set("X-User-Id", "alice")
+	forged.Header.Set("X-User-Issuer", "https://idp.example")
+	return []try{
+		{"alice, who may send invoices", func() error { return publisher.publish(as(ctx, "alice", "invoices:send"), "invoices.1", "invoice 1") }, 0},
+		{"bob, who may not", func() error { return publisher.publish(as(ctx, "bob"), "invoices.2", "invoice 2") }, authctx.PermissionDenied},
+		{"somebody without keys, who says it is alice", func() error { return conn.PublishMsg(forged) }, authctx.NoCredentials},
+	}
 }
 
 // openStream makes a stream, unless it is there, and a consumer that remembers
