@@ -19,20 +19,20 @@ const plainFieldPrefix = "x-user-"
 //
 // An attribute with an empty name does not travel. A caller who would be read as
 // somebody else without it is not written at all: a service, by a layout without
-// Kind, and a caller with actors, by a layout without Actor. By a layout without
+// Kind, and a caller with actors, by a layout without Actors. By a layout without
 // Expires the reader does not learn the caller's end, so that the writer alone
 // judges it, for each request.
 type FieldLayout struct {
-	Subject, Issuer, Kind           string
-	Name, Email, Tenant             string
-	ClientID                        string
-	SessionID, TokenID              string
-	ACR, AMR                        string
-	Roles, Permissions              string
-	Scopes, Groups                  string
-	GroupsIncomplete                string
-	AuthTime, Issued, Expires, AsOf string
-	Actor, Extra                    string
+	Subject, Issuer, Kind             string
+	Name, Email, Tenant               string
+	ClientID                          string
+	SessionID, TokenID                string
+	ACR, AMR                          string
+	Roles, Permissions                string
+	Scopes, Groups                    string
+	GroupsIncomplete                  string
+	AuthTime, IssuedAt, Expires, AsOf string
+	Actors, Extra                     string
 
 	// ExtraPrefix carries each extra attribute in a field of its own, named by
 	// the prefix and the percent-encoded key. It excludes Extra.
@@ -76,10 +76,10 @@ func PlainLayout() FieldLayout {
 		Groups:           "x-user-groups",
 		GroupsIncomplete: "x-user-groups-incomplete",
 		AuthTime:         "x-user-auth-time",
-		Issued:           "x-user-issued",
+		IssuedAt:         "x-user-issued",
 		Expires:          "x-user-expires",
 		AsOf:             "x-user-as-of",
-		Actor:            "x-user-actor",
+		Actors:           "x-user-actor",
 		Extra:            "x-user-extra",
 		OwnPrefix:        plainFieldPrefix,
 	}
@@ -143,7 +143,7 @@ func (l *FieldLayout) lists(a *Attributes) [5]slot[[]string] {
 
 func (l *FieldLayout) times(a *Attributes) [4]slot[time.Time] {
 	return [...]slot[time.Time]{
-		{l.AuthTime, &a.AuthTime}, {l.Issued, &a.IssuedAt}, {l.Expires, &a.Expires}, {l.AsOf, &a.AsOf},
+		{l.AuthTime, &a.AuthTime}, {l.IssuedAt, &a.IssuedAt}, {l.Expires, &a.Expires}, {l.AsOf, &a.AsOf},
 	}
 }
 
@@ -160,7 +160,7 @@ func (l *FieldLayout) names() []string {
 	for _, s := range l.times(&a) {
 		all = append(all, s.name)
 	}
-	all = append(all, l.Kind, l.GroupsIncomplete, l.Actor, l.Extra)
+	all = append(all, l.Kind, l.GroupsIncomplete, l.Actors, l.Extra)
 	return slices.DeleteFunc(all, func(name string) bool { return name == "" })
 }
 

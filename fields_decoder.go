@@ -159,7 +159,7 @@ func (l *FieldLayout) appendList(list, values []string) ([]string, error) {
 }
 
 func (d *fieldDecoder) actors(a *Attributes) {
-	name := d.layout.Actor
+	name := d.layout.Actors
 	if value := d.one(name); value != "" {
 		d.check(name, splitPairs(value, ' ', func(issuer, subject string) {
 			a.Actors = append(a.Actors, Actor{issuer, subject})

@@ -40,7 +40,7 @@ func (l *FieldLayout) encode(a *Attributes) ([]Field, error) {
 		}
 	}
 	if len(a.Actors) > 0 {
-		e.needs(l.Actor, "Actors")
+		e.needs(l.Actors, "Actors")
 		e.actors(a.Actors)
 	}
 	e.extra(a.Extra)
@@ -118,7 +118,7 @@ func (e *fieldEncoder) actors(chain []Actor) {
 	for _, actor := range chain {
 		e.pair(start, actor.Issuer, ' ', actor.Subject)
 	}
-	e.addBuilt(e.layout.Actor, start)
+	e.addBuilt(e.layout.Actors, start)
 }
 
 // extra writes keys in order, so that one caller has one encoded form.
