@@ -62,7 +62,7 @@ type VerifierConfig struct {
 	AllowMissingTokenID bool
 	// Cache bounds the memory of verified tokens; zero is a good default.
 	Cache CacheConfig
-	// Now is the clock; time.Now when nil.
+	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 }
 

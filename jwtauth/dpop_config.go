@@ -50,7 +50,7 @@ type DPoPConfig struct {
 	CertificateProxies authctx.Trust
 	// Shape is as in [BearerOptions].
 	Shape TokenShape
-	// Now is the clock; time.Now when nil.
+	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 }
 

@@ -83,7 +83,7 @@ type IntrospectorConfig struct {
 	// end of its answer and says nothing of how long it must stay revoked, see
 	// [RevocationList].
 	Revocations Revocations
-	// Now is the clock; time.Now when nil.
+	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 
 	// Transport makes the requests. Nil uses one of its own, with timeouts,

@@ -37,7 +37,7 @@ type RemoteKeysConfig struct {
 	JWKSURL string
 
 	// RefreshInterval is the longest time between the starts of two loads while
-	// the provider answers; 15 minutes by default, at least 100 ms. A key that
+	// the provider answers; 15 minutes when zero, at least 100 ms. A key that
 	// the provider has removed verifies no longer than this and the time that
 	// one load takes. If that is over when a suspended machine goes on, the load
 	// begins within a minute.
@@ -48,11 +48,11 @@ type RemoteKeysConfig struct {
 	// is tried again after 1 s, then after longer and longer waits, up to 30 s.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with
-	// unknown keys cause; 10 seconds by default. Tests that rotate keys want
+	// unknown keys cause; 10 seconds when zero. Tests that rotate keys want
 	// [time.Nanosecond].
 	CoolDown time.Duration
 	// Timeout bounds one HTTP exchange, and how long a request waits for keys;
-	// 5 seconds by default, at least 1 ms.
+	// 5 seconds when zero, at least 1 ms.
 	Timeout time.Duration
 	// MaxStale is how old keys may be that the provider, being out of reach,
 	// has not confirmed; older ones are withdrawn. It must be longer than
@@ -60,10 +60,10 @@ type RemoteKeysConfig struct {
 	// lasts.
 	MaxStale time.Duration
 
-	// MaxBytes bounds what is read of one response; 1 MiB by default, at most
+	// MaxBytes bounds what is read of one response; 1 MiB when zero, at most
 	// 1 GiB.
 	MaxBytes int64
-	// MaxKeys bounds the keys of a set, usable or not; 100 by default.
+	// MaxKeys bounds the keys of a set, usable or not; 100 when zero.
 	MaxKeys int
 
 	// Transport makes the requests. Nil uses one of its own, with timeouts,

@@ -34,7 +34,7 @@ type MemoryReplayStore struct {
 	// when zero or less. As many proofs can be used within their lifetime.
 	// Set it before first use.
 	MaxEntries int
-	// Now is the clock; time.Now when nil. Set it before first use.
+	// Now is the clock; nil means [time.Now]. Set it before first use.
 	Now func() time.Time
 
 	mu    sync.Mutex

@@ -45,7 +45,7 @@ type RevocationList struct {
 	// and nothing bounds how many there are.
 	// Set it before first use.
 	Keep time.Duration
-	// Now is the clock; time.Now when nil. Set it before first use.
+	// Now is the clock; nil means [time.Now]. Set it before first use.
 	Now func() time.Time
 
 	mu      sync.RWMutex
