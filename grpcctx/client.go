@@ -22,7 +22,7 @@ import (
 type ClientConfig struct {
 	// Propagator writes the caller on outgoing calls. It is required.
 	Propagator authctx.Propagator
-	// AllowInsecurePlaintext lets callers travel over connections without
+	// InsecureAllowPlaintext lets callers travel over connections without
 	// transport security to other machines, where whoever is on the path can
 	// read and change who is calling. It is for networks that encrypt by
 	// themselves, such as a service mesh.
@@ -35,7 +35,7 @@ type ClientConfig struct {
 	//
 	// Set it in tests over bufconn, whose address says nothing, and to use an
 	// interceptor alone, which sees no connection, see [Client.UnaryInterceptor].
-	AllowInsecurePlaintext bool
+	InsecureAllowPlaintext bool
 }
 
 // Client carries the caller of a context on the calls that are made with it. It
@@ -70,7 +70,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		fields:     fields,
 		names:      names,
 		strip:      newStripper(fields),
-		plaintext:  cfg.AllowInsecurePlaintext,
+		plaintext:  cfg.InsecureAllowPlaintext,
 		writers:    sync.Pool{New: newWriter},
 	}, nil
 }
@@ -126,7 +126,7 @@ func (c *Client) DialOptions() []grpc.DialOption {
 //
 // An interceptor cannot see what a call goes out on, which is for the rest of those
 // options to check. So a call with a caller fails, and is not sent, unless
-// AllowInsecurePlaintext of [ClientConfig] is set. A Client with that checks no
+// InsecureAllowPlaintext of [ClientConfig] is set. A Client with that checks no
 // connection at all: make one for this alone.
 func (c *Client) UnaryInterceptor() grpc.UnaryClientInterceptor {
 	c.mustBeMade()
@@ -161,7 +161,7 @@ func (c *Client) mustBeMade() {
 func (c *Client) unchecked(ctx context.Context) error {
 	if _, ok := authctx.FromContext(ctx); ok && !c.plaintext {
 		return localError(errors.New("grpcctx: client: refusing to send the caller over a connection that an interceptor alone cannot check: " +
-			"pass DialOptions to grpc.NewClient or set AllowInsecurePlaintext"))
+			"pass DialOptions to grpc.NewClient or set InsecureAllowPlaintext"))
 	}
 	return nil
 }

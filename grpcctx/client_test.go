@@ -405,7 +405,7 @@ func TestPlaintextIsRefusedUnlessAllowedOrWithinTheMachine(t *testing.T) {
 		closed := pipe(t, e, nil, newClient(t, grpcctx.ClientConfig{}).DialOptions()...)
 		for name, ctx := range map[string]context.Context{"a caller": alice, "a caller in a handler": inHandler} {
 			err := call(ctx, closed, method)
-			if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "AllowInsecurePlaintext") {
+			if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "InsecureAllowPlaintext") {
 				t.Errorf("%s, %s: %v", method, name, err)
 			}
 		}
@@ -415,7 +415,7 @@ func TestPlaintextIsRefusedUnlessAllowedOrWithinTheMachine(t *testing.T) {
 		if err := call(t.Context(), closed, method); err != nil {
 			t.Errorf("%s: a call without a caller: %v", method, err)
 		}
-		open := pipe(t, new(echo), nil, newClient(t, grpcctx.ClientConfig{AllowInsecurePlaintext: true}).DialOptions()...)
+		open := pipe(t, new(echo), nil, newClient(t, grpcctx.ClientConfig{InsecureAllowPlaintext: true}).DialOptions()...)
 		if err := call(alice, open, method); err != nil {
 			t.Errorf("%s: allowed by name: %v", method, err)
 		}

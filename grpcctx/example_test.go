@@ -188,7 +188,7 @@ func ExampleNewClient() {
 	_, err = client.Check(context.Background(), new(healthpb.HealthCheckRequest))
 	fmt.Println("without a caller:", err)
 	// Output:
-	// rpc error: code = Internal desc = grpcctx: refusing to send the caller over a connection without transport security; use TLS or set AllowInsecurePlaintext
+	// rpc error: code = Internal desc = grpcctx: refusing to send the caller over a connection without transport security; use TLS or set InsecureAllowPlaintext
 	// without a caller: <nil>
 }
 
@@ -268,7 +268,7 @@ func ExampleClient_UnaryInterceptor() {
 	writer := must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{}))
 	carry := must(grpcctx.NewClient(grpcctx.ClientConfig{
 		Propagator:             writer,
-		AllowInsecurePlaintext: true, // it leads nowhere else
+		InsecureAllowPlaintext: true, // it leads nowhere else
 	}))
 	intercept := carry.UnaryInterceptor()
 	channel := func(ctx context.Context, method string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
@@ -280,19 +280,19 @@ func ExampleClient_UnaryInterceptor() {
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-user-id", "root")
 	fmt.Println(intercept(authctx.NewContext(ctx, alice), "/docs.v1.Docs/Edit", nil, nil, nil, channel))
 
-	// Where AllowInsecurePlaintext is not set, a caller stays here.
+	// Where InsecureAllowPlaintext is not set, a caller stays here.
 	careful := must(grpcctx.NewClient(grpcctx.ClientConfig{Propagator: writer}))
 	fmt.Println(careful.UnaryInterceptor()(authctx.NewContext(ctx, alice), "/docs.v1.Docs/Edit", nil, nil, nil, channel))
 	// Output:
 	// /docs.v1.Docs/Edit for [alice]
 	// <nil>
-	// grpcctx: client: refusing to send the caller over a connection that an interceptor alone cannot check: pass DialOptions to grpc.NewClient or set AllowInsecurePlaintext
+	// grpcctx: client: refusing to send the caller over a connection that an interceptor alone cannot check: pass DialOptions to grpc.NewClient or set InsecureAllowPlaintext
 }
 
 func ExampleClient_StreamInterceptor() {
 	carry := must(grpcctx.NewClient(grpcctx.ClientConfig{
 		Propagator:             must(authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})),
-		AllowInsecurePlaintext: true, // the channel is within the process
+		InsecureAllowPlaintext: true, // the channel is within the process
 	}))
 	channel := func(ctx context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
 		md, _ := metadata.FromOutgoingContext(ctx)

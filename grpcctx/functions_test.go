@@ -226,7 +226,7 @@ func TestACallerIsCarriedWithinTheProcess(t *testing.T) {
 	out, in := plainFields(t)
 	e := new(echo)
 	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = in })
-	cc := around(channel{e, s.UnaryInterceptor()}, newClient(t, grpcctx.ClientConfig{Propagator: out, AllowInsecurePlaintext: true}))
+	cc := around(channel{e, s.UnaryInterceptor()}, newClient(t, grpcctx.ClientConfig{Propagator: out, InsecureAllowPlaintext: true}))
 	ctx := metadata.NewOutgoingContext(t.Context(), metadata.MD{"X-User-Id": {"root"}, "x-user-roles": {"admin"}, "user-agent": {"test"}})
 	if err := call(authctx.NewContext(ctx, newPrincipal(t)), cc, unary); err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestWithinTheProcessNoPeerIsTrustedByWhereItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServer(t, func(c *grpcctx.ServerConfig) { c.Authenticator = in })
-	cc := around(channel{new(echo), s.UnaryInterceptor()}, newClient(t, grpcctx.ClientConfig{AllowInsecurePlaintext: true}))
+	cc := around(channel{new(echo), s.UnaryInterceptor()}, newClient(t, grpcctx.ClientConfig{InsecureAllowPlaintext: true}))
 	wantRefusal(t, call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, unary), authctx.NoCredentials)
 }
 
@@ -260,7 +260,7 @@ func TestRule7_AnInterceptorAloneSendsNoCallerUnlessPlaintextIsAllowed(t *testin
 		cc := around(dial(t, addr), newClient(t, grpcctx.ClientConfig{}))
 		before := len(e.calls())
 		err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, method)
-		if err == nil || !strings.Contains(err.Error(), "AllowInsecurePlaintext") || len(e.calls()) > before {
+		if err == nil || !strings.Contains(err.Error(), "InsecureAllowPlaintext") || len(e.calls()) > before {
 			t.Errorf("%s: %v, %d calls were sent", method, err, len(e.calls())-before)
 		}
 		if st := status.Convert(err); st.Code() != codes.Internal || st.Message() != uncarried.Detail {
@@ -281,7 +281,7 @@ func TestRule6_InterceptorsAloneWriteOneValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr, last := recorder(t)
-	open := newClient(t, grpcctx.ClientConfig{AllowInsecurePlaintext: true})
+	open := newClient(t, grpcctx.ClientConfig{InsecureAllowPlaintext: true})
 	for name, cc := range map[string]grpc.ClientConnInterface{
 		"alone":       around(dial(t, addr), open),
 		"and options": around(dial(t, addr, newClient(t, grpcctx.ClientConfig{}).DialOptions()...), open),

@@ -68,9 +68,9 @@ func (g *guard) GetRequestMetadata(ctx context.Context, _ ...string) (map[string
 	if level == credentials.PrivacyAndIntegrity || g.withinMachine(ctx, call.cc) {
 		return nil, nil
 	}
-	why := "without transport security; use TLS or set AllowInsecurePlaintext"
+	why := "without transport security; use TLS or set InsecureAllowPlaintext"
 	if level == credentials.InvalidSecurityLevel {
-		why = "whose TransportCredentials do not say whether they encrypt; have their AuthInfo embed credentials.CommonAuthInfo with its SecurityLevel, or set AllowInsecurePlaintext"
+		why = "whose TransportCredentials do not say whether they encrypt; have their AuthInfo embed credentials.CommonAuthInfo with its SecurityLevel, or set InsecureAllowPlaintext"
 	}
 	// Not Unauthenticated: a handler that passes the status on would blame its
 	// own client for a setting of this program.

@@ -76,7 +76,7 @@ func clientBehindAProxy(t *testing.T, service string) {
 			err := call(alice, cc, method)
 			if test.sent && err != nil {
 				t.Errorf("%s, %s: %v", name, method, err)
-			} else if !test.sent && (status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "AllowInsecurePlaintext")) {
+			} else if !test.sent && (status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "InsecureAllowPlaintext")) {
 				t.Errorf("%s, %s: the caller was sent through the proxy: %v", name, method, err)
 			}
 		}

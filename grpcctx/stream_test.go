@@ -448,7 +448,7 @@ func TestALongStreamThatCannotCarryItsCallerOnIsNotItsClientsFault(t *testing.T)
 		reads := func(c *grpcctx.ServerConfig) { c.Authenticator = in }
 		for name, forward := range map[string]authctx.Propagator{"forwarder": jwtauth.TxnForwarder{}, "minter": mint} {
 			onward := pipe(t, new(echo), newServer(t, reads).ServerOptions(),
-				newClient(t, grpcctx.ClientConfig{Propagator: forward, AllowInsecurePlaintext: true}).DialOptions()...)
+				newClient(t, grpcctx.ClientConfig{Propagator: forward, InsecureAllowPlaintext: true}).DialOptions()...)
 			calling := &echo{onStream: func(ss grpc.ServerStream) error {
 				for {
 					if err := ss.RecvMsg(nothing()); err != nil {
@@ -463,7 +463,7 @@ func TestALongStreamThatCannotCarryItsCallerOnIsNotItsClientsFault(t *testing.T)
 				}
 			}}
 			cc := pipe(t, calling, newServer(t, reads).ServerOptions(),
-				newClient(t, grpcctx.ClientConfig{Propagator: mint, AllowInsecurePlaintext: true}).DialOptions()...)
+				newClient(t, grpcctx.ClientConfig{Propagator: mint, InsecureAllowPlaintext: true}).DialOptions()...)
 			alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = time.Now().Add(time.Hour) })
 			cs := open(t, authctx.NewContext(t.Context(), alice), cc, bidiStream)
 			ask := func() error {

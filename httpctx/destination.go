@@ -113,7 +113,7 @@ func checkPlaintext(r *http.Request, base http.RoundTripper, allowed bool) error
 	if allowed || r.URL.Scheme == "https" || staysHere(r, base) {
 		return nil
 	}
-	return fmt.Errorf("the caller is not sent to %q in plaintext, since it is not this machine or a proxy is on the way; use https or set AllowInsecurePlaintext", r.URL.Host)
+	return fmt.Errorf("the caller is not sent to %q in plaintext, since it is not this machine or a proxy is on the way; use https or set InsecureAllowPlaintext", r.URL.Host)
 }
 
 // staysHere reports whether r does not leave this machine.

@@ -77,7 +77,7 @@ func TestTheCallerIsNotSentInPlaintextUnlessThatWasSaid(t *testing.T) {
 	} {
 		var s sink
 		tr := newTransport(t, httpctx.TransportConfig{
-			Base: &s, AllowInsecurePlaintext: tc.insecure,
+			Base: &s, InsecureAllowPlaintext: tc.insecure,
 			Destinations: []string{"*.internal", "localhost", "*.localhost", "127.0.0.1", "[::1]:99", "10.0.0.1"},
 		})
 		body := &closed{Reader: strings.NewReader("x")}
@@ -115,9 +115,9 @@ func TestTheCallerIsNotSentInPlaintextThroughAForwardProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			base := &http.Transport{Proxy: tc.proxy}
 			defer base.CloseIdleConnections()
-			tr := newTransport(t, httpctx.TransportConfig{Base: base, AllowInsecurePlaintext: tc.insecure, Destinations: []string{"127.0.0.1"}})
+			tr := newTransport(t, httpctx.TransportConfig{Base: base, InsecureAllowPlaintext: tc.insecure, Destinations: []string{"127.0.0.1"}})
 			res, err := tr.RoundTrip(outgoing(as(t, "alice"), server.URL))
-			if sent := err == nil; sent != tc.sent || !sent && !strings.Contains(err.Error(), "AllowInsecurePlaintext") {
+			if sent := err == nil; sent != tc.sent || !sent && !strings.Contains(err.Error(), "InsecureAllowPlaintext") {
 				t.Fatalf("sent %v, %v", sent, err)
 			}
 			if err != nil {

@@ -25,13 +25,13 @@ type ProxyConfig struct {
 	Server *Server
 	// Propagator writes the caller for the upstream. It is required.
 	Propagator authctx.Propagator
-	// AllowInsecurePlaintext allows sending the caller without TLS to upstreams
+	// InsecureAllowPlaintext allows sending the caller without TLS to upstreams
 	// other than this machine, where whoever is on the path can read and change
 	// who is calling. It is for networks that encrypt by themselves, such as a
 	// service mesh. This machine is a loopback address or "localhost", spelled so,
 	// unless the Transport of the ReverseProxy is an [http.Transport] that sends
 	// the request to a forward proxy; one of another type is taken to use none.
-	AllowInsecurePlaintext bool
+	InsecureAllowPlaintext bool
 }
 
 // Proxy carries the caller through an [httputil.ReverseProxy]. It is safe for
@@ -117,7 +117,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	return &Proxy{
 		server:    cfg.Server,
 		writer:    newWriter(cfg.Propagator),
-		plaintext: cfg.AllowInsecurePlaintext,
+		plaintext: cfg.InsecureAllowPlaintext,
 		strip:     newStripper(cfg.Server.strip.set.FieldSet, written, clientCertificate),
 		clean:     newStripper(written),
 	}, nil

@@ -343,7 +343,7 @@ func TestAProxyDoesNotSendTheCallerInPlaintextUnlessThatWasSaid(t *testing.T) {
 				}
 				return false
 			}})
-			p, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: newFields(t), AllowInsecurePlaintext: tc.insecure})
+			p, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: newFields(t), InsecureAllowPlaintext: tc.insecure})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -369,7 +369,7 @@ func TestAProxyDoesNotSendTheCallerInPlaintextUnlessThatWasSaid(t *testing.T) {
 			if s.last != nil || !grpc && w.Code != http.StatusInternalServerError || grpc && w.Header().Get("Grpc-Status") != "13" {
 				t.Errorf("%s: status %d %v, sent %v", name, w.Code, w.Header(), s.last)
 			}
-			if e := j.last(t); e.Err == nil || !strings.Contains(e.Err.Error(), "AllowInsecurePlaintext") || !strings.Contains(e.Err.Error(), target.Host) {
+			if e := j.last(t); e.Err == nil || !strings.Contains(e.Err.Error(), "InsecureAllowPlaintext") || !strings.Contains(e.Err.Error(), target.Host) {
 				t.Errorf("%s: the operator learns %v", name, e.Err)
 			}
 			if strings.Contains(w.Body.String(), target.Host) {

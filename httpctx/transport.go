@@ -22,13 +22,13 @@ type TransportConfig struct {
 	// on any port, "10.1.2.3:8080", "[::1]:8080", or "*.svc.internal" for every
 	// name below svc.internal. At least one is required.
 	Destinations []string
-	// AllowInsecurePlaintext allows sending the caller without TLS to hosts
+	// InsecureAllowPlaintext allows sending the caller without TLS to hosts
 	// other than this machine, where whoever is on the path can read and change
 	// who is calling. It is for networks that encrypt by themselves, such as a
 	// service mesh. This machine is a loopback address or "localhost", spelled so,
 	// unless Base is an [http.Transport] that sends the request to a forward
 	// proxy; a Base of another type is taken to use none.
-	AllowInsecurePlaintext bool
+	InsecureAllowPlaintext bool
 }
 
 // Transport is an [http.RoundTripper] that carries the caller of the request's
@@ -84,7 +84,7 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 		base:         cfg.Base,
 		writer:       newWriter(cfg.Propagator),
 		destinations: destinations,
-		plaintext:    cfg.AllowInsecurePlaintext,
+		plaintext:    cfg.InsecureAllowPlaintext,
 		strip:        newStripper(cfg.Propagator.Fields()),
 	}
 	if t.base == nil {
@@ -146,7 +146,7 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 		err = errTrace
 	}
 	if err == nil && !t.plaintext && isDowngrade(r) {
-		err = errors.New("a redirect leads from https to http, where the caller does not go unless AllowInsecurePlaintext is set")
+		err = errors.New("a redirect leads from https to http, where the caller does not go unless InsecureAllowPlaintext is set")
 	}
 	if err != nil {
 		return authctx.Principal{}, fmt.Errorf("httpctx: transport: %w", err)

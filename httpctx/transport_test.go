@@ -177,7 +177,7 @@ func TestRule7_ACallerFollowsNoRedirectFromHTTPSToHTTP(t *testing.T) {
 	for allowed, want := range map[bool]int{false: 0, true: 1} {
 		got = nil
 		client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{
-			Base: secure.Client().Transport, Destinations: []string{"127.0.0.1"}, AllowInsecurePlaintext: allowed,
+			Base: secure.Client().Transport, Destinations: []string{"127.0.0.1"}, InsecureAllowPlaintext: allowed,
 		})}
 		r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", secure.URL, nil)
 		res, err := client.Do(r)

@@ -34,7 +34,7 @@ func (g *gateway) newProxy(auth authctx.Authenticator, forward authctx.Propagato
 	if err != nil {
 		return nil, err
 	}
-	carry, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: forward, AllowInsecurePlaintext: g.plaintext})
+	carry, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: forward, InsecureAllowPlaintext: g.plaintext})
 	if err != nil {
 		return nil, err
 	}
