@@ -17,8 +17,9 @@
 //   - what is refused and why: [Reason], [Error];
 //   - what an operator sees: [Observer], [Event].
 //
-// Functions and interfaces in a configuration, clocks included, must be safe for
-// concurrent use.
+// A type that has a constructor is made by it: the zero value is not ready unless
+// its comment says so. Functions and interfaces in a configuration, clocks
+// included, must be safe for concurrent use.
 //
 // Package jwtauth verifies and issues tokens; packages httpctx and grpcctx put
 // all of it to work on net/http and gRPC.

@@ -24,8 +24,9 @@
 //
 // Refusals travel as a gRPC status with one ErrorInfo, see [Status].
 //
-// Functions and interfaces in a configuration, clocks included, must be safe for
-// concurrent use.
+// A type that has a constructor is made by it: the zero value is not ready unless
+// its comment says so. Functions and interfaces in a configuration, clocks
+// included, must be safe for concurrent use.
 //
 // # Behind net/http
 //

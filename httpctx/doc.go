@@ -11,8 +11,9 @@
 // Identity fields that come in are removed on every path, whether or not the
 // request is let through. They are written on outgoing requests only.
 //
-// Functions and interfaces in a configuration, clocks included, must be safe for
-// concurrent use.
+// A type that has a constructor is made by it: the zero value is not ready unless
+// its comment says so. Functions and interfaces in a configuration, clocks
+// included, must be safe for concurrent use.
 //
 // # Where other middleware goes
 //
