@@ -23,7 +23,7 @@
 //
 // A type that has a constructor is made by it: the zero value is not ready unless
 // its comment says so. Functions and interfaces in a configuration, clocks
-// included, must be safe for concurrent use. What constructors return is safe for concurrent use too.
+// included, must be safe for concurrent use; what constructors return is.
 //
 // A constructor fails when something required is missing; leaving a setting empty
 // never switches a check off. A refusal is an [authctx.Error] that names a reason
