@@ -150,6 +150,43 @@ func ExampleTxnForwarder() {
 	// <nil>
 }
 
+// tokenOrFields carries a caller on as the caller came.
+type tokenOrFields struct {
+	token  jwtauth.TxnForwarder
+	fields *authctx.FieldsPropagator
+}
+
+func (e tokenOrFields) Fields() authctx.FieldSet { return e.token.Fields().Union(e.fields.Fields()) }
+
+func (e tokenOrFields) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
+	if len(authctx.Forwarded(ctx)) > 0 {
+		return e.token.Inject(ctx, p, set) // and never fields instead of a token that has ended
+	}
+	return e.fields.Inject(ctx, p, set)
+}
+
+// On the way from plain fields to Transaction Tokens, services that call one another
+// in a circle have callers of both kinds. All of them take this propagator first, and
+// TxnForwarder once no service writes fields alone and the gateway signs.
+func ExampleTxnForwarder_circle() {
+	fields, _ := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
+	either := tokenOrFields{fields: fields}
+	caller, _ := authctx.New(authctx.Attributes{Issuer: "https://idp.example.com", Subject: "alice"})
+	for _, came := range []authctx.Result{
+		{Principal: caller},
+		{Principal: caller, Forward: []authctx.Field{{Name: authctx.TxnTokenField, Value: "eyJ…"}}},
+	} {
+		ctx := came.NewContext(context.Background())
+		fmt.Println(either.Inject(ctx, caller, func(name, value string) { fmt.Println(name, value) }))
+	}
+	// Output:
+	// x-user-id alice
+	// x-user-issuer https://idp.example.com
+	// <nil>
+	// txn-token eyJ…
+	// <nil>
+}
+
 // A part of the system that needs less gets less.
 func ExampleTxnPropagator_Replace() {
 	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)

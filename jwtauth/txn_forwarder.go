@@ -18,6 +18,10 @@ import (
 // calls made during it fail then: a handler that makes calls ends its stream
 // before that, and the client opens another through the edge, which mints
 // another token.
+//
+// Where callers came with plain fields until now, services take it in the order of
+// the calls: it has nothing to forward for a service that still writes fields. For
+// services that call one another in a circle, see the example.
 type TxnForwarder struct {
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
