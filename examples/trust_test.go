@@ -108,6 +108,20 @@ func TestTransactionTokensCarryTheCaller(t *testing.T) {
 	}
 }
 
+// Services that read tokens ask for keys before a gateway signs.
+func TestAGatewayPublishesKeysBeforeItSigns(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, "-internal-listen", "127.0.0.1:0")
+	r := send(t, "GET", "http://"+s.gateway.address("internal listening on")+"/.well-known/jwks.json")
+	if r.status != 200 || strings.Count(r.body, `"kid"`) != 1 {
+		t.Errorf("keys: status %d, body %s", r.status, r.body)
+	}
+	r = send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+s.token(t, nil))
+	if got := decode(t, r); r.status != 200 || got.Provenance != "asserted" || slices.Contains(got.Received, "txn-token") {
+		t.Errorf("status %d, the service saw %s", r.status, r.body)
+	}
+}
+
 // The service behind the gateway is well, and so is the token: trying again
 // would not help.
 func TestACallerTooLargeToCarryIsNotTheServicesFailure(t *testing.T) {

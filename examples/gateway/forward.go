@@ -32,8 +32,9 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 		"  txn     a Transaction Token signed by this gateway, for services that\n"+
 		"          others can reach too")
 	fs.StringVar(&f.trustDomain, "trust-domain", "authctx.local", "with -forward txn: the `NAME` of all services together, for which tokens are")
-	program.AddressVar(fs, &f.internalListen, "internal-listen", "127.0.0.1:0", "with -forward txn: publish the keys of these tokens on `ADDR`, at\n"+
-		"/.well-known/jwks.json; only services need to reach it")
+	program.AddressVar(fs, &f.internalListen, "internal-listen", "127.0.0.1:0", "publish the keys of Transaction Tokens on `ADDR`, at /.well-known/jwks.json; only\n"+
+		"services need to reach it. With -forward fields only if given: for services that\n"+
+		"begin to read tokens before this gateway signs. Every start makes a new key")
 	fs.DurationVar(&f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good")
 	fs.DurationVar(&f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`, 2s or\n"+
 		"more, depending on -txn-life; 0 keeps one key for as long as the gateway runs")
@@ -42,7 +43,7 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 func (f *forwarding) check() error {
 	switch {
 	case f.kind == "fields":
-		return program.Needs("-forward txn", f.given, "trust-domain", "internal-listen", "txn-life", "rotate")
+		return program.Needs("-forward txn", f.given, "trust-domain", "txn-life", "rotate")
 	case f.kind != "txn":
 		return fmt.Errorf("-forward %q: want fields or txn", f.kind)
 	case f.life < time.Second || f.life > jwtauth.MaxTxnLifetime:
@@ -67,7 +68,7 @@ const retainMargin = time.Minute
 // forwarder is the propagator of the gateway, and what it needs to run.
 type forwarder struct {
 	propagator authctx.Propagator
-	keys       *jwtauth.SigningKeys // nil for plain fields
+	keys       *jwtauth.SigningKeys // nil if none are published
 	internal   net.Listener
 	rotate     time.Duration
 }
@@ -75,36 +76,46 @@ type forwarder struct {
 // newForwarder returns how callers are carried on; soleIssuer is the issuer of
 // all of them, empty when there are several.
 func (f *forwarding) newForwarder(soleIssuer string) (*forwarder, error) {
+	forward := &forwarder{rotate: f.rotate}
+	if f.kind == "txn" || program.Given(f.given, "internal-listen") {
+		if err := f.publish(forward); err != nil {
+			return nil, err
+		}
+	}
 	if f.kind == "fields" {
 		fields, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{})
-		return &forwarder{propagator: fields}, err
-	}
-	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
-		Current: key,
-		Ahead:   f.rotate / 3, // published that long before it signs; the default when 0
-		Retain:  f.life + retainMargin,
-	})
-	if err != nil {
-		return nil, program.Usage(err)
+		forward.propagator = fields
+		return forward, err
 	}
 	txn, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
 		TrustDomain: f.trustDomain,
 		Workload:    "spiffe://" + f.trustDomain + "/gateway",
-		Keys:        keys,
+		Keys:        forward.keys,
 		Lifetime:    f.life,
 		SoleIssuer:  soleIssuer,
 		// Callers of issuers that know no scopes are carried on without any.
 		Scopes: jwtauth.CallerScopes,
 	})
+	forward.propagator = txn
+	return forward, program.Usage(err)
+}
+
+// publish gives forward keys, and an address for them.
+func (f *forwarding) publish(forward *forwarder) error {
+	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
 	if err != nil {
-		return nil, program.Usage(err)
+		return err
 	}
-	internal, err := net.Listen("tcp", f.internalListen)
-	return &forwarder{txn, keys, internal, f.rotate}, err
+	forward.keys, err = jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: key,
+		Ahead:   f.rotate / 3, // published that long before it signs; the default when 0
+		Retain:  f.life + retainMargin,
+	})
+	if err != nil {
+		return program.Usage(err)
+	}
+	forward.internal, err = net.Listen("tcp", f.internalListen)
+	return err
 }
 
 // servers returns what has to run beside the gateway.

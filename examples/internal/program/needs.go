@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"slices"
 )
 
 // Needs refuses those of the named flags that were given although what they are
@@ -12,10 +11,17 @@ import (
 // that it has an effect.
 func Needs(what string, fs *flag.FlagSet, names ...string) error {
 	var errs []error
-	fs.Visit(func(given *flag.Flag) {
-		if slices.Contains(names, given.Name) {
-			errs = append(errs, fmt.Errorf("-%s needs %s", given.Name, what))
+	for _, name := range names {
+		if Given(fs, name) {
+			errs = append(errs, fmt.Errorf("-%s needs %s", name, what))
 		}
-	})
+	}
 	return errors.Join(errs...)
+}
+
+// Given reports whether the named flag was given, with its default too.
+func Given(fs *flag.FlagSet, name string) bool {
+	given := false
+	fs.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
 }
