@@ -44,6 +44,27 @@ func TestGatewayStartsWithoutItsProvider(t *testing.T) {
 	}
 }
 
+// A probe comes every few seconds, so the log has a cause once, and the end of it.
+func TestGatewayLogsWhyItIsNotReady(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	s := startGateway(t, p, "-upstream", "http://127.0.0.1:1")
+	logged := func(line string) int { return strings.Count(s.gateway.stderr.String(), line) }
+	const cause = "connection refused"
+	eventually(t, "the cause, which nobody asked for", func() bool { return logged(cause) == 1 })
+	for range 5 {
+		if r := send(t, "GET", s.url+"/readyz"); r.status != 503 || strings.Contains(r.body, cause) {
+			t.Errorf("readyz: status %d, body %s", r.status, r.body)
+		}
+	}
+	p.run(t)
+	s.waitReady(t)
+	eventually(t, "the end of it", func() bool { return logged(`"ready: `) == 1 })
+	if logged(cause) != 1 {
+		t.Errorf("the log:\n%s", s.gateway.stderr.String())
+	}
+}
+
 // A client that knows nothing but the address of an API asks that first, and each
 // answer says whom to ask next (RFC 9728 section 5).
 func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {

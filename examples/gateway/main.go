@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
-	"time"
 
 	"github.com/authctx/authctx/examples/internal/program"
 )
@@ -25,7 +23,7 @@ type application/grpc go to -grpc-upstream, any method, unary and streaming;
 everything else, gRPC-Web and Connect too, goes to -upstream, in HTTP/1.1 unless
 that is https:// and offers HTTP/2. GET /healthz (alive) and GET /readyz (there
 are keys of any issuer) are answered by the gateway itself, without a token.
-Decisions are logged as JSON on standard error.
+Decisions, and why it is not ready, are logged as JSON on standard error.
 
 Identity fields and Transaction Tokens that a client sends are removed on every
 path. So is its token: services believe the gateway, not the client.
@@ -104,7 +102,9 @@ func (g *gateway) Run(ctx context.Context) error {
 		fmt.Println("internal listening on", forward.internal.Addr())
 	}
 	go forward.rotateKeys(ctx, log)
-	main := program.HTTP(l, withHealth(g.ready, proxy))
+	health := &health{keys: g.tokens.ready, log: log}
+	go health.begin(ctx)
+	main := program.HTTP(l, health.handler(proxy))
 	return program.Serve(ctx, append([]program.Server{main}, forward.servers()...)...)
 }
 
@@ -128,33 +128,4 @@ func (g *gateway) check() error {
 func thisMachine(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
-}
-
-// withHealth answers the two questions of whoever runs the gateway, and leaves
-// everything else to next.
-func withHealth(ready func(context.Context) error, next http.Handler) http.Handler {
-	isReady := func(ctx context.Context) bool {
-		ctx, cancel := context.WithTimeout(ctx, time.Second) // a probe is not patient
-		defer cancel()
-		return ready(ctx) == nil
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asks := r.Method == http.MethodGet || r.Method == http.MethodHead
-		switch {
-		case asks && r.URL.Path == "/healthz":
-			writeStatus(w, http.StatusOK, "alive")
-		case asks && r.URL.Path == "/readyz" && isReady(r.Context()):
-			writeStatus(w, http.StatusOK, "ready")
-		case asks && r.URL.Path == "/readyz":
-			writeStatus(w, http.StatusServiceUnavailable, "no keys")
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
-}
-
-func writeStatus(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, "{\"status\":%q}\n", text)
 }

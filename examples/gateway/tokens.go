@@ -244,19 +244,21 @@ func (t *tokens) soleIssuer() string {
 }
 
 // ready returns nil when there are keys of any issuer: the outage of one is none
-// for the users of the others, who would lose every replica at once.
+// for the users of the others, who would lose every replica at once. Causes are in
+// the order of the issuers.
 func (t *tokens) ready(ctx context.Context) error {
+	errs := make([]error, len(t.keys))
 	answers := make(chan error, len(t.keys))
-	for _, keys := range t.keys {
-		go func() { answers <- keys.Ready(ctx) }()
+	for i, keys := range t.keys {
+		go func() {
+			errs[i] = keys.Ready(ctx)
+			answers <- errs[i]
+		}()
 	}
-	var errs []error
 	for range t.keys {
-		err := <-answers
-		if err == nil {
+		if err := <-answers; err == nil {
 			return nil
 		}
-		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
