@@ -148,16 +148,34 @@ func TestWhoamiRulesOverHTTP(t *testing.T) {
 	}
 }
 
+// The log says why, which its clients are not told.
 func TestWhoamiDoesNotBelieveStrangers(t *testing.T) {
 	t.Parallel()
-	_, url, grpcAddress := startWhoami(t, "-trust", "cidr:10.0.0.0/8")
+	p, url, grpcAddress := startWhoami(t, "-trust", "cidr:10.0.0.0/8")
+	const why = "identity fields not believed: peer 127.0.0.1 is in no trusted prefix"
+	logged := func(transport string) func() bool {
+		return func() bool {
+			for line := range strings.Lines(p.stderr.String()) {
+				var record struct{ Transport, Cause string }
+				if err := json.Unmarshal([]byte(line), &record); err != nil {
+					t.Fatalf("%q: %v", line, err)
+				}
+				if record.Transport == transport && strings.HasSuffix(record.Cause, why) {
+					return true
+				}
+			}
+			return false
+		}
+	}
 
-	if r := send(t, "GET", url+"/whoami", asGateway...); r.status != 401 {
+	if r := send(t, "GET", url+"/whoami", asGateway...); r.status != 401 || strings.Contains(r.body, why) {
 		t.Errorf("status %d, want 401; body %s", r.status, r.body)
 	}
+	eventually(t, "the refusal in the log", logged("http"))
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id", "alice", "x-user-issuer", "https://idp.example.com")
 	_, err := pb.NewWhoAmIClient(dial(t, grpcAddress)).Get(ctx, &pb.GetRequest{})
 	wantStatus(t, err, codes.Unauthenticated)
+	eventually(t, "the refusal over gRPC in the log", logged("grpc"))
 }
 
 func wantStatus(t *testing.T, err error, code codes.Code) {

@@ -21,12 +21,12 @@ import (
 
 // newGRPCServer returns the gRPC side, with the same authenticator and the same
 // policy as the HTTP side. Without config it speaks plaintext.
-func newGRPCServer(auth authctx.Authenticator, config *tls.Config) (*grpc.Server, error) {
+func newGRPCServer(auth authctx.Authenticator, observer authctx.Observer, config *tls.Config) (*grpc.Server, error) {
 	policy, err := newPolicy()
 	if err != nil {
 		return nil, err
 	}
-	server, err := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, Policy: policy})
+	server, err := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, Policy: policy, Observer: observer})
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,12 @@ import (
 
 // newHTTPHandler returns the HTTP side. The handlers find the caller in the
 // context; who may come in is in the policy.
-func newHTTPHandler(auth authctx.Authenticator) (http.Handler, error) {
+func newHTTPHandler(auth authctx.Authenticator, observer authctx.Observer) (http.Handler, error) {
 	policy, err := newPolicy()
 	if err != nil {
 		return nil, err
 	}
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: policy})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: policy, Observer: observer})
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,11 @@ import (
 	"crypto/tls"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
+	"os"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/examples/internal/program"
 )
 
@@ -19,7 +22,7 @@ const about = `whoami answers with the caller it sees, over HTTP and gRPC.
         Admin (role admin); health and reflection (public)
 
 It knows nothing of identity providers: it believes what a gateway in front of it
-says, and -trust says who that is.
+says, and -trust says who that is. Decisions are logged as JSON on standard error.
 
   go run ./examples/whoami -http 127.0.0.1:8081 -grpc 127.0.0.1:9091 -trust cidr:127.0.0.0/8`
 
@@ -43,11 +46,14 @@ func (w *whoami) Run(ctx context.Context) error {
 	if err != nil {
 		return program.Usage(err)
 	}
-	httpHandler, err := newHTTPHandler(trusted.authenticator)
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	slog.SetDefault(log) // what net/http has to say becomes JSON too
+	observer := authctx.NewSlogObserver(log)
+	httpHandler, err := newHTTPHandler(trusted.authenticator, observer)
 	if err != nil {
 		return err
 	}
-	grpcServer, err := newGRPCServer(trusted.authenticator, trusted.tls)
+	grpcServer, err := newGRPCServer(trusted.authenticator, observer, trusted.tls)
 	if err != nil {
 		return err
 	}
