@@ -39,6 +39,7 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"clients, nobody to ask": {with("-introspect-clients"), []string{"-introspect-clients needs -introspect"}},
 		"a bad URL to ask":       {with("-introspect", "http://id:s3cret@["), []string{"-introspect"}},
 		"a negative leeway":      {with("-leeway", "-1ns"), []string{"-leeway"}},
+		"times without a unit":   {with("-leeway", "10", "-forward", "txn", "-txn-life", "3"), []string{`"10" for flag -leeway: want a time with its unit`, `"3" for flag -txn-life: want`}},
 		"keys loaded all along":  {with("-keys-refresh", "0s"), []string{"-keys-refresh"}},
 		"no cool-down":           {with("-keys-cooldown", "0s"), []string{"-keys-cooldown"}},
 		"a negative cool-down":   {with("-keys-cooldown", "-1s"), []string{"-keys-cooldown"}},

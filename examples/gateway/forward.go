@@ -35,8 +35,8 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 	program.AddressVar(fs, &f.internalListen, "internal-listen", "127.0.0.1:0", "publish the keys of Transaction Tokens on `ADDR`, at /.well-known/jwks.json; only\n"+
 		"services need to reach it. With -forward fields only if given: for services that\n"+
 		"begin to read tokens before this gateway signs. Every start makes a new key")
-	fs.DurationVar(&f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good")
-	fs.DurationVar(&f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`, 2s or\n"+
+	program.DurationVar(fs, &f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good")
+	program.DurationVar(fs, &f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`, 2s or\n"+
 		"more, depending on -txn-life; 0 keeps one key for as long as the gateway runs")
 }
 

@@ -70,10 +70,10 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 	fs.Var(&t.resource, "resource", "the `URL` that clients ask tokens for; with it, the gateway publishes where they get\n"+
 		"them and challenges lead there (RFC 9728). Tokens for it need an -audience")
 	fs.Var(&t.scopes, "scopes", "with -resource: the `SCOPES` that clients ask for, separated by commas")
-	fs.DurationVar(&t.leeway, "leeway", 30*time.Second, "how far the clocks of issuers, and of clients that make proofs (DPoP), may differ,\n"+
+	program.DurationVar(fs, &t.leeway, "leeway", 30*time.Second, "how far the clocks of issuers, and of clients that make proofs (DPoP), may differ,\n"+
 		"a `TIME` in whole seconds")
-	fs.DurationVar(&t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
-	fs.DurationVar(&t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
+	program.DurationVar(fs, &t.keysRefresh, "keys-refresh", 15*time.Minute, "load keys again after this `TIME` at the latest")
+	program.DurationVar(fs, &t.keysCoolDown, "keys-cooldown", 10*time.Second, "the `TIME` between loads that tokens with unknown keys may cause")
 }
 
 // check reports everything that is missing or means something else to jwtauth.

@@ -33,7 +33,7 @@ type quickstart struct {
 func main() { program.Main("quickstart", about, &quickstart{}) }
 
 func (q *quickstart) Flags(fs *flag.FlagSet) {
-	fs.DurationVar(&q.tokenLife, "token-life", time.Minute, "how long a token is good, a `TIME` from 2s to 1h")
+	program.DurationVar(fs, &q.tokenLife, "token-life", time.Minute, "how long a token is good, a `TIME` from 2s to 1h")
 	fs.BoolVar(&q.serve, "serve", false, "keep running and print curl lines instead of the story")
 }
 
