@@ -12,6 +12,9 @@ import (
 // ConsumerConfig configures [NewConsumer].
 type ConsumerConfig struct {
 	// Authenticator says on whose behalf a message was published. It is required.
+	// A message has no peer and shows no certificate, so a [FieldsAuthenticator]
+	// needs [TrustNetworkAlone] here; for messages that others can write too, and
+	// for work that may wait, there is the DeferredAuthenticator of package jwtauth.
 	Authenticator Authenticator
 	// Rules says, by topic, for whom messages are handled. A message of a topic
 	// that is not listed is refused, so it must list one. A rule that cannot tell

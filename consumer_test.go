@@ -172,3 +172,28 @@ func TestAConsumerTellsHowLongItsDecisionTook(t *testing.T) {
 		t.Errorf("told of %+v", events)
 	}
 }
+
+func TestAMessageIsToldToHaveNoPeer(t *testing.T) {
+	for name, trust := range map[string]authctx.Trust{
+		"TrustPeerCIDR":     must(t)(authctx.TrustPeerCIDR("127.0.0.0/8")),
+		"TrustSPIFFEID":     must(t)(authctx.TrustSPIFFEID("spiffe://prod.example/gateway")),
+		"TrustSPIFFEDomain": must(t)(authctx.TrustSPIFFEDomain("prod.example")),
+		"TrustDNSName":      must(t)(authctx.TrustDNSName("gateway.internal")),
+	} {
+		consumer, err := authctx.NewConsumer(authctx.ConsumerConfig{
+			Authenticator: reader(t, authctx.FieldsAuthenticatorConfig{Trust: trust}),
+			Rules:         map[string]authctx.Rule{"orders": authctx.Authenticated()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = authctx.ReceiveHeaders(t.Context(), consumer, "orders", map[string]string{"x-user-id": "alice", "x-user-issuer": "i"})
+		if !errors.Is(err, authctx.NoCredentials) || !strings.Contains(err.Error(), "a message has no peer") ||
+			!strings.Contains(err.Error(), "TrustNetworkAlone") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := trust.Trusts(&authctx.Request{Transport: authctx.TransportHTTP}); strings.Contains(err.Error(), "message") {
+			t.Errorf("%s of a request: %v", name, err)
+		}
+	}
+}

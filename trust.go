@@ -60,7 +60,7 @@ func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 	}
 	return TrustFunc(func(r *Request) error {
 		if !r.Peer.IsValid() {
-			return errNoPeer
+			return withoutPeer(r, errNoPeer)
 		}
 		addr := r.Peer.Addr().Unmap().WithZone("")
 		for _, prefix := range prefixes {
@@ -73,6 +73,17 @@ func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 }
 
 var errNoPeer = errors.New("peer has no IP address with a port, as over a Unix socket, or where middleware has rewritten it")
+
+// withoutPeer returns why nobody is trusted in a request without what a trust
+// judges, which in a message is never there.
+func withoutPeer(r *Request, otherwise error) error {
+	if r.Transport == TransportMessage {
+		return errMessage
+	}
+	return otherwise
+}
+
+var errMessage = errors.New("a message has no peer and shows no certificate: TrustNetworkAlone trusts whoever can write to its topic")
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(s)
@@ -90,7 +101,8 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // TrustNetworkAlone trusts every peer that can reach this server. Nothing but
 // the network then stands between a caller and any identity it likes: use it
 // only where a firewall, a service mesh or a container network lets nobody but
-// the gateway connect.
+// the gateway connect. Of messages, which have no peer that another trust could
+// judge, it trusts whoever can write to their topic.
 func TrustNetworkAlone() Trust {
 	return TrustFunc(func(*Request) error { return nil })
 }

@@ -119,9 +119,11 @@ func trustCertificate(judge func(leaf *x509.Certificate) error) Trust {
 		case r.UnverifiedPeerCertificate != nil:
 			return errors.New("peer showed a certificate that crypto/tls did not verify: set ClientCAs of the tls.Config, and ClientAuth to RequireAndVerifyClientCert or VerifyClientCertIfGiven")
 		}
-		return errors.New("peer showed no certificate: it has none, it was not asked for one, or there is no TLS that this server sees")
+		return withoutPeer(r, errNoCertificate)
 	})
 }
+
+var errNoCertificate = errors.New("peer showed no certificate: it has none, it was not asked for one, or there is no TLS that this server sees")
 
 // spiffeIDOf returns the workload a certificate names. A certificate with
 // several URIs names none (SPIFFE X.509-SVID section 2), and neither does one
