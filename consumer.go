@@ -128,8 +128,11 @@ func (c *Consumer) receive(ctx context.Context, r *Request) (context.Context, er
 // end.
 func (c *Consumer) authenticate(ctx context.Context, r *Request) (Result, error) {
 	res, err := Authenticate(ctx, c.authenticator, r)
-	if err == nil && res.Principal.ExpiredAt(c.now()) {
-		return Result{}, &Error{Reason: TokenExpired, Cause: errPastEnd}
+	if err != nil {
+		return res, err
 	}
-	return res, err
+	if now := c.now(); res.Principal.ExpiredAt(now) {
+		return Result{}, pastEnd(res.Principal, now)
+	}
+	return res, nil
 }

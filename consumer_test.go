@@ -197,3 +197,25 @@ func TestAMessageIsToldToHaveNoPeer(t *testing.T) {
 		}
 	}
 }
+
+// Clocks that differ are found by how much they do.
+func TestACallerWhoHasEndedIsToldSinceWhen(t *testing.T) {
+	caller := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", Expires: time.Unix(1000, 0)})
+	fields := write(t, propagator(t, authctx.FieldsPropagatorConfig{Now: at(999)}), caller)
+	late := at(1000 + 3540)
+	reads := reader(t, authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone(), Now: late})
+	_, read := reads.Authenticate(t.Context(), &authctx.Request{Fields: authctx.FieldMap(fields)})
+	consumer := must1(authctx.NewConsumer(authctx.ConsumerConfig{
+		Authenticator: authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+			return authctx.Result{Principal: caller}, nil
+		}),
+		Rules: map[string]authctx.Rule{"orders": authctx.Authenticated()}, Now: late,
+	}))
+	_, received := authctx.ReceiveHeaders(t.Context(), consumer, "orders", map[string]string{})
+	written := propagator(t, authctx.FieldsPropagatorConfig{Now: late}).Inject(t.Context(), caller, nil)
+	for what, err := range map[string]error{"read": read, "received": received, "written": written} {
+		if !errors.Is(err, authctx.TokenExpired) || !strings.HasSuffix(err.Error(), "the caller's effective end came 59m0s ago") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

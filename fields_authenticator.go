@@ -122,8 +122,8 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	if err != nil {
 		return Result{}, &Error{Reason: InvalidRequest, Cause: err}
 	}
-	if p.ExpiredAt(f.now()) {
-		return Result{}, &Error{Reason: TokenExpired, Cause: errPastEnd}
+	if now := f.now(); p.ExpiredAt(now) {
+		return Result{}, pastEnd(p, now)
 	}
 	return Result{Principal: p, Read: f.reads, Known: &f.known}, nil
 }

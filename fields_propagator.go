@@ -86,8 +86,8 @@ func (f *FieldsPropagator) Inject(_ context.Context, p Principal, set func(name,
 	if p.IsZero() {
 		return NoCredentials
 	}
-	if p.ExpiredAt(f.now()) {
-		return &Error{Reason: TokenExpired, Cause: errPastEnd}
+	if now := f.now(); p.ExpiredAt(now) {
+		return pastEnd(p, now)
 	}
 	if f.issuer != "" && f.issuer != p.Issuer() {
 		return errOtherIssuer
@@ -104,7 +104,12 @@ func (f *FieldsPropagator) Inject(_ context.Context, p Principal, set func(name,
 
 var errOtherIssuer = &Error{Reason: PermissionDenied, Cause: errors.New("the caller's issuer is not SoleIssuer")}
 
-var errPastEnd = errors.New("the caller's effective end has come")
+// pastEnd is why p counts no longer. A long time since its end may be the difference
+// of two clocks.
+func pastEnd(p Principal, now time.Time) error {
+	ago := now.Sub(p.Expires()).Round(time.Second)
+	return &Error{Reason: TokenExpired, Cause: fmt.Errorf("the caller's effective end came %v ago", ago)}
+}
 
 // encodedFields is the encoded form of a principal by one propagator.
 type encodedFields struct {
