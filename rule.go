@@ -51,12 +51,17 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 //
 // The first two also tell their observer the whole error.
 func Authorize(ctx context.Context, rule Rule) error {
-	p, _ := FromContext(ctx)
+	p, known := FromContext(ctx)
+	if !known {
+		return errNoCaller
+	}
 	if isNil(rule) {
 		rule = nil
 	}
 	return checkRule(ctx, rule, p)
 }
+
+var errNoCaller = &Error{Reason: NoCredentials, Cause: errors.New("no caller in the context: no Server of httpctx or grpcctx around this has let one in")}
 
 // checkRule is the one place where a rule meets a caller.
 func checkRule(ctx context.Context, rule Rule, p Principal) error {

@@ -241,6 +241,9 @@ func TestRequireLetsThroughWhomTheRuleAllows(t *testing.T) {
 	if res, _ := do(t, "GET", outside.URL, token("alice")); res.StatusCode != 401 {
 		t.Errorf("outside of Handler: %d", res.StatusCode)
 	}
+	if e := j.last(t); e.Reason != authctx.NoCredentials || !strings.Contains(e.Err.Error(), "no Server of httpctx or grpcctx around this") {
+		t.Errorf("outside of Handler: %v", e.Err)
+	}
 }
 
 // rule is one that looks at itself.
