@@ -40,8 +40,11 @@ func oneToken(values []string, scheme string, shape TokenShape) (string, error) 
 			return "", err
 		}
 	}
-	if token == "" || hasSpaceOrControl(token) {
-		return "", errMalformedField
+	if token == "" {
+		return "", errNoToken
+	}
+	if hasSpaceOrControl(token) {
+		return "", errSpaceInToken
 	}
 	if shape != AnyShape && looksSigned(token) != (shape == JWTShape) {
 		return "", errOtherShape
@@ -67,9 +70,17 @@ func opensWebSocket(r *authctx.Request) bool {
 }
 
 var (
-	errTwoTokens      = refusal(authctx.InvalidRequest, "two tokens in one request")
-	errMalformedField = refusal(authctx.InvalidRequest, "the field that holds the token is malformed")
+	errTwoTokens    = refusal(authctx.InvalidRequest, "two tokens in one request")
+	errNoToken      = malformedField("there is no token in it")
+	errSpaceInToken = malformedField("there is a space or a control character in the token, perhaps after a scheme too many")
+	errNoScheme     = malformedField("it does not begin with a scheme and a space")
+	errJoinedFields = malformedField("there are several credentials in it, with a comma between them")
 )
+
+// malformedField tells an operator what is wrong and nothing of what was sent.
+func malformedField(why string) *authctx.Error {
+	return refusal(authctx.InvalidRequest, "the field that holds the token is malformed: "+why)
+}
 
 // cutScheme returns what follows the scheme (RFC 6750 section 2.1, RFC 9449
 // section 7.1). Schemes are compared without regard to case (RFC 9110 section
@@ -90,8 +101,11 @@ func cutScheme(value, want string) (string, error) {
 	meant := len(scheme) > len(want) && strings.EqualFold(scheme[:len(want)], want)
 	isScheme := grammar.IsToken(scheme)
 	isKey := word && !meant && isToken68(scheme)
-	if !isScheme && !isKey || joins(value, want) {
-		return "", errMalformedField
+	switch {
+	case joins(value, want):
+		return "", errJoinedFields
+	case !isScheme && !isKey:
+		return "", errNoScheme
 	}
 	return "", authctx.NoCredentials
 }
