@@ -188,8 +188,15 @@ func TestRule6_ANameOfManyGatewayPrefixesIsNobodys(t *testing.T) {
 					t.Fatalf("of %d times %q: %v", n, prefix, !want)
 				}
 			}
-			if (authctx.FieldSet{Cookies: []string{"sid"}}).Owns(name) {
-				t.Errorf("a set of no names owns %d times %q", n, prefix)
+			for _, c := range []struct {
+				set  authctx.FieldSet
+				want bool
+			}{
+				{authctx.FieldSet{Names: []string{"x-a"}}, want}, {authctx.FieldSet{Prefixes: []string{"x-"}}, want}, {authctx.FieldSet{Cookies: []string{"sid"}}, false},
+			} {
+				if c.set.Owns(name) != c.want {
+					t.Errorf("%v owns %d times %q: %v", c.set, n, prefix, !c.want)
+				}
 			}
 		}
 	}

@@ -251,6 +251,12 @@ func TestRule1_ADNSNameIsOneThatCertificatesHave(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
+	const letters = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+	for c := range rune(256) {
+		if _, err := authctx.TrustDNSName("a" + string(c) + "b"); (err == nil) != (c == '.' || strings.ContainsRune(letters, c)) {
+			t.Errorf("%q between letters: %v", c, err)
+		}
+	}
 	for _, good := range []string{"gateway", "gw.test", "GW-1.test", "_gw.my_ns.svc", "xn--bcher-kva.test", "10.0.0.1"} {
 		if _, err := authctx.TrustDNSName(good); err != nil {
 			t.Errorf("%q: %v", good, err)
