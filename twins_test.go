@@ -1,6 +1,7 @@
 package authctx
 
 import (
+	"context"
 	"crypto/x509"
 	"math/big"
 	"reflect"
@@ -28,7 +29,7 @@ func TestRulesThatAreWrittenTwiceAreTheSame(t *testing.T) {
 	}
 	for _, v := range []any{
 		nil, 0, "", (*x509.Certificate)(nil), &x509.Certificate{}, func() {}, (func())(nil), []int(nil), map[int]int(nil), make(chan int), (chan int)(nil), RuleFunc(nil),
-		Principal{}, new(FieldsAuthenticator), &oneOf{members: []Authenticator{nil}}, NewAuthenticator(FieldSet{}, nil), FieldLayout{}, new(big.Int),
+		RuleFunc(func(context.Context, Principal) error { return nil }), callerKey{}, Principal{}, new(FieldsAuthenticator), &oneOf{members: []Authenticator{nil}}, NewAuthenticator(FieldSet{}, nil), FieldLayout{}, new(big.Int),
 	} {
 		if isUnmade(v) != absent.Unmade(v) {
 			t.Errorf("%v %#v was made by nobody: %v and %v", reflect.TypeOf(v), v, isUnmade(v), absent.Unmade(v))

@@ -2,6 +2,8 @@ package absent_test
 
 import (
 	"math/big"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx/internal/absent"
@@ -39,6 +41,15 @@ func TestWhatLooksGivenAndIsNot(t *testing.T) {
 	}
 }
 
+func TestOursAreThePackagesOfThisModule(t *testing.T) {
+	module := strings.TrimSuffix(reflect.TypeFor[absent.Open]().PkgPath(), "/internal/absent")
+	for path, want := range map[string]bool{module: true, module + "/httpctx": true, module + "x": false, module + "-otel/trace": false, module + "/httpctx_test": false, "math/big": false, "": false} {
+		if absent.IsOurs(path) != want {
+			t.Errorf("%q is ours: %v", path, !want)
+		}
+	}
+}
+
 func TestWhatNoConstructorMade(t *testing.T) {
 	for name, v := range map[string]any{
 		"nothing": nil, "a nil pointer": (*absent.Made)(nil), "a zero value": absent.Made{}, "a pointer to one": new(absent.Made),
@@ -48,7 +59,7 @@ func TestWhatNoConstructorMade(t *testing.T) {
 		}
 	}
 	for name, v := range map[string]any{
-		"of no fields": pointer{}, "of a test": &struct{ n int }{}, "of the standard library": new(big.Int),
+		"of no fields": absent.Empty{}, "no struct": absent.Func(func() {}), "of a test": &struct{ n int }{}, "of the standard library": new(big.Int),
 		"to be filled in": new(absent.Open), "set": absent.NewMade(), "a function": function(func() {}), "a nil list": list(nil),
 	} {
 		if absent.Unmade(v) {
