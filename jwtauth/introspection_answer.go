@@ -194,8 +194,8 @@ func (i *Introspector) lifetime(doc *strictjson.Doc, asked time.Time) (lifetime,
 
 // accessToken reports whether nothing in the answer says that the token is of
 // another kind. Endpoints answer for refresh tokens too, and say so in
-// "token_type" (RFC 7662 section 2.2), "token_use" (Ory Hydra) or "typ"
-// (Keycloak). A DPoP token without a key cannot be checked.
+// "token_type" (RFC 7662 section 2.2), "token_use" (Ory Hydra), "token_usage"
+// (OpenIddict) or "typ" (Keycloak). A DPoP token without a key cannot be checked.
 func accessToken(doc *strictjson.Doc, c Confirmation) bool {
 	one := func(name string, of ...string) bool {
 		v := doc.Get(name)
@@ -210,7 +210,7 @@ func accessToken(doc *strictjson.Doc, c Confirmation) bool {
 		}
 		return false
 	}
-	return one("token_use", "access", "access_token") &&
+	return one("token_use", "access", "access_token") && one("token_usage", "access_token") &&
 		one("typ", "Bearer", "DPoP", "JWT", "at+jwt", "application/at+jwt") &&
 		(one("token_type", "Bearer", "access_token") || c.KeyThumbprint != "" && one("token_type", "DPoP"))
 }

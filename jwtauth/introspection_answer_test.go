@@ -52,6 +52,9 @@ func TestAnswersThatLetNobodyIn(t *testing.T) {
 		"no subject":                      {member(`{"sub":"-"}`), authctx.InvalidToken},
 		"a subject that is a list":        {member(`{"sub":["alice"]}`), authctx.InvalidToken},
 		"a refresh token by token_use":    {member(`{"token_use":"refresh_token"}`), authctx.WrongType},
+		"a refresh token by token_usage":  {member(`{"token_usage":"refresh_token"}`), authctx.WrongType},
+		"a token_usage that is a list":    {member(`{"token_usage":["access_token"]}`), authctx.WrongType},
+		"a token_usage spelled otherwise": {member(`{"Token_Usage":"refresh_token"}`), authctx.Unavailable},
 		"a refresh token by token_type":   {member(`{"token_type":"refresh_token"}`), authctx.WrongType},
 		"a refresh token by typ":          {member(`{"typ":"Refresh"}`), authctx.WrongType},
 		"an ID token by at_hash":          {member(`{"at_hash":"x"}`), authctx.WrongType},
@@ -98,7 +101,7 @@ func TestAnswersThatLetNobodyIn(t *testing.T) {
 // value. That a token is bound to nothing is for the server to say, and null
 // says it no less than silence does.
 func TestNullInAnAnswerIsNoMember(t *testing.T) {
-	const nulls = `"nbf":null,"iat":null,"exp":null,"iss":null,"cnf":null,"token_type":null,"token_use":null,"typ":null,` +
+	const nulls = `"nbf":null,"iat":null,"exp":null,"iss":null,"cnf":null,"token_type":null,"token_use":null,"token_usage":null,"typ":null,` +
 		`"username":null,"scope":null,"roles":null,"act":null,"jti":null,`
 	for name, c := range map[string]struct {
 		answer string
@@ -149,6 +152,18 @@ func TestAnEndpointThatAnswersForNoJWTsIsNoOutage(t *testing.T) {
 		}
 		if remembered := asked == 1; remembered != (c.want == authctx.WrongType) {
 			t.Errorf("%d %s: asked %d times", c.status, c.answer, asked)
+		}
+	}
+}
+
+// What an answer says of the kind of token is read wherever servers say it.
+func TestAnAnswerMaySayThatTheTokenIsAnAccessToken(t *testing.T) {
+	for _, said := range []string{
+		`"token_use":"access"`, `"token_use":"access_token"`, `"token_usage":"access_token"`, `"typ":"at+jwt"`, `"typ":"Bearer"`,
+	} {
+		i := newIntrospector(t, introspectionConfig(newEndpoint(t, answer(`{`+said+`,`+good[1:])).URL, newClock()))
+		if p, err := i.Verify(t.Context(), "opaque"); err != nil || p.Subject() != "alice" {
+			t.Errorf("%s: %v, %v", said, p, err)
 		}
 	}
 }

@@ -195,4 +195,4 @@ func (c *IntrospectorConfig) policy() *issuerPolicy {
 }
 
 // introspectedClaims are what an answer is judged by besides claims.
-var introspectedClaims = [...]string{"active", "token_type", "token_use", "typ", "username"}
+var introspectedClaims = [...]string{"active", "token_type", "token_use", "token_usage", "typ", "username"}

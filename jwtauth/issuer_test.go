@@ -275,7 +275,7 @@ func TestIssueRefuses(t *testing.T) {
 			t.Errorf("issued a token for %s", name)
 		}
 	}
-	for _, name := range []string{"txn", "req_wl", "tctx", "rctx", "cnf", "act", "may_act", "events", "token_use", "typ", "nonce",
+	for _, name := range []string{"txn", "req_wl", "tctx", "rctx", "cnf", "act", "may_act", "events", "token_use", "token_usage", "typ", "nonce",
 		"purp", "azd", "active", "token_type"} {
 		a := authctx.Attributes{Subject: "u", ClientID: "c", Extra: map[string][]string{name: {"x"}}}
 		if token, err := issuer.Issue(t.Context(), a); err == nil || token != "" {
