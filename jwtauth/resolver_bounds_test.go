@@ -2,7 +2,9 @@ package jwtauth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -78,4 +80,57 @@ func TestAThousandIssuersAreKeptUnlessToldOtherwise(t *testing.T) {
 		}
 		u.close()
 	})
+}
+
+func TestRule5_TheShorterMaxAgeOfBothCachesCounts(t *testing.T) {
+	const short, long = 10 * time.Second, 20 * time.Minute
+	s := newSigner(t, "k1")
+	for name, test := range map[string]struct{ resolving, resolved, want time.Duration }{
+		"the one that resolves":      {short, 0, short},
+		"the one that was resolved":  {0, short, short},
+		"the shorter is the first":   {short, long, short},
+		"the shorter is the second":  {long, short, short},
+		"neither":                    {0, 0, 10 * time.Minute},
+		"the first, by its default":  {0, long, 10 * time.Minute},
+		"the second, by its default": {long, 0, 10 * time.Minute},
+		"both, longer than that":     {long, long, long},
+	} {
+		now := testNow
+		member := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache.MaxAge = test.resolved })
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
+			Resolve:    func(context.Context, string) (*jwtauth.Verifier, error) { return member, nil },
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Hour, Cache: jwtauth.CacheConfig{MaxAge: test.resolving},
+			Now: func() time.Time { return now },
+		}))
+		token := s.token(t, goodClaims(map[string]any{"exp": now.Add(time.Hour).Unix()}))
+		for _, step := range []struct {
+			after time.Duration
+			want  bool
+		}{{0, false}, {test.want - 1, true}, {1, false}} {
+			now = now.Add(step.after)
+			if found, err := r.VerifyToken(t.Context(), token); err != nil || found.Cached != step.want {
+				t.Errorf("%s, after %v: cached %v, %v", name, now.Sub(testNow), found.Cached, err)
+			}
+		}
+		_ = r.Close()
+	}
+}
+
+func TestRule3_TheLowerLimitOfBothVerifiersCounts(t *testing.T) {
+	s := newSigner(t, "k1")
+	token := s.token(t, goodClaims(map[string]any{"pad": strings.Repeat("x", 20<<10)})) // 27 KiB
+	for _, test := range []struct {
+		resolving, resolved int
+		good                bool
+	}{{64 << 10, 64 << 10, true}, {64 << 10, 0, false}, {0, 64 << 10, false}, {0, 0, false}} {
+		member := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.MaxTokenBytes = test.resolved })
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
+			Resolve:    func(context.Context, string) (*jwtauth.Verifier, error) { return member, nil },
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxTokenBytes: test.resolving, Now: func() time.Time { return testNow },
+		}))
+		if _, err := r.Verify(t.Context(), token); test.good != (err == nil) || !test.good && !errors.Is(err, authctx.InvalidToken) {
+			t.Errorf("%d and %d bytes: %v", test.resolving, test.resolved, err)
+		}
+		_ = r.Close()
+	}
 }

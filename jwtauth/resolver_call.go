@@ -144,6 +144,7 @@ func (r *resolver) keep(call *resolveCall, h *held) error {
 		resolver: r, issuer: call.issuer, held: h, policy: &policy, origins: keyOrigins(policy.Keys), since: now,
 	}
 	policy.until, policy.Now, policy.answer = now.Add(r.cfg.MaxAge), r.cfg.Now, a
+	policy.Cache.MaxAge = min(policy.Cache.MaxAge, r.cfg.Cache.MaxAge)
 	if err := r.ownKeys(a, now); err != nil {
 		h.borrowed = true
 		return err

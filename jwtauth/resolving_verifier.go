@@ -77,8 +77,10 @@ type ResolvingVerifierConfig struct {
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again: at least 1 ms, one minute when zero.
 	UnknownFor time.Duration
-	// MaxTokenBytes, Cache and Now are as in [VerifierConfig]. Now takes the place of
-	// the verifiers' own clocks.
+	// MaxTokenBytes, Cache and Now are as in [VerifierConfig], defaults included. A
+	// token must also meet the MaxTokenBytes of its issuer's verifier, and is
+	// remembered only if that one's Cache is not Disabled and no longer than its
+	// Cache.MaxAge. Now takes the place of the verifiers' own clocks.
 	MaxTokenBytes int
 	Cache         CacheConfig
 	Now           func() time.Time
@@ -131,7 +133,7 @@ func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, erro
 	common = common.withDefaults()
 	cfg.MaxIssuers, cfg.MaxAge = cmp.Or(cfg.MaxIssuers, defaultMaxIssuers), maxAge
 	cfg.MaxStale = cmp.Or(cfg.MaxStale, max(defaultResolverStale, maxAge))
-	cfg.UnknownFor, cfg.Now = cmp.Or(cfg.UnknownFor, defaultUnknownFor), common.Now
+	cfg.UnknownFor, cfg.Now, cfg.Cache = cmp.Or(cfg.UnknownFor, defaultUnknownFor), common.Now, common.Cache
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultResolveTime)
 	r := &ResolvingVerifier{resolver: resolver{
 		cfg: cfg, parser: claimsParser(nil), proven: list.New(), newcomers: list.New(),
