@@ -131,14 +131,15 @@ func Auth0Claims(namespaces ...string) *ClaimMapping {
 	return newClaimMapping(cfg)
 }
 
-// OktaClaims reads access tokens of an Okta custom authorization server. The
-// subject is "uid", because "sub" is a login name there, which can change hands;
-// tokens of programs have only "sub", their client.
+// OktaClaims reads access tokens of an Okta custom authorization server, and what
+// its introspection endpoint says of them, where the client is "client_id" and not
+// "cid". The subject is "uid", because "sub" is a login name there, which can
+// change hands; tokens of programs have only "sub", their client.
 func OktaClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
 		Subject:  []ClaimSource{Claim("uid"), Claim("sub")},
 		Name:     []ClaimSource{Claim("name"), Claim("preferred_username"), Claim("sub")},
-		ClientID: []ClaimSource{Claim("cid")},
+		ClientID: []ClaimSource{Claim("cid"), Claim("client_id")},
 	})
 }
 
