@@ -216,6 +216,7 @@ func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 		"a session":                   i(client + `,"sid":"s1"}`),
 		"a login":                     i(client + `,"auth_time":1767225000}`),
 		"an actor":                    i(client + `,"act":{"sub":"bot"}}`),
+		"an actor that is a client":   i(client + `,"act":{"client_id":"bot"}}`),
 		"an empty subject":            i(client + `,"sub":""}`),
 		"a subject that is elsewhere": i(client+`,"sub":"alice"}`, bySubject),
 		"no client":                   i(`{"active":true,"aud":"orders"}`),

@@ -29,8 +29,10 @@ type ClaimMapping struct {
 // is read from where RFC 9068 and OpenID Connect put it; one that is empty but
 // not nil is read from nowhere.
 //
-// "iat", "auth_time" and the actors in "act" (RFC 8693 section 4.1; an actor
-// without an issuer has the token's) are always read.
+// "iat", "auth_time" and the actors in "act" (RFC 8693 section 4.1) are always
+// read. An actor without an issuer has the token's. One that has a "client_id"
+// and nothing else, "iss" and "act" apart, is that client; otherwise an actor
+// without "sub" makes the token invalid.
 type ClaimMappingConfig struct {
 	// Subject and the other texts are taken from the first source that is
 	// present. A token without a subject is refused.

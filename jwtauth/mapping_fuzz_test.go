@@ -41,6 +41,11 @@ func FuzzClaimMapping(f *testing.F) {
 		if name != "spiffe" && !found[a.Issuer] || !found[a.Subject] {
 			t.Fatalf("%s: issuer %q or subject %q is not in the claims", name, a.Issuer, a.Subject)
 		}
+		for _, actor := range a.Actors {
+			if !found[actor.Subject] || actor.Issuer != a.Issuer && !found[actor.Issuer] {
+				t.Fatalf("%s: actor %v is not in the claims", name, actor)
+			}
+		}
 		if name != "rfc9068" {
 			return // other presets divide and trim
 		}

@@ -220,8 +220,7 @@ func (r *claimReader) date(name string) time.Time {
 func (r *claimReader) actors(issuer string) []authctx.Actor {
 	var actors []authctx.Actor
 	for v := r.root.Get("act"); v.Exists(); v = v.Get("act") {
-		actor := authctx.Actor{Issuer: issuer}
-		actor.Subject, _ = v.Get("sub").Text()
+		actor := authctx.Actor{Issuer: issuer, Subject: actorSubject(v)}
 		if iss := v.Get("iss"); iss.Exists() {
 			actor.Issuer, _ = iss.Text()
 		}
@@ -232,6 +231,23 @@ func (r *claimReader) actors(issuer string) []authctx.Actor {
 		actors = append(actors, actor)
 	}
 	return actors
+}
+
+// actorSubject returns what an actor is called, empty when that cannot be told. One
+// of whom nothing is said but the client is that client, which is its own subject
+// (RFC 9068 section 2.2). Any other member may name a person who uses the client.
+func actorSubject(act strictjson.Value) string {
+	name := act.Get("sub")
+	if !name.Exists() {
+		for member, v := range act.Members() {
+			if v.Exists() && member != "client_id" && member != "iss" && member != "act" {
+				return ""
+			}
+		}
+		name = act.Get("client_id")
+	}
+	text, _ := name.Text()
+	return text
 }
 
 // follow returns the value at a path, Missing when there is none. What should

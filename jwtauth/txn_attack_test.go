@@ -100,6 +100,7 @@ func TestTxnAttacks(t *testing.T) {
 		"caller's end is no date":         {f.token().Set("tctx", map[string]any{"src_exp": "never"}).Sign(), authctx.InvalidToken},
 		"incomplete groups as text":       {f.token().Set("tctx", map[string]any{"groups_incomplete": "true"}).Sign(), authctx.InvalidToken},
 		"actor without subject":           {f.token().Set("act", map[string]any{"iss": "i"}).Sign(), authctx.InvalidToken},
+		"actor named by a client only":    {f.token().Set("act", map[string]any{"iss": "i", "client_id": "c"}).Sign(), authctx.InvalidToken},
 		"actor as a text":                 {f.token().Set("act", "admin").Sign(), authctx.InvalidToken},
 		"claim in another case":           {f.token().Set("SCOPE", "admin").Sign(), authctx.InvalidToken},
 		"details in another case":         {f.token().Set("tCtx", map[string]any{}).Sign(), authctx.InvalidToken},
