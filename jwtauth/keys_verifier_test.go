@@ -189,6 +189,59 @@ func TestRule4_ARecheckAfterAnOutageIsUnavailableAndNotInvalid(t *testing.T) {
 	}
 }
 
+// A stream outlives an outage as its token does: its key is another Key by then.
+func TestAStreamIsInThePositionOfARequestWhenAnOutageIsOver(t *testing.T) {
+	mine := testEdKey().Public()
+	same := jwks(jwk("k1", mine))
+	type outage struct {
+		after              string // what the provider has
+		withdrawn, revoked bool
+		passes             time.Duration // on the verifier's clock
+		want               error
+	}
+	for name, o := range map[string]outage{
+		"the same key":                      {after: same},
+		"the same key, for this issuer":     {after: jwks(jwk("k1", mine, jwkMembers{"issuer": testIssuer}))},
+		"the same key, for another issuer":  {after: jwks(jwk("k1", mine, jwkMembers{"issuer": "https://other.example"})), want: authctx.WrongIssuer},
+		"the same key, not for signatures":  {after: jwks(jwk("k1", mine, jwkMembers{"use": "enc"}), jwk("k2", edKey(2))), want: authctx.UnknownKey},
+		"the same key under another ID":     {after: jwks(jwk("k2", mine)), want: authctx.UnknownKey},
+		"another key under the same ID":     {after: jwks(jwk("k1", edKey(2))), want: authctx.InvalidToken},
+		"another key":                       {after: jwks(jwk("k2", edKey(2))), want: authctx.UnknownKey},
+		"a key that somebody has withdrawn": {after: same, withdrawn: true, want: authctx.UnknownKey},
+		"a token that was revoked":          {after: same, revoked: true, want: authctx.TokenRevoked},
+		"a token that has ended":            {after: same, passes: time.Hour, want: authctx.TokenExpired},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			signer, s, now := signerFor(t, jwtauth.EdDSA), newKeyServer(same), testNow
+			clock := func() time.Time { return now }
+			keys, list := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour }), &jwtauth.RevocationList{Now: clock}
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys, c.Revocations, c.Now = keys, list, clock })
+			token := edToken(t, signer, "k1", 0)
+			stream, before := must(v.VerifyToken(t.Context(), token)), must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))
+			s.change(func(s *keyServer) { s.down = true })
+			time.Sleep(2 * time.Hour)
+			if !before.Withdrawn() {
+				t.Fatal("the key is believed for ever")
+			}
+			if o.withdrawn {
+				before.Withdraw()
+			}
+			s.change(func(s *keyServer) { s.down, s.bodies[""] = false, o.after })
+			time.Sleep(time.Minute)
+			if o.revoked {
+				must(0, list.RevokeToken(testIssuer, "k1-0", now.Add(time.Hour)))
+			}
+			now = now.Add(o.passes)
+			_, request := v.Verify(t.Context(), token)
+			for what, err := range map[string]error{"stream": stream.Recheck(t.Context()), "request": request} {
+				if !errors.Is(err, o.want) {
+					t.Errorf("%s: %s: %v, want %v", name, what, err, o.want)
+				}
+			}
+		})
+	}
+}
+
 // slowKeys takes its time to find a key.
 type slowKeys struct {
 	jwtauth.KeySource

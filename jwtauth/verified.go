@@ -61,8 +61,7 @@ func (v *verified) lasts(now time.Time) error {
 func (v *verified) recheck(ctx context.Context) error {
 	now := v.policy.Now()
 	switch err := v.lasts(now); {
-	case err == error(errKeyRestated),
-		err == error(errKeyUnconfirmed) && v.policy.answer != nil,
+	case err == error(errKeyRestated), err == error(errKeyUnconfirmed) && v.mayBeConfirmed(),
 		err == nil && v.policy.over(now):
 		return v.confirm(ctx)
 	case err != nil:
@@ -71,9 +70,15 @@ func (v *verified) recheck(ctx context.Context) error {
 	return v.admitted(ctx)
 }
 
+// mayBeConfirmed reports whether another Key may be there of a key that nobody
+// confirms: v's own is withdrawn for good, or the issuer may have another source.
+// Otherwise its source was asked just now and could not tell.
+func (v *verified) mayBeConfirmed() bool { return v.key.ended() != nil || v.policy.answer != nil }
+
 // confirm asks the issuer's present verifier whether it still has v's key, and
 // would verify the token with it, because the source that v came from has another
-// Key for it or was closed, or the answer about the issuer is over.
+// Key for it, had none for too long or was closed, or the answer about the issuer
+// is over.
 func (v *verified) confirm(ctx context.Context) (err error) {
 	policy := v.policy
 	if a := policy.answer; a != nil {
