@@ -188,7 +188,9 @@ func TestOperatorsLearnWhatStrictJSONHasAgainstClaims(t *testing.T) {
 	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.MaxTokenBytes = 1 << 20 })
 	for claims, cause := range map[string]string{
 		`{"sub":"mallory","sub":"m"}`:                                  "duplicate member name at byte",
-		`{"sub":"mallory","Sub":"m"}`:                                  "member name that differs from another in case only at byte",
+		`{"sub":"mallory","Sub":"m"}`:                                  `member name that is another spelling of one that is read here, "sub", at byte`,
+		`{"Groups":["mallory"]}`:                                       `member name that is another spelling of one that is read here, "groups", at byte`,
+		`{"tier":"mallory","Tier":"m"}`:                                "member name that differs from another in case only at byte",
 		`{"sub":"mallory","x":1e400}`:                                  "number too large at byte",
 		`{"sub":"mallory"}{}`:                                          "data after the end at byte",
 		"{\"sub\":\"mallory\xff\"}":                                    "not valid UTF-8 at byte",

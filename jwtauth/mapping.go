@@ -21,6 +21,10 @@ import (
 // A claim that is null or empty counts as absent, but see [ClaimTest.Present]. A
 // claim of another JSON type than is asked for, on the way to one too, makes the
 // token invalid: what a caller may do must not depend on what could not be read.
+//
+// So does a claim whose name is that of one which is read, but for case, even
+// without that one beside it: other readers would take the two for the same. Where
+// an issuer writes "Groups" for "groups", map that spelling.
 type ClaimMapping struct {
 	cfg ClaimMappingConfig
 }

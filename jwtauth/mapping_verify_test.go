@@ -2,6 +2,7 @@ package jwtauth_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,34 @@ func TestAVerifierReadsEveryProvidersToken(t *testing.T) {
 	for _, name := range jwtauth.PresetNames() {
 		if !verified[name] {
 			t.Errorf("no token of preset %s was verified", name)
+		}
+	}
+}
+
+func TestAClaimOfAnotherSpellingIsReadWhereItIsMapped(t *testing.T) {
+	signer := signerFor(t, jwtauth.EdDSA)
+	for name, test := range map[string]struct {
+		mapping        jwtauth.ClaimMappingConfig
+		claims         map[string]any
+		groups, person string
+	}{
+		"in place of the usual one": {
+			jwtauth.ClaimMappingConfig{Groups: []jwtauth.ClaimSource{jwtauth.Claim("Groups")}},
+			map[string]any{"Groups": []string{"staff"}}, "staff", "",
+		},
+		"besides the usual one": {
+			jwtauth.ClaimMappingConfig{Name: []jwtauth.ClaimSource{jwtauth.Claim("username"), jwtauth.Claim("Username")}},
+			map[string]any{"Username": "joe"}, "", "joe",
+		},
+	} {
+		token := signer.token(t, goodClaims(test.claims))
+		if _, err := newVerifier(t, signer, nil).Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.InvalidToken {
+			t.Errorf("%s, not mapped: %v", name, err)
+		}
+		mapped := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Claims = must(jwtauth.NewClaimMapping(test.mapping)) })
+		p, err := mapped.Verify(t.Context(), token)
+		if err != nil || p.Name() != test.person || strings.Join(p.Groups(), " ") != test.groups {
+			t.Errorf("%s: %v, %q, %q", name, err, p.Name(), p.Groups())
 		}
 	}
 }

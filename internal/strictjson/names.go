@@ -124,9 +124,11 @@ func (p *Parser) shadows(s *scanner) Problem {
 	for i := 1; i < len(s.nodes); i = int(s.nodes[i+1].next) {
 		text := s.nodes[i].text(s.src)
 		count, size = count+1, size+len(text)
-		if (foldable(text) || !p.plain) && p.misspells(text) {
-			s.at = int(s.nodes[i].start)
-			return ShadowedName
+		if foldable(text) || !p.plain {
+			if s.known = p.misspelled(text); s.known != "" {
+				s.at = int(s.nodes[i].start)
+				return MisspelledName
+			}
 		}
 	}
 	switch {
@@ -138,16 +140,16 @@ func (p *Parser) shadows(s *scanner) Problem {
 	return s.distinctFolds()
 }
 
-// misspells reports whether text folds to a known name and is none.
-func (p *Parser) misspells(text string) bool {
+// misspelled returns the known name of which text is another spelling, empty when
+// there is none or text is itself known.
+func (p *Parser) misspelled(text string) string {
 	if len(text) > utf8.UTFMax*p.longest { // folding keeps the number of runes
-		return false
+		return ""
 	}
 	if _, exact := p.known[text]; exact {
-		return false
+		return ""
 	}
-	_, known := p.folded[Fold(text)]
-	return known
+	return p.folded[Fold(text)]
 }
 
 // distinctPairs compares every top-level name that folding may change with

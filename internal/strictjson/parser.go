@@ -42,9 +42,9 @@ type Config struct {
 // Parser parses JSON objects of one kind. It is immutable.
 type Parser struct {
 	known     map[string]struct{} // as spelled
-	folded    map[string]struct{}
-	longest   int  // known name
-	plain     bool // no known name is changed by folding
+	folded    map[string]string   // known names by their folding
+	longest   int                 // known name
+	plain     bool                // no known name is changed by folding
 	maxBytes  int
 	maxValues int
 }
@@ -52,7 +52,7 @@ type Parser struct {
 // NewParser returns a parser. It keeps nothing of cfg.
 func NewParser(cfg Config) *Parser {
 	p := &Parser{
-		known: map[string]struct{}{}, folded: map[string]struct{}{}, plain: true,
+		known: map[string]struct{}{}, folded: map[string]string{}, plain: true,
 		maxBytes: cfg.MaxBytes, maxValues: cfg.MaxValues,
 	}
 	if p.maxBytes <= 0 {
@@ -62,8 +62,11 @@ func NewParser(cfg Config) *Parser {
 		p.maxValues = DefaultMaxValues
 	}
 	for _, name := range cfg.Known {
-		p.known[strings.Clone(name)] = struct{}{}
-		p.folded[strings.Clone(Fold(name))] = struct{}{}
+		name = strings.Clone(name)
+		p.known[name] = struct{}{}
+		if fold := Fold(name); p.folded[fold] == "" {
+			p.folded[fold] = name
+		}
 		p.longest = max(p.longest, len(name))
 		p.plain = p.plain && !foldable(name)
 	}
@@ -93,7 +96,7 @@ func (p *Parser) Parse(d *Doc, src string) error {
 	}
 	if problem != 0 {
 		*d = Doc{nodes: s.nodes[:0]}
-		return Error{Problem: problem, Offset: s.at}
+		return Error{Problem: problem, Offset: s.at, Known: s.known}
 	}
 	d.src, d.nodes = src, s.nodes
 	return nil
@@ -104,7 +107,7 @@ func (p *Parser) Parse(d *Doc, src string) error {
 func (p *Parser) Check(d *Doc) error {
 	s := scanner{src: d.src, nodes: d.nodes, names: &d.names}
 	if problem := p.shadows(&s); problem != 0 {
-		return Error{Problem: problem, Offset: s.at}
+		return Error{Problem: problem, Offset: s.at, Known: s.known}
 	}
 	return nil
 }
@@ -123,11 +126,17 @@ func invalidUTF8(src string) int {
 // Error says what is wrong with a document and where, and holds nothing of it.
 type Error struct {
 	Problem Problem
-	Offset  int // in bytes
+	Offset  int    // in bytes
+	Known   string // the name that is spelled otherwise, if that is the problem
 }
 
 // Error implements error.
-func (e Error) Error() string { return fmt.Sprintf("strict JSON: %v at byte %d", e.Problem, e.Offset) }
+func (e Error) Error() string {
+	if e.Known != "" {
+		return fmt.Sprintf("strict JSON: %v, %q, at byte %d", e.Problem, e.Known, e.Offset)
+	}
+	return fmt.Sprintf("strict JSON: %v at byte %d", e.Problem, e.Offset)
+}
 
 // Problem is a way in which a document is refused.
 type Problem uint8
@@ -146,7 +155,8 @@ const (
 	NotObject
 	TrailingData
 	DuplicateName
-	ShadowedName
+	ShadowedName   // by another in the document
+	MisspelledName // which would be a known one
 )
 
 // String describes the problem in a few words.
@@ -176,6 +186,8 @@ func (p Problem) String() string {
 		return "duplicate member name"
 	case ShadowedName:
 		return "member name that differs from another in case only"
+	case MisspelledName:
+		return "member name that is another spelling of one that is read here"
 	}
 	return "no problem"
 }

@@ -132,23 +132,26 @@ func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 	for i := range 40 {
 		filler += fmt.Sprintf(`,"f%d":0`, i)
 	}
-	for name, src := range map[string]string{
-		"upper case beside the name":       `{"sub":"a","SUB":"admin"}`,
-		"upper case before the name":       `{"Sub":"admin","sub":"a"}`,
-		"long s for s":                     `{"sub":"a","ſub":"admin"}`,
-		"Kelvin sign for k":                `{"\u212Aid":"1"}`,
-		"a known name only as a variant":   `{"Exp":4102444800}`,
-		"a variant behind an escape":       `{"\u0053UB":"admin"}`,
-		"variants of an unknown name":      `{"tier":"free","Tier":"gold"}`,
-		"variants beyond ASCII":            `{"größe":1,"GRÖẞE":2}`,
-		"a known name with a capital":      `{"oid":"x"}`,
-		"a known variant among many":       `{` + filler + `,"ROLES":["admin"]}`,
-		"an unknown variant among many":    `{` + filler + `,"tier":"free","TIER":"gold"}`,
-		"a variant of a name with capital": `{"userId":1,"userid":2}`,
-		"a variant of a long name":         `{"a` + long + `":1,"A` + long + `":2}`,
+	for name, c := range map[string]struct {
+		src  string
+		want strictjson.Problem
+	}{
+		"upper case beside the name":       {`{"sub":"a","SUB":"admin"}`, strictjson.MisspelledName},
+		"upper case before the name":       {`{"Sub":"admin","sub":"a"}`, strictjson.MisspelledName},
+		"long s for s":                     {`{"sub":"a","ſub":"admin"}`, strictjson.MisspelledName},
+		"Kelvin sign for k":                {`{"\u212Aid":"1"}`, strictjson.MisspelledName},
+		"a known name only as a variant":   {`{"Exp":4102444800}`, strictjson.MisspelledName},
+		"a variant behind an escape":       {`{"\u0053UB":"admin"}`, strictjson.MisspelledName},
+		"variants of an unknown name":      {`{"tier":"free","Tier":"gold"}`, strictjson.ShadowedName},
+		"variants beyond ASCII":            {`{"größe":1,"GRÖẞE":2}`, strictjson.ShadowedName},
+		"a known name with a capital":      {`{"oid":"x"}`, strictjson.MisspelledName},
+		"a known variant among many":       {`{` + filler + `,"ROLES":["admin"]}`, strictjson.MisspelledName},
+		"an unknown variant among many":    {`{` + filler + `,"tier":"free","TIER":"gold"}`, strictjson.ShadowedName},
+		"a variant of a name with capital": {`{"userId":1,"userid":2}`, strictjson.ShadowedName},
+		"a variant of a long name":         {`{"a` + long + `":1,"A` + long + `":2}`, strictjson.ShadowedName},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := problem(t, src); got != strictjson.ShadowedName {
+			if got := problem(t, c.src); got != c.want {
 				t.Errorf("got %q", got)
 			}
 		})
@@ -180,6 +183,31 @@ func TestA18_CaseVariantsOfTopLevelNamesAreRefused(t *testing.T) {
 	for _, src := range []string{`{"oId":"x"}`, `{"A` + long + `":1,"B` + long + `":2}`, `{"UserId":1,"TenantId":2}`, `{` + filler + `,"Tier":1}`} {
 		if got := problem(t, src); got != 0 {
 			t.Errorf("%s: got %q", src, got)
+		}
+	}
+}
+
+// A name of which there is no other spelling in the document differs from none in
+// it: the reader learns of which name here it is another spelling.
+func TestTheErrorNamesTheNameThatIsSpelledOtherwise(t *testing.T) {
+	const spelling = "strict JSON: member name that is another spelling of one that is read here, "
+	p := strictjson.NewParser(strictjson.Config{Known: []string{"roles", "groups", "Groups"}})
+	for src, want := range map[string]string{
+		`{"Roles":["secret"]}`:         spelling + `"roles", at byte 2`,
+		`{"secret":1,"roLes":1}`:       spelling + `"roles", at byte 13`,
+		`{"roles":1,"Roles":"secret"}`: spelling + `"roles", at byte 12`,
+		`{"GROUPS":["secret"]}`:        spelling + `"groups", at byte 2`,
+		`{"secret":1,"Secret":2}`:      "strict JSON: member name that differs from another in case only at byte 13",
+	} {
+		var doc, checked strictjson.Doc
+		if err := p.Parse(&doc, src); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", src, err)
+		}
+		if strictjson.NewParser(strictjson.Config{}).Parse(&checked, src) != nil {
+			continue // which is wrong whatever is known
+		}
+		if err := p.Check(&checked); err == nil || err.Error() != want {
+			t.Errorf("%s, checked: %v", src, err)
 		}
 	}
 }

@@ -20,6 +20,7 @@ type scanner struct {
 	names *nameSlots
 	max   int
 	depth int
+	known string // the name that is spelled otherwise, if that is the problem
 }
 
 func (s *scanner) document() Problem {
