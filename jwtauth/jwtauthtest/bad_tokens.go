@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 
+	"github.com/authctx/authctx/internal/spiffeid"
 	"github.com/authctx/authctx/jwtauth"
 )
 
@@ -24,8 +25,12 @@ type BadToken struct {
 // that was set up for another audience refuses all of them, and a test of bad alone
 // would not notice.
 //
-// A spoilt token that equals good is left out, and so are ID tokens if good is one
-// itself (it has a "nonce" or "at_hash").
+// Left out is what equals good, or is as good to a service that accepts that:
+//
+//   - ID tokens, if good is one itself (it has a "nonce" or "at_hash");
+//   - a token without an audience, if the "aud" of good names nobody;
+//   - tokens of other issuers, if good has no "iss". A service that ignores it, as
+//     [jwtauth.SPIFFEClaims] do, must be given such a good token.
 //
 // One of bad names a key that is never published, the same in every call. A service
 // answers it with 503 instead while its [jwtauth.RemoteKeys] cool down after
@@ -40,7 +45,6 @@ func (t *Token) Bad() (good string, bad []BadToken) {
 			bad = append(bad, BadToken{name, token})
 		}
 	}
-	iss, _ := t.Claims["iss"].(string)
 	_, hashed := t.Claims["at_hash"]
 	_, nonce := t.Claims["nonce"]
 
@@ -48,13 +52,7 @@ func (t *Token) Bad() (good string, bad []BadToken) {
 	add("not yet valid", t.clone().NotYetValid())
 	add("without an end", t.clone().Set("exp", nil))
 	add("end as text", t.clone().Set("exp", "4102444800"))
-	add("of another issuer", t.clone().Set("iss", "https://evil.test"))
-	add("issuer with a slash more", t.clone().Set("iss", iss+"/"))
-	add("issuer as a list", t.clone().Set("iss", []string{iss}))
-	add("without an issuer", t.clone().Set("iss", nil))
-	add("for another audience", t.clone().Set("aud", "https://other.test"))
-	add("for an empty audience", t.clone().Set("aud", []string{""}))
-	add("without an audience", t.clone().Set("aud", nil))
+	t.badNames(add)
 	add("unknown critical header", t.clone().SetHeader("crit", []string{"exp"}))
 	add("typed as a Transaction Token", t.clone().SetHeader("typ", "txntoken+jwt"))
 	add("typed as a DPoP proof", t.clone().SetHeader("typ", "dpop+jwt"))
@@ -67,9 +65,37 @@ func (t *Token) Bad() (good string, bad []BadToken) {
 		}
 		add("an ID token without hashes", bare)
 	}
-	add("longer than any token", t.clone().Set("pad", strings.Repeat("x", 64<<10)))
+	add("larger than any token", t.clone().Set("pad", make([]int, 32<<10))) // in bytes and in values
 	bad = append(bad, t.badSignatures(good)...)
 	return good, append(bad, t.badTexts(good)...)
+}
+
+// badNames adds tokens of somebody else and for somebody else.
+func (t *Token) badNames(add func(name string, b *Token)) {
+	t.issuer.tb.Helper()
+	iss, _ := t.Claims["iss"].(string)
+	sub, _ := t.Claims["sub"].(string)
+	switch {
+	case t.names("iss"):
+		add("of another issuer", t.clone().Set("iss", "https://evil.test"))
+		add("issuer with a slash more", t.clone().Set("iss", iss+"/"))
+		add("issuer as a list", t.clone().Set("iss", []string{iss}))
+		add("without an issuer", t.clone().Set("iss", nil))
+	case strings.HasPrefix(sub, spiffeid.Scheme):
+		add("of another trust domain", t.clone().Set("sub", "spiffe://evil.test/a"))
+	}
+	add("for another audience", t.clone().Set("aud", "https://other.test"))
+	add("for an empty audience", t.clone().Set("aud", []string{""}))
+	if t.names("aud") {
+		add("without an audience", t.clone().Set("aud", nil))
+	}
+}
+
+// names reports whether a claim is there and is neither null nor an empty list.
+func (t *Token) names(claim string) bool {
+	t.issuer.tb.Helper()
+	text := t.text(map[string]any{"": t.Claims[claim]})
+	return text != `{"":null}` && text != `{"":[]}`
 }
 
 // badSignatures returns tokens that nobody signed, or somebody else.

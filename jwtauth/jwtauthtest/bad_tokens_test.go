@@ -13,7 +13,7 @@ import (
 )
 
 // newVerifier returns a verifier of i's tokens that takes keys over HTTP.
-func newVerifier(t testing.TB, i *jwtauthtest.Issuer, alg jwtauth.Algorithm) *jwtauth.Verifier {
+func newVerifier(t testing.TB, i *jwtauthtest.Issuer, alg jwtauth.Algorithm, change ...func(*jwtauth.VerifierConfig)) *jwtauth.Verifier {
 	t.Helper()
 	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: i.URL()})
 	if err != nil {
@@ -24,9 +24,13 @@ func newVerifier(t testing.TB, i *jwtauthtest.Issuer, alg jwtauth.Algorithm) *jw
 			t.Error(err)
 		}
 	})
-	v, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
+	cfg := jwtauth.VerifierConfig{
 		Issuer: i.URL(), Audiences: []string{jwtauthtest.Audience}, Algorithms: []jwtauth.Algorithm{alg}, Keys: keys,
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	v, err := jwtauth.NewVerifier(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +68,43 @@ func TestTheVerifierTakesGoodTokensAndNoBadOne(t *testing.T) {
 			}
 			if strings.ContainsFunc(b.Token, func(r rune) bool { return r < ' ' || r > '~' }) {
 				t.Errorf("%s cannot be sent in a header", b.Name)
+			}
+		}
+	}
+}
+
+func TestNoBadTokenIsGoodForAServiceThatWasSetUpInAnotherWay(t *testing.T) {
+	i := jwtauthtest.NewIssuer(t, nil)
+	clients := func(claims *jwtauth.ClaimMapping) func(*jwtauth.VerifierConfig) {
+		return func(c *jwtauth.VerifierConfig) { c.Claims, c.Audiences, c.ClientIDs = claims, nil, []string{"web"} }
+	}
+	_, all := i.Token().Bad()
+	for name, c := range map[string]struct {
+		token  *jwtauthtest.Token
+		change func(*jwtauth.VerifierConfig)
+		fewer  int // bad tokens than there are of others
+	}{
+		"RFC 9068":                 {i.Token(), func(c *jwtauth.VerifierConfig) { c.Types = jwtauth.RFC9068Types() }, 0},
+		"large tokens":             {i.Token(), func(c *jwtauth.VerifierConfig) { c.MaxTokenBytes = 1 << 20 }, 0},
+		"no audience":              {i.Token().Set("aud", nil), clients(nil), 1},
+		"null audience":            {i.Token().Set("aud", json.RawMessage("null")), clients(nil), 1},
+		"empty audience":           {i.Token().SetHeader("typ", "JWT").Set("aud", []string{}), clients(jwtauth.HydraClaims()), 1},
+		"an audience and a client": {i.Token(), func(c *jwtauth.VerifierConfig) { c.ClientIDs = []string{"web"} }, 0},
+		"SPIFFE": {i.Token().SetHeader("typ", "JWT").Set("iss", nil).Set("sub", "spiffe://example.org/a"), func(c *jwtauth.VerifierConfig) {
+			c.Claims, c.Types, c.Issuer = jwtauth.SPIFFEClaims(), jwtauth.SPIFFETypes(), "spiffe://example.org"
+		}, 3},
+		"ID tokens": {i.Token().SetHeader("typ", "JWT").Set("nonce", "n").Set("azp", "web"), func(c *jwtauth.VerifierConfig) {
+			c.Types = jwtauth.IDTokenTypes()
+		}, 2},
+	} {
+		v := newVerifier(t, i, jwtauth.ES256, c.change)
+		good, bad := c.token.Bad()
+		if _, err := v.Verify(t.Context(), good); err != nil || len(bad) != len(all)-c.fewer {
+			t.Errorf("%s: %d bad tokens of one that is %v", name, len(bad), err)
+		}
+		for _, b := range bad {
+			if _, err := v.Verify(t.Context(), b.Token); !errors.Is(err, authctx.InvalidToken) {
+				t.Errorf("%s: %s: %v", name, b.Name, err)
 			}
 		}
 	}
