@@ -109,7 +109,8 @@ func keyOrigins(source KeySource) []any {
 }
 
 // choose implements chooser. A whole name in "iss" goes before anything else
-// that fits.
+// that fits. A template that fits but for the tenant comes last: it is its policy
+// that says what is wrong with that.
 func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, error) {
 	if err := s.parseClaims(t.parser); err != nil {
 		return nil, err
@@ -118,16 +119,23 @@ func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, erro
 	if p := t.exact[iss]; p != nil {
 		return p, nil
 	}
+	var named *issuerPolicy
 	for _, p := range t.others {
 		own, ok := p.Claims.issuer(&s.doc)
 		if !ok {
 			continue
 		}
-		if _, err := p.issuer.fit(own, &s.doc); err == nil {
+		switch _, err := p.issuer.fit(own, &s.doc); {
+		case err == nil:
 			return p, nil
+		case err == errTenant && named == nil:
+			named = p
 		}
 	}
-	return nil, &t.unknown
+	if named == nil {
+		return nil, &t.unknown
+	}
+	return named, nil
 }
 
 // sum is a + b, or as much as there can be.

@@ -3,6 +3,8 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,5 +59,46 @@ func TestRule5_ATenantThatIsLetInNoMoreTakesItsTokensWithIt(t *testing.T) {
 		}
 		out.Store(false)
 		cached(t, v, token, true)
+	}
+}
+
+// A template that the token names is its issuer's, whatever else is wrong.
+func TestTheIssuersOfSeveralSayOfATenantWhatOneAloneWould(t *testing.T) {
+	s := newSigner(t, "k1")
+	alone := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
+		c.Issuer, c.Tenants = tenantTemplate, jwtauth.OnlyTenants("t")
+	})
+	multi := must(jwtauth.NewMultiVerifier(verifierOf(t, "https://a.example", newSigner(t, "k1")), alone))
+	for name, change := range map[string]map[string]any{
+		"tid of another tenant": {"tid": "u"},
+		"no tid":                {"tid": nil},
+		"tid is no text":        {"tid": 1},
+		"a tenant not let in":   {"iss": "https://login.example/u/v2.0", "tid": "u"},
+	} {
+		claims := goodClaims(map[string]any{"iss": "https://login.example/t/v2.0"})
+		maps.Copy(claims, change)
+		token := s.token(t, claims)
+		_, want := alone.Verify(t.Context(), token)
+		if _, err := multi.Verify(t.Context(), token); !errors.Is(err, authctx.WrongIssuer) || fmt.Sprint(err) != fmt.Sprint(want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+}
+
+// A name may fit two templates, and then it is the tenant that tells.
+func TestTheTenantTellsWhichOfTwoTemplatesIsMeant(t *testing.T) {
+	signers, members := map[string]testSigner{}, []*jwtauth.Verifier{}
+	for _, template := range []string{"https://login.example/{tenantid}/b", "https://login.example/a/{tenantid}"} {
+		signers[template] = newSigner(t, "k1")
+		members = append(members, newVerifier(t, signers[template], func(c *jwtauth.VerifierConfig) {
+			c.Issuer, c.Tenants = template, jwtauth.AnyTenant()
+		}))
+	}
+	multi := must(jwtauth.NewMultiVerifier(members[0], members[1:]...))
+	for template, tenant := range map[string]string{"https://login.example/{tenantid}/b": "a", "https://login.example/a/{tenantid}": "b"} {
+		token := signers[template].token(t, goodClaims(map[string]any{"iss": "https://login.example/a/b", "tid": tenant}))
+		if _, err := multi.Verify(t.Context(), token); err != nil {
+			t.Errorf("%s: %v", template, err)
+		}
 	}
 }
