@@ -1,11 +1,13 @@
 package httpctx
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,14 +102,15 @@ type cutBody struct {
 	stop   func() bool
 
 	mu      sync.Mutex
+	from    io.Reader // the transport's body, behind what was taken of it
 	at      grpchttp.Framing
 	reading bool
 	cancel  func() // once the message under way is over; nil while nothing has ended
-	late    bool   // that message has had its time
 }
 
 // newCutBody returns the body of res for s. A transport that waits for the next
-// message of a client does not look at the context, so the body is closed.
+// message of a client, or for an upstream to take one, does not look at the context,
+// so the body is closed.
 //
 // The answer announces no length any more: one that ends before it is malformed, and
 // its client need not look at the trailers (RFC 9113 section 8.1.1). That of a HEAD
@@ -117,7 +120,7 @@ func newCutBody(res *http.Response, s *Server) *cutBody {
 		res.Header.Del("Content-Length")
 		res.ContentLength = -1
 	}
-	b := &cutBody{onceCloser: onceCloser{ReadCloser: res.Body}, res: res, server: s}
+	b := &cutBody{onceCloser: onceCloser{ReadCloser: res.Body}, res: res, server: s, from: res.Body}
 	ctx := res.Request.Context()
 	b.stop = context.AfterFunc(ctx, b.cancelled)
 	if p, ok := proxiedFrom(ctx); ok {
@@ -138,31 +141,38 @@ func (b *cutBody) finish(cancel func()) {
 	time.AfterFunc(lastMessageTime, cancel)
 }
 
-// cancelled closes the body, unless the caller came to an end, and not the client,
-// and the rest of a message may still be read from what the transport has got.
+// cancelled closes the body, and with it loses what nobody has read: if the caller
+// came to an end, and not the client, the rest of a message is taken out before.
 func (b *cutBody) cancelled() {
-	b.mu.Lock()
-	between := b.at.Between()
-	b.mu.Unlock()
-	if _, ended := refusalOf(b.res.Request.Context()); between || !ended {
-		_ = b.onceCloser.Close()
-		return
+	if _, ended := refusalOf(b.res.Request.Context()); ended {
+		b.take()
 	}
-	time.AfterFunc(lastMessageTime, func() {
-		b.mu.Lock()
-		b.late = true
-		b.mu.Unlock()
-		b.closeIfReading()
-	})
+	_ = b.onceCloser.Close()
 }
 
-func (b *cutBody) closeIfReading() {
+// take takes what the transport has got of the message under way, for a client that
+// was slow to take what came before. That is in memory anyway; more is not waited for,
+// of which every Read makes the upstream send some, and so there are few of them.
+func (b *cutBody) take() {
 	b.mu.Lock()
-	reading := b.reading
-	b.mu.Unlock()
-	if reading {
-		_ = b.onceCloser.Close()
+	defer b.mu.Unlock()
+	if b.reading || b.at.Between() { // who reads waits for more
+		return
 	}
+	var taken []byte
+	at := b.at
+	for more := true; more && !at.Between() && at.Missing() <= lastMessageBytes; {
+		taken = slices.Grow(taken, max(32<<10, len(taken)))
+		p := taken[len(taken):cap(taken)]
+		p = p[:min(len(p), at.Missing())]
+		wait := time.AfterFunc(lastReadTime, func() { _ = b.onceCloser.Close() })
+		n, err := b.from.Read(p)
+		wait.Stop()
+		at.Advance(p[:n])
+		taken = taken[:len(taken)+n]
+		more = n == len(p) && err == nil
+	}
+	b.from = io.MultiReader(bytes.NewReader(taken), b.from)
 }
 
 func (b *cutBody) Close() error {
@@ -171,14 +181,11 @@ func (b *cutBody) Close() error {
 }
 
 func (b *cutBody) Read(p []byte) (int, error) {
-	p, over, late := b.begin(p)
+	from, p, over := b.begin(p)
 	if over {
 		return 0, b.last(context.Canceled)
 	}
-	if late { // what the transport has got comes at once
-		defer time.AfterFunc(lastReadTime, b.closeIfReading).Stop()
-	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := from.Read(p)
 	kept, over := b.read(p[:n])
 	switch {
 	case over:
@@ -203,19 +210,20 @@ func (b *cutBody) giveUp() {
 	}
 }
 
-// begin returns how much of p may be read, or that nothing may any more.
-func (b *cutBody) begin(p []byte) (_ []byte, over, late bool) {
+// begin returns from where to read and how much of p, or that nothing may be read
+// any more.
+func (b *cutBody) begin(p []byte) (from io.Reader, _ []byte, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	gone := b.res.Request.Context().Err() != nil
 	if gone && b.at.Between() {
-		return nil, true, false
+		return nil, nil, true
 	}
 	b.reading = true
 	if gone || b.cancel != nil {
 		p = p[:min(len(p), b.at.Missing())]
 	}
-	return p, false, b.late
+	return b.from, p, false
 }
 
 // read follows what was read and returns how much of it counts: what was to end

@@ -50,8 +50,10 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	}
 	select {
 	case <-b.closed:
-		return 0, http.ErrBodyReadAfterClose
 	case <-time.After(time.Until(b.start.Add(b.parts[0].at))):
+	}
+	if b.isClosed() { // with what was not read
+		return 0, http.ErrBodyReadAfterClose
 	}
 	now := &b.parts[0]
 	n := copy(p, now.bytes)
@@ -67,13 +69,21 @@ func (b *slowBody) Read(p []byte) (int, error) {
 }
 
 func (b *slowBody) Close() error {
-	select {
-	case <-b.closed:
+	if b.isClosed() {
 		b.t.Error("the transport is told twice to close the body")
-	default:
+	} else {
 		close(b.closed)
 	}
 	return nil
+}
+
+func (b *slowBody) isClosed() bool {
+	select {
+	case <-b.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // lastWords is a body that has something more to say when it is closed.
@@ -163,10 +173,10 @@ func TestRule9_ACallEndsBetweenTwoMessages(t *testing.T) {
 		"within one that others follow":           {[]part{{0, first[:500], false}, {hour + time.Second, append(append([]byte{}, first[500:]...), second...), false}}, first, true, hour + time.Second},
 		"within one that all the rest comes with": {[]part{{0, first[:500], false}, {hour + time.Second, append(append([]byte{}, first[500:]...), second...), true}}, first, true, hour + time.Second},
 		"within the last":                         {[]part{{0, first[:500], false}, {hour + time.Second, first[500:], true}}, first, false, hour + time.Second},
-		"within one that does not go on":          {[]part{{0, both[:5000], false}}, both[:5000], true, hour + 2*limit},
-		"within one that goes on too slowly":      {[]part{{0, both[:5000], false}, {hour + 4*time.Second, both[5000:9000], false}}, both[:9000], true, hour + 2*limit},
-		"within the longest that gRPC takes":      {[]part{{0, longest[:5], false}, {hour + 7*time.Second, longest[5:], false}}, longest, true, hour + 7*time.Second},
-		"within one that is longer":               {[]part{{0, longer[:5], false}, {hour + 7*time.Second, longer[5:], false}}, longer[:5], true, hour + limit},
+		"within one that does not go on":          {[]part{{0, both[:5000], false}}, both[:5000], true, hour + limit},
+		"within one that goes on too slowly":      {[]part{{0, both[:5000], false}, {hour + 4*time.Second, both[5000:9000], false}}, both[:9000], true, hour + limit},
+		"within the longest that gRPC takes":      {[]part{{0, longest[:5], false}, {hour + 4*time.Second, longest[5:], false}}, longest, true, hour + 4*time.Second},
+		"within one that is longer":               {[]part{{0, longer[:5], false}, {hour + 7*time.Second, longer[5:], false}}, longer[:5], true, hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -216,30 +226,40 @@ func (b *noticingBody) Read(p []byte) (int, error) {
 }
 
 // What a transport has of a message is for a client that was slow to take what came
-// before, and what it has not is waited for no longer.
+// before, and what it has not is waited for no longer. The upstream does not wait for
+// the client.
 func TestRule9_AClientThatIsSlowGetsWhatIsThereOfTheLastMessage(t *testing.T) {
-	const hour = time.Hour
-	m := message(1000)
+	const hour, limit, atOnce = time.Hour, 5 * time.Second, 100 * time.Millisecond
+	m, long := message(1000), message(100_000)
 	for name, c := range map[string]struct {
-		rest   time.Duration
-		want   int
-		lasted time.Duration
+		message  []byte
+		rest     []part // of message, behind the first 500 bytes
+		want     int
+		released time.Duration
 	}{
-		"all of it":   {hour + time.Second, len(m), hour + 20*time.Second},
-		"no more yet": {2 * hour, 500, hour + 20*time.Second + 100*time.Millisecond},
+		"all of it":           {m, []part{{hour + time.Second, m[500:], false}}, len(m), hour + limit},
+		"all of a longer one": {long, []part{{hour + time.Second, long[500:], false}}, len(long), hour + limit},
+		"no more yet":         {m, []part{{2 * hour, m[500:], false}}, 500, hour + limit + atOnce},
+		"no more in time":     {m, []part{{hour + 7*time.Second, m[500:], false}}, 500, hour + limit + atOnce},
+		"not what comes then": {m, []part{{hour + time.Second, m[500:700], false}, {hour + limit + atOnce/2, m[700:], false}}, 700, hour + limit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start, w := time.Now(), &slowWriter{httptest.NewRecorder(), 21 * time.Second}
-				body := sending(t, part{hour - time.Second, m[:500], false}, part{c.rest, m[500:], false})
+				body := sending(t, append([]part{{hour - time.Second, c.message[:500], false}}, c.rest...)...)
+				released := make(chan time.Duration, 1)
+				go func() { <-body.closed; released <- time.Since(start) }()
 				serveCall(t, w, httptest.NewRequest("POST", "https://a.internal/", nil), func(r *http.Request) (*http.Response, error) {
 					return answer(r, body), nil
 				})
 				if got := w.Body.Len(); got != c.want || w.Result().Trailer.Get("Grpc-Status") != authctx.TokenExpired.String() {
 					t.Errorf("%d bytes, want %d; trailers %v", got, c.want, w.Result().Trailer)
 				}
-				if lasted := time.Since(start); lasted != c.lasted {
-					t.Errorf("it lasted %v, want %v", lasted, c.lasted)
+				if at := <-released; at != c.released {
+					t.Errorf("the upstream was released after %v, want %v", at, c.released)
+				}
+				if lasted := time.Since(start); lasted != hour+20*time.Second {
+					t.Errorf("it lasted %v", lasted)
 				}
 			})
 		})

@@ -79,7 +79,8 @@ type ProxyConfig struct {
 // once the answer has begun; without such a status, the stream is reset. A message
 // of the answer that is under way, of at most 4 MiB, first has five seconds to
 // arrive; if it does not, the client reports an incomplete message instead. What
-// the client sends from then on is dropped.
+// the client sends from the end on is dropped, and a client that does not read holds
+// the upstream no longer than those five seconds.
 //
 // A stream of events (text/event-stream) is cut off then, too, by a panic with
 // [http.ErrAbortHandler]. It looks like a regular end to the client if middleware

@@ -273,51 +273,6 @@ func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
 	}
 }
 
-// TestRule9_AStreamThroughAGatewayEndsForAClientThatDoesNotReadToo has a client
-// that comes back when a message has long been under way. Every message that it
-// gets is whole.
-func TestRule9_AStreamThroughAGatewayEndsForAClientThatDoesNotReadToo(t *testing.T) {
-	text := strings.Repeat("x", 50_000)
-	for name, late := range map[string]time.Duration{"soon": time.Second, "when all else has given up": 12 * time.Second} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			released := make(chan time.Time, 1)
-			addr := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
-				defer func() { released <- time.Now() }()
-				for {
-					if err := ss.SendMsg(wrapperspb.String(text)); err != nil {
-						return err
-					}
-				}
-			})
-			end := time.Now().Add(2 * time.Second).Truncate(time.Second)
-			cc := grpcGateway(t, addr, httpctx.ServerConfig{
-				Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: grpcctx.Refuse,
-			})
-			cs, err := cc.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/a.B/C")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := errors.Join(cs.SendMsg(wrapperspb.String("")), cs.CloseSend()); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Until(end.Add(late)))
-			for err == nil {
-				m := new(wrapperspb.StringValue)
-				if err = cs.RecvMsg(m); err == nil && m.Value != text {
-					t.Fatalf("a message of %d bytes", len(m.Value))
-				}
-			}
-			if e, ok := grpcctx.FromError(err); !ok || e.Reason != authctx.TokenExpired {
-				t.Errorf("ended with %v", err)
-			}
-			if held := (<-released).Sub(end); held > 8*time.Second {
-				t.Errorf("the service was released %v after the end", held)
-			}
-		})
-	}
-}
-
 // TestRule9_NothingOfACallerReachesAServiceAfterTheEnd has a client that does not
 // read the answer, so that it is still under way at the end, and goes on sending.
 func TestRule9_NothingOfACallerReachesAServiceAfterTheEnd(t *testing.T) {
