@@ -72,7 +72,7 @@ type ServerConfig struct {
 
 // Server authenticates and authorizes incoming requests: [Server.Handler] puts it
 // in front of a handler, [Server.NewMux] of routes that are checked at the start. It
-// is safe for concurrent use. The zero Server lets nobody in; use [NewServer].
+// is safe for concurrent use.
 type Server struct {
 	authenticator   authctx.Authenticator
 	policy          *authctx.Policy
@@ -185,8 +185,12 @@ func (cfg *ServerConfig) validate() error {
 // sent. Do not use Fiber's adaptor for net/http, which neither strips fields nor
 // carries the caller.
 //
-// Handler panics when next is nil or holds a nil function or pointer.
+// Handler panics when next is nil or holds a nil function or pointer, and if
+// [NewServer] has not made s.
 func (s *Server) Handler(next http.Handler) http.Handler {
+	if s == nil || s.authenticator == nil { // it would let preflights in, with forged identity
+		panic("httpctx: a Server that NewServer did not make")
+	}
 	if absent.Nil(next) {
 		panic("httpctx: nil handler")
 	}

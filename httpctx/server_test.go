@@ -267,6 +267,21 @@ func TestRule1_ANilHandlerIsNone(t *testing.T) {
 	}
 }
 
+// A preflight, which nobody authenticates, would reach the handler with forged
+// identity.
+func TestRule1_AHandlerOfAServerThatNobodyMadePanicsAtTheStart(t *testing.T) {
+	for _, s := range []*httpctx.Server{nil, new(httpctx.Server)} {
+		func() {
+			defer func() {
+				if problem, _ := recover().(string); !strings.Contains(problem, "a Server that NewServer did not make") {
+					t.Errorf("%v: %q", s, problem)
+				}
+			}()
+			s.Handler(http.NotFoundHandler())
+		}()
+	}
+}
+
 func TestCheckDecidesAndWritesNothing(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{})
 	r := httptest.NewRequest("GET", "/", nil)
