@@ -18,8 +18,8 @@ type Authenticator interface {
 	//   - bad credentials: another [Reason], never a Principal. Credentials that
 	//     only another authenticator could accept are bad too, see
 	//     [Error.NotMine];
-	//   - could not check: [Unavailable], as which an error without a reason
-	//     counts too.
+	//   - could not check: [Unavailable]. An error that names no reason counts as
+	//     this one.
 	//
 	// Result.Principal counts only with a nil error. It must not be zero then, nor
 	// past its effective end, which is [TokenExpired]: httpctx, grpcctx and a

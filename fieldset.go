@@ -140,8 +140,8 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 //
 //   - letters of either case;
 //   - "-", "_", "." and all other punctuation;
-//   - a name with and without suffixes "-bin";
-//   - a name with and without prefixes of gateways, unless the set names one:
+//   - a name of the set, and that name with "-bin" behind it, once or more often;
+//   - a name of the set, and that name with prefixes of gateways in front:
 //     "grpc-metadata-", "grpcgateway-" and, for trailers, "grpc-trailer-" of
 //     grpc-gateway, and "trailer-", by which Connect tells trailers from headers.
 //

@@ -27,11 +27,12 @@ import (
 // message: whoever reads the topic could use its Authorization and cookies for as
 // long as they are good.
 //
-// It does not say when the message was written: the consumer's AsOf is the
-// publisher's, zero for a caller of the request at hand, and a message that is
-// read after the caller's effective end is refused. For work that may wait, use a
-// propagator made for that, such as jwtauth.DeferredPropagator. Plain fields are
-// believed by whoever trusts every writer of the topic.
+// Neither plain fields nor a Transaction Token say when the message was written:
+// the consumer's AsOf is the publisher's, zero for a caller of the request at hand,
+// and a message that is read after the caller's effective end is refused. For work
+// that may wait, use a propagator made for that, such as
+// jwtauth.DeferredPropagator. Plain fields in a message are for consumers who trust
+// every writer of the topic.
 //
 // Where a client of the broker has headers as a list, as those of Kafka do, inject
 // into an empty map and append what it holds then. The list must hold no identity
@@ -39,9 +40,9 @@ import (
 //
 // Brokers bound headers. Plain fields take one for each attribute: about a dozen
 // for a usual caller, 22 at most, more with an ExtraPrefix. A token takes one, of
-// 0.6 to 2 KiB for most callers and 7 KiB at most. Amazon SQS allows ten, Google
-// Pub/Sub 1,024 bytes in one. Where a caller may not fit, inject into a separate
-// map and send that within the body.
+// 0.6 to 2 KiB for most callers and 7 KiB at most. Amazon SQS allows ten headers
+// ("attributes"), and Google Pub/Sub 1,024 bytes in each. Where a caller may not
+// fit, inject into a separate map and send that within the body.
 //
 // Names of CloudEvents attributes are letters and digits. A token may travel as an
 // extension attribute under a name of that form, which the consumer replaces by
@@ -84,8 +85,9 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 	return nil
 }
 
-// ExtractHeaders asks a who published a message that was taken from topic, and
-// returns a copy of ctx that carries this caller. The headers are not changed.
+// ExtractHeaders asks a on whose behalf a message was published that was taken from
+// topic, and returns a copy of ctx that carries this caller. The headers are not
+// changed.
 //
 // On an error, the context has no caller. The error is that of a, [NoCredentials]
 // included: a message without a caller is not anonymous, and its consumer decides

@@ -61,8 +61,8 @@ type Entry struct {
 
 // NewPolicy returns the policy of cfg, which it copies. The error names every
 // entry whose rule is nil, that is both ruled and public, or that has the form of
-// neither a pattern nor a method; an empty table is an error too. Whether net/http
-// accepts a pattern is checked by httpctx.NewServer.
+// neither a pattern nor a method. A table without entries and Default is an error
+// too. Whether net/http accepts a pattern is checked by httpctx.NewServer.
 func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 	p := &Policy{entries: make(map[string]Entry, len(cfg.Rules)+len(cfg.Public)), services: map[string]Entry{}}
 	var errs []error

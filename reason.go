@@ -157,8 +157,8 @@ func (r Reason) entry() struct{ label, text, public string } { return reasonText
 // It is not changed after it was returned. A nil *Error in an error interface,
 // whose author may have meant success, is a refusal like the zero Error.
 type Error struct {
-	// Reason is what the caller learns. A zero Reason counts as Unavailable, and
-	// what a [Rule] returns so as PermissionDenied.
+	// Reason is what the caller learns, see [Reason.Public]. The zero Reason counts
+	// as PermissionDenied where a [Rule] returns it, and as Unavailable elsewhere.
 	Reason Reason
 	// NotMine says of an InvalidToken that it may be another authenticator's,
 	// which reads the same place: [OneOf] asks the others, and this is the answer

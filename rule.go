@@ -16,8 +16,9 @@ type Rule interface {
 	//
 	// Policies, [Authorize], [All] and [Any] never pass the zero Principal: they
 	// answer it with [NoCredentials], as a [RuleFunc] and every rule of this
-	// package do. In servers and in Authorize, ctx carries p, so that a rule may
-	// call Authorize itself. To apply a rule, call Authorize and not Check.
+	// package do. In servers, in a [Consumer] and in Authorize, ctx carries p, so
+	// that a rule may call Authorize itself. To apply a rule, call Authorize and
+	// not Check.
 	Check(ctx context.Context, p Principal) error
 }
 
@@ -49,7 +50,7 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 //   - of Connect or another framework makes an error of [Reason.Public], as in the
 //     example: a framework that does not know this package would send the text.
 //
-// The first two also tell their observer the whole error.
+// In the first two cases, the observer of that server is told the whole error.
 func Authorize(ctx context.Context, rule Rule) error {
 	p, known := FromContext(ctx)
 	if !known {
@@ -89,8 +90,8 @@ func Role(role string) Rule {
 }
 
 // Group returns a rule that allows callers in exactly this group. The empty group
-// matches no caller, and a group that is missing from an incomplete list counts
-// as missing, see [Principal.GroupsIncomplete].
+// matches no caller. A caller whose list of groups is incomplete (see
+// [Principal.GroupsIncomplete]) is in those groups only that the list names.
 func Group(group string) Rule {
 	return require(Principal.HasGroup, group, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("group %q required", group)})
 }
@@ -103,8 +104,8 @@ func Permission(name string) Rule {
 
 // Scope returns a rule that allows callers whose client was granted exactly
 // this scope. Others get [InsufficientScope], which tells the client which scope
-// to ask for (RFC 6750 section 3.1), unless a challenge cannot name it, as with a
-// space in it. The empty scope matches no caller.
+// to ask for (RFC 6750 section 3.1), unless it has a character that challenges
+// cannot carry, such as a space. The empty scope matches no caller.
 func Scope(scope string) Rule { return newScopeRule(scope, []string{scope}) }
 
 // scopeRule wants one scope, and names all that are needed beside it.

@@ -11,8 +11,8 @@ import (
 // ACR returns a rule that allows callers whose login has one of these
 // authentication context classes. Others get [InsufficientAuthentication], which
 // tells the client to log in again and names the classes in order of preference
-// (RFC 9470 section 3), except those that a challenge cannot name, as with a
-// space in them. The empty class matches no caller.
+// (RFC 9470 section 3), except those with a character that challenges cannot
+// carry, such as a space. The empty class matches no caller.
 func ACR(first string, rest ...string) Rule {
 	classes := append([]string{first}, rest...)
 	refusal := &Error{

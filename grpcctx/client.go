@@ -85,20 +85,21 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // caller came with, over gRPC or HTTP, is not passed on as metadata, even if a
 // server kept it for the handler; nor is an authorization field that came in and
 // that nobody read. Other metadata, the application's own authorization field and
-// per-RPC credentials are not touched. An own field that equals the one that came in
-// cannot be told from it: put a secret that all services share into Strip of
-// [ServerConfig].
+// per-RPC credentials are not touched. If the application's own authorization equals
+// the one that came in, the two cannot be told apart and it is removed: put a secret
+// that all services share into Strip of [ServerConfig].
 //
 // Interceptors run in the order in which options are given. Give these last, for
 // two reasons. An interceptor behind them has the caller in its outgoing metadata,
-// and calls of its own over other connections would carry it. And what it adds, as
-// what per-RPC credentials add, is not checked: a field that the caller has too is
+// and calls of its own over other connections would carry it. And nothing checks what
+// it adds, nor what per-RPC credentials add: a field that the caller has too is
 // doubled, which the receiver refuses; any other one, such as x-user-roles for a
 // caller without roles, the receiver believes.
 //
-// A call fails, and is not sent, when its caller cannot be written: when a
-// propagator that does not encode, as one of a Verbatim layout, meets a value that is
-// not printable ASCII, which is all that gRPC metadata holds.
+// A call fails, and is not sent, when its caller cannot be written, for example
+// because its effective end has come, or because a value is not printable ASCII,
+// which is all that gRPC metadata holds, and the propagator does not encode it, as
+// one of a Verbatim layout.
 //
 // The caller is written when a call is made. One that waits for its connection
 // ([grpc.WaitForReady]) longer than a Transaction Token lives arrives with a

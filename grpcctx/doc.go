@@ -41,13 +41,18 @@
 // credentials. Then take over the caller that it has put into the context, by this
 // authenticator:
 //
-//	authctx.NewAuthenticator(authctx.FieldSet{}, func(ctx context.Context, _ *authctx.Request) (authctx.Result, error) {
+//	found := func(ctx context.Context, _ *authctx.Request) (authctx.Result, error) {
 //		p, ok := authctx.FromContext(ctx)
 //		if !ok {
 //			return authctx.Result{}, authctx.NoCredentials
 //		}
-//		return authctx.Result{Principal: p, Forward: authctx.Forwarded(ctx), ForwardUntil: authctx.ForwardedUntil(ctx)}, nil
-//	})
+//		return authctx.Result{
+//			Principal:    p,
+//			Forward:      authctx.Forwarded(ctx),
+//			ForwardUntil: authctx.ForwardedUntil(ctx),
+//		}, nil
+//	}
+//	authenticator := authctx.NewAuthenticator(authctx.FieldSet{}, found)
 //
 // Both servers may have the same policy. Streams end at their caller's effective
 // end. The Recheck of the authenticator in front is lost, though: if a revocation

@@ -136,11 +136,11 @@ func (cfg *ServerConfig) validate() error {
 //
 // Interceptors are chained in the order in which options are given. Those of
 // options before these, and any set with [grpc.UnaryInterceptor] or
-// [grpc.StreamInterceptor], run earlier: they see no caller, and metadata with
-// forged identity and the client's credential, which neither they nor handlers may
-// believe. The interceptor of go-kratos, for example, puts all metadata into the
-// context for transport.FromServerContext: put [Server.UnaryInterceptor] in front
-// of it.
+// [grpc.StreamInterceptor], run earlier: they see no caller, and metadata that may
+// be forged and has the client's credential. They must not believe it, nor must
+// handlers believe what such an interceptor has put into their context. The
+// interceptor of go-kratos, for example, puts all metadata there, for
+// transport.FromServerContext: put [Server.UnaryInterceptor] in front of it.
 //
 // Interceptors of options after these know the caller. A refusal that a handler
 // returns has no status there yet, so that a logger or a metric counts it as
@@ -167,8 +167,9 @@ func (cfg *ServerConfig) validate() error {
 //
 // # Limits
 //
-// grpc reads the message of a unary call before it asks interceptors, so strangers
-// are bounded by options of the server alone. Their defaults suit trusted peers:
+// grpc reads the message of a unary call before it asks interceptors: nobody is
+// authenticated whose message is malformed, too large or never complete. Strangers
+// are bounded by options of the server alone, whose defaults are for trusted peers:
 //
 //   - [grpc.MaxConcurrentStreams], calls under way on a connection: unlimited by
 //     default; 1000 are plenty.
@@ -195,7 +196,10 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 // makes the [grpc.Server], the options that set a single interceptor do that. For
 // go-kratos, whose middleware then knows the caller:
 //
-//	kgrpc.Options(grpc.UnaryInterceptor(auth.UnaryInterceptor()), grpc.StreamInterceptor(auth.StreamInterceptor()))
+//	kgrpc.Options(
+//		grpc.UnaryInterceptor(auth.UnaryInterceptor()),
+//		grpc.StreamInterceptor(auth.StreamInterceptor()),
+//	)
 //
 // That middleware gets the errors of handlers first. Where some of it makes answers
 // of them, a handler returns Status(err).Err() for a refusal of [authctx.Authorize].
@@ -217,8 +221,8 @@ func (s *Server) UnaryInterceptor() grpc.UnaryServerInterceptor {
 //
 // It ends a stream by returning, while the handler may be blocked in a send or a
 // receive. Code that runs it without a [grpc.Server] must then make these fail, as
-// a grpc.Server does. A send that waits for its client may go on until the client
-// reads or leaves.
+// a grpc.Server does. There, a send that waits for its client may go on until the
+// client reads or leaves.
 func (s *Server) StreamInterceptor() grpc.StreamServerInterceptor {
 	s.mustBeMade()
 	s.streamOut.Store(true)

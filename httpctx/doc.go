@@ -68,17 +68,18 @@
 // Any other handler, such as a proxy, another router or a mux inside of
 // middleware, does not say how it routes. The policy's patterns are then matched
 // as by a mux that has these and no others: "/" is everything else, and what none
-// matches is left to the default rule. The path is the one that came in, before
-// the handler strips anything from it. If an outer mux has routed the request by a
-// pattern that the policy lists ([net/http.Request.Pattern]), that entry must
-// allow it too, in place of the default rule, and so must that of a whole RPC
-// service; code that serves a request again by another path empties Pattern first.
-// Better give a handler of one route to a mux inside, Handler(mux), which knows
-// how it routes.
+// matches is left to the default rule. An entry of a whole RPC service counts
+// besides, unless the method has one of its own. The path is the one that came in,
+// before the handler strips anything from it. If an outer mux has routed the request
+// by a pattern that the policy lists ([net/http.Request.Pattern]), that entry takes
+// the place of the default rule and must allow the request in any case; code that
+// serves a request again by another path empties Pattern first. Better give a
+// handler of one route to a mux inside, Handler(mux), which knows how it routes.
 //
-// Such a handler may read a path in another way than a mux does. So the request is
-// let through only if every entry allows it that matches some reading of its path,
-// and every reading has an entry or the default rule. Readings differ in
+// Such a handler may read a path in another way than a mux does. In each reading,
+// the request falls under one entry, as in that mux, or is left to the default rule.
+// All of these entries must allow it, and it is refused if some reading has neither
+// an entry nor a default rule. Readings differ in
 //
 //   - whether the path is decoded never, once or more often;
 //   - whether letter case and a slash at the end count;
@@ -93,11 +94,14 @@
 // matches everything there: "GET /files/{name...}", "/files/", "/" or a default
 // rule. With "GET /files/{name}" alone it is refused. "/a%2Fb" needs all entries.
 //
-// As for a slash at the end, "/static" needs the entry "/static/" and what else
-// matches "/static". "/static/" needs "/static/" alone, and not "/" besides; but
-// if the last segment is a wildcard, as in "/{name}/", what is less specific must
-// allow "/x/" too. "/a/" needs the entry "/a" and another that matches "/a/"
-// itself: with "/a" alone it is refused.
+// As for a slash at the end, take a policy with "/static/", "/a" and "/":
+//
+//   - the path "/static" needs the entries "/static/" and "/". Without "/", it needs
+//     the default rule, or is refused;
+//   - "/static/" needs "/static/" alone, and not "/". (Where an entry ends in a
+//     wildcard and a slash, as "/{name}/" does, "/x/" needs less specific ones too.)
+//   - "/a/" needs "/a" and "/". Without "/", it needs the default rule, or is
+//     refused.
 //
 // Other liberties that a server may take are not known here, such as serving
 // "/a.json" as "/a", a wildcard for more than one segment, as Echo's last one, or
@@ -107,6 +111,7 @@
 // Refused as [authctx.InvalidRequest] are
 //
 //   - empty segments, dot segments and control characters, encoded or not;
+//   - a request that names no path: OPTIONS of "*", or CONNECT without one;
 //   - a method that is not in upper case;
 //   - a request of which middleware has changed Path and not RawPath, or the other
 //     way round; [net/http.StripPrefix] changes both;
@@ -123,10 +128,10 @@
 //
 // A refusal by [Server.Handler] or [Server.Require] gives its client ten seconds to
 // send the rest of its request and as long to take the answer. ReadTimeout and
-// WriteTimeout of the [net/http.Server] take precedence where they are set. These
-// deadlines replace those that middleware in front has set, unless its writer has
-// no Unwrap, and they include the time that such middleware takes with a refusal:
-// an answer that it holds back for longer is lost. The rest is up to the program:
+// WriteTimeout of the [net/http.Server] take precedence where they are set. Where
+// middleware in front has a writer without Unwrap, there are no such deadlines.
+// Otherwise they replace those that it has set, and an answer that it holds back
+// for longer is lost. The rest is up to the program:
 //
 //   - ReadHeaderTimeout and IdleTimeout of the [net/http.Server] end connections on
 //     which no request comes. Neither has a default.

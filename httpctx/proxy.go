@@ -82,14 +82,14 @@ type ProxyConfig struct {
 // the client sends from the end on is dropped, and a client that does not read holds
 // the upstream no longer than those five seconds.
 //
-// A stream of events (text/event-stream) is cut off then, too, by a panic with
-// [http.ErrAbortHandler]. It looks like a regular end to the client if middleware
-// recovers the panic and goes on, such as gin.Recovery, or if the server is neither
-// of net/http nor of HTTP/3 and does not set [http.ServerContextKey], without which
-// there is no panic. Other answers are not cut short.
+// A stream of events (text/event-stream) is cut off at its caller's end, too, by a
+// panic with [http.ErrAbortHandler]. It looks like a regular end to the client if
+// middleware recovers the panic and goes on, such as gin.Recovery, or if the server
+// is neither of net/http nor of HTTP/3 and does not set [http.ServerContextKey],
+// without which there is no panic. Other answers are not cut short.
 //
-// The default HTTP/2 windows of net/http are too small for a proxy, see "Proxies of
-// HTTP/2" in the package documentation.
+// With the default HTTP/2 windows of net/http, a few streams that nobody reads hold
+// up all others: set others, see "Proxies of HTTP/2" in the package documentation.
 type Proxy struct {
 	server    *Server
 	writer    writer
@@ -157,13 +157,14 @@ func withoutCertificate(r *http.Request) *http.Request {
 // does rp.ErrorHandler get these, which are no failures of the upstream:
 //
 //   - a caller who cannot be written, for a cause without a reason, or who may not
-//     be sent in plaintext: 500, and the observer learns the cause;
-//   - a body that the client did not send properly: 400, or 413 if a
-//     [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite; to
-//     clients of gRPC too;
+//     be sent in plaintext: 500, or what Refuse of [ServerConfig] answers, and the
+//     observer learns the cause;
 //   - a header that is larger, with the caller's fields, than an HTTP/2 upstream
 //     has said it takes, which is 8 KiB for some gRPC servers: 431, or what Refuse
-//     of [ServerConfig] answers, and the observer learns the cause.
+//     answers, and the observer learns the cause;
+//   - a body that the client did not send properly: 400, or 413 if a
+//     [http.MaxBytesReader] ended it, in front of the handler or in rp.Rewrite; to
+//     clients of gRPC too.
 //
 // Other errors of rp.Transport go to rp.ErrorHandler.
 //
@@ -379,10 +380,9 @@ func countFields(h http.Header) (n int) {
 
 // ModifyResponse removes identity fields from what the upstream answered, so that
 // nobody outside learns who is calling. Trailers are cleaned too, also those that
-// Connect (Trailer-) and grpc-gateway (Grpc-Trailer-) send as headers. A stream of
-// events (text/event-stream) is cut off at the caller's
-// effective end and when the caller does not pass a recheck; other answers are
-// finished. It never fails.
+// Connect (Trailer-) and grpc-gateway (Grpc-Trailer-) send as headers. Answers to
+// gRPC calls and streams of events (text/event-stream) end with the caller, as
+// [Proxy] says; other answers are finished. It never fails.
 //
 // It knows the request by res.Request, which transports of net/http set.
 func (p *Proxy) ModifyResponse(res *http.Response) error {

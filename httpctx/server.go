@@ -52,7 +52,7 @@ type ServerConfig struct {
 	//
 	//	outer.Handle(server.ResourceMetadataPath(), handler)
 	//
-	// Middleware in front must not rewrite it. ResourceMetadata is copied.
+	// Middleware in front must not rewrite that path. ResourceMetadata is copied.
 	ResourceMetadata *ResourceMetadata
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
@@ -165,11 +165,12 @@ func (cfg *ServerConfig) validate() error {
 //
 // Answers to GET and HEAD get "private" added to their Cache-Control, unless they
 // are for public entries or next has set "public", "s-maxage" or "no-store". Shared
-// caches keep no answer to a request with an Authorization (RFC 9111 section 3.5),
-// but do not know that cookies, or the fields that a gateway writes in its place,
-// make an answer personal. So say "public" or "s-maxage" only of what is the same
-// for all callers and may be seen by anybody. A Cache-Control in Result.Response,
-// which comes with a new DPoP nonce, replaces what next sets.
+// caches keep no answer to a request with an Authorization, unless it allows that
+// (RFC 9111 section 3.5), but do not know that cookies, or the fields that a gateway
+// writes in place of Authorization, make an answer personal. So say "public" or
+// "s-maxage" only of what is the same for all callers and may be seen by anybody. A
+// Cache-Control in Result.Response, which comes with a new DPoP nonce, replaces what
+// next sets.
 //
 // When next has returned, the request that came in gets the MultipartForm of the
 // copy, whose files net/http then removes; middleware inside that copies the

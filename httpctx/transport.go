@@ -50,12 +50,12 @@ type TransportConfig struct {
 //     proxy's upstream.
 //
 // Any other Authorization or cookie is the program's own and is left alone. One that
-// equals what came in cannot be told from it: put a secret that all services share
-// into Strip of [ServerConfig].
+// equals what came in cannot be told from it and is removed: put a secret that all
+// services share into Strip of [ServerConfig].
 //
-// Where a Transport stands below a Proxy, a load balancer that chooses the host is
-// its Base. One that stands between the two works only if Rewrite leaves the host
-// empty.
+// For a Transport below a Proxy, another host than that of the proxied request is
+// not the upstream. So a load balancer that chooses the host is the Transport's
+// Base, or stands between the two and Rewrite leaves the host empty.
 type Transport struct {
 	base         http.RoundTripper
 	writer       writer

@@ -21,10 +21,10 @@ func (k *Key) noticeIfGone() { _ = k.Withdrawn() }
 // final, may be called again, and is safe for concurrent use.
 //
 // Where a source of this package has made several Keys of the same key, because
-// the issuer has changed its algorithm or ID meanwhile, all of them are withdrawn.
-// [RemoteKeys] that have the key never believe it again, not under another ID
-// either. Another source may hold the same key as a Key of its own, which is not
-// withdrawn.
+// the issuer says something else of it by now, such as an algorithm, all of them
+// are withdrawn. [RemoteKeys] that have the key never believe it again, not under
+// another ID either. Another source may hold the same key as a Key of its own,
+// which is not withdrawn.
 func (k *Key) Withdraw() {
 	all := []*Key{k.origin()}
 	for i := 0; i < len(all); i++ {

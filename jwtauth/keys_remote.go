@@ -24,9 +24,10 @@ import (
 // only then [authctx.UnknownKey].
 //
 // Only a well-formed set with at least one usable key replaces the keys. A key that
-// is the same in both sets stays the same [Key]. Any other is withdrawn, and with it
-// what it verified; but a stream goes on if only a description of its key has
-// changed, such as an algorithm that was added, and its token would verify again.
+// the new set has as the old one had it stays the same [Key]. Every other old one is
+// withdrawn, and with it what it verified; but a stream goes on if only what the set
+// says of its key has changed, such as an algorithm that was added, and its token
+// would verify again.
 //
 // Not used are symmetric keys, private keys, keys for encryption, weak keys, keys
 // without an ID, and keys for signatures that share an ID.

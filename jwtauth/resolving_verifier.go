@@ -68,11 +68,11 @@ type ResolvingVerifierConfig struct {
 	// included: at least 1 ms, 10 minutes when zero. Streams are rechecked by the
 	// next answer.
 	MaxAge time.Duration
-	// MaxStale is how long an answer of Resolve, counted from its start like
-	// MaxAge, is believed while Resolve fails or the keys of a new answer are not
-	// there; a day when zero. It must not be shorter than MaxAge, and keeps nothing
-	// if it is the same. Requests wait for the first renewal that fails; later
-	// ones are ten seconds apart and delay no request.
+	// MaxStale is how long an answer of Resolve is believed in all, MaxAge
+	// included, while Resolve fails or the keys of a new answer are not there; a
+	// day when zero. It must not be shorter than MaxAge; if it is the same, no
+	// answer is believed for longer than that. Requests wait for the first renewal
+	// that fails; later ones are ten seconds apart and delay no request.
 	MaxStale time.Duration
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again: at least 1 ms, one minute when zero.

@@ -29,11 +29,12 @@ type Revocations interface {
 // RevocationList is empty and ready; it must not be copied. It is safe for
 // concurrent use.
 //
-// Each entry has an argument until, which is when the last token that it is about
-// ends, such as [authctx.Principal.Expires]. It counts until then and Keep longer,
-// or, if until is zero, for as long as the process runs. Pass zero for an opaque
-// token of which the endpoint names no "exp": Expires is then only the end of the
-// endpoint's answer, and it may call the token active for longer than Keep.
+// Whoever revokes says until when: when the last token that the entry is about
+// ends, such as [authctx.Principal.Expires]. The entry counts until then and Keep
+// longer, or, if until is zero, for as long as the process runs. Pass zero for an
+// opaque token of which the endpoint names no "exp": Expires is then only the end
+// of the endpoint's answer, and the endpoint may go on calling the token active for
+// longer than Keep.
 //
 // Revoking fails when it could have no effect: because the issuer or the name of
 // what is revoked is empty, as the token had none; because the entry would have

@@ -62,10 +62,11 @@ type TxnPropagatorConfig struct {
 	// tokens carry the caller's scopes, and a caller without any is refused,
 	// because unknown is not unconstrained.
 	//
-	// A caller of [authctx.Signed] provenance has the scopes of the token that named
-	// it, and if that has none, no scopes may be added. So of several minters, such
-	// as the edge and the publisher of a message, the first one decides. If plain
-	// fields carry the caller in between, its scopes are unknown again.
+	// The scopes of a caller of [authctx.Signed] provenance are known: they are those
+	// of the token that named it. If that has none, the caller is not refused, but no
+	// scopes may be added. So of several minters, such as the edge and the publisher
+	// of a message, the first one decides. If plain fields carry a caller without
+	// scopes in between, they are unknown again.
 	Scopes func(context.Context, authctx.Principal) ([]string, error)
 	// RequestContext says in which circumstances the request came in ("rctx"),
 	// such as {"req_ip": "192.0.2.1"}: a value for JSON that every service of the

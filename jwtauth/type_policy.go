@@ -15,9 +15,9 @@ import (
 // event, such as a logout, and those of an ID token, which are
 //
 //   - "at_hash", "c_hash" or "s_hash";
-//   - "nonce", if there is an "azp", or neither a "scope" nor a "client_id". But
-//     "scp", or a claim "typ" of Bearer or DPoP as Keycloak writes it, mark an
-//     access token.
+//   - "nonce", if there is an "azp", or neither a "scope" nor a "client_id" ("cid"
+//     of Okta). But beside "scp", or a claim "typ" of Bearer or DPoP as Keycloak
+//     writes it, a nonce is taken for that of an access token.
 //
 // Access tokens of Dex, authentik and Casdoor have the claims of ID tokens: they
 // need [IDTokenTypes].

@@ -27,7 +27,7 @@ type BadToken struct {
 //
 // Left out is what equals good, or is as good to a service that accepts that:
 //
-//   - ID tokens, if good is one itself (it has a "nonce" or "at_hash");
+//   - ID tokens, if good has a "nonce" or "at_hash", as these have;
 //   - a token without an audience, if the "aud" of good names nobody;
 //   - tokens of other issuers, if good has no "iss". A service that ignores it, as
 //     [jwtauth.SPIFFEClaims] do, must be given such a good token.
