@@ -2,7 +2,6 @@ package grpcctx
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"strings"
 	"time"
@@ -139,30 +138,4 @@ func setResponse(ctx context.Context, response []authctx.Field) {
 			_ = grpc.SetHeader(ctx, metadata.Pairs(name, f.Value))
 		}
 	}
-}
-
-// isKey reports whether name, in lower case, may be a key of metadata.
-func isKey(name string) bool {
-	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
-}
-
-// isPrintable reports whether metadata can hold value under a key that does not
-// end in "-bin". It looks at eight bytes at a time, since it is asked about every
-// value that a call carries.
-func isPrintable(value string) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	for ; len(value) >= 8; value = value[8:] {
-		w := binary.LittleEndian.Uint64([]byte(value[:8]))
-		// The high bit of a byte is set where it is not ASCII, below a space or
-		// DEL. Borrows and carries only spoil bytes after the first hit.
-		if (w|(w-ones*' ')|(w+ones))&highs != 0 {
-			return false
-		}
-	}
-	for i := range len(value) {
-		if c := value[i]; c < ' ' || c > '~' {
-			return false
-		}
-	}
-	return true
 }

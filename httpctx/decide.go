@@ -1,7 +1,6 @@
 package httpctx
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -12,72 +11,6 @@ import (
 	"github.com/authctx/authctx/internal/inbound"
 	"github.com/authctx/authctx/internal/vigil"
 )
-
-// route is what is known of where a request goes before it is let through.
-type route struct {
-	pattern string
-	entry   authctx.Entry
-	// also are further entries that must allow the request.
-	also []authctx.Entry
-	// open is what the table is asked for more of them, nil when they are all here.
-	open *open
-	// err is why the request is refused whoever is calling.
-	err error
-	// answered says that the mux answers itself and runs nothing of the user's.
-	answered bool
-	// asked says that a preflight asks about something that the policy lists.
-	asked bool
-	// table is the one that was asked, nil if a mux said how it routes.
-	table *table
-}
-
-// router returns how requests for next are routed.
-func (s *Server) router(next http.Handler) func(*http.Request) route {
-	mux, ok := next.(*http.ServeMux)
-	if !ok {
-		return s.unrouted
-	}
-	return func(r *http.Request) route {
-		_, pattern := mux.Handler(r)
-		if pattern == "" {
-			return route{answered: true}
-		}
-		if s.table == nil {
-			return s.routed(pattern)
-		}
-		if err := s.table.unclear(r, r.Method); err != nil {
-			return route{pattern: pattern, err: err}
-		}
-		rt := s.routed(pattern)
-		s.table.addUnrouted(&rt, r)
-		return rt
-	}
-}
-
-func (s *Server) routed(pattern string) route {
-	return route{pattern: pattern, entry: s.policy.Route(pattern)}
-}
-
-// unrouted returns the route of a request whose handler does not say how it
-// routes.
-func (s *Server) unrouted(r *http.Request) route {
-	if s.table == nil {
-		return s.routed(r.Pattern)
-	}
-	rt := s.table.route(r, r.Method)
-	if r.Method == http.MethodOptions && !rt.entry.Listed() {
-		rt.asked = s.table.route(r, r.Header.Get("Access-Control-Request-Method")).entry.Listed()
-	}
-	return rt
-}
-
-// name is what the observer is told.
-func (rt route) name() string {
-	if rt.entry.Listed() {
-		return rt.entry.Name
-	}
-	return rt.pattern
-}
 
 // decision is the outcome for one request.
 type decision struct {
@@ -173,7 +106,7 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 			rt.entry = rt.also[i]
 		}
 	}
-	if err == nil && rt.open != nil {
+	if err == nil && rt.unasked != nil {
 		err = rt.authorizeOpen(ctx, p)
 	}
 	return err
@@ -182,7 +115,7 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 // authorizeOpen asks the entries that nobody has looked for yet.
 func (rt *route) authorizeOpen(ctx context.Context, p authctx.Principal) error {
 	first := rt.entry.Name
-	for e := range rt.table.askOpen(rt.open) {
+	for e := range rt.table.askOpen(rt.unasked) {
 		if e.Name == first {
 			continue
 		}
@@ -245,37 +178,4 @@ func (s *Server) withUnread(ctx context.Context, h http.Header) context.Context 
 		return inbound.WithUnread(ctx, authorization)
 	}
 	return ctx
-}
-
-func (s *Server) observe(r *http.Request, d *decision, ignored []string, start time.Time) {
-	e := newEvent(r, d.route.name(), authctx.OutcomeOf(d.err), d.result.Principal, d.err)
-	e.Ignored, e.Cached, e.Duration = ignored, d.result.Cached, s.now().Sub(start)
-	s.observer.Observe(d.ctx, e)
-}
-
-// observeRefusal tells the observer of a refusal after the request was let in.
-func (s *Server) observeRefusal(r *http.Request, err error) {
-	p, _ := authctx.FromContext(r.Context())
-	s.observeAfter(r, cmp.Or(admission(r.Context()).entry, r.Pattern), authctx.OutcomeOf(err), p, err)
-}
-
-// observeAfter tells the observer what became of a request that was let in.
-func (s *Server) observeAfter(r *http.Request, entry string, outcome authctx.Outcome, p authctx.Principal, err error) {
-	if s.observer != nil {
-		s.observer.Observe(r.Context(), newEvent(r, entry, outcome, p, err))
-	}
-}
-
-func newEvent(r *http.Request, entry string, outcome authctx.Outcome, p authctx.Principal, err error) authctx.Event {
-	return authctx.Event{
-		Transport: authctx.TransportHTTP,
-		Entry:     entry,
-		Method:    r.Method,
-		Target:    target(r.URL),
-		Outcome:   outcome,
-		Reason:    authctx.ReasonOf(err),
-		Err:       err,
-		Principal: p,
-		Peer:      peer(r),
-	}
 }

@@ -4,18 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"maps"
 	"net/http"
 	"net/http/httputil"
-	"strings"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
-	"github.com/authctx/authctx/internal/grammar"
 	"github.com/authctx/authctx/internal/grpchttp"
-	"github.com/authctx/authctx/internal/inbound"
-	"github.com/authctx/authctx/internal/uncarried"
 )
 
 // ProxyConfig configures [NewProxy].
@@ -92,7 +87,7 @@ type ProxyConfig struct {
 // up all others: set others, see "Proxies of HTTP/2" in the package documentation.
 type Proxy struct {
 	server    *Server
-	writer    writer
+	injector  injector
 	plaintext bool
 	strip     stripper // requests
 	clean     stripper // responses
@@ -117,30 +112,11 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	written := cfg.Propagator.Fields()
 	return &Proxy{
 		server:    cfg.Server,
-		writer:    newWriter(cfg.Propagator),
+		injector:  newInjector(cfg.Propagator),
 		plaintext: cfg.InsecureAllowPlaintext,
 		strip:     newStripper(cfg.Server.strip.set.FieldSet, written, clientCertificate),
 		clean:     newStripper(written),
 	}, nil
-}
-
-// clientCertificate is what proxies that end TLS say of their clients. None passes on
-// what the client says there (RFC 9440 section 4): an upstream knows that it is the
-// proxy who speaks, and no more.
-var clientCertificate = authctx.FieldSet{Names: []string{"client-cert", "client-cert-chain"}}
-
-// withoutCertificate returns r without them, so that what is in a request to the
-// upstream was written by Rewrite.
-func withoutCertificate(r *http.Request) *http.Request {
-	for name := range r.Header {
-		if clientCertificate.Owns(name) {
-			r = r.WithContext(r.Context())
-			r.Header = maps.Clone(r.Header)
-			maps.DeleteFunc(r.Header, func(name string, _ []string) bool { return clientCertificate.Owns(name) })
-			break
-		}
-	}
-	return r
 }
 
 // Handler returns a handler that does what rp does, with this proxy's part added:
@@ -232,41 +208,6 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 	}), nil
 }
 
-// hintCleaner cleans what ModifyResponse does not see: informational answers,
-// such as early hints. A ReverseProxy clears the header after each; what was in
-// it before, such as a DPoP nonce, belongs to the final answer, beside what the
-// upstream sent.
-type hintCleaner struct {
-	http.ResponseWriter
-	clean   *stripper
-	before  http.Header
-	cleared bool
-}
-
-// Unwrap serves [http.ResponseController].
-func (w *hintCleaner) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *hintCleaner) Header() http.Header {
-	h := w.ResponseWriter.Header()
-	if w.cleared {
-		w.cleared = false
-		maps.Copy(h, w.before)
-	}
-	return h
-}
-
-func (w *hintCleaner) WriteHeader(status int) {
-	if status < http.StatusOK {
-		h := w.ResponseWriter.Header()
-		for name, values := range w.before { // what the upstream sent stands behind
-			replace(h, name, h[name][min(len(values), len(h[name])):])
-		}
-		w.clean.delete(h)
-		w.cleared = true
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
 // Rewrite finishes pr.Out, and is to be the last thing that a
 // [httputil.ReverseProxy.Rewrite] function does. Use [Proxy.Handler] unless you
 // need to call it yourself: Rewrite does not ask the policy, and removes a credential
@@ -285,97 +226,6 @@ func (w *hintCleaner) WriteHeader(status int) {
 func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 	p.stripRequest(pr)
 	p.finish(pr, nil, false)
-}
-
-// stripRequest removes from pr.Out what came in and is not for the upstream. After
-// that, a credential in it is one that Rewrite has written.
-func (p *Proxy) stripRequest(pr *httputil.ProxyRequest) {
-	p.strip.deleteBut(pr.Out.Header, p.server.strip.set.Leaves)
-	p.strip.delete(pr.Out.Trailer)
-}
-
-// finish does what Rewrite does for a transport, nil for the default; ownBody
-// says that pr.Out still has the body that the ReverseProxy made.
-func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) {
-	p.clean.delete(pr.Out.Header)
-	p.clean.delete(pr.Out.Trailer)
-	inbound.RemoveRead(pr.In.Context(), pr.In.Context(), pr.Out.Header) // by another Server than p's
-	if transport == nil {
-		transport = http.DefaultTransport
-	}
-	out := &proxied{Context: pr.Out.Context(), in: pr.In, upstream: authority(pr.Out.URL), body: prepareBody(pr, transport, ownBody)}
-	pr.Out = pr.Out.WithContext(out)
-	if err := p.prepare(pr, transport, &out.call); err != nil {
-		p.server.observeRefusal(pr.In, err)
-		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
-		pr.Out.Header.Del("Connection")
-		pr.Out.Header.Del("Upgrade")
-		ctx, cancel := context.WithCancelCause(pr.Out.Context())
-		cancel(&refusal{err})
-		pr.Out = pr.Out.WithContext(ctx)
-	}
-}
-
-// refusal is why a request was not sent, or the cause of a context that was
-// cancelled because its caller came to an end.
-type refusal struct{ error }
-
-func (r *refusal) Unwrap() error { return r.error }
-
-// refusalOf returns the refusal for which ctx was cancelled, if it was for one.
-func refusalOf(ctx context.Context) (*refusal, bool) {
-	return errors.AsType[*refusal](context.Cause(ctx))
-}
-
-// prepare writes the caller and bounds the life of a WebSocket or a gRPC call.
-func (p *Proxy) prepare(pr *httputil.ProxyRequest, transport http.RoundTripper, call *call) error {
-	if !grammar.IsToken(pr.In.Method) {
-		return unclear("the method is not a token")
-	}
-	ignoreH2C(pr.Out.Header)
-	upgrade := len(pr.Out.Header["Upgrade"]) > 0
-	if upgrade && !isWebSocket(pr.Out.Header) || pr.Out.Method == http.MethodConnect {
-		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("upgrade to another protocol than websocket")}
-	}
-	if upgrade && headFollows(pr.Out.Header) {
-		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errors.New("upgrade to gRPC-Web, whose first message brings identity fields of the client")}
-	}
-	if isTrace(pr.Out.Method) {
-		return &authctx.Error{Reason: authctx.PermissionDenied, Cause: errTrace}
-	}
-	caller, ok := authctx.FromContext(pr.In.Context())
-	if !ok {
-		return nil
-	}
-	if err := checkPlaintext(pr.Out, transport, p.plaintext); err != nil {
-		return fmt.Errorf("httpctx: proxy: %w", err)
-	}
-	if err := p.writer.write(pr.In.Context(), caller, pr.Out.Header); err != nil {
-		return err
-	}
-	if countFields(pr.Out.Header) > maxFields {
-		return &authctx.Error{Reason: authctx.InvalidRequest, Cause: fmt.Errorf("more than %d header fields", maxFields)}
-	}
-	// The Server watches a connection that was handed over, and a service may take
-	// the request for a gRPC call and answer that instead.
-	watched := upgrade && admission(pr.In.Context()).watched
-	if upgrade && !watched || grpchttp.MayBe(pr.Out.Header) {
-		call.watch(pr, p.server, caller)
-	}
-	return nil
-}
-
-// maxFields is the most header fields that go to an upstream together with a
-// caller. Node's http server takes 1,000 unless it is told otherwise, and drops the
-// rest without a word: a client could fill them up and have what says who is
-// calling cut off, in part even.
-const maxFields = 500
-
-func countFields(h http.Header) (n int) {
-	for _, lines := range h {
-		n += len(lines)
-	}
-	return n
 }
 
 // ModifyResponse removes identity fields from what the upstream answered, so that
@@ -406,71 +256,4 @@ func (p *Proxy) ModifyResponse(res *http.Response) error {
 	}
 	res.Body = &endNotifier{res.Body, func() { p.clean.delete(res.Trailer) }}
 	return nil
-}
-
-// errorHandler answers refusals, and leaves other errors to the handler of rp,
-// or does what a ReverseProxy without one does.
-func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter, *http.Request, error) {
-	next, logf := rp.ErrorHandler, log.Printf
-	if rp.ErrorLog != nil {
-		logf = rp.ErrorLog.Printf
-	}
-	if next == nil {
-		next = func(w http.ResponseWriter, _ *http.Request, err error) {
-			logf("http: proxy error: %v", err)
-			w.WriteHeader(http.StatusBadGateway)
-		}
-	}
-	return func(w http.ResponseWriter, r *http.Request, err error) {
-		refused, ok := refusalOf(r.Context())
-		out, sent := proxiedFrom(r.Context())
-		var fault error
-		if sent {
-			fault = faultOf(out)
-		}
-		switch {
-		case !ok && fault != nil:
-			writeFault(w, r, fault)
-		case !ok && sent && !out.answered && isTooLarge(err):
-			p.server.observeRefusal(out.in, err)
-			p.writeUnsent(w, r, &uncarried.TooLarge{Cause: err}, http.StatusRequestHeaderFieldsTooLarge, uncarried.TooLargeDetail)
-		case !ok:
-			next(w, r, err)
-		case hasReason(refused):
-			p.server.writeError(w, r, refused.error)
-		default:
-			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error}, http.StatusInternalServerError, uncarried.Detail)
-		}
-	}
-}
-
-// writeFault answers a request whose body could not be read.
-func writeFault(w http.ResponseWriter, r *http.Request, fault error) {
-	failure := problem{Status: http.StatusBadRequest, Detail: "The body of the request could not be read."}
-	if _, ok := errors.AsType[*http.MaxBytesError](fault); ok {
-		failure = problem{Status: http.StatusRequestEntityTooLarge, Detail: "The body of the request is too large."}
-	}
-	writeProblem(w, r, failure.Status, failure.body())
-}
-
-// isTooLarge reports whether err is that of a transport of net/http which was asked
-// to send more header than the upstream takes (SETTINGS_MAX_HEADER_LIST_SIZE, RFC
-// 9113 section 6.5.2). It is only known by its text.
-func isTooLarge(err error) bool {
-	return strings.HasSuffix(err.Error(), "request header list larger than peer's advertised limit")
-}
-
-// writeUnsent answers a request that could not be written for the upstream: not as
-// the upstream's failure, which clients would try again.
-func (p *Proxy) writeUnsent(w http.ResponseWriter, r *http.Request, err error, status int, detail string) {
-	if p.server.refused(w, r, err) {
-		return
-	}
-	writeProblem(w, r, status, problem{Status: status, Detail: detail}.body())
-}
-
-// hasReason reports whether err says why in the closed set of reasons.
-func hasReason(err error) bool {
-	_, ok := errors.AsType[authctx.Reason](err) // an Error tells its own
-	return ok
 }

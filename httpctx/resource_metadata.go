@@ -254,7 +254,7 @@ func asksBrowser(r *http.Request) bool {
 // answer gives strangers the document, and as long for taking it as a refusal. A
 // program in a browser may read it, from wherever that was loaded.
 func (m *metadata) answer(w http.ResponseWriter, r *http.Request) {
-	hasten(w, r)
+	setRefusalDeadlines(w, r)
 	defer letGo(r)
 	h := w.Header()
 	if len(h["Access-Control-Allow-Origin"]) == 0 { // nobody outside has said more

@@ -58,7 +58,7 @@ type TransportConfig struct {
 // Base, or stands between the two and Rewrite leaves the host empty.
 type Transport struct {
 	base         http.RoundTripper
-	writer       writer
+	injector     injector
 	destinations []destination
 	plaintext    bool
 	strip        stripper
@@ -82,7 +82,7 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 	}
 	t := &Transport{
 		base:         cfg.Base,
-		writer:       newWriter(cfg.Propagator),
+		injector:     newInjector(cfg.Propagator),
 		destinations: destinations,
 		plaintext:    cfg.InsecureAllowPlaintext,
 		strip:        newStripper(cfg.Propagator.Fields()),
@@ -115,7 +115,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	t.strip.trailer(out, r)
 	if err == nil && !caller.IsZero() {
-		err = t.writer.write(out.Context(), caller, out.Header)
+		err = t.injector.inject(out.Context(), caller, out.Header)
 	}
 	if err != nil {
 		if r.Body != nil {

@@ -11,30 +11,30 @@ import (
 // usualFields is how many fields a caller with many attributes takes.
 const usualFields = 16
 
-// writer writes callers into headers.
-type writer struct {
+// injector writes callers into headers.
+type injector struct {
 	propagator authctx.Propagator
 	fields     authctx.FieldSet
 	keys       map[string]string
 }
 
-func newWriter(prop authctx.Propagator) writer {
+func newInjector(prop authctx.Propagator) injector {
 	fields := prop.Fields()
-	return writer{propagator: prop, fields: fields, keys: canonicalKeys(fields)}
+	return injector{propagator: prop, fields: fields, keys: canonicalKeys(fields)}
 }
 
-// write writes p into h, from which the propagator's fields were removed. A field
+// inject writes p into h, from which the propagator's fields were removed. A field
 // that comes several times has several values. On an error h is not to be sent:
 // a propagator that writes what it does not own is one, since nobody would have
 // removed that field before.
-func (w *writer) write(ctx context.Context, p authctx.Principal, h http.Header) error {
+func (i *injector) inject(ctx context.Context, p authctx.Principal, h http.Header) error {
 	var foreign string
 	values := make([]string, 0, usualFields) // one array for all
-	err := w.propagator.Inject(ctx, p, func(name, value string) {
-		key, ok := w.keys[name]
+	err := i.propagator.Inject(ctx, p, func(name, value string) {
+		key, ok := i.keys[name]
 		if !ok {
 			key = http.CanonicalHeaderKey(name)
-			if !w.fields.Owns(name) {
+			if !i.fields.Owns(name) {
 				foreign = name
 			}
 		}
