@@ -18,10 +18,15 @@ const plainFieldPrefix = "x-user-"
 // another credential needs.
 //
 // An attribute with an empty name does not travel. A caller who would be read as
-// somebody else without it is not written at all: a service, by a layout without
-// Kind, and a caller with actors, by a layout without Actors. By a layout without
-// Expires the reader does not learn the caller's end, so that the writer alone
-// judges it, for each request.
+// somebody else without it, or as of another time, is not written at all: a service,
+// by a layout without Kind, a caller with actors, by a layout without Actors, and one
+// of deferred work, by a layout without AsOf.
+//
+// By a layout without Expires the reader does not learn the caller's end, so that the
+// writer alone judges it, for each request. Without GroupsIncomplete, a list that
+// lacks groups arrives as a whole one, so rules must not go by a group that is not in
+// it. Without Scopes, a caller arrives without any, and a minter of Transaction Tokens
+// decides anew, as for callers of an issuer that knows none.
 type FieldLayout struct {
 	Subject, Issuer, Kind             string
 	Name, Email, Tenant               string
@@ -88,9 +93,11 @@ func PlainLayout() FieldLayout {
 // KubernetesLayout returns the fields of the Kubernetes authenticating proxy:
 // X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY. They
 // have no room for an issuer, so writer and reader must be told it, nor for
-// services, actors and the caller's end, see [FieldLayout]. Keys with anything
-// but lower-case letters, digits and hyphens become names with "%", which HTTP
-// carries and gRPC does not. X-Remote-Uid is stripped and never used.
+// services, actors, callers of deferred work and the caller's end. Neither scopes
+// nor that Groups is incomplete arrives: a caller seems to have none and to be in no
+// other group, see [FieldLayout]. Keys with anything but lower-case letters,
+// digits and hyphens become names with "%", which HTTP carries and gRPC does not.
+// X-Remote-Uid is stripped and never used.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",
@@ -106,10 +113,12 @@ func KubernetesLayout() FieldLayout {
 // OAuth2ProxyLayout returns the fields that oauth2-proxy adds to the request to
 // an upstream: X-Forwarded-User, -Preferred-Username, -Email and -Groups. They
 // have no room for an issuer, so writer and reader must be told it, nor for
-// services, actors and the caller's end, see [FieldLayout].
-// X-Forwarded-Access-Token is stripped and never used. Where oauth2-proxy passes
-// the client's token on as Authorization, which this layout does not read, a proxy
-// behind it needs Strip with FieldSet{Names: []string{"authorization"}}.
+// services, actors, callers of deferred work and the caller's end. Neither scopes
+// nor that Groups is incomplete arrives: a caller seems to have none and to be in no
+// other group, see [FieldLayout]. X-Forwarded-Access-Token is stripped and never
+// used. Where oauth2-proxy passes the client's token on as Authorization, which this
+// layout does not read, a proxy behind it needs Strip with
+// FieldSet{Names: []string{"authorization"}}.
 //
 // oauth2-proxy joins groups by commas and does not encode those within a group:
 // "CN=Admins,OU=x" arrives as two groups, and whoever may name a group at the

@@ -39,6 +39,9 @@ func (l *FieldLayout) encode(a *Attributes) ([]Field, error) {
 			e.add(s.name, strconv.FormatInt(s.value.Unix(), 10))
 		}
 	}
+	if !a.AsOf.IsZero() {
+		e.needs(l.AsOf, "AsOf")
+	}
 	if len(a.Actors) > 0 {
 		e.needs(l.Actors, "Actors")
 		e.actors(a.Actors)
@@ -151,7 +154,8 @@ func (e *fieldEncoder) pair(start int, left string, sep byte, right string) {
 	writeEscaped(&e.text, right)
 }
 
-// needs fails for an attribute without which the caller would be read as another.
+// needs fails for an attribute without which the caller would be read as another,
+// or as one of another time.
 func (e *fieldEncoder) needs(name, attribute string) {
 	if name == "" && e.err == nil {
 		e.err = fmt.Errorf("authctx: the field layout cannot say the caller's %s", attribute)

@@ -123,6 +123,26 @@ func TestALayoutNeverWritesACallerAsSomebodyElse(t *testing.T) {
 	}
 }
 
+// What was known of alice days ago must not arrive as what is known now.
+func TestALayoutNeverWritesACallerOfEarlierAsOneOfNow(t *testing.T) {
+	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
+	stale := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "alice", AsOf: at(1_000_000)(), Expires: at(4_000_000_000)()})
+	for _, layout := range []*authctx.FieldLayout{&k8s, &proxy} {
+		prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: layout, SoleIssuer: "i"})
+		err := prop.Inject(t.Context(), stale, func(name, _ string) { t.Errorf("%s was written", name) })
+		if err == nil || !strings.Contains(err.Error(), "AsOf") {
+			t.Errorf("by a layout without AsOf: %v", err)
+		}
+		layout.AsOf = "x-as-of"
+		prop = propagator(t, authctx.FieldsPropagatorConfig{Layout: layout, SoleIssuer: "i"})
+		auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: layout, Issuer: "i"})
+		res, err := auth.Authenticate(t.Context(), request(write(t, prop, stale)))
+		if p := res.Principal; err != nil || !p.AsOf().Equal(stale.AsOf()) {
+			t.Errorf("by one with it: as of %v, %v", p.AsOf(), err)
+		}
+	}
+}
+
 func TestHalfAnIdentityIsRefusedWhateverItsFields(t *testing.T) {
 	k8s := authctx.KubernetesLayout()
 	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "k"})
