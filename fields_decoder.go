@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// maxFieldsRead bounds what a reader decodes. It is far above any sensible
-// budget, so that a writer's larger budget is not an outage.
+// maxFieldsRead bounds the values that a reader decodes, and every writer's budget.
+// It is far above any sensible one.
 const maxFieldsRead = 64 << 10
 
 // fieldDecoder decodes single fields and keeps the first error, which names the

@@ -23,7 +23,8 @@ type FieldsPropagatorConfig struct {
 	// could be taken for one another.
 	SoleIssuer string
 	// Budget is the most bytes that names and values may take together; zero
-	// means [DefaultFieldsBudget].
+	// means [DefaultFieldsBudget]. It is at most the 64 KiB that a
+	// [FieldsAuthenticator] reads.
 	Budget int
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -53,8 +54,8 @@ func NewFieldsPropagator(cfg FieldsPropagatorConfig) (*FieldsPropagator, error) 
 	if layout.Issuer == "" && cfg.SoleIssuer == "" {
 		err = errors.Join(err, errors.New("authctx: fields propagator: SoleIssuer is required, for the layout has no field for the issuer"))
 	}
-	if cfg.Budget < 0 {
-		err = errors.Join(err, errors.New("authctx: fields propagator: Budget is negative"))
+	if cfg.Budget < 0 || cfg.Budget > maxFieldsRead {
+		err = errors.Join(err, fmt.Errorf("authctx: fields propagator: Budget must lie between 0 and the %d bytes that readers take", maxFieldsRead))
 	}
 	if err != nil {
 		return nil, err

@@ -253,8 +253,30 @@ func TestBudgetNamesTheLargestAttributeAndCutsNothing(t *testing.T) {
 	if err != nil || len(res.Principal.Groups()) != 200 {
 		t.Errorf("with a larger budget: %d groups, %v", len(res.Principal.Groups()), err)
 	}
-	if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Budget: -1}); err == nil {
-		t.Error("a negative budget was accepted")
+}
+
+func TestABudgetIsWhatReadersTakeAtMost(t *testing.T) {
+	const most = 64 << 10
+	for _, budget := range []int{-1, most + 1, 1 << 20} {
+		if _, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Budget: budget}); err == nil || !strings.Contains(err.Error(), "propagator: Budget ") {
+			t.Errorf("a budget of %d: %v", budget, err)
+		}
+	}
+	prop, auth := propagator(t, authctx.FieldsPropagatorConfig{Budget: most}), reader(t, authctx.FieldsAuthenticatorConfig{})
+	a := authctx.Attributes{Issuer: "i", Subject: "s", Groups: slices.Repeat([]string{"sixteen-letters-"}, most/17-4)}
+	size := 0
+	for name, values := range write(t, prop, mustNew(t, a)) {
+		size += len(name) + len(values[0])
+	}
+	a.Name = strings.Repeat("n", most-size-len("x-user-name")) // all of it
+	p := mustNew(t, a)
+	res, err := auth.Authenticate(t.Context(), request(write(t, prop, p)))
+	if err != nil || !res.Principal.Equal(p) {
+		t.Errorf("a caller who takes the whole of the largest budget: %v", err)
+	}
+	a.Name += "n"
+	if err := prop.Inject(t.Context(), mustNew(t, a), func(string, string) { t.Fatal("something was written") }); err == nil {
+		t.Error("a caller beyond the largest budget is written")
 	}
 }
 
@@ -334,8 +356,11 @@ func FuzzFieldsRoundTrip(f *testing.F) {
 // FuzzFieldsRead: whatever is believed is written back to the same caller.
 func FuzzFieldsRead(f *testing.F) {
 	f.Add("alice", "i", "admin, editor", "a b,c d", "k=v,k=w")
-	prop, auth := propagator(f, authctx.FieldsPropagatorConfig{Budget: 300_000}), reader(f, authctx.FieldsAuthenticatorConfig{})
+	prop, auth := propagator(f, authctx.FieldsPropagatorConfig{Budget: 64 << 10}), reader(f, authctx.FieldsAuthenticatorConfig{})
 	f.Fuzz(func(t *testing.T, id, issuer, roles, actor, extra string) {
+		if len(id)+len(issuer)+len(roles)+len(actor)+len(extra) > 16<<10 {
+			t.Skip() // a byte takes up to three where it is written
+		}
 		fields := map[string][]string{"x-user-id": {id}, "x-user-issuer": {issuer}, "x-user-roles": {roles}, "x-user-actor": {actor}, "x-user-extra": {extra}}
 		res, err := auth.Authenticate(context.Background(), request(fields))
 		if err != nil {
