@@ -52,7 +52,10 @@ type Result struct {
 	// Response holds fields that the response must carry, such as a DPoP nonce.
 	Response []Field
 	// Forward holds fields that outgoing calls made for this caller must carry
-	// as they came, such as a Transaction Token.
+	// as they came, such as a Transaction Token. They are good for as long as the
+	// request: behind a server that uses its memory again, as the adaptor of fasthttp
+	// does, work that goes on after the answer needs a context by NewContext with
+	// copies ([strings.Clone]), or it sends what another caller came with.
 	Forward []Field
 	// ForwardUntil is when what Forward holds comes to an end, which may be
 	// before the caller does; zero leaves that to whoever receives it.

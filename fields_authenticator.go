@@ -27,6 +27,10 @@ type FieldsAuthenticatorConfig struct {
 // each, until others take their places; whom to trust and whether the caller's
 // end has come is asked every time. It is safe for concurrent use.
 //
+// A caller who is not remembered, by a layout with Repeat or ExtraPrefix or for having
+// more than that, is good for as long as the request where the server uses its memory
+// again, see [Result].Forward.
+//
 // A trusted peer vouches for the header of a request and not for what it passes
 // on unread. Do not use plain fields in a server that takes fields from messages,
 // as gRPC-Web does over a WebSocket: the client writes those.

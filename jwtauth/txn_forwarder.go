@@ -22,6 +22,9 @@ import (
 // Where callers came with plain fields until now, services take it in the order of
 // the calls: it has nothing to forward for a service that still writes fields. For
 // services that call one another in a circle, see the example.
+//
+// Behind servers that use the memory of a request again, such as fasthttp, work that
+// goes on after the answer copies the token first, see [authctx.Result].Forward.
 type TxnForwarder struct {
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
