@@ -43,7 +43,10 @@ func oneToken(values []string, scheme string, shape TokenShape) (string, error) 
 	if token == "" {
 		return "", errNoToken
 	}
-	if hasSpaceOrControl(token) {
+	switch spaced := hasSpaceOrControl(token); {
+	case spaced && strings.Contains(token, ","):
+		return "", errJoinedFields
+	case spaced:
 		return "", errSpaceInToken
 	}
 	if shape != AnyShape && looksSigned(token) != (shape == JWTShape) {

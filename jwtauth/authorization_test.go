@@ -25,6 +25,8 @@ func TestAMalformedFieldIsToldWhatIsWrongAndNotWhatWasSent(t *testing.T) {
 		`"Bearer" ` + token:                 "begin with a scheme and a space",
 		" Bearer " + token:                  "begin with a scheme and a space",
 		"Basic dTpw, Bearer " + token:       "several credentials",
+		"Bearer " + token + ", Basic dTpw":  "several credentials",
+		"Bearer x,Bearer " + token:          "several credentials",
 		"Bearer, Bearer " + token:           "several credentials",
 		"Digest nc=1,bearer " + token + "x": "several credentials",
 	} {

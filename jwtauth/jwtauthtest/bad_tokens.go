@@ -27,12 +27,14 @@ type BadToken struct {
 //
 // Left out is what equals good, or is as good to a service that accepts that:
 //
-//   - ID tokens, if good has a "nonce" or "at_hash", as these have;
+//   - ID tokens, if good looks like one by its "nonce", hashes or "firebase". A
+//     service of [jwtauth.IDTokenTypes] must be given such a good token;
 //   - a token without an audience, if the "aud" of good names nobody;
 //   - tokens of other issuers, if good has no "iss". A service that ignores it, as
 //     [jwtauth.SPIFFEClaims] do, must be given such a good token.
 //
-// One of bad names a key that is never published, the same in every call. A service
+// A [jwtauth.TxnAuthenticator] answers the JSON serialization with 400, because its
+// commas look like several tokens. One of bad names a key that is never published, the same in every call. A service
 // answers it with 503 instead while its [jwtauth.RemoteKeys] cool down after
 // another unknown key, see [Issuer.Rotate].
 func (t *Token) Bad() (good string, bad []BadToken) {
@@ -45,8 +47,6 @@ func (t *Token) Bad() (good string, bad []BadToken) {
 			bad = append(bad, BadToken{name, token})
 		}
 	}
-	_, hashed := t.Claims["at_hash"]
-	_, nonce := t.Claims["nonce"]
 
 	add("expired", t.clone().Expired())
 	add("not yet valid", t.clone().NotYetValid())
@@ -57,7 +57,7 @@ func (t *Token) Bad() (good string, bad []BadToken) {
 	add("typed as a Transaction Token", t.clone().SetHeader("typ", "txntoken+jwt"))
 	add("typed as a DPoP proof", t.clone().SetHeader("typ", "dpop+jwt"))
 	add("typed as a logout token", t.clone().SetHeader("typ", "logout+jwt"))
-	if !hashed && !nonce {
+	if !t.looksLikeIDToken() {
 		add("an ID token", t.clone().SetHeader("typ", "JWT").Set("at_hash", "x").Set("nonce", "n"))
 		bare := t.clone().SetHeader("typ", "JWT").Set("nonce", "n")
 		for _, name := range []string{"scope", "scp", "client_id", "cid", "typ"} {
@@ -89,6 +89,15 @@ func (t *Token) badNames(add func(name string, b *Token)) {
 	if t.names("aud") {
 		add("without an audience", t.clone().Set("aud", nil))
 	}
+}
+
+func (t *Token) looksLikeIDToken() bool {
+	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "firebase"} {
+		if _, ok := t.Claims[name]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // names reports whether a claim is there and is neither null nor an empty list.

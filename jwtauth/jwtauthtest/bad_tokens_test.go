@@ -96,6 +96,12 @@ func TestNoBadTokenIsGoodForAServiceThatWasSetUpInAnotherWay(t *testing.T) {
 		"ID tokens": {i.Token().SetHeader("typ", "JWT").Set("nonce", "n").Set("azp", "web"), func(c *jwtauth.VerifierConfig) {
 			c.Types = jwtauth.IDTokenTypes()
 		}, 2},
+		"ID tokens of a code": {i.Token().SetHeader("typ", "JWT").Set("c_hash", "x").Set("azp", "web"), func(c *jwtauth.VerifierConfig) {
+			c.Types = jwtauth.IDTokenTypes()
+		}, 2},
+		"ID tokens of Firebase": {i.Token().SetHeader("typ", "JWT").Set("firebase", map[string]any{"sign_in_provider": "password"}), func(c *jwtauth.VerifierConfig) {
+			c.Types, c.Claims = jwtauth.IDTokenTypes(), jwtauth.FirebaseClaims()
+		}, 2},
 	} {
 		v := newVerifier(t, i, jwtauth.ES256, c.change)
 		good, bad := c.token.Bad()
@@ -106,6 +112,37 @@ func TestNoBadTokenIsGoodForAServiceThatWasSetUpInAnotherWay(t *testing.T) {
 			if _, err := v.Verify(t.Context(), b.Token); !errors.Is(err, authctx.InvalidToken) {
 				t.Errorf("%s: %s: %v", name, b.Name, err)
 			}
+		}
+	}
+}
+
+func TestNoBadTransactionTokenIsGoodForAService(t *testing.T) {
+	i := jwtauthtest.NewIssuer(t, nil)
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: i.JWKSURL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = keys.Close() })
+	service, err := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "prod.example", Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(token string) error {
+		fields := authctx.FieldMap(map[string][]string{authctx.TxnTokenField: {token}})
+		_, err := service.Authenticate(t.Context(), &authctx.Request{Fields: fields})
+		return err
+	}
+	good, bad := i.TxnToken("prod.example", jwtauthtest.User(t)).Bad()
+	if err := ask(good); err != nil || len(bad) < 30 {
+		t.Fatalf("%d bad tokens of one that is %v", len(bad), err)
+	}
+	for _, b := range bad {
+		want := authctx.InvalidToken
+		if b.Name == "JSON serialization" {
+			want = authctx.InvalidRequest
+		}
+		if err := ask(b.Token); !errors.Is(err, want) {
+			t.Errorf("%s: %v", b.Name, err)
 		}
 	}
 }
