@@ -2,6 +2,8 @@ package examples_test
 
 import (
 	"encoding/json"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -247,5 +249,36 @@ func TestGatewayIsReadyWhenAnyIssuerIs(t *testing.T) {
 	}
 	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+down.token(t, nil)); r.status != 503 {
 		t.Errorf("of the one that is not: status %d, want 503", r.status)
+	}
+}
+
+// A connection that is reset is told with the port of the client, which is another
+// each time.
+func TestGatewayTellsOneCauseOfNotBeingReadyOnce(t *testing.T) {
+	t.Parallel()
+	l := listen(t, "127.0.0.1:0")
+	defer func() { _ = l.Close() }()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
+		}
+	}()
+	s := startGateway(t, providerAt(t, l), "-upstream", "http://127.0.0.1:1", "-keys-cooldown", "100ms")
+	const cause = "reset by peer"
+	told := func() int { return strings.Count(s.gateway.stderr.String(), cause) }
+	for range 30 { // each load is a connection
+		if r := send(t, "GET", s.url+"/readyz"); r.status != http.StatusServiceUnavailable {
+			t.Fatalf("status %d", r.status)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if n := told(); n != 1 {
+		t.Errorf("told %d times:\n%s", n, s.gateway.stderr.String())
 	}
 }

@@ -26,7 +26,8 @@ type ServiceLister interface {
 //     then lets everybody in.
 //
 // It leaves entries alone that may be routes of HTTP: those beside an entry that
-// rules the calls, and "/orders/" where a service without a package is called so.
+// rules the calls, and "/orders/" where a service without a package is called orders
+// or Orders.
 // It ignores entries for services that are not registered, as several programs may
 // share one policy. It cannot see whether srv was given the interceptors, nor the
 // streams that grpc runs without them, see ServerOptions.
@@ -79,6 +80,7 @@ func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) e
 	written, method, _ := strings.Cut(strings.Trim(path, " /"), "/")
 	service := likeliest(written, slices.Sorted(maps.Keys(services)))
 	packaged := strings.Contains(service, ".") // or else routes may have its name
+	asRoute := !packaged && service == strings.ToLower(service)
 	if service == "" || service != written && !packaged && method != "*" {
 		return nil
 	}
@@ -90,7 +92,7 @@ func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) e
 	right, wrong := "/"+service+"/"+known, false
 	switch {
 	case method == "" || strings.HasPrefix(method, "{"): // how a mux has the whole, beside the entry of gRPC
-		right, wrong = "/"+service+"/*", packaged && s.leftToDefault(service, services[service].Methods)
+		right, wrong = "/"+service+"/*", !asRoute && s.leftToDefault(service, services[service].Methods)
 	case known != "": // by POST, a mux may have it beside the entry of gRPC
 		wrong = name != right && (!post || s.policy.RPC(right).Name != right)
 	case !post && !strings.Contains(method, "{"): // which only a route has

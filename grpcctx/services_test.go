@@ -79,6 +79,9 @@ func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
 			"/shop.v1.Orders", "/shop.v1.Orders/", "shop.v1.Orders/", "/shop.v1.orders/", "POST /shop.v1.Orders/",
 			"/shop.v1.Orders/{method}", "/shop.v1.Orders/{method...}", "POST /shop.v1.Orders/{method}", "/shop.v1.ORDERS/{method}",
 		}, "", write, "/shop.v1.Orders/*"},
+		"the same without a package, spelled as no route is": {[]string{
+			"/Greeter", "/Greeter/", "Greeter/", "//Greeter", "POST /Greeter/", "/Greeter/{method}",
+		}, "", write, "/Greeter/*"},
 		"the same beside one of its methods": {[]string{"/shop.v1.Orders/", "POST /shop.v1.Orders/{method}"}, "/shop.v1.Orders/Get", write, "/shop.v1.Orders/*"},
 
 		"as gRPC writes it":                      {[]string{"/shop.v1.Orders/Get", "/shop.v1.Orders/*", "/Greeter/SayHello", "/Greeter/*", "/orders/*"}, "", "", ""},
@@ -88,6 +91,7 @@ func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
 		"a route above all services":             {[]string{"/", "POST /", "POST /{service}/{method}", "/{rest...}"}, "", "", ""},
 		"a route that has the name of a service": {[]string{
 			"/orders", "POST /orders", "/orders/", "POST /orders/", "/orders/{id}", "/orders/{id}/items", "/greeter/", "/greeter/sayhello", "/greeter/typo",
+			"/ORDERS/", "POST /Orders/{id}",
 		}, "", "", ""},
 		"a service of another program": {[]string{"/shop.v1.Carts/Get", "/shop.v1.Carts/*", "shop.v1.Carts/Get"}, "", "", ""},
 	} {

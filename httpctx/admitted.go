@@ -13,7 +13,7 @@ import (
 // this package has to know of that.
 type admitted struct {
 	context.Context
-	told    bool                        // the observer was
+	told    *Server                     // whose observer was told of the request; nil when none was
 	entry   string                      // what decided, as the observer was told
 	scheme  string                      // of the credential, whose field is gone by now
 	watched bool                        // the Server watches over the connection if it is handed over
@@ -67,7 +67,7 @@ func (s *Server) withAdmission(r *http.Request, d *decision) context.Context {
 		}
 	}
 	if s.observer != nil {
-		note().told, note().entry = true, d.route.name()
+		note().told, note().entry = s, d.route.name()
 	}
 	if a == nil {
 		return d.ctx

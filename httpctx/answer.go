@@ -126,12 +126,14 @@ func errorCode(reason authctx.Reason) string {
 // is 425. Refuse of [ServerConfig] is asked first.
 //
 // The observer is told of err if r is the request that [Server.Handler] gave to a
-// handler, which was allowed before. Of what Check refuses it was told by Check.
+// handler, which was allowed before. It was told already of what Check refuses, and
+// of the end that is the cause of [Server.StreamContext].
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = authctx.Unavailable
 	}
-	if admission(r.Context()).told {
+	_, ended := errors.AsType[*refusal](err) // of which the observer was told then
+	if !ended && admission(r.Context()).told == s {
 		s.observeRefusal(r, err)
 	}
 	s.writeError(w, r, err)

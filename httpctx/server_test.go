@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -433,8 +434,40 @@ func TestTheObserverIsToldWhatAHandlerRefuses(t *testing.T) {
 	var j journal
 	s := newServer(t, httpctx.ServerConfig{Observer: &j})
 	r := httptest.NewRequest("GET", "/", nil)
-	_, err := s.Check(r)
-	if s.WriteError(httptest.NewRecorder(), r, err); len(j.All()) != 1 {
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := s.Check(r)
+		s.WriteError(w, r, err)
+	})
+	if refuse(httptest.NewRecorder(), r); len(j.All()) != 1 {
 		t.Errorf("Check and WriteError: %+v", j.All())
 	}
+	outer := newServer(t, httpctx.ServerConfig{AllowAnonymous: true, Observer: new(journal)})
+	if outer.Handler(refuse).ServeHTTP(httptest.NewRecorder(), r); len(j.All()) != 2 {
+		t.Errorf("the same inside of another server: %+v", j.All())
+	}
+}
+
+// The end of a caller is told of once, though the handler answers with it.
+func TestTheObserverIsToldOfAnEndOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		p, err := authctx.New(authctx.Attributes{Issuer: issuer, Subject: "carol", Expires: time.Now().Add(time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		carol := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+			return authctx.Result{Principal: p}, nil
+		})
+		s := newServer(t, httpctx.ServerConfig{Observer: &j, Authenticator: carol, Now: time.Now})
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+		s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := s.StreamContext(r)
+			<-ctx.Done()
+			s.WriteError(w, r, context.Cause(ctx))
+		})).ServeHTTP(w, r)
+		synctest.Wait()
+		if last := j.last(t); len(j.All()) != 2 || last.Outcome != authctx.Ended || w.Code != http.StatusUnauthorized {
+			t.Errorf("%d: %+v", w.Code, j.All())
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -16,7 +17,7 @@ type health struct {
 	log  *slog.Logger
 
 	mu    sync.Mutex
-	cause string // that was logged last, empty when the gateway is ready
+	cause string // that was logged last, without ports; empty when the gateway is ready
 }
 
 // handler leaves everything else to next.
@@ -46,16 +47,20 @@ func (h *health) isReady(ctx context.Context) bool {
 
 // begin tells of a first load that has failed also when nobody asks.
 func (h *health) begin(ctx context.Context) {
-	if err := h.keys(ctx); ctx.Err() == nil {
-		h.tell(ctx, err)
+	_ = h.keys(ctx) // takes as long as the slowest issuer: what failed may be there by then
+	if ctx.Err() == nil {
+		h.isReady(ctx)
 	}
 }
+
+// clientPort is what tells one failure of a connection from the next.
+var clientPort = regexp.MustCompile(`:\d+->`)
 
 // tell logs what is not what it logged last.
 func (h *health) tell(ctx context.Context, err error) {
 	cause := ""
 	if err != nil {
-		cause = err.Error()
+		cause = clientPort.ReplaceAllString(err.Error(), "->")
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
