@@ -27,8 +27,9 @@ type ReplayStore interface {
 // When it is full of keys that still count, it fails, and requests are refused
 // with 503 until some have ended. Forgetting one of them instead would let the
 // proof of another client pass again, and clients can make as many proofs as
-// they like. One lock guards it, held for about 1% of the time that verifying a
-// proof takes.
+// they like. When the clock is set back, keys that end no later than one that is
+// forgotten already count as used. One lock guards it, held for about 1% of the
+// time that verifying a proof takes.
 type MemoryReplayStore struct {
 	// MaxEntries bounds the number of keys, about 130 bytes each; 1,048,576
 	// when zero or less. As many proofs can be used within their lifetime.
@@ -37,10 +38,11 @@ type MemoryReplayStore struct {
 	// Now is the clock; nil means [time.Now]. Set it before first use.
 	Now func() time.Time
 
-	mu    sync.Mutex
-	start time.Time // of the first call
-	used  map[[32]byte]struct{}
-	queue replayQueue // the same keys, the first to end in front
+	mu        sync.Mutex
+	start     time.Time // of the first call
+	used      map[[32]byte]struct{}
+	queue     replayQueue // the same keys, the first to end in front
+	forgotten int64       // the latest until of keys that are gone, in Unix nanoseconds
 }
 
 const defaultReplayEntries = 1 << 20
@@ -57,17 +59,19 @@ func (m *MemoryReplayStore) Use(_ context.Context, key [32]byte, until time.Time
 	}
 	wall, elapsed := now.UnixNano(), now.Sub(m.start)
 	for len(m.queue) > 0 && m.queue[0].over(wall, elapsed) {
-		delete(m.used, heap.Pop(&m.queue).(replayEntry).key)
+		e := heap.Pop(&m.queue).(replayEntry)
+		delete(m.used, e.key)
+		m.forgotten = max(m.forgotten, e.until)
 	}
-	left := until.UnixNano() - wall
-	if _, used := m.used[key]; used || left <= 0 {
-		return false, nil // what has ended may be forgotten already
+	// What has ended may be forgotten already, also if the clock was set back since.
+	if _, used := m.used[key]; used || until.UnixNano() <= max(wall, m.forgotten) {
+		return false, nil
 	}
 	if len(m.queue) >= m.maxEntries() {
 		return false, errReplayFull
 	}
 	m.used[key] = struct{}{}
-	heap.Push(&m.queue, replayEntry{until.UnixNano(), elapsed + time.Duration(left), key})
+	heap.Push(&m.queue, replayEntry{until.UnixNano(), elapsed + time.Duration(until.UnixNano()-wall), key})
 	return true, nil
 }
 

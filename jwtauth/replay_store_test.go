@@ -41,6 +41,28 @@ func TestMemoryReplayStoreForgetsWhatHasEndedAndNothingElse(t *testing.T) {
 	}
 }
 
+// A proof ends by the clock of whoever verifies it: set back, it would be good again.
+func TestMemoryReplayStoreRemembersWhenTheClockIsSetBack(t *testing.T) {
+	now := testNow
+	m := &jwtauth.MemoryReplayStore{Now: func() time.Time { return now }}
+	use := func(i int, until time.Time, want bool) {
+		t.Helper()
+		if fresh, err := m.Use(t.Context(), replayKey(i), until); fresh != want || err != nil {
+			t.Errorf("key %d: %v, %v", i, fresh, err)
+		}
+	}
+	end := now.Add(time.Minute)
+	use(1, end, true)
+	now = end
+	use(2, now.Add(time.Minute), true)
+	if m.Len() != 1 {
+		t.Fatalf("%d keys", m.Len())
+	}
+	now = now.Add(-15 * time.Second)
+	use(1, end, false)
+	use(3, end.Add(1), true) // what is made now ends later
+}
+
 func TestMemoryReplayStoreFailsRatherThanForget(t *testing.T) {
 	now := testNow
 	m := &jwtauth.MemoryReplayStore{MaxEntries: 3, Now: func() time.Time { return now }}
