@@ -22,9 +22,8 @@ type DeferredAuthenticatorConfig struct {
 	Keys KeySource
 	// Algorithms is as in [TxnAuthenticatorConfig].
 	Algorithms []Algorithm
-	// MaxLifetime refuses tokens that were made to wait for longer, as far as whole
-	// seconds tell: at least 1 s; zero means [MaxDeferredLifetime], which is also the
-	// most.
+	// MaxLifetime refuses tokens that were made to wait for longer: at least 1 s;
+	// zero means [MaxDeferredLifetime], which is also the most.
 	MaxLifetime time.Duration
 	// Leeway is as in [VerifierConfig].
 	Leeway time.Duration

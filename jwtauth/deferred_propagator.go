@@ -74,7 +74,7 @@ func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, e
 	d := &DeferredPropagator{
 		minter: txnMinter{
 			typ: deferredType, issuer: cfg.TrustDomain, audience: cfg.Topic, workload: cfg.Workload,
-			keys: cfg.Keys, lifetime: cfg.Lifetime, longest: MaxDeferredLifetime, scopes: cfg.Scopes, subject: qualifiedSubject,
+			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: qualifiedSubject,
 		},
 		now: cfg.Now,
 	}
@@ -146,7 +146,7 @@ func (d *DeferredPropagator) mint(p authctx.Principal, scopes []string, now time
 	if err != nil {
 		return "", err
 	}
-	end := d.minter.end(now)
+	end := now.Add(d.minter.lifetime)
 	c.Details.SourceExpires = numericDate{} // the work may outlive the credential
 	if p.AsOf().IsZero() {
 		c.Details.AsOf = numericDate{now}

@@ -30,8 +30,8 @@ type TxnAuthenticatorConfig struct {
 	// for "scope", "azd" for "tctx", "req_wl" within "rctx", and the type
 	// "txn_token".
 	AcceptOlderDrafts bool
-	// MaxLifetime refuses tokens that were minted for longer, as far as whole
-	// seconds tell: at least 1 s; zero means [MaxTxnLifetime], which is also the most.
+	// MaxLifetime refuses tokens that were minted for longer: at least 1 s;
+	// zero means [MaxTxnLifetime], which is also the most.
 	MaxLifetime time.Duration
 	// Leeway is as in [VerifierConfig]. It applies to the token; a caller's effective
 	// end has its leeway in it already.
@@ -110,7 +110,6 @@ func newVouchedVerifier(cfg VerifierConfig, label string, mapping txnMapping) (*
 		return nil, err
 	}
 	v.policy.parser, v.policy.vouched = claimsParser(mapping.names()), &mapping
-	v.policy.MaxLifetime += 2*time.Second - 1 // minters round "iat" down and "exp" up
 	return v, nil
 }
 

@@ -25,7 +25,6 @@ type txnMinter struct {
 	workload string
 	keys     *SigningKeys
 	lifetime time.Duration
-	longest  time.Duration // from "iat" to "exp"
 	subject  func(authctx.Principal) (string, error)
 	scopes   func(context.Context, authctx.Principal) ([]string, error)
 }
@@ -130,17 +129,6 @@ func (m *txnMinter) encode(c *txnCaller, scopes []string) (string, error) {
 }
 
 var errScopeToken = errors.New("jwtauth: a scope is no scope token (RFC 6749 section 3.3)")
-
-// end returns when the lifetime of a token of now ends: rounded up, since a token has
-// whole seconds only and might otherwise end before anybody got it. As "iat" is
-// rounded down, it is bounded by the longest that verifiers take.
-func (m *txnMinter) end(now time.Time) time.Time {
-	end := now.Add(m.lifetime + time.Second - 1).Truncate(time.Second)
-	if latest := now.Truncate(time.Second).Add(m.longest); end.After(latest) {
-		return latest
-	}
-	return end
-}
 
 // sign completes the claims of a call and signs them with those of an encoded
 // caller.

@@ -46,9 +46,9 @@ type TxnPropagatorConfig struct {
 	// that verifies then has the secret and can be anybody.
 	AllowHMACAndLetEveryVerifierMint bool
 	// Lifetime is how long a token is good, between 1 s and [MaxTxnLifetime]; zero
-	// means [DefaultTxnLifetime]. Tokens end with a whole second, the next one unless
-	// "exp" would be more than [MaxTxnLifetime] after "iat". They never outlive their
-	// caller's effective end.
+	// means [DefaultTxnLifetime]. "iat" and "exp" are whole seconds, rounded down, so
+	// that a token is good for up to a second less, and one of a second perhaps not at
+	// all where no leeway is given. A token never outlives its caller's effective end.
 	Lifetime time.Duration
 	// SoleIssuer is the one issuer whose callers are carried on; others are
 	// refused. "sub" is then the caller's subject as it is. Empty carries on
@@ -122,7 +122,7 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 	t := &TxnPropagator{
 		minter: txnMinter{
 			typ: txnType, issuer: cfg.Issuer, audience: cfg.TrustDomain, workload: cfg.Workload,
-			keys: cfg.Keys, lifetime: cfg.Lifetime, longest: MaxTxnLifetime, scopes: cfg.Scopes, subject: cfg.subject(),
+			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
 		},
 		renames: cfg.Subject != nil,
 		request: cfg.RequestContext,
@@ -282,7 +282,7 @@ func (t *TxnPropagator) encoded(known *txnEntry, p authctx.Principal, scopes []s
 // mint signs a token that is good for its lifetime and no longer than p is;
 // caller is what it says of p.
 func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, caller string, now time.Time) (minted, error) {
-	end := t.minter.end(now)
+	end := now.Add(t.minter.lifetime)
 	if own := p.Expires(); !own.IsZero() && own.Before(end) {
 		end = own
 	}
