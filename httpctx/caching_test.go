@@ -162,6 +162,8 @@ func TestWhatAnAnswerToACallerSaysToCaches(t *testing.T) {
 		"a handler that flushes":         {nil, flushes, "GET", "/", "alice", []string{"max-age=60, private"}},
 		"a handler with a default":       {nil, defaults, "GET", "/", "alice", []string{"no-store"}},
 		"a handler that edits in place":  {nil, edits, "GET", "/", "alice", []string{"max-age=60, private"}},
+		"one that says it beneath":       {nil, beneath("no-store"), "GET", "/", "alice", []string{"no-store"}},
+		"one that says nothing beneath":  {nil, beneath(), "GET", "/", "alice", []string{"private"}},
 	} {
 		s := serve(t, outside(test.before, newServer(t, httpctx.ServerConfig{Policy: policy, KeepCredentials: true}).Handler(test.next)))
 		for range 2 { // what a handler adds is no other answer's
@@ -206,6 +208,14 @@ var (
 		w.Header()["Cache-Control"][0] = "public"
 	})
 )
+
+// beneath says what it has to say to the writer that its own wraps, and then uses that.
+func beneath(control ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.(interface{ Unwrap() http.ResponseWriter }).Unwrap().Header()["Cache-Control"] = control
+		w.Header().Set("Content-Type", "text/plain")
+	})
+}
 
 // Frameworks may keep to the writer that they had before.
 func TestAHandlerThatWritesToTheWriterOutsideSaysPrivate(t *testing.T) {
@@ -288,6 +298,8 @@ func TestRFC9111_3_5_AnUpstreamsAnswerToACallerIsOneToAuthorization(t *testing.T
 		"Public, max-age=60":                   "Public, max-age=60",
 		"private|public":                       "private|public",
 		`no-cache="a, public, b", x="`:         `no-cache="a, public, b", x=", private`,
+		`no-cache="a", x="b, public, c"`:       `no-cache="a", x="b, public, c", private`,
+		`no-cache="set-cookie", public`:        `no-cache="set-cookie", public`,
 		"max-age=60|S-Maxage = 5":              "max-age=60|S-Maxage = 5",
 		"max-age=60,must-revalidate":           "max-age=60,must-revalidate, private",
 		"Private":                              "Private",
