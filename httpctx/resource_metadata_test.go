@@ -56,6 +56,8 @@ func TestResourceMetadata(t *testing.T) {
 			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[],"dpop_signing_alg_values_supported":["ES256","EdDSA"],"dpop_bound_access_tokens_required":true}`},
 		{"who knows how", metadataOf("http://127.0.0.1:8080/"), nil, "http://127.0.0.1:8080/.well-known/oauth-protected-resource",
 			`{"resource":"http://127.0.0.1:8080/"` + short + `}`},
+		{"in neither way", metadataOf("https://api.example"), []string{"Basic"}, "https://api.example/.well-known/oauth-protected-resource",
+			`{"resource":"https://api.example"` + short + `,"bearer_methods_supported":[]}`},
 		{"a slash at the end", metadataOf("https://api.example/a/"), []string{"bearer"}, "https://api.example/.well-known/oauth-protected-resource/a/",
 			`{"resource":"https://api.example/a/"` + short + `,"bearer_methods_supported":["header"]}`},
 		{"a path that is escaped", metadataOf("https://api.example/a%22b%2Fc"), []string{"Bearer"}, "https://api.example/.well-known/oauth-protected-resource/a%22b%2Fc",
@@ -120,6 +122,15 @@ func TestResourceMetadataIsForEverybody(t *testing.T) {
 		res, body := do(t, tc.method, s.URL+tc.path, tc.header)
 		if res.StatusCode != tc.status || body != tc.body || res.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s %s: %s, %v, %q", tc.method, tc.path, res.Status, res.Header, body)
+		}
+		want := map[string]string{"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=300"}
+		if tc.method == "OPTIONS" {
+			want = map[string]string{"Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "*"}
+		}
+		for _, name := range []string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers"} {
+			if got := res.Header.Get(name); got != want[name] {
+				t.Errorf("%s %s: %s is %q", tc.method, tc.path, name, got)
+			}
 		}
 	}
 	if len(seen) > 0 {
@@ -195,7 +206,7 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 		"https://api.example/a/../b", "https://api.example/%2e%2e/b", "https://api.example//a", "https://api.example/a//", "https://bücher.example",
 		"https://[fe80::1%25eth0]", "https://:443", `https://api.example/a"b`, "HTTPS://api.example",
 		"https://API.example", "https://api.example:443/a", "http://127.0.0.1:80", "https://api.example:", "https://api.example:0", "https://api.example:65536", "https://api.example:0443/a", "https://api.example:08443", "https://[0:0:0:0:0:0:0:1]:8443",
-		"https://[::ffff:1.2.3.4]", "https://192.168.010.001", "https://10.1", "https://0x7f.1", "https://2130706433", "https://1.2.3.4.", "https://a.09",
+		"https://[::ffff:1.2.3.4]", "https://192.168.010.001", "https://10.1", "https://0x7f.1", "https://2130706433", "https://1.2.3.4.", "https://10.0x1", "https://[::1", "https://[0:0::1]/a", "https://a.09",
 		`https://a"b.example`, "https://a,b.example", "https://a<b.example",
 	} {
 		_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: metadataOf(resource)})
@@ -203,8 +214,15 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 			t.Errorf("%q: %v", resource, err)
 		}
 	}
+	for _, resource := range []string{"https://api.example.", "https://a_b.example:65535", "https://192.0.2.1/a", "https://[2001:db8::1]:8443", "http://[::1]"} {
+		metadata := metadataOf(resource)
+		metadata.Documentation, metadata.Policy = "http://docs.example", "https://docs.example/policy"
+		if _, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), AllowAnonymous: true, ResourceMetadata: metadata}); err != nil {
+			t.Errorf("%q: %v", resource, err)
+		}
+	}
 	_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: &httpctx.ResourceMetadata{
-		Scopes: []string{"a", "b c", ""}, Documentation: "docs", Policy: "javascript:alert(1)", TermsOfService: "https://"}})
+		Scopes: []string{"a", "b c", ""}, Documentation: "docs", Policy: "javascript://a/%0aalert(1)", TermsOfService: "https://"}})
 	for _, want := range []string{
 		"Resource is required", "AuthorizationServers is required", "Scopes[1] is not", "Scopes[2] is not", "Documentation is not", "Policy is not", "TermsOfService is not",
 	} {
@@ -215,6 +233,19 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 	_, err = httpctx.NewServer(httpctx.ServerConfig{Authenticator: schemesOnly(`Bearer a=b, resource_metadata="https://elsewhere"`), ResourceMetadata: metadataOf("https://api.example")})
 	if err == nil || !strings.Contains(err.Error(), "ResourceMetadata contradicts Authenticator") {
 		t.Error(err)
+	}
+	for _, page := range []string{"https://[::1", "//docs.example", "mailto:docs@docs.example"} {
+		metadata := metadataOf("https://api.example")
+		metadata.Documentation = page
+		if _, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: metadata}); err == nil || !strings.Contains(err.Error(), "Documentation is not") {
+			t.Errorf("%q: %v", page, err)
+		}
+	}
+	for _, a := range []authctx.Authenticator{nil, new(authctx.FieldsAuthenticator)} {
+		_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: a, ResourceMetadata: metadataOf("https://api.example")})
+		if err == nil || !strings.Contains(err.Error(), "Authenticator is required") {
+			t.Errorf("%T: %v", a, err)
+		}
 	}
 	_, err = httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: &httpctx.ResourceMetadata{
 		Resource: "https://api.example", AuthorizationServers: []string{"https://idp.example", "spiffe://prod.example"}}})
