@@ -127,6 +127,9 @@ func TestABodyIsReadByOneAttemptAtATime(t *testing.T) {
 				if n, err := other.Read(known); n > 0 || err == nil {
 					t.Errorf("the other read %d bytes beside the first", n)
 				}
+				if _, err := r.GetBody(); err == nil {
+					t.Error("one more begins beside the first")
+				}
 				_, _ = io.WriteString(w, "lo")
 				_ = w.Close()
 				reading.Wait()
@@ -254,10 +257,10 @@ func TestAReadOfAnAttemptThatWasGivenUp(t *testing.T) {
 		again    string // what is sent anew
 		took     time.Duration
 	}{
-		"goes to the next":               {func(w io.Writer) { _, _ = io.WriteString(w, "lo") }, false, false, "hello", 0},
+		"goes to the next":               {func(w io.Writer) { _, _ = io.WriteString(w, "lo") }, false, false, "hello, world", 0},
 		"ends if the client is silent":   {func(io.Writer) {}, false, false, "", 200 * time.Millisecond},
 		"ends when the upstream answers": {func(io.Writer) {}, false, true, "", 0},
-		"of a copy goes to the next":     {func(w io.Writer) { _, _ = io.WriteString(w, "lo") }, true, false, "hello", 0},
+		"of a copy goes to the next":     {func(w io.Writer) { _, _ = io.WriteString(w, "lo") }, true, false, "hello, world", 0},
 		"of a copy ends with silence":    {func(io.Writer) {}, true, false, "", 200 * time.Millisecond},
 		"of a copy ends with an answer":  {func(io.Writer) {}, true, true, "", 0},
 	} {
@@ -291,7 +294,11 @@ func TestAReadOfAnAttemptThatWasGivenUp(t *testing.T) {
 						t.Errorf("%s: sending it anew: %v", name, err)
 					}
 					if err == nil {
-						go w.Close()
+						go func() {
+							time.Sleep(time.Second) // for which the next attempt may wait
+							_, _ = io.WriteString(w, ", world")
+							_ = w.Close()
+						}()
 						if got, err := io.ReadAll(body); string(got) != c.again || err != nil {
 							t.Errorf("%s: %q, %v", name, got, err)
 						}
@@ -307,6 +314,58 @@ func TestAReadOfAnAttemptThatWasGivenUp(t *testing.T) {
 					return nil
 				},
 			})
+		})
+	}
+}
+
+// countedBody counts how often it is closed.
+type countedBody struct {
+	io.Reader
+	closed atomic.Int32
+}
+
+func (b *countedBody) Close() error {
+	b.closed.Add(1)
+	return nil
+}
+
+// What a client of HTTP/2 sends and nobody reads takes up the window of its connection
+// until its stream is closed, however long the answer is.
+func TestAnUploadThatNobodyReadsOnIsClosedWhileTheAnswerGoesOn(t *testing.T) {
+	for name, closes := range map[string]func(sent io.Closer, answered bool){
+		"closed before the answer": func(sent io.Closer, answered bool) {
+			if !answered {
+				_ = sent.Close()
+			}
+		},
+		"closed after it has begun": func(sent io.Closer, answered bool) {
+			if answered {
+				_ = sent.Close()
+			}
+		},
+	} {
+		upload := &countedBody{Reader: strings.NewReader("hello")}
+		in := httptest.NewRequest("POST", "https://a.internal/", upload)
+		uploads["HTTP/2"](in)
+		var sent io.ReadCloser
+		sendThrough(t, in, httputil.ReverseProxy{
+			Rewrite: func(*httputil.ProxyRequest) {},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent = r.Body
+				_, _ = sent.Read(make([]byte, 2))
+				closes(sent, false)
+				if upload.closed.Load() > 0 {
+					t.Errorf("%s: nothing can be sent anew", name)
+				}
+				return ok(r), nil
+			}),
+			ModifyResponse: func(*http.Response) error {
+				closes(sent, true)
+				if upload.closed.Load() == 0 {
+					t.Errorf("%s: the stream is not closed", name)
+				}
+				return nil
+			},
 		})
 	}
 }
