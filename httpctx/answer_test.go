@@ -241,9 +241,9 @@ func TestAChallengeHasTheParametersOfItsScheme(t *testing.T) {
 		func(context.Context, *authctx.Request) (authctx.Result, error) {
 			return authctx.Result{}, authctx.NonceRequired
 		})
-	s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: a}).Handler(spy))
+	s := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: a, Realm: `CORP\api`}).Handler(spy))
 	res, _ := do(t, "GET", s.URL, nil)
-	want := `DPoP realm="api", algs="ES256 EdDSA", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`
+	want := `DPoP realm="CORP\\api", algs="ES256 EdDSA", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`
 	if got := res.Header["Www-Authenticate"]; !slices.Equal(got, []string{want}) {
 		t.Errorf("got %q", got)
 	}

@@ -28,6 +28,7 @@ func TestRule7_OnlyNamedDestinationsLearnTheCaller(t *testing.T) {
 		{"orders.internal:443",
 			[]string{"https://orders.internal/", "https://orders.internal:443/"},
 			[]string{"https://orders.internal:8443/"}},
+		{"orders.internal:65535", []string{"https://orders.internal:65535/"}, []string{"https://orders.internal/"}},
 		{"*.svc.internal",
 			[]string{"https://a.svc.internal/", "https://a.b.svc.internal:99/"},
 			[]string{"https://svc.internal/", "https://.svc.internal/", "https://asvc.internal/", "https://a.svc.internal.evil.example/",
