@@ -88,11 +88,12 @@ func TestARefusalWaitsForNoBody(t *testing.T) {
 	const most = 10 * time.Second
 	for name, h := range refusing(t) {
 		for head, wait := range map[string]time.Duration{
-			"Content-Length: 100\r\n":                      most,
-			"Content-Length: 100\r\nConnection: close\r\n": 0, // then it does not read
-			"Content-Length: 1000000\r\n":                  0,
-			"Transfer-Encoding: chunked\r\n":               most,
-			"":                                             0,
+			"Content-Length: 100\r\n":                         most,
+			"Content-Length: 100\r\nConnection: close\r\n":    0, // then it does not read
+			"Content-Length: 1000000\r\n":                     0,
+			"Content-Length: 100\r\nExpect: 100-continue\r\n": 0, // the client waits as well
+			"Transfer-Encoding: chunked\r\n":                  most,
+			"":                                                0,
 		} {
 			t.Run(name+"/"+head, func(t *testing.T) {
 				connected(t, &http.Server{Handler: h}, func(t *testing.T, conn net.Conn) {
@@ -340,4 +341,17 @@ func TestARefusalGoesThroughAnyWriter(t *testing.T) {
 			t.Errorf("%q, %v", line, err)
 		}
 	})
+}
+
+// Adaptors of other servers make requests as they like.
+func TestARequestWithoutABodyIsRefused(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		for name, h := range refusing(t) {
+			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil)
+			r.ProtoMajor, r.Body = version, nil
+			if h.ServeHTTP(w, r); w.Code != 401 {
+				t.Errorf("%s, HTTP/%d: status %d", name, version, w.Code)
+			}
+		}
+	}
 }
