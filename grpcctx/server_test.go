@@ -430,6 +430,20 @@ func observing(f func(ctx context.Context, method string)) []grpc.ServerOption {
 	}
 }
 
+// returning is interceptors that keep in err what calls return.
+func returning(err *error) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, _ error) {
+			resp, *err = next(ctx, req)
+			return resp, *err
+		}),
+		grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			*err = next(srv, ss)
+			return *err
+		}),
+	}
+}
+
 // The peer is told no cause, so somebody has to be. Statuses and errors of another
 // kind are sent as they are, and none of ours.
 func TestTheObserverIsToldWhatAHandlerRefuses(t *testing.T) {
@@ -447,12 +461,21 @@ func TestTheObserverIsToldWhatAHandlerRefuses(t *testing.T) {
 			for _, end := range []time.Time{{}, farFuture} { // without a watch and with one
 				seen := new(journal)
 				s := newServer(t, func(c *grpcctx.ServerConfig) {
-					c.Observer = seen
+					c.Observer = authctx.ObserverFunc(func(ctx context.Context, e authctx.Event) {
+						if p, _ := authctx.FromContext(ctx); !p.Equal(e.Principal) {
+							t.Errorf("%s, %v: the context is not that of the call of %v", method, test.err, e.Principal)
+						}
+						seen.Observe(ctx, e)
+					})
 					p := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = end })
 					c.Authenticator = bearer(map[string]authctx.Principal{"alice": p}, nil)
 				})
-				cc := pipe(t, &echo{result: test.err}, s.ServerOptions())
+				var outside error
+				cc := pipe(t, &echo{result: test.err}, append(returning(&outside), s.ServerOptions()...))
 				_ = call(withToken(t.Context(), "alice"), cc, method)
+				if !errors.Is(outside, test.err) {
+					t.Errorf("%s, %v: an interceptor outside has %v", method, test.err, outside)
+				}
 				all := seen.All()
 				if !test.told {
 					if len(all) != 1 {

@@ -54,7 +54,10 @@ func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
 		write = "grpcctx: the policy names %q, which rules no call of gRPC: write %q"
 		none  = "grpcctx: the policy names %s, but %s has no such method"
 	)
-	srv := services{"shop.v1.Orders": {"Get", "List"}, "Greeter": {"SayHello"}, "orders": {"Get"}}
+	srv := services{
+		"shop.v1.Orders": {"Get", "List"}, "Greeter": {"SayHello"}, "orders": {"Get"},
+		"twins.v1.A": {"Get", "get"}, "twins.v1.a": {"Get"}, // which gRPC tells apart
+	}
 	for what, c := range map[string]struct {
 		entries []string // each in a policy of its own
 		beside  string   // another that is there too, and right
@@ -84,7 +87,7 @@ func TestRule10_CheckServicesFindsEntriesThatRuleNoCall(t *testing.T) {
 		}, "", write, "/Greeter/*"},
 		"the same beside one of its methods": {[]string{"/shop.v1.Orders/", "POST /shop.v1.Orders/{method}"}, "/shop.v1.Orders/Get", write, "/shop.v1.Orders/*"},
 
-		"as gRPC writes it":                      {[]string{"/shop.v1.Orders/Get", "/shop.v1.Orders/*", "/Greeter/SayHello", "/Greeter/*", "/orders/*"}, "", "", ""},
+		"as gRPC writes it":                      {[]string{"/shop.v1.Orders/Get", "/shop.v1.Orders/*", "/Greeter/SayHello", "/Greeter/*", "/orders/*", "/twins.v1.A/get", "/twins.v1.a/Get", "/twins.v1.a/*"}, "", "", ""},
 		"a route for what gRPC has a method for": {[]string{"POST /shop.v1.Orders/Get", "POST /shop.v1.Orders/Get/"}, "/shop.v1.Orders/Get", "", ""},
 		"a route for what gRPC has whole":        {[]string{"/shop.v1.Orders/", "POST /shop.v1.Orders/{method}"}, "/shop.v1.Orders/*", "", ""},
 		"a route by which no call of gRPC goes":  {[]string{"GET /shop.v1.Orders/Get", "POST /shop.v1.Orders/Typo", "/shop.v1.Orders/Get/{part}"}, "", "", ""},

@@ -83,10 +83,7 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 		return s.returned(a.ctx, info.FullMethod, handler(srv, &serverStream{ss, a.ctx}))
 	}
 	w := &watchedStream{serverStream: serverStream{ServerStream: ss}}
-	if err := s.watched(a, w, func() error { return handler(srv, w) }); err != nil {
-		return s.returned(a.ctx, info.FullMethod, err)
-	}
-	return nil
+	return s.returned(a.ctx, info.FullMethod, s.watched(a, w, func() error { return handler(srv, w) }))
 }
 
 // watched runs handler with ws until it returns or its caller comes to an end, of
