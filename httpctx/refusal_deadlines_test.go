@@ -3,6 +3,7 @@ package httpctx_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -186,10 +187,15 @@ func TestARefusalKeepsNoBodyOfAStreamThatWasReset(t *testing.T) {
 			return authctx.Result{}, authctx.InvalidToken
 		})
 	}
-	for name, await := range map[string]bool{"before it is refused": true, "at about that time": false} {
+	for name, config := range map[string]httpctx.ServerConfig{
+		"before it is refused": {Authenticator: refuse(true)},
+		"at about that time":   {Authenticator: refuse(false)},
+		"as it gets metadata":  {ResourceMetadata: metadataOf("https://a")},
+	} {
 		var refused sync.WaitGroup
 		refused.Add(streams)
-		h := newServer(t, httpctx.ServerConfig{Authenticator: refuse(await)}).Handler(spy)
+		s := newServer(t, config)
+		h := s.Handler(spy)
 		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer refused.Done()
 			h.ServeHTTP(w, r)
@@ -203,7 +209,7 @@ func TestARefusalKeepsNoBodyOfAStreamThatWasReset(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := heap()
-		resetStreams(t, conn, streams, size)
+		resetStreams(t, conn, cmp.Or(s.ResourceMetadataPath(), "/"), streams, size)
 		refused.Wait()
 		if grown := heap() - before; grown > streams*size/4 {
 			t.Errorf("a stream that is reset %s: %d KiB stay of %d", name, grown>>10, streams*size>>10)
@@ -213,8 +219,8 @@ func TestARefusalKeepsNoBodyOfAStreamThatWasReset(t *testing.T) {
 	}
 }
 
-// resetStreams sends n requests with so many bytes each, and resets each.
-func resetStreams(t *testing.T, conn net.Conn, n, size int) {
+// resetStreams sends n requests for path with so many bytes each, and resets each.
+func resetStreams(t *testing.T, conn net.Conn, path string, n, size int) {
 	t.Helper()
 	_, _ = io.WriteString(conn, http2.ClientPreface)
 	fr := http2.NewFramer(conn, conn)
@@ -243,7 +249,7 @@ func resetStreams(t *testing.T, conn net.Conn, n, size int) {
 	room := 65535
 	for i := range n {
 		head.Reset()
-		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a"}} {
+		for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":path", path}, {":authority", "a"}} {
 			must(enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
 		}
 		id := uint32(2*i + 1)

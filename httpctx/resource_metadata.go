@@ -128,10 +128,10 @@ func parseResource(s string) (*url.URL, error) {
 		return nil, err
 	}
 	usual := map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	port, err := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
+	_, err = strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
 	ip, noIP := netip.ParseAddr(u.Hostname())
 	switch {
-	case err != nil || port == 0 || u.Port() == usual || strings.HasPrefix(u.Port(), "0") || strings.HasSuffix(u.Host, ":"):
+	case err != nil || u.Port() == usual || strings.HasPrefix(u.Port(), "0") || strings.HasSuffix(u.Host, ":"):
 		return nil, errors.New("must have no port that is usual, cannot be, or begins with a zero")
 	case strings.ToLower(u.Host) != u.Host || noIP == nil && (ip.String() != u.Hostname() || ip.Is4In6()) || noIP != nil && isNumber(u.Hostname()):
 		return nil, errors.New("must have its host in lower case, and an address in its usual form")
@@ -271,7 +271,6 @@ func (m *metadata) answer(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(m.body) // the client may have gone
 	}

@@ -204,7 +204,7 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 	for _, resource := range []string{
 		"", "api", "/v1", "https://", "http://api.example", "ftp://api.example", "https://user@api.example", "https://api.example?a", "https://api.example#",
 		"https://api.example/a/../b", "https://api.example/%2e%2e/b", "https://api.example//a", "https://api.example/a//", "https://bücher.example",
-		"https://[fe80::1%25eth0]", "https://:443", `https://api.example/a"b`, "HTTPS://api.example",
+		"https://[fe80::1%25eth0]", "https://:443", "https://:8443", "ftp://127.0.0.1", `https://api.example/a"b`, "HTTPS://api.example",
 		"https://API.example", "https://api.example:443/a", "http://127.0.0.1:80", "https://api.example:", "https://api.example:0", "https://api.example:65536", "https://api.example:0443/a", "https://api.example:08443", "https://[0:0:0:0:0:0:0:1]:8443",
 		"https://[::ffff:1.2.3.4]", "https://192.168.010.001", "https://10.1", "https://0x7f.1", "https://2130706433", "https://1.2.3.4.", "https://10.0x1", "https://[::1", "https://[0:0::1]/a", "https://a.09",
 		`https://a"b.example`, "https://a,b.example", "https://a<b.example",
