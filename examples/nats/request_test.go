@@ -77,11 +77,15 @@ func TestARequestIsAnsweredAsItsCallerAndCarriedOn(t *testing.T) {
 		caller, _ := authctx.FromContext(ctx)
 		return msg.Respond([]byte("order of " + caller.Subject()))
 	}
-	must(w.connect().Subscribe("orders.*", func(msg *nats.Msg) {
+	conn := w.connect()
+	must(conn.Subscribe("orders.*", func(msg *nats.Msg) {
 		if err := serve(msg); err != nil {
 			t.Error(err)
 		}
 	}))
+	if err := conn.Flush(); err != nil { // until the server knows, nobody responds
+		t.Fatal(err)
+	}
 	edge := newEdge(t, w.signing)
 	ask := func(ctx context.Context) string {
 		msg := nats.NewMsg("orders.1")
