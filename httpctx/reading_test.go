@@ -76,6 +76,8 @@ func TestEveryReadingMustBeAllowed(t *testing.T) {
 		{"a slash at the end of what is listed with and without", "", "GET /a/", entries{"/a/": all, "/a": users, "/{x}": admins}, users},
 		{"a slash behind an ID of the client's choice", "", "GET /users/7/", entries{"/users/{id}/": all, "/users/": admins}, admins},
 		{"a slash behind such an ID below another", "", "GET /a/7/", entries{"/{x}/{id}/": all, "/{x}/": users, "/": admins}, users},
+		{"a slash behind any name at all", "", "GET /admin/", entries{"/{name}/": all, "/": admins}, admins},
+		{"a slash with which any name ends", "", "GET /a/", entries{"/{name}/{$}": all, "/": admins}, all},
 		{"something behind such an ID and a slash", "", "GET /users/7/x", entries{"/users/{id}/": all, "/users/": admins}, all},
 		{"a slash at the end of a tree's own path", "", "GET /static/", entries{"/static/": all, "/": admins}, all},
 		{"none at the end", "", "GET /a", entries{"/a/": admins, "/": all}, admins},
