@@ -72,12 +72,15 @@ func TestNoCredentialIsBothKeptAndStripped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	several := authctx.NewAuthenticator(authctx.FieldSet{Prefixes: []string{"session-", "x-user-extra-"}}, nil)
 	for name, c := range map[string]struct {
 		strip authctx.FieldSet
 		want  string // "" for nothing wrong
 	}{
 		"by name":                {authctx.FieldSet{Names: []string{"Authorization"}}, "authorization"},
 		"by prefix":              {authctx.FieldSet{Prefixes: []string{"auth"}}, "authorization"},
+		"one of several":         {authctx.FieldSet{Names: []string{"session-id", "x-user-extra-a", "other-id"}}, "session-id"},
+		"several at once":        {authctx.FieldSet{Prefixes: []string{"sess"}}, "session-"},
 		"a cookie":               {authctx.FieldSet{Cookies: []string{"SESSION"}}, "the cookie session"},
 		"all cookies":            {authctx.FieldSet{Names: []string{"cookie"}}, "the cookie session"},
 		"others":                 {authctx.FieldSet{Names: []string{"x-remote-user"}, Cookies: []string{"b"}}, ""},
@@ -86,7 +89,7 @@ func TestNoCredentialIsBothKeptAndStripped(t *testing.T) {
 	} {
 		for _, keep := range []bool{true, false} {
 			_, err := httpctx.NewServer(httpctx.ServerConfig{
-				Authenticator: authctx.OneOf(bearer(), plain), KeepCredentials: keep, Strip: c.strip,
+				Authenticator: authctx.OneOf(bearer(), plain, several), KeepCredentials: keep, Strip: c.strip,
 			})
 			wrong := keep && c.want != ""
 			if wrong != (err != nil) || wrong && !strings.HasSuffix(err.Error(), "KeepCredentials contradicts Strip, which removes what Authenticator reads: "+c.want) {
