@@ -39,6 +39,7 @@ func TestOnlyWhatIsTakenAwayChangesALine(t *testing.T) {
 		{"grpcgateway-cookie", []string{"a=1; sid=x"}, authctx.FieldSet{Cookies: []string{"sid"}}, []string{"a=1"}, true},
 		{"Grpc_Metadata-Cookie-Bin", []string{"sid=x"}, authctx.FieldSet{}, nil, true},
 		{"Grpc-Metadata-Sec-WebSocket-Protocol", []string{"chat, bearer.x"}, authctx.FieldSet{}, []string{"chat"}, true},
+		{"accept", []string{"chat, bearer.x"}, authctx.FieldSet{}, []string{"chat, bearer.x"}, false},
 		{"x-cookie", []string{"sid=x"}, authctx.FieldSet{}, []string{"sid=x"}, false},
 	} {
 		before := slices.Clone(c.lines)
