@@ -25,8 +25,9 @@ fuzz:
 # Times are for comparing within one run: each benchmark has its limit beside it,
 # and bench.awk prints the ratio. The fastest of several runs is what the code
 # costs; the others are what the machine was busy with. See BENCHMARKS.md.
+BENCHFLAGS = -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT)
 bench:
-	go test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./... > .bench.out \
+	{ go test -p 1 $(BENCHFLAGS) ./... && go test -C internal/comparison $(BENCHFLAGS) .; } > .bench.out \
 	  || { cat .bench.out; rm -f .bench.out; exit 1; }
 	@awk -f bench.awk .bench.out; rm -f .bench.out
 
