@@ -17,6 +17,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/moment/momenttest"
 )
 
 // tick sends an event and then says nothing for as long as somebody listens. The
@@ -74,9 +75,9 @@ func TestRule9_AStreamOfEventsThroughAProxyEndsWithItsCaller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var j journal
-			left := make(chan struct{})
+			left, clock := make(chan struct{}), momenttest.NewEve(epoch.Add(time.Hour))
 			server := eventServer(t, tick(try.contentType, try.length, left), try.rewriteAlone, httpctx.ServerConfig{
-				Observer: &j, Now: shortly(epoch.Add(time.Hour)),
+				Observer: &j, Now: clock.Now,
 			})
 			client := server.Client()
 			client.Transport.(*http.Transport).ForceAttemptHTTP2 = try.http2
@@ -95,12 +96,13 @@ func TestRule9_AStreamOfEventsThroughAProxyEndsWithItsCaller(t *testing.T) {
 			if event, err := body.ReadString('\n'); event != "data: 1\n" || err != nil {
 				t.Fatalf("%q, %v", event, err)
 			}
+			clock.Pass()
 			if rest, err := io.ReadAll(body); err == nil || len(rest) > 0 {
 				t.Errorf("the client takes it for all there is: %q, %v", rest, err)
 			}
 			<-left
 			ended := endedIn(&j)
-			for wait := time.Now().Add(5 * time.Second); len(ended) == 0 && time.Now().Before(wait); ended = endedIn(&j) {
+			for wait := time.Now().Add(30 * time.Second); len(ended) == 0 && time.Now().Before(wait); ended = endedIn(&j) {
 				time.Sleep(time.Millisecond) // the observer is told afterwards
 			}
 			if len(ended) != 1 || ended[0].Reason != authctx.TokenExpired || ended[0].Principal.Subject() != "carol" || ended[0].Target != "/events" {
@@ -131,7 +133,7 @@ func TestAStreamOfEventsEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 	})
 	left := make(chan struct{})
 	server := eventServer(t, tick("text/event-stream", "", left), false, httpctx.ServerConfig{
-		Authenticator: a, RecheckInterval: time.Millisecond, Now: shortly(epoch),
+		Authenticator: a, RecheckInterval: time.Millisecond, Now: time.Now,
 		Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { events <- e }),
 	})
 	if res, err := server.Client().Get(server.URL); err == nil { // it may end before the answer has begun

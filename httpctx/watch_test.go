@@ -19,6 +19,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/moment/momenttest"
 )
 
 // hijackable is a response writer over a pipe.
@@ -135,11 +136,13 @@ func TestAPanickingObserverDoesNotEndTheProgram(t *testing.T) {
 		}
 	})
 	for _, where := range []string{"in the service", "through a proxy that stands alone"} {
-		server := webSocketServer(t, where, httpctx.ServerConfig{Observer: panics, Now: shortly(epoch.Add(time.Hour))})
+		clock := momenttest.NewEve(epoch.Add(time.Hour))
+		server := webSocketServer(t, where, httpctx.ServerConfig{Observer: panics, Now: clock.Now})
 		_, r, res := upgrade(t, server, "carol", "websocket")
 		if res.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatalf("%s: status %d", where, res.StatusCode)
 		}
+		clock.Pass()
 		if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
 			t.Errorf("%s: read %d bytes, %v", where, n, err)
 		}

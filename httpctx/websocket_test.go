@@ -18,6 +18,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/moment/momenttest"
 )
 
 // echo becomes a "WebSocket", as far as the handshake, and echoes bytes.
@@ -31,13 +32,6 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
 	_, _ = io.Copy(conn, rw)
 })
-
-// shortly returns a clock that begins a moment before t, and to run when it is
-// first asked.
-func shortly(t time.Time) func() time.Time {
-	start := sync.OnceValue(time.Now)
-	return func() time.Time { return t.Add(time.Since(start()) - 250*time.Millisecond) }
-}
 
 // upgrade opens a connection and asks for protocol.
 func upgrade(t *testing.T, server *httptest.Server, token, protocol string) (net.Conn, *bufio.Reader, *http.Response) {
@@ -59,7 +53,7 @@ func upgrade(t *testing.T, server *httptest.Server, token, protocol string) (net
 }
 
 // TestRule9_AWebSocketEndsWithItsCaller runs on a clock that shows the caller's
-// last moments: the connection is open, echoes, and is then closed by the server
+// last moment: the connection is open, echoes, and is then closed by the server
 // although both sides would go on.
 func TestRule9_AWebSocketEndsWithItsCaller(t *testing.T) {
 	for where, protocol := range map[string]string{
@@ -77,8 +71,8 @@ func TestRule9_AWebSocketEndsWithItsCaller(t *testing.T) {
 					events <- e
 				}
 			})
-			cfg := httpctx.ServerConfig{Observer: observer, Now: shortly(epoch.Add(time.Hour))}
-			server := webSocketServer(t, where, cfg)
+			clock := momenttest.NewEve(epoch.Add(time.Hour))
+			server := webSocketServer(t, where, httpctx.ServerConfig{Observer: observer, Now: clock.Now})
 			conn, r, res := upgrade(t, server, "carol", protocol)
 			if res.StatusCode != http.StatusSwitchingProtocols {
 				t.Fatalf("status %d", res.StatusCode)
@@ -89,6 +83,7 @@ func TestRule9_AWebSocketEndsWithItsCaller(t *testing.T) {
 			if _, err := io.ReadFull(r, make([]byte, 5)); err != nil {
 				t.Fatalf("no echo: %v", err)
 			}
+			clock.Pass()
 			if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
 				t.Errorf("read %d bytes, %v", n, err)
 			}
@@ -130,8 +125,8 @@ func TestAPlainAnswerThroughAProxyIsNotCutAtItsCallersEnd(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})).URL)
-	now := shortly(epoch.Add(time.Hour))
-	s := newServer(t, httpctx.ServerConfig{Now: now})
+	clock := momenttest.NewEve(epoch.Add(time.Hour))
+	s := newServer(t, httpctx.ServerConfig{Now: clock.Now})
 	h, err := newProxy(t, s, newFields(t)).Handler(&httputil.ReverseProxy{
 		FlushInterval: -1, Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) },
 	})
@@ -145,9 +140,7 @@ func TestAPlainAnswerThroughAProxyIsNotCutAtItsCallersEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	for carol := caller(t, "carol"); !carol.ExpiredAt(now()); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	clock.Pass()
 	time.Sleep(50 * time.Millisecond) // for whoever would cut it
 	close(end)
 	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "begun, finished" {
@@ -163,15 +156,19 @@ func TestAWebSocketEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 			asked, upgraded := 0, make(chan struct{})
 			a := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
 				return authctx.Result{Principal: alice, Recheck: func(context.Context) error {
+					select {
+					case <-upgraded:
+					default:
+						return nil
+					}
 					if asked++; asked < 3 {
 						return nil
 					}
-					<-upgraded
 					return refusal
 				}}, nil
 			})
 			server := webSocketServer(t, "through a proxy", httpctx.ServerConfig{
-				Authenticator: a, RecheckInterval: time.Millisecond, Now: shortly(epoch),
+				Authenticator: a, RecheckInterval: time.Millisecond, Now: time.Now,
 				Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { events <- e }),
 			})
 			_, r, res := upgrade(t, server, "alice", "websocket")

@@ -1,4 +1,5 @@
-// Package momenttest has a clock like that of a machine that can be suspended.
+// Package momenttest has clocks: one like that of a machine that can be suspended,
+// and one that waits for a test.
 package momenttest
 
 import (
