@@ -22,6 +22,7 @@ import (
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/moment/momenttest"
 )
 
 // Tests of a grpc.Server behind an httpctx.Server, whose caller a grpcctx.Server
@@ -63,7 +64,7 @@ func (h *health) Watch(_ *healthpb.HealthCheckRequest, ss healthpb.Health_WatchS
 // callHealth calls both methods and returns how they ended.
 func callHealth(t *testing.T, cc *grpc.ClientConn, fields ...string) map[string]error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), fields...), 10*time.Second)
+	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), fields...), patience)
 	defer cancel()
 	client := healthpb.NewHealthClient(cc)
 	_, checked := client.Check(ctx, new(healthpb.HealthCheckRequest))
@@ -87,7 +88,7 @@ func serveBehind(t *testing.T, h *health, res authctx.Result, cfg grpcctx.Server
 	var handler http.Handler = srv
 	if !res.Principal.IsZero() {
 		handler = must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{
-			Authenticator: knownAs(res), Policy: cfg.Policy, Refuse: grpcctx.Refuse,
+			Authenticator: knownAs(res), Policy: cfg.Policy, Refuse: grpcctx.Refuse, Now: cfg.Now,
 		})).Handler(srv)
 	}
 	front := httptest.NewUnstartedServer(handler)
@@ -152,22 +153,31 @@ func TestRule1_ACallerOfHTTPWhoIsNotThereIsNobody(t *testing.T) {
 
 func TestRule9_AStreamBehindServeHTTPEndsWithItsCallerOfHTTP(t *testing.T) {
 	for name, test := range map[string]struct {
-		life    time.Duration
+		ends    bool
 		recheck error
 		reason  authctx.Reason
 	}{
-		"at the effective end":    {2 * time.Second, nil, authctx.TokenExpired},
-		"revoked":                 {time.Hour, authctx.TokenRevoked, authctx.TokenRevoked},
-		"a recheck has no answer": {time.Hour, errors.New("no answer"), authctx.Unavailable},
+		"at the effective end":    {true, nil, authctx.TokenExpired},
+		"revoked":                 {false, authctx.TokenRevoked, authctx.TokenRevoked},
+		"a recheck has no answer": {false, errors.New("no answer"), authctx.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told journal
-			cc := serveBehind(t, &health{handle: func(context.Context) error { return nil }},
-				authctx.Result{Principal: callerUntil(t, time.Now().Add(test.life))},
-				grpcctx.ServerConfig{
-					Authenticator:   ofContext(func(context.Context) error { return test.recheck }),
-					RecheckInterval: 50 * time.Millisecond, Observer: &told,
-				})
+			end := time.Now().Add(time.Hour).Truncate(time.Second)
+			clock := momenttest.NewEve(end)
+			cfg := grpcctx.ServerConfig{
+				Authenticator:   ofContext(func(context.Context) error { return test.recheck }),
+				RecheckInterval: 50 * time.Millisecond, Observer: &told,
+			}
+			if test.ends {
+				cfg.Now = clock.Now
+			}
+			cc := serveBehind(t, &health{handle: func(ctx context.Context) error {
+				if method, _ := grpc.Method(ctx); method == healthpb.Health_Watch_FullMethodName {
+					time.AfterFunc(aWhile, clock.Pass)
+				}
+				return nil
+			}}, authctx.Result{Principal: callerUntil(t, end)}, cfg)
 			ended := callHealth(t, cc)
 			if ended["unary"] != nil {
 				t.Error(ended["unary"])

@@ -29,6 +29,7 @@ import (
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/grpcctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/internal/moment/momenttest"
 	"github.com/authctx/authctx/internal/observertest"
 )
 
@@ -152,6 +153,31 @@ func knownAs(res authctx.Result) authctx.Authenticator {
 	})
 }
 
+// patience bounds every wait; it is never reached when all is well.
+const patience = 30 * time.Second
+
+// aWhile after it was opened, a stream is what it will be: what is on its way has
+// come, and who does not read takes no more.
+const aWhile = time.Second
+
+// comesToAnEnd returns the configuration of a gateway whose caller comes to an end
+// for reason, at the end of time or at a recheck, when the clock passes that.
+func comesToAnEnd(t *testing.T, reason authctx.Reason) (*momenttest.Eve, httpctx.ServerConfig) {
+	t.Helper()
+	end := time.Now().Add(time.Hour).Truncate(time.Second)
+	clock, alice := momenttest.NewEve(end), authctx.Result{Principal: callerUntil(t, end)}
+	if reason == authctx.TokenExpired {
+		return clock, httpctx.ServerConfig{Authenticator: knownAs(alice), Now: clock.Now}
+	}
+	alice.Recheck = func(context.Context) error {
+		if clock.Since() < 0 {
+			return nil
+		}
+		return reason
+	}
+	return clock, httpctx.ServerConfig{Authenticator: knownAs(alice), RecheckInterval: 50 * time.Millisecond}
+}
+
 func callerUntil(t *testing.T, end time.Time) authctx.Principal {
 	t.Helper()
 	p, err := authctx.New(authctx.Attributes{Issuer: "https://issuer.example", Subject: "alice", Expires: end})
@@ -251,22 +277,21 @@ func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
 			t.Parallel()
 			var told journal
 			released := make(chan struct{})
+			clock, cfg := comesToAnEnd(t, authctx.TokenExpired)
+			cfg.Refuse, cfg.Observer = grpcctx.Refuse, &told
 			addr := runGRPC(t, func(srv any, ss grpc.ServerStream) error {
 				defer close(released)
+				time.AfterFunc(aWhile, clock.Pass)
 				return upstream(srv, ss)
 			})
-			end := time.Now().Add(2 * time.Second).Truncate(time.Second)
-			cc := grpcGateway(t, addr, httpctx.ServerConfig{
-				Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: grpcctx.Refuse, Observer: &told,
-			})
-			err := drain(t, cc)
+			err := drain(t, grpcGateway(t, addr, cfg))
 			<-released
 
 			if e, ok := grpcctx.FromError(err); !ok || e.Reason != authctx.TokenExpired || status.Code(err) != codes.Unauthenticated {
 				t.Errorf("ended with %v", err)
 			}
-			if late := time.Since(end); late < 0 || late > 20*time.Second { // far less than the stream would last
-				t.Errorf("ended %v after its caller", late)
+			if clock.Since() < 0 {
+				t.Error("ended before its caller")
 			}
 			told.waitEnded(t, authctx.TokenExpired)
 		})
@@ -277,24 +302,25 @@ func TestRule9_AStreamThroughAGatewayEndsWithItsCaller(t *testing.T) {
 // read the answer, so that it is still under way at the end, and goes on sending.
 func TestRule9_NothingOfACallerReachesAServiceAfterTheEnd(t *testing.T) {
 	t.Parallel()
-	end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	clock, cfg := comesToAnEnd(t, authctx.TokenExpired)
+	cfg.Refuse = grpcctx.Refuse
 	var late atomic.Int64
-	released := make(chan time.Time, 1)
+	released := make(chan struct{})
 	addr := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
-		defer func() { released <- time.Now() }()
+		defer close(released)
+		time.AfterFunc(aWhile, clock.Pass)
 		go func() { _ = ss.SendMsg(wrapperspb.String(strings.Repeat("x", 3<<20))) }()
 		for {
-			if err := ss.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+			m := new(wrapperspb.StringValue)
+			if err := ss.RecvMsg(m); err != nil {
 				return err
 			}
-			if time.Since(end) > time.Second { // for what was under way then
+			if m.Value == "too late" {
 				late.Add(1)
 			}
 		}
 	})
-	cc := grpcGateway(t, addr, httpctx.ServerConfig{
-		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: grpcctx.Refuse,
-	})
+	cc := grpcGateway(t, addr, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cs, err := cc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/a.B/C")
@@ -302,12 +328,18 @@ func TestRule9_NothingOfACallerReachesAServiceAfterTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		for cs.SendMsg(wrapperspb.String("one more")) == nil {
+		text := "one more"
+		for cs.SendMsg(wrapperspb.String(text)) == nil {
+			if clock.Since() > time.Second { // which the gateway has to find it out
+				text = "too late"
+			}
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
-	if held := (<-released).Sub(end); held > 8*time.Second {
-		t.Errorf("the service was released %v after the end", held)
+	select {
+	case <-released:
+	case <-time.After(patience):
+		t.Error("the service is not released")
 	}
 	if n := late.Load(); n > 0 {
 		t.Errorf("it took %d messages after the end", n)
@@ -323,12 +355,15 @@ func TestAnUpstreamThatGivesUpWithinTheLastMessageIsNotWaitedFor(t *testing.T) {
 	}{"it ends the stream": {false, "13"}, "it resets the stream": {true, "16"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+			clock, cfg := comesToAnEnd(t, authctx.TokenExpired)
+			cfg.Refuse = grpcctx.Refuse
 			upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/grpc")
 				_, _ = w.Write([]byte("\x00\x00\x00\x03\xe8 of a thousand bytes, some"))
 				_ = http.NewResponseController(w).Flush()
-				time.Sleep(time.Until(end.Add(time.Second)))
+				time.AfterFunc(aWhile, clock.Pass)
+				<-clock.Passed()
+				time.Sleep(time.Second)
 				if test.reset {
 					panic(http.ErrAbortHandler)
 				}
@@ -337,9 +372,7 @@ func TestAnUpstreamThatGivesUpWithinTheLastMessageIsNotWaitedFor(t *testing.T) {
 			upstream.Config.Protocols = protocols(h2c)
 			upstream.Start()
 			t.Cleanup(upstream.Close)
-			addr := runGateway(t, upstream.Listener.Addr().String(), httpctx.ServerConfig{
-				Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, end)}), Refuse: grpcctx.Refuse,
-			})
+			addr := runGateway(t, upstream.Listener.Addr().String(), cfg)
 			body, silent := io.Pipe() // a client that has more to say, and does not
 			t.Cleanup(func() { _ = silent.Close() })
 			req, _ := http.NewRequest("POST", "http://"+addr+"/a.B/C", body)
@@ -350,7 +383,7 @@ func TestAnUpstreamThatGivesUpWithinTheLastMessageIsNotWaitedFor(t *testing.T) {
 			}
 			defer res.Body.Close()
 			_, err = io.ReadAll(res.Body)
-			if late := time.Since(end); err != nil || res.Trailer.Get("Grpc-Status") != test.status || late > 4*time.Second {
+			if late := clock.Since(); err != nil || res.Trailer.Get("Grpc-Status") != test.status || late > 4*time.Second {
 				t.Errorf("%v, status %q, %v after the end", err, res.Trailer.Get("Grpc-Status"), late)
 			}
 		})
@@ -412,11 +445,9 @@ func TestRule9_AStreamEndsWithItsCallerHoweverItWasAskedFor(t *testing.T) {
 		for when, reason := range map[string]authctx.Reason{"at the end": authctx.TokenExpired, "at a recheck": authctx.TokenRevoked} {
 			t.Run(how+", "+when, func(t *testing.T) {
 				t.Parallel()
-				alice := authctx.Result{Principal: callerUntil(t, time.Now().Add(2*time.Second))}
-				if reason == authctx.TokenRevoked {
-					alice = authctx.Result{Principal: callerUntil(t, time.Time{}), Recheck: func(context.Context) error { return reason }}
-				}
 				var told journal
+				clock, cfg := comesToAnEnd(t, reason)
+				cfg.Observer = &told
 				released := make(chan struct{})
 				upstream := runGRPC(t, func(_ any, ss grpc.ServerStream) error {
 					defer close(released)
@@ -430,10 +461,8 @@ func TestRule9_AStreamEndsWithItsCallerHoweverItWasAskedFor(t *testing.T) {
 					<-ss.Context().Done()
 					return ss.Context().Err()
 				})
-				gateway := runGateway(t, upstream, httpctx.ServerConfig{
-					Authenticator: knownAs(alice), RecheckInterval: time.Second, Observer: &told,
-				})
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				gateway := runGateway(t, upstream, cfg)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				r, err := http.NewRequestWithContext(ctx, "POST", "http://"+gateway+"/a.B/C", strings.NewReader("\x00\x00\x00\x00\x00"))
 				if err != nil {
@@ -445,9 +474,12 @@ func TestRule9_AStreamEndsWithItsCallerHoweverItWasAskedFor(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer res.Body.Close()
-				answer, err := io.ReadAll(res.Body)
-				if len(answer) == 0 || err == nil || ctx.Err() != nil {
-					t.Errorf("%d, read %q, %v", res.StatusCode, answer, err)
+				if _, err := io.ReadFull(res.Body, make([]byte, 1)); err != nil {
+					t.Errorf("%d, %v", res.StatusCode, err)
+				}
+				clock.Pass()
+				if rest, err := io.ReadAll(res.Body); err == nil || ctx.Err() != nil {
+					t.Errorf("%d, read %q, %v", res.StatusCode, rest, err)
 				}
 				_ = res.Body.Close()
 				<-released
@@ -459,10 +491,12 @@ func TestRule9_AStreamEndsWithItsCallerHoweverItWasAskedFor(t *testing.T) {
 
 // A gateway that was not told how to answer gRPC cuts the stream nevertheless.
 func TestAStreamThatCannotBeAnsweredIsReset(t *testing.T) {
-	cc := grpcGateway(t, runGRPC(t, echoes), httpctx.ServerConfig{
-		Authenticator: knownAs(authctx.Result{Principal: callerUntil(t, time.Now().Add(time.Second))}),
-	})
-	if err := drain(t, cc); status.Code(err) != codes.Internal {
+	clock, cfg := comesToAnEnd(t, authctx.TokenExpired)
+	upstream := func(srv any, ss grpc.ServerStream) error {
+		time.AfterFunc(aWhile, clock.Pass)
+		return echoes(srv, ss)
+	}
+	if err := drain(t, grpcGateway(t, runGRPC(t, upstream), cfg)); status.Code(err) != codes.Internal {
 		t.Errorf("ended with %v", err)
 	}
 }
@@ -483,7 +517,7 @@ func TestAGatewayKeepsNothingOfACall(t *testing.T) {
 	many()
 	before := runtime.NumGoroutine()
 	many()
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+5; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before+5; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, before %d", runtime.NumGoroutine(), before)
 		}
@@ -511,7 +545,7 @@ func TestAnAnswerOfTrailersOnlyKeepsItsStatus(t *testing.T) {
 // to be a good one.
 func drain(t *testing.T, cc *grpc.ClientConn) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cs, err := cc.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/a.B/C")
 	if err != nil {
@@ -533,7 +567,7 @@ type journal struct{ observertest.Journal }
 // the answer.
 func (j *journal) waitEnded(t *testing.T, reason authctx.Reason) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for _, e := range j.All() {
 			if e.Outcome == authctx.Ended && e.Reason == reason && e.Principal.Subject() == "alice" {
 				return
