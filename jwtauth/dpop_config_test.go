@@ -26,6 +26,7 @@ func TestRule1_NewDPoPNamesEveryProblem(t *testing.T) {
 		"a zone":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://[fe80::1%25eth0]" }, []string{"ExternalURL", "zone"}},
 		"a host not in ASCII":  {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://bücher.example" }, []string{"ASCII"}},
 		"a space at the end":   {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += "/v1 " }, []string{"ExternalURL must be", "space"}},
+		"no host":              {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL = "https://:443" }, []string{"ExternalURL", "host"}},
 		"port 0":               {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += ":0" }, []string{"ExternalURL", "port"}},
 		"port 65536":           {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += ":65536" }, []string{"ExternalURL", "port"}},
 		"port 99999999":        {v, func(c *jwtauth.DPoPConfig) { c.ExternalURL += ":99999999/v1" }, []string{"ExternalURL", "port"}},

@@ -23,7 +23,7 @@ func parseExternalURL(s string) (externalURL, error) {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(s, "?#"):
+	case err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, "?#"):
 		return externalURL{}, errors.New("ExternalURL must have a scheme, a host, perhaps a path, and nothing else")
 	case !exactname.Valid(s):
 		return externalURL{}, errors.New("ExternalURL " + exactname.Rule)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/authctx/authctx/internal/absent"
 )
@@ -23,7 +24,8 @@ type IntrospectorConfig struct {
 	// http to a loopback address.
 	Endpoint string
 	// ClientID and ClientSecret are the credentials of this service there, sent
-	// by HTTP Basic authentication (RFC 6749 section 2.3.1).
+	// by HTTP Basic authentication (RFC 6749 section 2.3.1). They hold no control
+	// characters (appendix A), such as the end of a line in a file.
 	ClientID     string
 	ClientSecret string `json:"-"`
 
@@ -150,8 +152,12 @@ func (c *IntrospectorConfig) validateEndpoint(p *problems) {
 	if c.ClientID == "" {
 		p.add("ClientID is required")
 	}
-	if c.ClientSecret == "" {
+	p.exact("ClientID", c.ClientID)
+	switch {
+	case c.ClientSecret == "":
 		p.add("ClientSecret is required")
+	case strings.ContainsFunc(c.ClientSecret, unicode.IsControl):
+		p.add("ClientSecret must not hold control characters")
 	}
 }
 

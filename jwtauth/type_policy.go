@@ -98,6 +98,7 @@ func (p TypePolicy) validate(wrong *problems) {
 		case slices.Contains(otherKinds[:], name):
 			wrong.add("Types has %q, which is another kind of token and no access token", name)
 		}
+		wrong.exact("Types", name)
 	}
 }
 

@@ -170,6 +170,11 @@ func TestRule1_NewVerifierNamesEveryProblem(t *testing.T) {
 	requireNames(t, err, "Types:")
 
 	cfg = configFor(t, signerFor(t, jwtauth.RS256))
+	cfg.Types = jwtauth.NamedTypes("at+jwt", " jwt")
+	_, err = jwtauth.NewVerifier(cfg)
+	requireNames(t, err, `Types: " jwt"`)
+
+	cfg = configFor(t, signerFor(t, jwtauth.RS256))
 	cfg.Issuer = "https://login.example/{tenantid}/v2.0"
 	_, err = jwtauth.NewVerifier(cfg)
 	requireNames(t, err, "Tenants")
