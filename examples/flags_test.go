@@ -1,6 +1,8 @@
 package examples_test
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -9,8 +11,11 @@ import (
 
 func TestGatewayRefusesBadFlags(t *testing.T) {
 	t.Parallel()
-	good := []string{"-listen", "127.0.0.1:0", "-issuer", "https://idp.example.com", "-audience", "a", "-upstream", "http://127.0.0.1:1"}
-	with := func(args ...string) []string { return slices.Concat(good, args) }
+	good := []string{"-listen", "127.0.0.1:0", "-issuer", "https://idp.example.com", "-audience", "a"}
+	to := func(args ...string) []string { return slices.Concat(good, args) }
+	with := func(args ...string) []string {
+		return slices.Concat(good, []string{"-upstream", "http://127.0.0.1:1"}, args)
+	}
 	for name, test := range map[string]struct {
 		args []string
 		says []string
@@ -23,7 +28,7 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"no issuer, and a bad algorithm": {[]string{"-audience", "a", "-upstream", "http://127.0.0.1:1", "-algorithms", "none", "-claims", "nobody"},
 			[]string{"-issuer", "none", "nobody"}},
 		"an unknown algorithm":    {with("-algorithms", "RS256,none"), []string{"none"}},
-		"an empty algorithm":      {with("-algorithms", ""), []string{"lgorithm"}},
+		"an empty algorithm":      {with("-algorithms", ""), []string{"-algorithms", "lgorithm"}},
 		"an algorithm of secrets": {with("-algorithms", "HS256"), []string{"Algorithms has HS256"}},
 		"an unknown forward":      {with("-forward", "everything"), []string{"-forward", "everything"}},
 		"keys that never rest":    {with("-forward", "txn", "-rotate", "1ms"), []string{"-rotate"}},
@@ -31,10 +36,16 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"tokens without a life":   {with("-forward", "txn", "-txn-life", "0"), []string{"-txn-life", "1s"}},
 		"flags of another forward": {with("-forward", "fields", "-rotate", "30s", "-txn-life", "1m", "-trust-domain", "d"),
 			[]string{"-rotate needs -forward txn", "-txn-life needs", "-trust-domain needs"}},
-		"an upstream of no URL": {with("-upstream", "127.0.0.1:1"), []string{"-upstream"}},
-		"a gRPC upstream URL":   {with("-grpc-upstream", "http://127.0.0.1:1"), []string{"-grpc-upstream"}},
-		"upstreams elsewhere": {with("-upstream", "http://orders.internal:8081", "-grpc-upstream", "10.0.0.1:9091"),
+		"a trust domain of no name": {with("-forward", "txn", "-trust-domain", "spiffe://prod.example"), []string{"-trust-domain", "without a scheme"}},
+		"upstreams that cannot be": {to("-upstream", "127.0.0.1:1", "-grpc-upstream", "http://127.0.0.1:1", "-leeway", "-1s"),
+			[]string{"-upstream: want http://HOST:PORT", "-grpc-upstream: want HOST:PORT", "-leeway"}},
+		"upstreams elsewhere": {to("-upstream", "http://orders.internal:8081", "-grpc-upstream", "10.0.0.1:9091"),
 			[]string{"-upstream orders.internal:8081", "-grpc-upstream 10.0.0.1:9091", "-allow-plaintext"}},
+		"an address without a host": {with("-issuer", "http://:8080"), []string{"-issuer", "http://:8080"}},
+		"keys at no URL":            {with("-jwks", "keys"), []string{"-jwks", `"keys" is not an absolute URL`}},
+		"what is empty": {to("-upstream", "", "-grpc-upstream", "", "-jwks", "", "-external-url", "", "-introspect", "", "-resource", ""),
+			[]string{"-upstream is empty", "-grpc-upstream is empty", "-jwks is empty", "-external-url is empty", "-introspect is empty", "-resource is empty"}},
+		"an address of no URL":   {with("-external-url", "https://:443"), []string{"-external-url"}},
 		"no credentials to ask":  {with("-introspect", "http://127.0.0.1:1"), []string{"GATEWAY_CLIENT_SECRET"}},
 		"clients, nobody to ask": {with("-introspect-clients"), []string{"-introspect-clients needs -introspect"}},
 		"a bad URL to ask":       {with("-introspect", "http://id:s3cret@["), []string{"-introspect"}},
@@ -45,15 +56,16 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"a negative cool-down":   {with("-keys-cooldown", "-1s"), []string{"-keys-cooldown"}},
 		"Transaction Tokens":     {with("-typ", "at+jwt,txntoken+jwt"), []string{"txntoken+jwt"}},
 		"nonces for nothing":     {with("-dpop-nonce"), []string{"-dpop-nonce needs -external-url"}},
-		"a resource of no URL":   {with("-resource", "api"), []string{"Resource must have a scheme"}},
+		"a resource of no URL":   {with("-resource", "api"), []string{"-resource", "Resource must have a scheme"}},
 		"scopes of nothing":      {with("-scopes", "a"), []string{"-scopes needs -resource"}},
 		"two resources":          {with("-resource", "https://a", "-resource", "https://b"), []string{"-resource is given 2 times"}},
 		"an unknown flag":        {with("-nonsense"), []string{"-nonsense"}},
-		"what counts once, twice": {with("-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
+		"a type with a space":    {with("-typ", "at+jwt, JWT"), []string{`Types: " jwt"`}},
+		"what counts once, twice": {with("-upstream", "http://id:s3cret@127.0.0.1:1", "-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
 			"-introspect", "http://id:s3cret@127.0.0.1:1", "-introspect", "http://id:s3cret@127.0.0.1:2"),
-			[]string{"-claims is given 2 times", "-external-url is given 2 times", "-introspect is given 2 times"}},
-		"much of it": {[]string{"-listen", "x", "-upstream", "y", "-nonsense", "-leeway", "z"},
-			[]string{`"x" for flag -listen`, `"y" for flag -upstream`, "-nonsense", `"z" for flag -leeway`}},
+			[]string{"-upstream is given 2 times", "-claims is given 2 times", "-external-url is given 2 times", "-introspect is given 2 times"}},
+		"much of it": {[]string{"-listen", "x", "-internal-listen", "127.0.0.1:65536", "-nonsense", "-leeway", "z"},
+			[]string{`"x" for flag -listen`, `"127.0.0.1:65536" for flag -internal-listen: want HOST:PORT, with a port up to 65535`, "-nonsense", `"z" for flag -leeway`}},
 		"a value of no flag":          {with("-nonsense", "http://id:s3cret@", "-listen", "x"), []string{"-nonsense"}},
 		"no flag at all":              {with("---", "-listen", "x"), []string{"---"}},
 		"SPIFFE claims of a provider": {with("-claims", "spiffe"), []string{"spiffe://", "https://idp.example.com"}},
@@ -69,6 +81,90 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is no upstream is said without repeating it: it may hold a password.
+func TestGatewayRefusesUpstreamsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for flag, values := range map[string]map[string]string{
+		"-upstream": {
+			"ftp://127.0.0.1":                "want http://HOST:PORT",
+			"http:127.0.0.1:1":               "want http://HOST:PORT",
+			"http://":                        "want http://HOST:PORT",
+			"http://id:s3cret@[":             "want http://HOST:PORT",
+			"http://127.0.0.1:http":          "want http://HOST:PORT",
+			"http://127.0.0.1:-1":            "want http://HOST:PORT",
+			"http://127.0.0.1:0":             "want a port from 1 to 65535",
+			"http://127.0.0.1:":              "want a port from 1 to 65535",
+			"http://:":                       "want a port from 1 to 65535",
+			"https://orders.example:65536":   "want a port from 1 to 65535",
+			"http://id:s3cret@127.0.0.1:1":   "it holds a user name",
+			"http://s3cret@:1":               "it holds a user name",
+			"https://orders.example/#s3cret": "it has a fragment",
+		},
+		"-grpc-upstream": {
+			"127.0.0.1":            "want HOST:PORT",
+			":9091":                "want HOST:PORT",
+			"127.0.0.1:":           "want HOST:PORT",
+			"::1:9091":             "want HOST:PORT",
+			"id:s3cret@host:9091":  "want HOST:PORT",
+			"s3cret@host:9091":     "want HOST:PORT",
+			"host/path:9091":       "want HOST:PORT",
+			" 127.0.0.1:9091":      "want HOST:PORT",
+			"unix:/run/orders":     "want HOST:PORT",
+			"127.0.0.1:0":          "want a port from 1 to 65535",
+			"127.0.0.1:-1":         "want HOST:PORT",
+			"127.0.0.1:grpc":       "want HOST:PORT",
+			"orders.example:65536": "want a port from 1 to 65535",
+		},
+	} {
+		for value, says := range values {
+			code, stdout, stderr := runToEnd(t, "gateway", "-listen", "127.0.0.1:0", "-issuer", "https://idp.example.com", "-audience", "a", "-allow-plaintext", flag, value)
+			if code != 2 || stdout != "" || !strings.Contains(stderr, flag+": "+says) || strings.Contains(stderr, "s3cret") {
+				t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", flag, value, code, stdout, stderr)
+			}
+		}
+	}
+}
+
+// It would refuse everybody, since it passes no token on.
+func TestGatewayIsNotItsOwnUpstream(t *testing.T) {
+	t.Parallel()
+	for flag, value := range map[string]string{"-upstream": "http://localhost:%s", "-grpc-upstream": "127.0.0.1:%s"} {
+		for _, host := range []string{"127.0.0.1", ""} {
+			_, port, _ := net.SplitHostPort(freeAddress(t))
+			upstream := fmt.Sprintf(value, port)
+			code, stdout, stderr := runToEnd(t, "gateway", "-listen", host+":"+port, "-issuer", "http://127.0.0.1:1", "-audience", "a", flag, upstream)
+			if code != 2 || stdout != "" || !strings.Contains(stderr, flag) || !strings.Contains(stderr, "where the gateway itself listens") {
+				t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", flag, upstream, code, stdout, stderr)
+			}
+		}
+	}
+}
+
+func TestProgramsNameTheFlagOfAnAddressThatIsTaken(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().String()
+	gateway := []string{"-issuer", "http://127.0.0.1:1", "-audience", "a", "-upstream", "http://127.0.0.1:1"}
+	for _, test := range []struct {
+		program, flag string
+		args          []string
+	}{
+		{"gateway", "-listen", gateway},
+		{"gateway", "-internal-listen", append(gateway, "-listen", "127.0.0.1:0")},
+		{"whoami", "-http", []string{"-trust", "network"}},
+		{"whoami", "-grpc", []string{"-trust", "network", "-http", "127.0.0.1:0"}},
+	} {
+		code, stdout, stderr := runToEnd(t, test.program, append(test.args, test.flag, taken)...)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, test.flag+": ") || !strings.Contains(stderr, taken) {
+			t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", test.program, test.flag, code, stdout, stderr)
+		}
 	}
 }
 
@@ -137,10 +233,16 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		"a certificate without mTLS":                    {[]string{"-trust", "cidr:127.0.0.0/8", "-cert", "c"}, "-cert needs -trust mtls:"},
 		"a key, and no trust":                           {[]string{"-key", "k"}, "-trust is required"},
 		"a trust domain without tokens":                 {[]string{"-trust", "network", "-trust-domain", "d"}, "-trust-domain needs -trust txn:"},
+		"a trust domain of no name":                     {[]string{"-trust", "txn:http://127.0.0.1:1", "-trust-domain", "spiffe://d"}, "without a scheme"},
+		"tokens of nobody":                              {[]string{"-trust", "txn:"}, "want cidr:PREFIX"},
+		"keys with a password":                          {[]string{"-trust", "txn:https://id:s3cret@keys.example"}, "-trust: "},
+		"an address of keys alone":                      {[]string{"-trust", "https://id:s3cret@keys.example"}, `-trust "https": want`},
+		"two trusts":                                    {[]string{"-trust", "network", "-trust", "cidr:127.0.0.0/8"}, "-trust is given 2 times"},
+		"an empty trust":                                {[]string{"-trust", ""}, "-trust is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, "whoami", append([]string{"-http", "127.0.0.1:0", "-grpc", "127.0.0.1:0"}, test.args...)...)
-			if code != 2 || !strings.Contains(stderr, test.says) || stdout != "" {
+			if code != 2 || !strings.Contains(stderr, test.says) || stdout != "" || strings.Contains(stderr, "s3cret") {
 				t.Errorf("exit status %d, standard output %q, standard error %q", code, stdout, stderr)
 			}
 		})

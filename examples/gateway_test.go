@@ -98,6 +98,17 @@ func TestGatewayCarriesTheCallerOverHTTP(t *testing.T) {
 	}
 }
 
+// So it is to whoever dials.
+func TestAnUpstreamWithoutAHostIsOnThisMachine(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	s := startGateway(t, startProvider(t), "-upstream", strings.Replace(httpURL, "127.0.0.1", "", 1))
+	s.waitReady(t)
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+s.token(t, nil)); r.status != 200 {
+		t.Errorf("status %d, body %s", r.status, r.body)
+	}
+}
+
 func TestGatewayServesEveryProtocolOnOneAddress(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)

@@ -111,8 +111,9 @@ func serveTLS(t *testing.T, ca *democa.Authority, auth authctx.Authenticator) fu
 	}
 }
 
-// selfSigned returns a certificate that nobody but its owner vouches for.
-func selfSigned(t *testing.T) tls.Certificate {
+// selfSigned returns a certificate of a client, unless that is changed, that nobody but
+// its owner vouches for.
+func selfSigned(t *testing.T, changes ...func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -121,6 +122,9 @@ func selfSigned(t *testing.T) tls.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, change := range changes {
+		change(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -34,7 +34,10 @@ func startTxnSystem(t *testing.T, args ...string) (s *system, whoamiURL, whoamiG
 	t.Helper()
 	internal := freeAddress(t)
 	_, whoamiURL, whoamiGRPC = startWhoami(t, "-trust", "txn:http://"+internal+"/.well-known/jwks.json")
-	s = startGateway(t, startProvider(t), append([]string{"-upstream", whoamiURL, "-grpc-upstream", whoamiGRPC,
+	if !slices.Contains(args, "-upstream") {
+		args = append(args, "-upstream", whoamiURL)
+	}
+	s = startGateway(t, startProvider(t), append([]string{"-grpc-upstream", whoamiGRPC,
 		"-forward", "txn", "-internal-listen", internal}, args...)...)
 	if got := s.gateway.address("internal listening on"); got != internal {
 		t.Fatalf("internal address %s, want %s", got, internal)

@@ -31,7 +31,7 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 		"          address of this gateway\n"+
 		"  txn     a Transaction Token signed by this gateway, for services that\n"+
 		"          others can reach too")
-	fs.StringVar(&f.trustDomain, "trust-domain", "authctx.local", "with -forward txn: the `NAME` of all services together, for which tokens are")
+	program.TrustDomainVar(fs, &f.trustDomain, "trust-domain", "authctx.local", "with -forward txn: the `NAME` of all services together, for which tokens are")
 	program.AddressVar(fs, &f.internalListen, "internal-listen", "127.0.0.1:0", "publish the keys of Transaction Tokens on `ADDR`, at /.well-known/jwks.json; only\n"+
 		"services need to reach it. With -forward fields only if given: for services that\n"+
 		"begin to read tokens before this gateway signs. Every start makes a new key")
@@ -114,7 +114,7 @@ func (f *forwarding) publish(forward *forwarder) error {
 	if err != nil {
 		return program.Usage(err)
 	}
-	forward.internal, err = net.Listen("tcp", f.internalListen)
+	forward.internal, err = program.Listen("internal-listen", f.internalListen)
 	return err
 }
 

@@ -8,9 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 
 	"github.com/authctx/authctx/examples/internal/program"
@@ -35,10 +32,8 @@ path. So is its token: services believe the gateway, not the client.
 type gateway struct {
 	tokens
 	forwarding
-	listen       string
-	upstream     *url.URL
-	grpcUpstream *url.URL
-	plaintext    bool
+	upstreams
+	listen string
 }
 
 func main() {
@@ -48,30 +43,8 @@ func main() {
 func (g *gateway) Flags(fs *flag.FlagSet) {
 	program.AddressVar(fs, &g.listen, "listen", "127.0.0.1:8080", "serve on `ADDR`; port 0 takes a free one")
 	g.tokens.flags(fs)
-	fs.Func("upstream", "`URL` of the HTTP service, as http://127.0.0.1:8081", g.setUpstream)
-	fs.Func("grpc-upstream", "`ADDR` of the gRPC service, as 127.0.0.1:9091", g.setGRPCUpstream)
-	fs.BoolVar(&g.plaintext, "allow-plaintext", false, "tell upstreams on other machines who is calling without TLS too, where whoever\n"+
-		"is on the path can read and change that; for networks that encrypt by\n"+
-		"themselves, such as a service mesh")
+	g.upstreams.flags(fs)
 	g.forwarding.flags(fs)
-}
-
-func (g *gateway) setUpstream(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return errors.New("want http://ADDR")
-	}
-	g.upstream = u
-	return nil
-}
-
-func (g *gateway) setGRPCUpstream(s string) error {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil || host == "" || port == "" {
-		return errors.New("want HOST:PORT")
-	}
-	g.grpcUpstream = &url.URL{Scheme: "http", Host: s}
-	return nil
 }
 
 func (g *gateway) Run(ctx context.Context) error {
@@ -93,9 +66,12 @@ func (g *gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return program.Usage(err)
 	}
-	l, err := net.Listen("tcp", g.listen)
+	l, err := program.Listen("listen", g.listen)
 	if err != nil {
 		return err
+	}
+	if err := g.upstreams.checkListening(l.Addr()); err != nil {
+		return program.Usage(err)
 	}
 	fmt.Println("listening on", l.Addr())
 	if forward.internal != nil {
@@ -110,22 +86,5 @@ func (g *gateway) Run(ctx context.Context) error {
 
 // check reports everything that is missing at once.
 func (g *gateway) check() error {
-	errs := []error{g.tokens.check(), g.forwarding.check()}
-	if g.upstream == nil && g.grpcUpstream == nil {
-		errs = append(errs, errors.New("-upstream or -grpc-upstream is required, or both"))
-	}
-	for name, u := range map[string]*url.URL{"-upstream": g.upstream, "-grpc-upstream": g.grpcUpstream} {
-		if u != nil && u.Scheme == "http" && !thisMachine(u.Hostname()) && !g.plaintext {
-			errs = append(errs, fmt.Errorf("%s %s is on another machine and has no TLS: needs -allow-plaintext", name, u.Host))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// thisMachine reports whether an upstream on host is told who is calling without
-// TLS. For another one the proxy would refuse every request; this program does not
-// start.
-func thisMachine(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+	return errors.Join(g.tokens.check(), g.forwarding.check(), g.upstreams.check())
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/examples/internal/program"
 	"github.com/authctx/authctx/grpcctx"
 	"github.com/authctx/authctx/httpctx"
 )
@@ -32,17 +33,17 @@ func (g *gateway) newProxy(auth authctx.Authenticator, forward authctx.Propagato
 		Observer:         authctx.NewSlogObserver(log),
 	})
 	if err != nil {
-		return nil, err
+		return nil, program.About("resource", err)
 	}
 	carry, err := httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: forward, InsecureAllowPlaintext: g.plaintext})
 	if err != nil {
 		return nil, err
 	}
-	toHTTP, err := newUpstream(carry, g.upstream, newHTTPTransport(), log)
+	toHTTP, err := newUpstream(carry, g.upstreams.http, newHTTPTransport(), log)
 	if err != nil {
 		return nil, err
 	}
-	toGRPC, err := newUpstream(carry, g.grpcUpstream, newGRPCTransport(), log)
+	toGRPC, err := newUpstream(carry, g.upstreams.grpc, newGRPCTransport(), log)
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,9 @@ func (t *tokens) check() error {
 	} else if _, err := t.config(); err != nil {
 		errs = append(errs, err)
 	}
+	if slices.Contains(t.jwks, "") {
+		errs = append(errs, errors.New("-jwks is empty"))
+	}
 	if len(t.jwks) > 0 && len(t.jwks) != len(t.issuers) {
 		errs = append(errs, fmt.Errorf("-jwks is given %d times and -issuer %d times", len(t.jwks), len(t.issuers)))
 	}
@@ -143,7 +146,7 @@ func (t *tokens) authenticator() (authctx.Authenticator, error) {
 	if t.introspect.endpoint != "" {
 		introspector, err := t.introspector(common)
 		if err != nil {
-			return nil, err
+			return nil, program.About("introspect", err)
 		}
 		t.closing = append(t.closing, introspector)
 		shape = jwtauth.JWTShape
@@ -169,7 +172,7 @@ func (t *tokens) readers(common jwtauth.VerifierConfig, v jwtauth.TokenVerifier,
 		ExternalURL: t.externalURL.Text, Shape: shape, Leeway: common.Leeway,
 		RequireNonce: t.proofNonce, NonceSecret: t.nonceSecret,
 	})
-	return []authctx.Authenticator{bearer, dpop}, err
+	return []authctx.Authenticator{bearer, dpop}, program.About("external-url", err)
 }
 
 // verifier returns the verifier of all issuers. Each has keys of its own, loaded
@@ -207,9 +210,9 @@ func (t *tokens) config() (jwtauth.VerifierConfig, error) {
 	var errs []error
 	for _, name := range t.algorithms {
 		algorithm, err := jwtauth.ParseAlgorithm(name)
-		cfg.Algorithms, errs = append(cfg.Algorithms, algorithm), append(errs, err)
+		cfg.Algorithms, errs = append(cfg.Algorithms, algorithm), append(errs, program.About("algorithms", err))
 	}
-	errs = append(errs, applyPreset(&cfg, t.claims.Text, len(t.types) > 0))
+	errs = append(errs, program.About("claims", applyPreset(&cfg, t.claims.Text, len(t.types) > 0)))
 	return cfg, errors.Join(errs...)
 }
 
@@ -227,12 +230,14 @@ func (t *tokens) typePolicy() jwtauth.TypePolicy {
 // newKeys returns the keys of one issuer.
 func (t *tokens) newKeys(i int) (*jwtauth.RemoteKeys, error) {
 	cfg := jwtauth.RemoteKeysConfig{RefreshInterval: t.keysRefresh, CoolDown: t.keysCoolDown}
+	flag := "issuer"
 	if len(t.jwks) > 0 {
-		cfg.JWKSURL = t.jwks[i]
+		flag, cfg.JWKSURL = "jwks", t.jwks[i]
 	} else {
 		cfg.Issuer = t.issuers[i]
 	}
-	return jwtauth.NewRemoteKeys(cfg)
+	keys, err := jwtauth.NewRemoteKeys(cfg)
+	return keys, program.About(flag, err)
 }
 
 // soleIssuer returns the issuer of all callers, empty when there are several.

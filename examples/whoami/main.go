@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 
 	"github.com/authctx/authctx"
@@ -57,11 +56,11 @@ func (w *whoami) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	httpListener, err := net.Listen("tcp", w.httpAddress)
+	httpListener, err := program.Listen("http", w.httpAddress)
 	if err != nil {
 		return err
 	}
-	grpcListener, err := net.Listen("tcp", w.grpcAddress)
+	grpcListener, err := program.Listen("grpc", w.grpcAddress)
 	if err != nil {
 		return err
 	}

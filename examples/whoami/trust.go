@@ -2,11 +2,9 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -18,14 +16,14 @@ import (
 // trustFlags say whose word about a caller is believed.
 type trustFlags struct {
 	given       *flag.FlagSet
-	trust       string
+	trust       program.Once
 	trustDomain string
 	cert, key   string
 }
 
 func (t *trustFlags) flags(fs *flag.FlagSet) {
 	t.given = fs
-	fs.StringVar(&t.trust, "trust", "", "believe `WHOM` about callers (required):\n"+
+	fs.Var(&t.trust, "trust", "believe `WHOM` about callers (required):\n"+
 		"  cidr:PREFIX[,PREFIX...]   plain fields from peers with such an address,\n"+
 		"                            as cidr:127.0.0.0/8\n"+
 		"  network                   plain fields from everybody who can connect;\n"+
@@ -35,7 +33,7 @@ func (t *trustFlags) flags(fs *flag.FlagSet) {
 		"                            as mtls:ca.pem,spiffe://prod.example/gateway\n"+
 		"  txn:JWKS-URL              Transaction Tokens signed with these keys,\n"+
 		"                            whoever brings them")
-	fs.StringVar(&t.trustDomain, "trust-domain", "authctx.local", "with txn: the `NAME` that tokens must be for")
+	program.TrustDomainVar(fs, &t.trustDomain, "trust-domain", "authctx.local", "with txn: the `NAME` that tokens must be for")
 	fs.StringVar(&t.cert, "cert", "", "with mtls: the certificate of this service, a PEM `FILE`")
 	fs.StringVar(&t.key, "key", "", "with mtls: its private key, a PEM `FILE`")
 }
@@ -49,7 +47,7 @@ type trusted struct {
 
 // parse reads the flags.
 func (t *trustFlags) parse() (trusted, error) {
-	kind, arg, _ := strings.Cut(t.trust, ":")
+	kind, arg, _ := strings.Cut(t.trust.Text, ":")
 	if err := t.check(kind); err != nil {
 		return trusted{}, err
 	}
@@ -57,22 +55,23 @@ func (t *trustFlags) parse() (trusted, error) {
 	case kind == "cidr":
 		prefixes := strings.Split(arg, ",")
 		return fieldsFrom(authctx.TrustPeerCIDR(prefixes[0], prefixes[1:]...))
-	case t.trust == "network":
+	case t.trust.Text == "network":
 		return fieldsFrom(authctx.TrustNetworkAlone(), nil)
 	case kind == "mtls" && strings.Contains(arg, ","):
 		ca, ids, _ := strings.Cut(arg, ",")
 		return t.mutualTLS(ca, strings.Split(ids, ","))
-	case kind == "txn":
+	case kind == "txn" && arg != "":
 		return t.transactionTokens(arg)
 	}
-	return trusted{}, fmt.Errorf("-trust %q: want cidr:PREFIX, network, mtls:CA,SPIFFE-ID or txn:JWKS-URL", t.trust)
+	// The rest of it may be an address with a secret.
+	return trusted{}, fmt.Errorf("-trust %q: want cidr:PREFIX, network, mtls:CA,SPIFFE-ID or txn:JWKS-URL", kind)
 }
 
 // check refuses no trust, flags that are about another kind of it, and mtls without
 // a certificate.
 func (t *trustFlags) check(kind string) error {
-	var errs []error
-	if t.trust == "" {
+	errs := []error{t.trust.Check("trust")}
+	if !program.Given(t.given, "trust") {
 		errs = append(errs, errors.New("-trust is required: say who is believed about callers"))
 	}
 	if kind != "txn" {
@@ -89,7 +88,7 @@ func (t *trustFlags) check(kind string) error {
 // fieldsFrom believes plain fields under a trust.
 func fieldsFrom(trust authctx.Trust, err error) (trusted, error) {
 	if err != nil {
-		return trusted{}, err
+		return trusted{}, program.About("trust", err)
 	}
 	auth, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust})
 	return trusted{authenticator: auth}, err
@@ -98,15 +97,11 @@ func fieldsFrom(trust authctx.Trust, err error) (trusted, error) {
 // mutualTLS believes plain fields from peers that show the right certificate.
 // Peers without one may connect, and are told that nobody is known.
 func (t *trustFlags) mutualTLS(ca string, ids []string) (trusted, error) {
-	pem, err := os.ReadFile(ca)
+	roots, err := readAuthorities(ca)
 	if err != nil {
-		return trusted{}, err
+		return trusted{}, program.About("trust", err)
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return trusted{}, fmt.Errorf("%s has no certificate in it", ca)
-	}
-	cert, err := tls.LoadX509KeyPair(t.cert, t.key)
+	cert, err := readKeyPair(t.cert, t.key)
 	if err != nil {
 		return trusted{}, err
 	}
@@ -127,7 +122,7 @@ func (t *trustFlags) transactionTokens(jwksURL string) (trusted, error) {
 		CoolDown: time.Second, // the gateway is near and may rotate its keys often
 	})
 	if err != nil {
-		return trusted{}, err
+		return trusted{}, program.About("trust", err)
 	}
 	auth, err := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: t.trustDomain, Keys: keys})
 	return trusted{authenticator: auth, keys: keys}, err

@@ -48,10 +48,14 @@ func (o *Once) Set(s string) error {
 	return nil
 }
 
-// Check returns an error when the flag of that name was given several times.
+// Check returns an error when the flag of that name was given several times, or
+// without a text: whoever gave one believes that it has an effect.
 func (o *Once) Check(name string) error {
 	if o.times > 1 {
 		return fmt.Errorf("-%s is given %d times", name, o.times)
+	}
+	if o.times > 0 && o.Text == "" {
+		return fmt.Errorf("-%s is empty", name)
 	}
 	return nil
 }
