@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -52,21 +53,65 @@ func TestNodeProgramsRefuseBadFlags(t *testing.T) {
 			"--trust txn:http://keys.example":                  "want an https URL",
 			"--trust txn:http://127.0.0.1.a.test":              "want an https URL",
 			"--trust txn:file:///etc/passwd":                   "want an https URL",
-			"--trust txn:https://keys.example --trust-domain=": "--trust-domain is required",
-			"--trust cidr:127.0.0.0/8 --listen 8082":           "--listen 8082: want HOST:PORT",
-			"--trust cidr:127.0.0.0/8 --listen a:99999":        "--listen a:99999: want HOST:PORT",
-			"--nonsense":                                       "--nonsense",
-			"nonsense":                                         "nonsense",
+			"--trust txn:https://keys.example --trust-domain=": "--trust-domain : want a name",
+			"--trust txn:https://keys.example --trust-domain spiffe://a.example": "--trust-domain spiffe://a.example: want a name",
+			"--trust txn:https://keys.example --trust-domain A.example":          "--trust-domain A.example: want a name",
+			"--trust cidr:127.0.0.0/8 --trust-domain a.example":                  "--trust-domain needs --trust txn:JWKS-URL",
+			"--trust cidr:127.0.0.0/8 --trust txn:https://keys.example":          "--trust is given 2 times",
+			"--trust cidr:::ffff:10.0.0.0/104":                                   "want ADDRESS/BITS",
+			"--trust txn:http://id:s3cret@keys.example":                          "--trust txn: want an https URL",
+			"--trust txn:https://id:s3cret@keys.example":                         "--trust txn: the URL holds a user name",
+			"--trust txn:http://127.0.0.1:0/keys":                                "--trust txn: the URL has a port that cannot be",
+			"--trust txn:http://127.0.0.1:65536/keys":                            "--trust txn: want an https URL",
+			"--trust cidr:127.0.0.0/8 --listen 8082":                             "--listen 8082: want HOST:PORT",
+			"--trust cidr:127.0.0.0/8 --listen a:99999":                          "--listen a:99999: want HOST:PORT",
+			"--nonsense": "--nonsense",
+			"nonsense":   "nonsense",
 		},
-		"node/grpc.mjs":       {"": "--trust is required", "--trust cidr:127.0.0.1": "want ADDRESS/BITS"},
-		"openid/provider.mjs": {"--nonsense": "--nonsense", "--listen 9000": "--listen 9000: want HOST:PORT"},
-		"openid/client.mjs":   {"": "ISSUER", "https://idp.example": "ISSUER"},
+		"node/grpc.mjs": {"": "--trust is required", "--trust cidr:127.0.0.1": "want ADDRESS/BITS"},
+		"openid/provider.mjs": {
+			"--nonsense":             "--nonsense",
+			"--listen 9000":          "--listen 9000: want HOST:PORT",
+			"--ca a.pem":             "--ca needs --tls",
+			"--client a.pem":         "--client needs --tls",
+			"--tls /nonexistent.pem": "--tls /nonexistent.pem: the file cannot be read",
+			"--tls " + os.DevNull:    "--tls " + os.DevNull + ": want a certificate in PEM",
+		},
+		"openid/client.mjs": {"": "ISSUER", "https://idp.example": "ISSUER", "idp s3cret api https://api.example": "ISSUER"},
 	} {
 		for args, says := range tries {
 			code, stdout, stderr := runNode(t, script, strings.Fields(args)...)
-			if code != 2 || stdout != "" || !strings.Contains(stderr, says) || strings.Contains(stderr, "    at ") {
+			if code != 2 || stdout != "" || !strings.Contains(stderr, says) || strings.Contains(stderr, "    at ") || strings.Contains(stderr, "s3cret") {
 				t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", script, args, code, stdout, stderr)
 			}
+		}
+	}
+}
+
+func TestNodeProgramsSayThatAnAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for script, args := range map[string][]string{
+		"node/http.mjs": {"--trust", "cidr:127.0.0.0/8"}, "node/grpc.mjs": {"--trust", "cidr:127.0.0.0/8"}, "openid/provider.mjs": nil,
+	} {
+		code, stdout, stderr := runNode(t, script, append(args, "--listen", l.Addr().String())...)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, "--listen "+l.Addr().String()+": ") || strings.Contains(stderr, "    at ") {
+			t.Errorf("%s: exit status %d, standard output %q, standard error %q", script, code, stdout, stderr)
+		}
+	}
+}
+
+// In a list of IPv6 addresses, Node finds those of IPv4 too.
+func TestNodeServicesDoNotTrustIPv4ForAnIPv6Prefix(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"::/64", "::ffff:0:0/90"} {
+		address := startNode(t, "node/http.mjs", "--trust", "cidr:"+prefix)
+		if r := send(t, "GET", "http://"+address+"/whoami", "X-User-Id: alice", "X-User-Issuer: i"); r.status != 401 {
+			t.Errorf("%s: status %d, body %s", prefix, r.status, r.body)
 		}
 	}
 }

@@ -18,14 +18,16 @@ Flags:
                         authctx.local)
   -h, --help            print this`
 
-// Returns where to listen and how callers are known, unless the program ends here.
+// Returns where to listen, how callers are known, and how the program ends when it
+// cannot listen there, unless it ends here.
 export function flags(script, about, listen) {
   try {
-    const { values } = parseArgs({
+    const { values, tokens } = parseArgs({
+      tokens: true,
       options: {
         listen: { type: 'string', default: listen },
         trust: { type: 'string' },
-        'trust-domain': { type: 'string', default: 'authctx.local' },
+        'trust-domain': { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -33,9 +35,15 @@ export function flags(script, about, listen) {
       console.log(help(script, about, listen))
       process.exit(0)
     }
+    const times = tokens.filter(({ name }) => name === 'trust').length
+    if (times > 1) throw new Error(`--trust is given ${times} times`)
     const [, host, port] = /^(.+):(\d+)$/.exec(values.listen) ?? []
-    if (!(port <= 65535)) throw new Error(`--listen ${values.listen}: want HOST:PORT`)
-    return { host, port: Number(port), identify: trust(values.trust, values['trust-domain']) }
+    if (!(port <= 65535)) throw new Error(`--listen ${values.listen}: want HOST:PORT, with a port up to 65535`)
+    const failed = (error) => {
+      console.error(`${script}: --listen ${values.listen}: ${error.message}`)
+      process.exit(1)
+    }
+    return { host, port: Number(port), identify: trust(values.trust, values['trust-domain']), failed }
   } catch (error) {
     console.error(`${script}: ${error.message}\n${script} --help explains the flags`)
     process.exit(2)

@@ -14,7 +14,7 @@ import { loadSync } from '@grpc/proto-loader'
 import { flags } from './flags.mjs'
 import { Unavailable } from './identity.mjs'
 
-const { host, port, identify } = flags('grpc.mjs', 'A gRPC service that answers with the caller it sees.', '127.0.0.1:9092')
+const { host, port, identify, failed } = flags('grpc.mjs', 'A gRPC service that answers with the caller it sees.', '127.0.0.1:9092')
 
 const proto = fileURLToPath(new URL('../internal/examplespb/whoami.proto', import.meta.url))
 const { WhoAmI } = grpc.loadPackageDefinition(loadSync(proto, { keepCase: true })).authctx.examples.v1
@@ -89,7 +89,7 @@ server.addService(WhoAmI.service, {
 })
 
 server.bindAsync(`${host}:${port}`, grpc.ServerCredentials.createInsecure(), (error, port) => {
-  if (error) throw error
+  if (error) return failed(error)
   console.log(`listening on ${host}:${port}`)
 })
 process.once('SIGTERM', () => {

@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import { flags } from './flags.mjs'
 import { Malformed, Unavailable } from './identity.mjs'
 
-const { host, port, identify } = flags('http.mjs', 'An HTTP service that answers with the caller it sees.', '127.0.0.1:8082')
+const { host, port, identify, failed } = flags('http.mjs', 'An HTTP service that answers with the caller it sees.', '127.0.0.1:8082')
 
 const challenge = (rest) => ({ 'www-authenticate': 'Bearer realm="api"' + rest })
 
@@ -58,6 +58,7 @@ const server = createServer(async (request, response) => {
 // choose which.
 server.maxHeadersCount = 0
 
+server.once('error', failed)
 server.listen(port, host.replace(/^\[(.*)\]$/, '$1'), () => {
   console.log(`listening on ${host}:${server.address().port}`)
 })

@@ -36,23 +36,26 @@ const anyPlain = (fields) => Object.keys(grammar).some((name) => valuesOf(fields
 
 // Reads --trust: "cidr:127.0.0.0/8" or "txn:JWKS-URL". The function returned
 // takes the request's fields, a map from lower-case names to lists of values,
-// and the address of the peer.
+// and the address of the peer. A trust domain that was given is for tokens.
 export function trust(flag, trustDomain) {
   const [, how, arg] = /^(cidr|txn):(.+)$/.exec(flag ?? '') ?? []
+  if (how === 'txn') return transactionTokens(arg, trustDomain ?? 'authctx.local')
+  if (how === 'cidr' && trustDomain !== undefined) throw new Error('--trust-domain needs --trust txn:JWKS-URL')
   if (how === 'cidr') return plainFields(arg)
-  if (how === 'txn') return transactionTokens(arg, trustDomain)
   throw new Error('--trust is required: cidr:ADDRESS/BITS or txn:JWKS-URL')
 }
 
 function plainFields(prefix) {
   const [, address, bits] = /^(.+)\/([1-9][0-9]*)$/.exec(prefix) ?? [] // never all addresses
   const version = isIP(address ?? '')
-  if (!version || bits > { 4: 32, 6: 128 }[version]) throw new Error(`--trust cidr:${prefix}: want ADDRESS/BITS, as 127.0.0.0/8`)
+  if (!version || bits > { 4: 32, 6: 128 }[version] || isMapped(address, bits)) throw new Error(`--trust cidr:${prefix}: want ADDRESS/BITS, as 127.0.0.0/8`)
   const trusted = new BlockList() // a list of addresses, whatever its name says
   trusted.addSubnet(address, Number(bits), `ipv${version}`)
   return async (fields, peer) => {
     peer = peer.replace(/^::ffff:/, '')
-    if (!trusted.check(peer, isIPv6(peer) ? 'ipv6' : 'ipv4')) return null
+    const family = isIPv6(peer) ? 6 : 4
+    // A list of IPv6 addresses holds those of IPv4 too: ::/64 has all of them.
+    if (family !== version || !trusted.check(peer, `ipv${family}`)) return null
     if (!anyPlain(fields)) return null
     if (anySigned(fields)) throw new Malformed('identity fields beside a signed caller')
     const read = readPlain(fields)
@@ -72,6 +75,13 @@ function plainFields(prefix) {
       provenance: 'asserted',
     })
   }
+}
+
+// Whether a prefix is one of IPv4 addresses, written as IPv6: ::ffff:10.0.0.0/104.
+function isMapped(address, bits) {
+  const mapped = new BlockList()
+  mapped.addSubnet('::ffff:0:0', 96, 'ipv6')
+  return isIPv6(address) && bits >= 96 && mapped.check(address, 'ipv6')
 }
 
 // Reads every plain field, also those that nothing here uses: a gateway that wrote
@@ -171,8 +181,10 @@ function keysAt(jwksURL) {
   const url = URL.canParse(jwksURL) ? new URL(jwksURL) : {}
   const onThisMachine = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && onThisMachine)) {
-    throw new Error(`--trust txn:${jwksURL}: want an https URL; http is for this machine`)
+    throw new Error('--trust txn: want an https URL; http is for this machine') // it may hold a secret
   }
+  if (url.username || url.password) throw new Error('--trust txn: the URL holds a user name')
+  if (url.port === '0') throw new Error('--trust txn: the URL has a port that cannot be')
   const remote = createRemoteJWKSet(url, { cooldownDuration: 1000 })
   const ofTheToken = ['ERR_JOSE_NOT_SUPPORTED', 'ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS']
   return async (header, token) => {
@@ -191,7 +203,9 @@ const leeway = 30 // seconds that clocks may be apart
 const longest = 10 * 60 // seconds that a token may have been minted for
 
 function transactionTokens(jwksURL, trustDomain) {
-  if (!trustDomain) throw new Error('--trust-domain is required: whom tokens must be for')
+  if (!/^[a-z0-9._-]+$/.test(trustDomain)) {
+    throw new Error(`--trust-domain ${trustDomain}: want a name in lower case and without a scheme, as prod.example.com`)
+  }
   const keys = keysAt(jwksURL)
   return async (fields) => {
     const tokens = valuesOf(fields, 'txn-token')

@@ -5,7 +5,7 @@
 import * as oauth from 'openid-client';
 
 const args = process.argv.slice(2);
-if (args.length !== 4) {
+if (args.length !== 4 || ![args[0], args[3]].every((url) => URL.canParse(url))) {
   const asked = ['-h', '--help'].includes(args[0]);
   console[asked ? 'log' : 'error']('node examples/openid/client.mjs ISSUER SECRET RESOURCE URL');
   process.exit(asked ? 0 : 2);

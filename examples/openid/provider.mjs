@@ -6,7 +6,7 @@
 // A line on standard input names its signing keys, the one to sign with first; a
 // name stands for the same keys as long as the process runs. It ends with its
 // standard input, so that it outlives nobody who started it.
-import { generateKeyPairSync } from 'node:crypto';
+import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -39,13 +39,43 @@ function readFlags() {
     },
   });
   const [, host, port] = /^(.+):(\d+)$/.exec(values.listen) ?? [];
-  if (!(port <= 65535)) throw new Error(`--listen ${values.listen}: want HOST:PORT`);
+  if (!(port <= 65535)) throw new Error(`--listen ${values.listen}: want HOST:PORT, with a port up to 65535`);
+  for (const name of ['tls', 'ca', 'client']) {
+    if (values[name] === undefined) continue;
+    if (values.tls === undefined) throw new Error(`--${name} needs --tls`);
+    values[name] = readPEM(name, values[name]);
+  }
   return { ...values, host, port: Number(port) };
 }
 
-let flags;
+// attempt returns what f does. What OpenSSL says of a failure helps nobody.
+function attempt(f, failure) {
+  try {
+    return f();
+  } catch {
+    throw new Error(failure);
+  }
+}
+
+// readPEM reads the file of a flag, which has a certificate in it.
+function readPEM(name, file) {
+  const pem = attempt(() => readFileSync(file), `--${name} ${file}: the file cannot be read`);
+  attempt(() => new X509Certificate(pem), `--${name} ${file}: want a certificate in PEM`);
+  return pem;
+}
+
+// newServer returns a server that leaves it to the provider to say who needs a
+// certificate that somebody vouches for.
+function newServer({ tls, ca }) {
+  if (!tls) return http.createServer();
+  const options = { cert: tls, key: tls, ca, requestCert: true, rejectUnauthorized: false };
+  return attempt(() => https.createServer(options), '--tls: want a certificate and its key in one file');
+}
+
+let flags, server;
 try {
   flags = readFlags();
+  server = newServer(flags);
 } catch (error) {
   console.error(`provider.mjs: ${error.message}\nprovider.mjs --help explains the flags`);
   process.exit(2);
@@ -55,15 +85,7 @@ if (flags.help) {
   process.exit(0);
 }
 
-const pem = (file) => file && readFileSync(file);
 const secure = flags.tls !== undefined;
-const server = secure
-  // Who needs a certificate that somebody vouches for, and who does not, is the
-  // provider's to say.
-  ? https.createServer({
-    cert: pem(flags.tls), key: pem(flags.tls), ca: pem(flags.ca), requestCert: true, rejectUnauthorized: false,
-  })
-  : http.createServer();
 
 const made = new Map();
 function keysNamed(name) {
@@ -84,13 +106,17 @@ server.on('request', (req, res) => answer(req, res));
 // sign makes the provider anew with other keys; what it has issued is kept
 // outside of it.
 function sign(issuer, names) {
-  const provider = new Provider(issuer, settings({ keys: names.flatMap(keysNamed), client: pem(flags.client), secure }));
+  const provider = new Provider(issuer, settings({ keys: names.flatMap(keysNamed), client: flags.client, secure }));
   for (const event of ['server_error', 'grant.error', 'introspection.error', 'revocation.error']) {
     provider.on(event, (_, err) => console.error(event, err.error_detail ?? err));
   }
   answer = provider.callback();
 }
 
+server.once('error', (error) => {
+  console.error(`provider.mjs: --listen ${flags.listen}: ${error.message}`);
+  process.exit(1);
+});
 server.listen(flags.port, flags.host.replace(/^\[(.*)\]$/, '$1'), () => {
   const issuer = `${secure ? 'https' : 'http'}://${flags.host}:${server.address().port}`;
   sign(issuer, ['first']);
