@@ -31,7 +31,7 @@ func gatewayKeys(t *testing.T) (keys *jwtauth.SigningKeys, token string) {
 	}
 	propagator, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
 		TrustDomain: "authctx.local", Workload: "spiffe://authctx.local/gateway", Keys: keys,
-		Lifetime: time.Minute, Scopes: jwtauth.CallerScopes,
+		Lifetime: jwtauth.MaxTxnLifetime, Scopes: jwtauth.CallerScopes, // parallel tests wait for one another
 	})
 	if err != nil {
 		t.Fatal(err)
