@@ -118,15 +118,16 @@ func validEntryName(name string) error {
 		return fmt.Errorf("%q %s; what a path needs of these is escaped (%%E2%%80%%8C)", name, exactRule)
 	case !strings.Contains(path, "/"):
 		return fmt.Errorf("%q is neither a net/http pattern nor an RPC method", name)
-	case strings.Contains(name, "*") && (!isService(strings.TrimSuffix(name, "/*")) || strings.Count(name, "*") > 1):
+	case strings.Contains(name, "*") && !isWholeService(name):
 		return fmt.Errorf("%q: the only wildcard is a whole gRPC service, %q", name, "/package.Service/*")
 	}
 	return nil
 }
 
-// isService reports whether s is "/package.Service".
-func isService(s string) bool {
-	return len(s) > 1 && s[0] == '/' && !strings.ContainsAny(s[1:], "/ ")
+// isWholeService reports whether name is "/package.Service/*".
+func isWholeService(name string) bool {
+	service, ok := strings.CutSuffix(name, "/*")
+	return ok && len(service) > 1 && service[0] == '/' && !strings.ContainsAny(service[1:], "/ *")
 }
 
 // Route returns the entry for the pattern that net/http routed a request by. An
