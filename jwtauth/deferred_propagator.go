@@ -36,6 +36,8 @@ type DeferredPropagatorConfig struct {
 	// [MaxDeferredLifetime]. The consumers' [Revocations] must remember a
 	// credential that much longer than it is good. It counts from when the headers
 	// were written: a scheduler that sends them again and again needs new ones.
+	// "iat" and "exp" are whole seconds, rounded down, so that it is up to a second
+	// less.
 	Lifetime time.Duration
 	// Scopes is as in [TxnPropagatorConfig].
 	Scopes func(context.Context, authctx.Principal) ([]string, error)
@@ -146,7 +148,7 @@ func (d *DeferredPropagator) mint(p authctx.Principal, scopes []string, now time
 	if err != nil {
 		return "", err
 	}
-	end := now.Add(d.minter.lifetime)
+	end := d.minter.end(now)
 	c.Details.SourceExpires = numericDate{} // the work may outlive the credential
 	if p.AsOf().IsZero() {
 		c.Details.AsOf = numericDate{now}

@@ -282,7 +282,7 @@ func (t *TxnPropagator) encoded(known *txnEntry, p authctx.Principal, scopes []s
 // mint signs a token that is good for its lifetime and no longer than p is;
 // caller is what it says of p.
 func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, caller string, now time.Time) (minted, error) {
-	end := now.Add(t.minter.lifetime)
+	end := t.minter.end(now)
 	if own := p.Expires(); !own.IsZero() && own.Before(end) {
 		end = own
 	}

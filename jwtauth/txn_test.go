@@ -346,3 +346,31 @@ func TestTxnOwnsItsFieldOnEverySide(t *testing.T) {
 		}
 	}
 }
+
+// "iat" has whole seconds, so a lifetime that has not is counted from there.
+func TestNoTokenBetweenServicesLivesLongerThanItsLifetime(t *testing.T) {
+	const life = 1500 * time.Millisecond
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, s *jwtauth.TxnAuthenticatorConfig) {
+		e.Lifetime, s.MaxLifetime = life, life
+	})
+	deferred := must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+		TrustDomain: testDomain, Topic: "orders", Workload: "shop", Keys: w.keys, Lifetime: life, Now: w.Now,
+	}))
+	alice := jwtauthtest.User(t)
+	for range 10 {
+		token := must(inject(t.Context(), w.edge, alice))
+		if _, err := w.authenticate(token); err != nil {
+			t.Errorf("at %v: %v", w.Now(), err)
+		}
+		message := ""
+		if err := deferred.Inject(t.Context(), alice, func(_, value string) { message = value }); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []map[string]any{tokenClaims(t, token), tokenClaims(t, message)} {
+			if lived := c["exp"].(float64) - c["iat"].(float64); lived > life.Seconds() || lived < 1 {
+				t.Errorf("at %v, exp is %v s after iat", w.Now(), lived)
+			}
+		}
+		w.Advance(107 * time.Millisecond)
+	}
+}
