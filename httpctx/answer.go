@@ -127,7 +127,8 @@ func errorCode(reason authctx.Reason) string {
 //
 // The observer is told of err if r is the request that [Server.Handler] gave to a
 // handler, which was allowed before. It was told already of what Check refuses, and
-// of the end that is the cause of [Server.StreamContext].
+// of the end that is the [context.Cause] of [Server.StreamContext]. The Err of that
+// context has no reason: it would be told, and answered, as a failure.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = authctx.Unavailable

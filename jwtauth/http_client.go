@@ -22,13 +22,13 @@ func clientOver(transport http.RoundTripper) *http.Client {
 
 // ownTransport shares nothing with http.DefaultTransport. Loads are minutes
 // apart, so each makes a connection of its own: none can be dead by then, and
-// the provider may have moved.
+// the provider may have moved. Requests have contexts with the same timeout; what
+// is here ends attempts to connect, which go on without their request.
 func ownTransport(timeout time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSHandshakeTimeout:    timeout,
-		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableKeepAlives:      true,
 	}

@@ -34,7 +34,9 @@ type BadToken struct {
 //     [jwtauth.SPIFFEClaims] do, must be given such a good token.
 //
 // A [jwtauth.TxnAuthenticator] answers the JSON serialization with 400, because its
-// commas look like several tokens. One of bad names a key that is never published, the same in every call. A service
+// commas look like several tokens.
+//
+// One of bad names a key that is never published, the same in every call. A service
 // answers it with 503 instead while its [jwtauth.RemoteKeys] cool down after
 // another unknown key, see [Issuer.Rotate].
 func (t *Token) Bad() (good string, bad []BadToken) {
