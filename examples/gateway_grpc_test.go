@@ -88,7 +88,7 @@ func TestRule9_StreamsThroughTheGatewayEndWithTheirCaller(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, "-leeway", "0s")
 	client := pb.NewWhoAmIClient(dial(t, s.address))
-	soon := as(t, s.token(t, jwt.MapClaims{"exp": time.Now().Add(3 * time.Second).Unix()}))
+	soon := as(t, s.token(t, jwt.MapClaims{"exp": time.Now().Add(6 * time.Second).Unix()}))
 
 	silent, err := client.Chat(soon)
 	if err != nil {

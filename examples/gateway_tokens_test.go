@@ -154,29 +154,32 @@ func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
 	p := startProvider(t)
-	justExpired := jwt.MapClaims{"exp": time.Now().Add(-5 * time.Second).Unix()}
+	token := func(typ string, changes jwt.MapClaims) func() string {
+		return func() string { return p.typedToken(t, typ, changes) }
+	}
+	justExpired := func() string { return p.token(t, jwt.MapClaims{"exp": time.Now().Add(-5 * time.Second).Unix()}) }
 	for _, test := range []struct {
 		name   string
 		args   []string
-		token  string
+		token  func() string
 		status int
 	}{
-		{"untyped tokens are taken", nil, p.typedToken(t, "JWT", nil), 200},
-		{"ID tokens are not", nil, p.typedToken(t, "JWT", jwt.MapClaims{"at_hash": "x"}), 401},
-		{"a type is asked for", []string{"-typ", "at+jwt"}, p.token(t, nil), 200},
-		{"and another refused", []string{"-typ", "at+jwt"}, p.typedToken(t, "JWT", nil), 401},
-		{"that type is RFC 9068, whose tokens have an ID", []string{"-typ", "at+jwt"}, p.token(t, jwt.MapClaims{"jti": nil}), 401},
-		{"and a client", []string{"-typ", "application/AT+jwt"}, p.token(t, jwt.MapClaims{"client_id": nil}), 401},
-		{"and a time of issue", []string{"-typ", "at+jwt"}, p.token(t, jwt.MapClaims{"iat": nil}), 401},
-		{"beside another it is a name", []string{"-typ", "at+jwt,acme+jwt"}, p.token(t, jwt.MapClaims{"jti": nil}), 200},
-		{"clocks may differ", nil, p.token(t, justExpired), 200},
-		{"not with a small leeway", []string{"-leeway", "1s"}, p.token(t, justExpired), 401},
-		{"not without leeway", []string{"-leeway", "0s"}, p.token(t, justExpired), 401},
+		{"untyped tokens are taken", nil, token("JWT", nil), 200},
+		{"ID tokens are not", nil, token("JWT", jwt.MapClaims{"at_hash": "x"}), 401},
+		{"a type is asked for", []string{"-typ", "at+jwt"}, token("at+jwt", nil), 200},
+		{"and another refused", []string{"-typ", "at+jwt"}, token("JWT", nil), 401},
+		{"that type is RFC 9068, whose tokens have an ID", []string{"-typ", "at+jwt"}, token("at+jwt", jwt.MapClaims{"jti": nil}), 401},
+		{"and a client", []string{"-typ", "application/AT+jwt"}, token("at+jwt", jwt.MapClaims{"client_id": nil}), 401},
+		{"and a time of issue", []string{"-typ", "at+jwt"}, token("at+jwt", jwt.MapClaims{"iat": nil}), 401},
+		{"beside another it is a name", []string{"-typ", "at+jwt,acme+jwt"}, token("at+jwt", jwt.MapClaims{"jti": nil}), 200},
+		{"clocks may differ", nil, justExpired, 200},
+		{"not with a small leeway", []string{"-leeway", "1s"}, justExpired, 401},
+		{"not without leeway", []string{"-leeway", "0s"}, justExpired, 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := startGateway(t, p, append(test.args, "-upstream", httpURL)...)
 			s.waitReady(t)
-			if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+test.token); r.status != test.status {
+			if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+test.token()); r.status != test.status {
 				t.Errorf("status %d, want %d; body %s", r.status, test.status, r.body)
 			}
 		})
@@ -269,7 +272,7 @@ func TestGatewayTellsOneCauseOfNotBeingReadyOnce(t *testing.T) {
 			_ = c.Close()
 		}
 	}()
-	s := startGateway(t, providerAt(t, l), "-upstream", "http://127.0.0.1:1", "-keys-cooldown", "100ms")
+	s := startGateway(t, providerAt(t, l.Addr().String()), "-upstream", "http://127.0.0.1:1", "-keys-cooldown", "100ms")
 	const cause = "reset by peer"
 	told := func() int { return strings.Count(s.gateway.stderr.String(), cause) }
 	for range 30 { // each load is a connection

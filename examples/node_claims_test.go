@@ -20,6 +20,9 @@ type object = map[string]any
 // absent, as a claim, is one that is not there.
 const absent = "absent"
 
+// fromNow, as a claim, is a time so many seconds after the token was made.
+type fromNow int64
+
 // change sets a claim, or one of its members as in "tctx.roles", and nothing for
 // an empty name.
 func change(claims object, name string, value any) {
@@ -38,6 +41,9 @@ func (p *provider) txnToken(t *testing.T, name string, value any) string {
 	t.Helper()
 	key, keyID := p.current()
 	now := time.Now().Unix()
+	if seconds, ok := value.(fromNow); ok {
+		value = now + int64(seconds)
+	}
 	all := object{
 		"header": object{"alg": "EdDSA", "kid": keyID, "typ": "txntoken+jwt"},
 		"iss":    "authctx.local", "aud": "authctx.local", "sub": "testuser", "scope": "orders profile", "txn": "t-1",
@@ -62,7 +68,6 @@ func TestRule8_NodeServicesReadTheClaimsThatGoServicesRead(t *testing.T) {
 	p := startProvider(t)
 	s := startTxnServices(t, p.issuer+"/keys")
 	s.answer(t, "a good token", p.txnToken(t, "", nil), 200, codes.OK)
-	now := time.Now().Unix()
 	actor := object{"iss": "https://idp.example", "sub": "support"}
 	for _, c := range []struct {
 		name  string
@@ -88,15 +93,15 @@ func TestRule8_NodeServicesReadTheClaimsThatGoServicesRead(t *testing.T) {
 		{"scope", nil, 401},
 		{"iat", absent, 401},
 		{"iat", "1", 401},
-		{"iat", now + 10, 200},
-		{"iat", now + 100, 401},
+		{"iat", fromNow(10), 200},
+		{"iat", fromNow(100), 401},
 		{"exp", absent, 401},
-		{"exp", now - 1, 200}, // within the leeway
-		{"exp", now - 40, 401},
-		{"exp", now + 500, 200},
-		{"exp", now + 600, 401}, // for longer than ten minutes
-		{"exp", now + 86400, 401},
-		{"nbf", now + 100, 401},
+		{"exp", fromNow(-1), 200}, // within the leeway
+		{"exp", fromNow(-40), 401},
+		{"exp", fromNow(500), 200},
+		{"exp", fromNow(600), 401}, // for longer than ten minutes
+		{"exp", fromNow(86400), 401},
+		{"nbf", fromNow(100), 401},
 		{"nbf", "1", 401},
 		{"cnf", object{"jkt": "x"}, 401},
 		{"cnf", object{}, 401},
@@ -126,11 +131,11 @@ func TestRule8_NodeServicesReadTheClaimsThatGoServicesRead(t *testing.T) {
 		{"tctx.src_sub", 5, 401},
 		{"tctx.src_jti", 5, 401},
 		{"tctx.src_iat", "1", 401},
-		{"tctx.src_exp", now + 3600, 200},
-		{"tctx.src_exp", now - 1, 401},
+		{"tctx.src_exp", fromNow(3600), 200},
+		{"tctx.src_exp", fromNow(-1), 401},
 		{"tctx.src_exp", 0, 401},
 		{"tctx.src_exp", -1, 401},
-		{"tctx.src_exp", fmt.Sprint(now + 3600), 401},
+		{"tctx.src_exp", fmt.Sprint(time.Now().Unix() + 3600), 401},
 		{"tctx.src_exp", int64(253402300800), 401},
 		{"tctx.src_exp", nil, 401},
 		{"tctx.as_of", "x", 401},

@@ -40,7 +40,7 @@ type openID struct {
 
 func startOpenID(t *testing.T) *openID {
 	t.Helper()
-	return startOpenIDAt(t, "127.0.0.1:0", nil)
+	return startOpenIDAt(t, freeAddress(t), nil)
 }
 
 // startOpenIDAt starts it at an address, for clients that speak TLS if there is

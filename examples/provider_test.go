@@ -46,14 +46,12 @@ func (p *provider) current() (ed25519.PrivateKey, string) {
 // newProvider returns a provider that is not running yet, and its address.
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	l := listen(t, "127.0.0.1:0")
-	defer l.Close()
-	return providerAt(t, l)
+	return providerAt(t, freeAddress(t))
 }
 
-func providerAt(t *testing.T, l net.Listener) *provider {
+func providerAt(t *testing.T, address string) *provider {
 	t.Helper()
-	p := &provider{issuer: "http://" + l.Addr().String()}
+	p := &provider{issuer: "http://" + address}
 	p.rotate(t, "k1")
 	return p
 }
@@ -63,7 +61,7 @@ func providerAt(t *testing.T, l net.Listener) *provider {
 func startProvider(t *testing.T) *provider {
 	t.Helper()
 	l := listen(t, "127.0.0.1:0")
-	p := providerAt(t, l)
+	p := providerAt(t, l.Addr().String())
 	p.serve(t, l)
 	return p
 }

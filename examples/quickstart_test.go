@@ -14,7 +14,7 @@ import (
 
 func TestQuickstartTellsItsStory(t *testing.T) {
 	t.Parallel()
-	code, stdout, stderr := runToEnd(t, "quickstart", "-token-life", "3s")
+	code, stdout, stderr := runToEnd(t, "quickstart", "-token-life", "6s")
 	if code != 0 || stderr != "" || strings.Contains(stdout, "WRONG") {
 		t.Fatalf("exit status %d, standard error %q, standard output:\n%s", code, stderr, stdout)
 	}

@@ -52,20 +52,27 @@ func startTxnSystem(t *testing.T, args ...string) (s *system, whoamiURL, whoamiG
 }
 
 // freeAddress returns a loopback address that nobody listens on, of a port that is
-// not among those which systems give to who asks for any (32768 and up): a program
-// that is started with it finds it free.
+// not among those which systems give to who asks for any (32768 and up), and that no
+// other test gets: a program that is started with it finds it free, then and later.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		address := l.Addr().String()
+		if _, given := freeAddresses.LoadOrStore(address, true); !given {
+			return address
 		}
 	}
 	t.Fatal("no port is free")
 	return ""
 }
+
+// freeAddresses are those that freeAddress has returned.
+var freeAddresses sync.Map
 
 func TestTransactionTokensCarryTheCaller(t *testing.T) {
 	t.Parallel()

@@ -31,6 +31,7 @@ func TestWorkOutlivesItsCallersCredentialAndTheBroker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	published := time.Now()
 	w.stop()
 	w.start()
 
@@ -44,8 +45,8 @@ func TestWorkOutlivesItsCallersCredentialAndTheBroker(t *testing.T) {
 		t.Fatalf("the work was %v", *log)
 	}
 	caller := (*log)[0].caller
-	if since := caller.AsOf().Sub(asked); since < -time.Second || since > 5*time.Second {
-		t.Errorf("the caller is as of %v after the publishing", since)
+	if asOf := caller.AsOf(); asOf.Before(asked.Truncate(time.Second)) || asOf.After(published) {
+		t.Errorf("the caller is as of %v, published from %v until %v", asOf, asked, published)
 	}
 	if caller.Provenance() != authctx.Signed || !slices.Equal(caller.Permissions(), []string{"invoices:send"}) {
 		t.Errorf("the caller is %+v", caller.Attributes())
@@ -119,7 +120,7 @@ func TestAMessageIsNotLostWhileKeysAreOutOfReach(t *testing.T) {
 	}
 	up.Store(true)
 	var err error
-	for range 50 { // attempts, of which the broker makes one every 100 ms
+	for range 300 { // attempts, of which the broker makes one every 100 ms
 		if err = consumer.handle(t.Context(), w.next(messages)); !errors.Is(err, authctx.Unavailable) {
 			break
 		}

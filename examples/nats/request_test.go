@@ -35,7 +35,7 @@ func TestPlainFieldsAreReadAsTheyWereWritten(t *testing.T) {
 	if err := w.conn.PublishMsg(msg); err != nil {
 		t.Fatal(err)
 	}
-	got := must(updates.NextMsg(5 * time.Second))
+	got := must(updates.NextMsg(patience))
 	ctx, err := authctx.ExtractHeaders(t.Context(), reader, "updates", got.Header)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestARequestIsAnsweredAsItsCallerAndCarriedOn(t *testing.T) {
 		if err := authctx.InjectHeaders(ctx, edge, msg.Header); err != nil && !errors.Is(err, authctx.NoCredentials) {
 			t.Fatal(err)
 		}
-		reply := must(w.conn.RequestMsg(msg, 5*time.Second))
+		reply := must(w.conn.RequestMsg(msg, patience))
 		if len(reply.Header) > 0 {
 			t.Errorf("the answer has headers: %v", slices.Collect(maps.Keys(reply.Header)))
 		}

@@ -29,6 +29,9 @@ func TestTheProgramComesOutAsItShould(t *testing.T) {
 	}
 }
 
+// patience bounds every wait; it is never reached when all is well.
+const patience = 30 * time.Second
+
 // world is a broker, and a publisher with its keys. Consumers' clocks are ahead
 // of it as far as a test likes.
 type world struct {
@@ -115,7 +118,7 @@ func (w *world) consumerFor(rule authctx.Rule, topic string, keys jwtauth.KeySou
 // next takes a message from a queue.
 func (w *world) next(messages jetstream.Consumer) jetstream.Msg {
 	w.Helper()
-	msg, err := messages.Next(jetstream.FetchMaxWait(5 * time.Second))
+	msg, err := messages.Next(jetstream.FetchMaxWait(patience))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -126,11 +129,10 @@ func (w *world) next(messages jetstream.Consumer) jetstream.Msg {
 func (w *world) settled(messages jetstream.Consumer) {
 	w.Helper()
 	var info *jetstream.ConsumerInfo
-	for range 100 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if info = must(messages.Info(w.Context())); info.NumPending == 0 && info.NumAckPending == 0 {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	w.Errorf("%d messages wait, %d are not done with", info.NumPending, info.NumAckPending)
 }

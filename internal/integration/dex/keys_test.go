@@ -50,7 +50,7 @@ func TestAnOutageOfDexIsNoneOfOurs(t *testing.T) {
 	verifier := must(jwtauth.NewVerifier(cfg))
 	token := dex.password(t, everything)
 	dex.stop()
-	for deadline := time.Now().Add(5 * time.Second); keys.Stats().Failures == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); keys.Stats().Failures == 0 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if _, err := verifier.Verify(t.Context(), token.Access); err != nil || keys.Stats().Failures == 0 {
@@ -70,7 +70,7 @@ func TestAnOutageIsNoFaultOfATokenWithANewKey(t *testing.T) {
 		t.Errorf("a key that nobody could look for: %v", err)
 	}
 	dex.restart(t) // it still knows the key
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	_, err := verifier.Verify(t.Context(), token.Access)
 	for ; errors.Is(err, authctx.Unavailable) && time.Now().Before(deadline); _, err = verifier.Verify(t.Context(), token.Access) {
 		time.Sleep(10 * time.Millisecond)
