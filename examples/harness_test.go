@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait; it is never reached when all is well.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // programs is where TestMain built them.
 var programs string
