@@ -2,6 +2,7 @@ package authctx
 
 import (
 	"errors"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -73,40 +74,11 @@ func unescape(s string) (string, error) {
 
 // percentDecode decodes every %XX of s to valid UTF-8.
 func percentDecode(s string) (string, error) {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			b = append(b, s[i])
-			continue
-		}
-		if i+2 >= len(s) {
-			return "", errGrammar
-		}
-		hi, lo := unhex(s[i+1]), unhex(s[i+2])
-		if hi > 15 || lo > 15 {
-			return "", errGrammar
-		}
-		b = append(b, hi<<4|lo)
-		i += 2
-	}
-	if !utf8.Valid(b) {
+	decoded, err := url.PathUnescape(s)
+	if err != nil || !utf8.ValidString(decoded) {
 		return "", errGrammar
 	}
-	return string(b), nil
-}
-
-// unhex returns the value of a hexadecimal digit, and more than 15 for any
-// other byte.
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 0xff
+	return decoded, nil
 }
 
 // splitPairs reads a list whose elements are two texts around sep.
