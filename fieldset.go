@@ -150,7 +150,7 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 // subprotocols, which are parts of a field, and does not allocate.
 func (s FieldSet) Owns(name string) bool {
 	suffixes := 0 // at the end of name, as many as leave something
-	for rest := len(name) - len(binarySuffix); rest > 0 && equalFolded(name[rest:rest+len(binarySuffix)], binarySuffix); rest -= len(binarySuffix) {
+	for rest := len(name) - len(binarySuffix); rest > 0 && hasFoldedPrefix(name[rest:], binarySuffix); rest -= len(binarySuffix) {
 		suffixes++
 	}
 	for range maxGatewayPrefixes + 1 {
@@ -177,7 +177,7 @@ func (s FieldSet) ownsBinary(name string, suffixes int) bool {
 	return slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) }) ||
 		slices.ContainsFunc(s.Names, func(n string) bool {
 			more := len(name) - len(n)
-			return more >= 0 && more%len(binarySuffix) == 0 && more/len(binarySuffix) <= suffixes && equalFolded(name[:len(n)], n)
+			return more%len(binarySuffix) == 0 && more/len(binarySuffix) <= suffixes && hasFoldedPrefix(name, n)
 		})
 }
 
@@ -203,17 +203,13 @@ func gatewayPrefix(name string) int {
 	return 0
 }
 
+// hasFoldedPrefix compares field names as the laxest server behind us would.
 func hasFoldedPrefix(name, prefix string) bool {
-	return len(name) >= len(prefix) && equalFolded(name[:len(prefix)], prefix)
-}
-
-// equalFolded compares field names as the laxest server behind us would.
-func equalFolded(a, b string) bool {
-	if len(a) != len(b) {
+	if len(name) < len(prefix) {
 		return false
 	}
-	for i := range len(a) {
-		if a[i] != b[i] && foldByte(a[i]) != foldByte(b[i]) {
+	for i := range len(prefix) {
+		if name[i] != prefix[i] && foldByte(name[i]) != foldByte(prefix[i]) {
 			return false
 		}
 	}
