@@ -73,17 +73,13 @@ func NewDeferredPropagator(cfg DeferredPropagatorConfig) (*DeferredPropagator, e
 	if err := problems.of("deferred work propagator"); err != nil {
 		return nil, err
 	}
-	d := &DeferredPropagator{
+	return &DeferredPropagator{
 		minter: txnMinter{
 			typ: deferredType, issuer: cfg.TrustDomain, audience: cfg.Topic, workload: cfg.Workload,
 			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: qualifiedSubject,
 		},
-		now: cfg.Now,
-	}
-	if d.now == nil {
-		d.now = time.Now
-	}
-	return d, nil
+		now: clockOf(cfg.Now),
+	}, nil
 }
 
 // problems returns what is wrong apart from Keys.

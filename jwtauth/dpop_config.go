@@ -134,9 +134,7 @@ func (c DPoPConfig) withDefaults() DPoPConfig {
 	c.MaxAge = cmp.Or(c.MaxAge, defaultProofAge)
 	c.NonceLife = cmp.Or(c.NonceLife, defaultNonceLife)
 	c.Leeway = leewayOf(c.Leeway)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
+	c.Now = clockOf(c.Now)
 	if c.Replays == nil {
 		c.Replays = &MemoryReplayStore{Now: c.Now}
 	}

@@ -81,14 +81,10 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if err := problems.of("issuer"); err != nil {
 		return nil, err
 	}
-	i := &Issuer{
+	return &Issuer{
 		issuer: cfg.Issuer, path: strings.TrimSuffix(u.EscapedPath(), "/"), audience: slices.Clone(cfg.Audiences),
-		keys: cfg.Keys, lifetime: cfg.Lifetime, now: cfg.Now,
-	}
-	if i.now == nil {
-		i.now = time.Now
-	}
-	return i, nil
+		keys: cfg.Keys, lifetime: cfg.Lifetime, now: clockOf(cfg.Now),
+	}, nil
 }
 
 func parseIssuerURL(raw string) (u *url.URL, ok bool) {

@@ -68,6 +68,14 @@ func leewayOf(d time.Duration) time.Duration {
 	return d
 }
 
+// clockOf returns the clock that a setting means.
+func clockOf(now func() time.Time) func() time.Time {
+	if now == nil {
+		return time.Now
+	}
+	return now
+}
+
 // tokenBytes judges a MaxTokenBytes, of which zero is the default.
 func (p *problems) tokenBytes(n int) {
 	if n != 0 && (n < leastMaxTokenBytes || n > mostMaxTokenBytes) {

@@ -121,10 +121,7 @@ func (m *MemoryRefreshStore) Delete(_ context.Context, id string) error {
 
 // purge forgets what has ended. The caller holds the lock.
 func (m *MemoryRefreshStore) purge() {
-	now := time.Now()
-	if m.Now != nil {
-		now = m.Now()
-	}
+	now := clockOf(m.Now)()
 	for id, g := range m.grants {
 		if !now.Before(g.IdleEnds) || !now.Before(g.Ends) {
 			delete(m.grants, id)

@@ -64,11 +64,9 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 	if err := problems.of("refresh tokens"); err != nil {
 		return nil, err
 	}
-	r := &RefreshTokens{store: cfg.Store, lifetime: cfg.Lifetime, idle: cmp.Or(cfg.IdleLifetime, cfg.Lifetime), now: cfg.Now}
-	if r.now == nil {
-		r.now = time.Now
-	}
-	return r, nil
+	return &RefreshTokens{
+		store: cfg.Store, lifetime: cfg.Lifetime, idle: cmp.Or(cfg.IdleLifetime, cfg.Lifetime), now: clockOf(cfg.Now),
+	}, nil
 }
 
 // Issue returns the first refresh token of a login. The caller's ClientID is

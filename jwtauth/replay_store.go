@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -53,7 +54,7 @@ var errReplayFull = errors.New("more proofs are in use than can be remembered")
 func (m *MemoryReplayStore) Use(_ context.Context, key [32]byte, until time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
+	now := clockOf(m.Now)()
 	if m.used == nil {
 		m.used, m.start = map[[32]byte]struct{}{}, now
 	}
@@ -67,7 +68,7 @@ func (m *MemoryReplayStore) Use(_ context.Context, key [32]byte, until time.Time
 	if _, used := m.used[key]; used || until.UnixNano() <= max(wall, m.forgotten) {
 		return false, nil
 	}
-	if len(m.queue) >= m.maxEntries() {
+	if len(m.queue) >= cmp.Or(max(0, m.MaxEntries), defaultReplayEntries) {
 		return false, errReplayFull
 	}
 	m.used[key] = struct{}{}
@@ -80,20 +81,6 @@ func (m *MemoryReplayStore) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.queue)
-}
-
-func (m *MemoryReplayStore) maxEntries() int {
-	if m.MaxEntries <= 0 {
-		return defaultReplayEntries
-	}
-	return m.MaxEntries
-}
-
-func (m *MemoryReplayStore) now() time.Time {
-	if m.Now == nil {
-		return time.Now()
-	}
-	return m.Now()
 }
 
 // replayEntry ends by both clocks: a proof that was forgotten because the wall

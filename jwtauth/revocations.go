@@ -107,7 +107,7 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 		e.until = time.Unix(strictjson.MaxDate, 0)
 	}
 	e.until = e.until.Round(0).Add(l.keep()) // by the wall clock, as tokens end
-	now := l.now()
+	now := clockOf(l.Now)()
 	if !now.Before(e.until) {
 		return errors.New("jwtauth: RevocationList: until has passed, by more than Keep; zero stands for no end")
 	}
@@ -128,14 +128,13 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 	}
 	l.entries[r] = e
 	if len(l.entries) > max(l.purgeAt, 1024) {
-		l.purge()
+		l.purge(now)
 		l.purgeAt = 2 * len(l.entries)
 	}
 	return nil
 }
 
-func (l *RevocationList) purge() {
-	now := l.now()
+func (l *RevocationList) purge(now time.Time) {
 	for r, e := range l.entries {
 		if !now.Before(e.until) {
 			delete(l.entries, r)
@@ -148,13 +147,6 @@ func (l *RevocationList) keep() time.Duration {
 		return defaultRevocationKeep
 	}
 	return l.Keep
-}
-
-func (l *RevocationList) now() time.Time {
-	if l.Now == nil {
-		return time.Now()
-	}
-	return l.Now()
 }
 
 // Len returns how many entries are in memory, ended ones included.
@@ -171,7 +163,7 @@ func (l *RevocationList) Revoked(_ context.Context, p authctx.Principal) (bool, 
 	if len(l.entries) == 0 {
 		return false, nil
 	}
-	now, issuer := l.now(), p.Issuer()
+	now, issuer := clockOf(l.Now)(), p.Issuer()
 	subject, ok := l.entry(revocation{revokedSubject, issuer, p.Subject()}, now)
 	return ok && !p.IssuedAt().After(subject.issuedBefore) ||
 		l.has(revocation{revokedToken, issuer, p.TokenID()}, now) ||

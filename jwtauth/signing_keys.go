@@ -78,14 +78,11 @@ type SigningKeys struct {
 func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	var problems problems
 	bad := problems.add
-	s := &SigningKeys{ahead: cfg.Ahead, retain: cfg.Retain, now: cfg.Now}
-	s.ahead = cmp.Or(s.ahead, DefaultKeyAhead)
-	s.retain = cmp.Or(s.retain, DefaultKeyRetain)
+	s := &SigningKeys{
+		ahead: cmp.Or(cfg.Ahead, DefaultKeyAhead), retain: cmp.Or(cfg.Retain, DefaultKeyRetain), now: clockOf(cfg.Now),
+	}
 	problems.atLeast(time.Millisecond, "Ahead", cfg.Ahead)
 	problems.atLeast(time.Second, "Retain", cfg.Retain)
-	if s.now == nil {
-		s.now = time.Now
-	}
 	ring := new(keyRing)
 	switch {
 	case absent.Unmade(cfg.Current):

@@ -44,11 +44,7 @@ func (f TxnForwarder) Fields() authctx.FieldSet { return txnFields }
 //   - when the token has ended before p has ([authctx.ForwardedUntil], leeway
 //     included).
 func (f TxnForwarder) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
-	now := f.Now
-	if now == nil {
-		now = time.Now
-	}
-	token, err := forwardedTxn(ctx, p, now())
+	token, err := forwardedTxn(ctx, p, clockOf(f.Now)())
 	if err == nil && token == "" {
 		err = errNothingToForward
 	}

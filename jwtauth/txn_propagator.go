@@ -128,13 +128,10 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 		request: cfg.RequestContext,
 		reuse:   cfg.Reuse,
 		memo:    newTxnMemo(cfg.Reuse),
-		now:     cfg.Now,
+		now:     clockOf(cfg.Now),
 	}
 	if t.minter.issuer == "" {
 		t.minter.issuer = cfg.TrustDomain
-	}
-	if t.now == nil {
-		t.now = time.Now
 	}
 	return t, nil
 }

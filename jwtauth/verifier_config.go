@@ -187,9 +187,7 @@ func (c VerifierConfig) withDefaults() VerifierConfig {
 	}
 	c.Leeway = leewayOf(c.Leeway)
 	c.MaxTokenBytes = cmp.Or(c.MaxTokenBytes, defaultMaxTokenBytes)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
+	c.Now = clockOf(c.Now)
 	c.Cache = c.Cache.withDefaults()
 	if c.Claims == nil {
 		c.Claims = RFC9068Claims()
