@@ -2,8 +2,23 @@ package httpctx
 
 import (
 	"io"
+	"net/http"
 	"sync"
 )
+
+// wrapBody puts wrap around the body of r and around what its GetBody returns.
+func wrapBody(r *http.Request, wrap func(io.ReadCloser) io.ReadCloser) {
+	r.Body = wrap(r.Body)
+	if again := r.GetBody; again != nil {
+		r.GetBody = func() (io.ReadCloser, error) {
+			body, err := again()
+			if err != nil {
+				return nil, err
+			}
+			return wrap(body), nil
+		}
+	}
+}
 
 // onceCloser is the body of an answer that its transport is told once to close. A
 // transport of HTTP/2 gives what nobody has read back to the connection, each

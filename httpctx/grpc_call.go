@@ -26,17 +26,8 @@ type call struct {
 func (c *call) watch(pr *httputil.ProxyRequest, s *Server, caller authctx.Principal) {
 	ctx := s.watchedContext(pr.Out.Context(), pr.In, caller, c.end)
 	pr.Out = pr.Out.WithContext(ctx)
-	if body := pr.Out.Body; body != nil && body != http.NoBody { // which a transport knows
-		pr.Out.Body = newCallBody(ctx, body, c)
-	}
-	if again := pr.Out.GetBody; again != nil {
-		pr.Out.GetBody = func() (io.ReadCloser, error) {
-			body, err := again()
-			if err != nil {
-				return nil, err
-			}
-			return newCallBody(ctx, body, c), nil
-		}
+	if pr.Out.Body != nil && pr.Out.Body != http.NoBody { // which a transport knows
+		wrapBody(pr.Out, func(body io.ReadCloser) io.ReadCloser { return newCallBody(ctx, body, c) })
 	}
 }
 

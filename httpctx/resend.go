@@ -26,7 +26,7 @@ func prepareBody(pr *httputil.ProxyRequest, transport http.RoundTripper, untouch
 		return c
 	}
 	if u, ok := pr.In.Body.(*upload); ok {
-		boundBody(pr.Out, u)
+		wrapBody(pr.Out, func(body io.ReadCloser) io.ReadCloser { return &boundedBody{body, u} })
 	}
 	if stream != nil {
 		pr.Out.Body = &streamBody{pr.Out.Body, stream}

@@ -92,17 +92,7 @@ func (s *stripper) trailer(clone, r *http.Request) {
 	}
 	arrived()
 	clone.Trailer = clean
-	if r.Body == nil || r.Body == http.NoBody {
-		return
-	}
-	clone.Body = &endNotifier{r.Body, arrived}
-	if r.GetBody != nil {
-		clone.GetBody = func() (io.ReadCloser, error) {
-			body, err := r.GetBody()
-			if err != nil {
-				return nil, err
-			}
-			return &endNotifier{body, arrived}, nil
-		}
+	if r.Body != nil && r.Body != http.NoBody {
+		wrapBody(clone, func(body io.ReadCloser) io.ReadCloser { return &endNotifier{body, arrived} })
 	}
 }

@@ -7,24 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// boundBody has u remember when the body of out, as Rewrite made it, turns out to
-// be too large.
-func boundBody(out *http.Request, u *upload) {
-	out.Body = &boundedBody{out.Body, u}
-	if again := out.GetBody; again != nil {
-		out.GetBody = func() (io.ReadCloser, error) {
-			body, err := again()
-			if err != nil {
-				return nil, err
-			}
-			return &boundedBody{body, u}, nil
-		}
-	}
-}
-
 // boundedBody is a body that Rewrite made, perhaps by putting a
-// [http.MaxBytesReader] around that of the client. What else goes wrong with it may
-// be Rewrite's own fault.
+// [http.MaxBytesReader] around that of the client. The upload remembers when it turns
+// out to be too large; what else goes wrong with it may be Rewrite's own fault.
 type boundedBody struct {
 	io.ReadCloser
 	upload *upload
