@@ -88,22 +88,13 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 		label = cfg.owner() // which nothing is known of that must stay secret
 	}
 	bad := problems.add
-	positive := func(name string, value *time.Duration, standard time.Duration) {
-		if *value == 0 {
-			*value = standard
-		} else if *value < 0 {
-			bad("%s is negative", name)
-		}
-	}
-	positive("RefreshInterval", &cfg.RefreshInterval, 15*time.Minute)
-	positive("CoolDown", &cfg.CoolDown, 10*time.Second)
+	problems.atLeast(minRefresh, "RefreshInterval", cfg.RefreshInterval)
 	problems.atLeast(time.Millisecond, "Timeout", cfg.Timeout)
-	cfg.Timeout = cmp.Or(cfg.Timeout, 5*time.Second)
-	positive("MaxStale", &cfg.MaxStale, 0)
-	if cfg.RefreshInterval > 0 && cfg.RefreshInterval < minRefresh {
-		bad("RefreshInterval is below %v", minRefresh)
+	cfg.RefreshInterval, cfg.Timeout = cmp.Or(cfg.RefreshInterval, 15*time.Minute), cmp.Or(cfg.Timeout, 5*time.Second)
+	if cfg.CoolDown < 0 {
+		bad("CoolDown must not be negative")
 	}
-	if cfg.MaxStale > 0 && cfg.MaxStale <= cfg.RefreshInterval {
+	if cfg.MaxStale != 0 && cfg.MaxStale <= max(0, cfg.RefreshInterval) {
 		bad("MaxStale must be longer than RefreshInterval, which is %v", cfg.RefreshInterval)
 	}
 	if cfg.MaxBytes < 0 || cfg.MaxBytes > mostKeyBytes {
@@ -115,12 +106,8 @@ func (cfg RemoteKeysConfig) withDefaults() (RemoteKeysConfig, error) {
 	if absent.Hollow(cfg.Transport) {
 		bad("Transport holds a nil pointer; leave it out for one of our own")
 	}
-	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = 1 << 20
-	}
-	if cfg.MaxKeys == 0 {
-		cfg.MaxKeys = maxSetKeys
-	}
+	cfg.CoolDown = cmp.Or(cfg.CoolDown, 10*time.Second)
+	cfg.MaxBytes, cfg.MaxKeys = cmp.Or(cfg.MaxBytes, 1<<20), cmp.Or(cfg.MaxKeys, maxSetKeys)
 	return cfg, problems.of(label)
 }
 
@@ -152,11 +139,7 @@ func (cfg RemoteKeysConfig) checkAddress() (p problems) {
 
 // owner says whose keys these are, in a form that is fit for logs.
 func (cfg RemoteKeysConfig) owner() string {
-	name := cfg.Issuer
-	if name == "" {
-		name = shownURL(cfg.JWKSURL)
-	}
-	return fmt.Sprintf("keys of %.200q", name)
+	return fmt.Sprintf("keys of %.200q", cmp.Or(cfg.Issuer, shownURL(cfg.JWKSURL)))
 }
 
 // shownURL returns of an address what may be shown: no query, which may be a

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,10 +87,7 @@ func (f *fetcher) readMetadata(body []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	want := f.cfg.Issuer
-	if f.cfg.MetadataIssuer != "" {
-		want = f.cfg.MetadataIssuer
-	}
+	want := cmp.Or(f.cfg.MetadataIssuer, f.cfg.Issuer)
 	if issuer, err := doc.text("issuer"); err != nil || issuer != want {
 		return "", fmt.Errorf("it is the metadata of %.200q, not of %q", issuer, want)
 	}

@@ -119,9 +119,9 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 	if err := problems.of("transaction token propagator"); err != nil {
 		return nil, err
 	}
-	t := &TxnPropagator{
+	return &TxnPropagator{
 		minter: txnMinter{
-			typ: txnType, issuer: cfg.Issuer, audience: cfg.TrustDomain, workload: cfg.Workload,
+			typ: txnType, issuer: cmp.Or(cfg.Issuer, cfg.TrustDomain), audience: cfg.TrustDomain, workload: cfg.Workload,
 			keys: cfg.Keys, lifetime: cfg.Lifetime, scopes: cfg.Scopes, subject: cfg.subject(),
 		},
 		renames: cfg.Subject != nil,
@@ -129,11 +129,7 @@ func NewTxnPropagator(cfg TxnPropagatorConfig) (*TxnPropagator, error) {
 		reuse:   cfg.Reuse,
 		memo:    newTxnMemo(cfg.Reuse),
 		now:     clockOf(cfg.Now),
-	}
-	if t.minter.issuer == "" {
-		t.minter.issuer = cfg.TrustDomain
-	}
-	return t, nil
+	}, nil
 }
 
 // problems returns what is wrong apart from Keys.
