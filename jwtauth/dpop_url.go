@@ -36,10 +36,7 @@ func parseExternalURL(s string) (externalURL, error) {
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x80 }):
 		return externalURL{}, errors.New("ExternalURL must have its host in ASCII, as clients send it (xn--…)")
 	}
-	path, ok := normalPath(u.EscapedPath())
-	if !ok {
-		return externalURL{}, errors.New("ExternalURL must have a path that begins with a slash")
-	}
+	path, _ := normalPath(u.EscapedPath()) // of a URL with a host, that is one
 	return externalURL{normalOrigin(u.Scheme, u.Host), strings.TrimRight(path, "/")}, nil
 }
 
@@ -139,13 +136,14 @@ func normalPath(p string) (string, bool) {
 		c := p[i]
 		decoded := c == '%'
 		if decoded {
-			hi, ok1 := unhex(p, i+1)
-			lo, ok2 := unhex(p, i+2)
-			if !ok1 || !ok2 {
+			if i+2 >= len(p) {
 				return "", false
 			}
-			c = hi<<4 | lo
-			i += 2
+			n, err := strconv.ParseUint(p[i+1:i+3], 16, 8)
+			if err != nil {
+				return "", false
+			}
+			c, i = byte(n), i+2
 		}
 		if !decoded && (c <= ' ' || c == 0x7f || c == '?' || c == '#') {
 			return "", false
@@ -186,19 +184,4 @@ func withoutDots(p string) string {
 func unreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		c == '-' || c == '.' || c == '_' || c == '~'
-}
-
-func unhex(s string, i int) (byte, bool) {
-	if i >= len(s) {
-		return 0, false
-	}
-	switch c := s[i]; {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
-	}
-	return 0, false
 }
