@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // signToken returns the compact serialization (RFC 7515 section 7.1) of claims,
@@ -59,7 +61,7 @@ func signWith(alg Algorithm, signer crypto.Signer) func([]byte) ([]byte, error) 
 			if err != nil {
 				return nil, err
 			}
-			return ecdsaRaw(der, alg.signatureSize())
+			return ecdsaRaw(der, alg.method().(*jwt.SigningMethodECDSA).KeySize)
 		default:
 			return signDigest(signer, input, alg.hash())
 		}
@@ -72,30 +74,17 @@ func signDigest(signer crypto.Signer, input []byte, opts crypto.SignerOpts) ([]b
 	return signer.Sign(rand.Reader, h.Sum(nil), opts)
 }
 
-// signatureSize returns the length of an ECDSA signature (RFC 7518 section
-// 3.4).
-func (a Algorithm) signatureSize() int {
-	switch a {
-	case ES256:
-		return 64
-	case ES384:
-		return 96
-	default:
-		return 132
-	}
-}
-
 // ecdsaRaw turns the ASN.1 form that every crypto.Signer returns into the two
-// numbers of fixed length that JWS wants.
+// numbers of that many bytes that JWS wants (RFC 7518 section 3.4).
 func ecdsaRaw(der []byte, size int) ([]byte, error) {
 	var sig struct{ R, S *big.Int }
 	rest, err := asn1.Unmarshal(der, &sig)
 	if err != nil || len(rest) > 0 || sig.R.Sign() <= 0 || sig.S.Sign() <= 0 ||
-		sig.R.BitLen() > size/2*8 || sig.S.BitLen() > size/2*8 {
+		sig.R.BitLen() > size*8 || sig.S.BitLen() > size*8 {
 		return nil, errors.New("the signer returned no ECDSA signature")
 	}
-	raw := make([]byte, size)
-	sig.R.FillBytes(raw[:size/2])
-	sig.S.FillBytes(raw[size/2:])
+	raw := make([]byte, 2*size)
+	sig.R.FillBytes(raw[:size])
+	sig.S.FillBytes(raw[size:])
 	return raw, nil
 }
