@@ -1,9 +1,6 @@
 package jwtauth
 
-import (
-	"math/big"
-	"math/bits"
-)
+import "math/big"
 
 // weakGenerator reports whether an RSA modulus was made by the generator of
 // CVE-2017-15361 (ROCA), whose keys can be factored. Its primes are powers of
@@ -14,13 +11,9 @@ import (
 // A modulus that was made well passes for such a one with a probability of
 // 2^-167, and is mostly known for what it is after one prime or two.
 func weakGenerator(n *big.Int) bool {
-	words := n.Bits()
 	for _, p := range tellingPrimes() {
-		var residue uint
-		for i := len(words) - 1; i >= 0; i-- {
-			residue = bits.Rem(residue, uint(words[i]), uint(p))
-		}
-		if !powerOf65537(uint32(residue), uint32(p)) {
+		residue := new(big.Int).Mod(n, big.NewInt(int64(p)))
+		if !powerOf65537(uint32(residue.Uint64()), uint32(p)) {
 			return false
 		}
 	}
