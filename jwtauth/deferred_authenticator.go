@@ -77,26 +77,20 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 	if cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxDeferredLifetime); cfg.MaxLifetime > MaxDeferredLifetime {
 		problems.add("MaxLifetime must be at most %v", MaxDeferredLifetime)
 	}
-	if cfg.Algorithms == nil {
-		cfg.Algorithms = txnAlgorithms()
-	}
-	errs := []error{problems.of(label)}
 	d := &DeferredAuthenticator{byTopic: map[string]*Verifier{}}
 	for _, topic := range topics {
 		verifier, err := newVouchedVerifier(VerifierConfig{
 			Issuer: cfg.TrustDomain, Audiences: []string{topic}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 			Types: ownTypes(deferredType), Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
-			Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil,
+			Revocations: cfg.Revocations, Now: cfg.Now,
 			Cache: CacheConfig{Disabled: true}, // messages come once
-			Now:   cfg.Now,
 		}, label, txnMapping{deferred: true})
-		if err != nil {
-			errs = append(errs, err)
-			break // the same would be wrong for every topic
+		if err != nil { // the same would be wrong for every topic
+			return nil, errors.Join(problems.of(label), err)
 		}
 		d.byTopic[topic] = verifier
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := problems.of(label); err != nil {
 		return nil, err
 	}
 	return d, nil

@@ -77,20 +77,14 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 	if cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, MaxTxnLifetime); cfg.MaxLifetime > MaxTxnLifetime {
 		problems.add("MaxLifetime must be at most %v", MaxTxnLifetime)
 	}
-	if cfg.Issuer == "" {
-		cfg.Issuer = cfg.TrustDomain
-	}
 	types := ownTypes(txnType)
 	if cfg.AcceptOlderDrafts {
 		types = ownTypes(txnType, txnTypeOlder)
 	}
-	if cfg.Algorithms == nil {
-		cfg.Algorithms = txnAlgorithms()
-	}
 	verifier, err := newVouchedVerifier(VerifierConfig{
-		Issuer: cfg.Issuer, Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
+		Issuer: cmp.Or(cfg.Issuer, cfg.TrustDomain), Audiences: []string{cfg.TrustDomain}, Algorithms: cfg.Algorithms, Keys: cfg.Keys,
 		Types: types, Leeway: cfg.Leeway, MaxLifetime: cfg.MaxLifetime,
-		Revocations: cfg.Revocations, AllowMissingTokenID: cfg.Revocations != nil, Cache: cfg.Cache, Now: cfg.Now,
+		Revocations: cfg.Revocations, Cache: cfg.Cache, Now: cfg.Now,
 	}, label, txnMapping{olderDrafts: cfg.AcceptOlderDrafts})
 	if err := errors.Join(problems.of(label), err); err != nil {
 		return nil, err
@@ -103,8 +97,13 @@ func NewTxnAuthenticator(cfg TxnAuthenticatorConfig) (*TxnAuthenticator, error) 
 func txnAlgorithms() []Algorithm { return []Algorithm{EdDSA, ES256, RS256} }
 
 // newVouchedVerifier returns a verifier for tokens in which somebody else than
-// the caller's issuer says who the caller is.
+// the caller's issuer says who the caller is. The token ID is that of the caller's
+// credential, which may have none.
 func newVouchedVerifier(cfg VerifierConfig, label string, mapping txnMapping) (*Verifier, error) {
+	cfg.AllowMissingTokenID = cfg.Revocations != nil
+	if cfg.Algorithms == nil {
+		cfg.Algorithms = txnAlgorithms()
+	}
 	v, err := newVerifier(cfg, label)
 	if err != nil {
 		return nil, err
