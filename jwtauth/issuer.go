@@ -75,8 +75,8 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	}
 	if absent.Unmade(cfg.Keys) {
 		bad("Keys is required")
-	} else if problem := cfg.Keys.tooShortFor(cfg.Lifetime); problem != "" {
-		bad("%s", problem)
+	} else {
+		cfg.Keys.checkRetain(cfg.Lifetime, &problems)
 	}
 	if err := problems.of("issuer"); err != nil {
 		return nil, err

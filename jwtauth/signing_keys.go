@@ -104,14 +104,13 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	return s, nil
 }
 
-// tooShortFor says why tokens of that life may outlive the key that signed them,
-// nothing when they cannot.
-func (s *SigningKeys) tooShortFor(lifetime time.Duration) string {
-	if s.retain >= lifetime {
-		return ""
+// checkRetain adds to p that tokens of that life may outlive the key that signed
+// them.
+func (s *SigningKeys) checkRetain(lifetime time.Duration, p *problems) {
+	if s.retain < lifetime {
+		p.add("Lifetime is longer than Keys retains a key after its last signature; "+
+			"set SigningKeysConfig.Retain, which is %v", s.retain)
 	}
-	return fmt.Sprintf("Lifetime is longer than Keys retains a key after its last signature; "+
-		"set SigningKeysConfig.Retain, which is %v", s.retain)
 }
 
 // Rotate publishes next at once and lets it sign once Ahead has passed. The key

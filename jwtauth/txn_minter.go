@@ -37,9 +37,7 @@ func (s *SigningKeys) reserveForMinting(lifetime time.Duration, hmac bool, p *pr
 		p.add("Keys is required")
 		return
 	}
-	if problem := s.tooShortFor(lifetime); problem != "" {
-		p.add("%s", problem)
-	}
+	s.checkRetain(lifetime, p)
 	mintable := txnAlgorithms()
 	if hmac {
 		mintable = append(mintable, HS256)
