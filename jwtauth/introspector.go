@@ -189,12 +189,7 @@ func (i *Introspector) ask(ctx context.Context, d digest, token string) (*verifi
 		i.cache.join(d, i.policy, i.key) // the leader waits like the others
 		i.start(d, shared, token)
 	}
-	select {
-	case <-shared.done:
-		return shared.found, shared.err
-	case <-ctx.Done():
-		return nil, unavailable("introspection", ctx.Err())
-	}
+	return shared.wait(ctx, "introspection")
 }
 
 // start asks on a context of our own, so that no caller who leaves takes the

@@ -223,12 +223,13 @@ func (c *tokenCache) finish(fl *flight) {
 	s.landed = fl
 }
 
-// wait returns what the leader found out, or gives up with ctx.
-func (fl *flight) wait(ctx context.Context) (*verified, error) {
+// wait returns what the leader found out, or gives up with ctx. What is waited for
+// is said in the error.
+func (fl *flight) wait(ctx context.Context, what string) (*verified, error) {
 	select {
 	case <-fl.done:
 		return fl.found, fl.err
 	case <-ctx.Done():
-		return nil, unavailable("verification by another request", ctx.Err())
+		return nil, unavailable(what, ctx.Err())
 	}
 }

@@ -153,7 +153,7 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header
 	}
 	shared, leader := f.cache.join(d, policy, key)
 	if !leader {
-		return shared.wait(ctx)
+		return shared.wait(ctx, "verification by another request")
 	}
 	defer f.cache.finish(shared)
 	shared.found, shared.err = policy.verify(c, h, key, s, now)
