@@ -231,7 +231,7 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 	}
 	principal, err := authctx.New(attrs)
 	if err != nil {
-		return authctx.Principal{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: err}
+		return authctx.Principal{}, refusedClaim(err)
 	}
 	return principal, nil
 }

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,11 +58,7 @@ func (l *listReader) read(v strictjson.Value) bool {
 func (l *listReader) elements(v strictjson.Value) bool {
 	for e := range v.Elements() {
 		if e.Kind() == strictjson.Object {
-			member := l.source.Member
-			if member == "" {
-				member = "value"
-			}
-			e = e.Get(member)
+			e = e.Get(cmp.Or(l.source.Member, "value"))
 		}
 		if !l.scalar(e) {
 			return false
@@ -159,9 +156,6 @@ func textOrNone(v strictjson.Value) (string, bool) {
 
 // trimmed splits a comma list. Positions count, so empty elements stay.
 func trimmed(list string) []string {
-	if list == "" {
-		return nil
-	}
 	parts := strings.Split(list, ",")
 	for i, p := range parts {
 		parts[i] = strings.TrimSpace(p)

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"strings"
@@ -125,7 +126,7 @@ func (r *resolver) lookup(iss string) (*issuerPolicy, *resolveCall, error) {
 	if known != nil && !moment.Reached(known.policy.until, now) {
 		return known.use(), nil, nil
 	}
-	if err := r.denied(iss, now); err != nil {
+	if err := cmp.Or(r.unknown.find(iss, now), r.failing.find(iss, now)); err != nil {
 		return nil, nil, err
 	}
 	goesOn := known != nil && known.goingOn && r.goOn(known, now)

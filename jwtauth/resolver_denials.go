@@ -27,11 +27,3 @@ func (d denials) add(iss string, err error, until time.Time, bound int) {
 	}
 	d[iss] = denial{err, until}
 }
-
-// denied returns why an issuer is not asked about now. It needs the lock.
-func (r *resolver) denied(iss string, now time.Time) error {
-	if err := r.unknown.find(iss, now); err != nil {
-		return err
-	}
-	return r.failing.find(iss, now)
-}
