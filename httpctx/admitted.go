@@ -61,7 +61,7 @@ func (s *Server) withAdmission(r *http.Request, d *decision) context.Context {
 	if d.result.Recheck != nil && s.recheck > 0 {
 		note().recheck = d.result.Recheck
 	}
-	if len(s.answers.challenges) > 1 && !d.result.Principal.IsZero() {
+	if len(s.challenges) > 1 && !d.result.Principal.IsZero() {
 		if scheme := scheme(r); scheme != "" {
 			note().scheme = scheme
 		}

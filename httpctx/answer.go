@@ -15,13 +15,6 @@ import (
 // defaultRetryAfter is what a client waits when nobody knows better.
 const defaultRetryAfter = 5 * time.Second
 
-// answers is how refusals are said in HTTP. Bodies are made once, since they
-// hold nothing of the request.
-type answers struct {
-	challenges []challenge
-	bodies     map[authctx.Reason][]byte
-}
-
 // challenge is one scheme and the text that it begins (RFC 9110 section 11.6.1).
 type challenge struct{ scheme, text string }
 
@@ -47,43 +40,30 @@ type problem struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// body returns the problem as it is sent.
-func (p problem) body() []byte {
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
-	body, _ := json.Marshal(p) // a struct of texts and a number cannot fail
-	return append(body, '\n')
-}
-
 // isBearer reports whether a scheme is that of bearer tokens, perhaps with parameters.
 func isBearer(scheme string) bool {
 	name, _, _ := strings.Cut(scheme, " ")
 	return strings.EqualFold(name, "Bearer")
 }
 
-func newAnswers(realm, more string, schemes []string) answers {
+// newChallenges returns a challenge for each scheme, those of Bearer first.
+func newChallenges(realm, more string, schemes []string) (challenges []challenge) {
 	if realm == "" {
 		realm = "api"
 	}
 	if len(schemes) == 0 {
 		schemes = []string{"Bearer"} // a 401 must name one (RFC 9110 section 15.5.2)
 	}
-	a := answers{bodies: map[authctx.Reason][]byte{}}
 	// Order means nothing (RFC 9110 section 11.6.1), but there are clients that look
 	// at what stands first and want it to be Bearer.
 	for _, first := range []bool{true, false} {
 		for _, scheme := range schemes {
 			if isBearer(scheme) == first {
-				a.challenges = append(a.challenges, newChallenge(scheme, realm, more))
+				challenges = append(challenges, newChallenge(scheme, realm, more))
 			}
 		}
 	}
-	for _, reason := range authctx.Reasons() {
-		if reason != reason.Public() {
-			continue
-		}
-		a.bodies[reason] = problem{Status: statusOf(reason), Detail: reason.Description(), Reason: reason.String()}.body()
-	}
-	return a
+	return challenges
 }
 
 // statusOf returns the one HTTP answer of a public reason.
@@ -150,11 +130,14 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		writeTooEarly(w, r)
 		return
 	}
-	s.answers.challengeTo(w.Header(), r, reason, err)
-	writeProblem(w, r, statusOf(reason), s.answers.bodies[reason])
+	s.challenge(w.Header(), r, reason, err)
+	writeProblem(w, r, problem{Status: statusOf(reason), Detail: reason.Description(), Reason: reason.String()})
 }
 
-func writeProblem(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+// writeProblem answers r with p, of which it fills in Type and Title.
+func writeProblem(w http.ResponseWriter, r *http.Request, p problem) {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	body, _ := json.Marshal(p) // a struct of texts and a number cannot fail
 	h := w.Header()
 	// What was meant for another body does not describe this one. As in http.Error,
 	// Content-Encoding stays and the length is left to the server: middleware outside
@@ -164,9 +147,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, body []byt
 	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
+	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client may have gone
+		_, _ = w.Write(append(body, '\n')) // the client may have gone
 	}
 }
 
@@ -189,11 +172,11 @@ func (s *Server) stripped(r *http.Request) *http.Request {
 	return clone
 }
 
-// challengeTo writes WWW-Authenticate, or Retry-After where trying again is what
+// challenge writes WWW-Authenticate, or Retry-After where trying again is what
 // helps. The scheme that the client tried has the error. All schemes are in one
 // line, as in RFC 9449 section 7.2: fetch in Firefox drops a field that comes in
 // several.
-func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Reason, err error) {
+func (s *Server) challenge(h http.Header, r *http.Request, reason authctx.Reason, err error) {
 	h.Del("WWW-Authenticate")
 	switch reason {
 	case authctx.Unavailable:
@@ -203,9 +186,9 @@ func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Rea
 		return
 	}
 	code := errorCode(reason)
-	tried := a.tried(r, reason, code)
-	all := make([]string, len(a.challenges))
-	for i, c := range a.challenges {
+	tried := s.tried(r, reason, code)
+	all := make([]string, len(s.challenges))
+	for i, c := range s.challenges {
 		all[i] = c.text
 		if code != "" && i == tried {
 			all[i] += `, error="` + code + `", error_description="` + reason.Description() + `"` + hintParameters(err)
@@ -218,7 +201,7 @@ func (a *answers) challengeTo(h http.Header, r *http.Request, reason authctx.Rea
 // token in a cookie or a field of its own was tried by no scheme but Bearer, and
 // what was wrong with it is no error of another. What the client needs besides, it
 // may bring by any.
-func (a *answers) tried(r *http.Request, reason authctx.Reason, code string) int {
+func (s *Server) tried(r *http.Request, reason authctx.Reason, code string) int {
 	want := scheme(r)
 	if want == "" { // a refusal behind the Server
 		want = admission(r.Context()).scheme
@@ -230,7 +213,7 @@ func (a *answers) tried(r *http.Request, reason authctx.Reason, code string) int
 	if reason == authctx.InvalidProof || reason == authctx.NonceRequired {
 		want = "DPoP"
 	}
-	for i, c := range a.challenges {
+	for i, c := range s.challenges {
 		if strings.EqualFold(c.scheme, want) {
 			return i
 		}

@@ -25,11 +25,11 @@ func tooEarly() error { return &authctx.Error{Reason: authctx.Unavailable, Cause
 // writeTooEarly answers so that clients try again when the handshake is complete
 // (RFC 8470 section 5.2).
 func writeTooEarly(w http.ResponseWriter, r *http.Request) {
-	writeProblem(w, r, http.StatusTooEarly, problem{
+	writeProblem(w, r, problem{
 		Status: http.StatusTooEarly,
 		Detail: "The request came before the handshake was complete.",
 		Reason: authctx.Unavailable.String(),
-	}.body())
+	})
 }
 
 // abortable returns r so that a ReverseProxy which serves it breaks off an answer that

@@ -52,7 +52,7 @@ func writeFault(w http.ResponseWriter, r *http.Request, fault error) {
 	if _, ok := errors.AsType[*http.MaxBytesError](fault); ok {
 		failure = problem{Status: http.StatusRequestEntityTooLarge, Detail: "The body of the request is too large."}
 	}
-	writeProblem(w, r, failure.Status, failure.body())
+	writeProblem(w, r, failure)
 }
 
 // isTooLarge reports whether err is that of a transport of net/http which was asked
@@ -68,5 +68,5 @@ func (p *Proxy) writeUnsent(w http.ResponseWriter, r *http.Request, err error, s
 	if p.server.refused(w, r, err) {
 		return
 	}
-	writeProblem(w, r, status, problem{Status: status, Detail: detail}.body())
+	writeProblem(w, r, problem{Status: status, Detail: detail})
 }

@@ -84,10 +84,10 @@ type Server struct {
 	observer        authctx.Observer
 	now             func() time.Time
 
-	strip    stripper
-	keys     map[string]string
-	answers  answers
-	metadata *metadata // nil for none
+	strip      stripper
+	keys       map[string]string
+	challenges []challenge
+	metadata   *metadata // nil for none
 }
 
 // NewServer returns a server for cfg, or an error that names every setting that
@@ -115,7 +115,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	s.strip = stripper{strip.NewInbound(fields, cfg.Strip)}
 	s.keys = canonicalKeys(fields)
 	s.metadata = newMetadata(cfg.ResourceMetadata, fields.Schemes)
-	s.answers = newAnswers(cfg.Realm, s.metadata.parameter(), fields.Schemes)
+	s.challenges = newChallenges(cfg.Realm, s.metadata.parameter(), fields.Schemes)
 	return s, nil
 }
 
