@@ -39,7 +39,7 @@ type issuerName struct {
 
 func newIssuerName(issuer string, tenants TenantRule) issuerName {
 	before, after, templated := strings.Cut(issuer, TenantPlaceholder)
-	return issuerName{strings.Clone(issuer), before, after, templated, tenants}
+	return issuerName{issuer, before, after, templated, tenants}
 }
 
 // check judges iss, and what is in doc about the tenant. It is for claims that

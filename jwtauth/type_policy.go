@@ -102,11 +102,6 @@ func (p TypePolicy) validate(wrong *problems) {
 	}
 }
 
-func (p TypePolicy) clone() TypePolicy {
-	p.names = slices.Clone(p.names)
-	return p
-}
-
 // fits judges what can be known before the signature.
 func (p TypePolicy) fits(mediaType string) bool {
 	switch p.kind {

@@ -181,7 +181,7 @@ func (c *VerifierConfig) validateNames(p *problems) {
 // nothing to be guessed later.
 func (c VerifierConfig) withDefaults() VerifierConfig {
 	c.Audiences, c.ClientIDs = slices.Clone(c.Audiences), slices.Clone(c.ClientIDs)
-	c.Algorithms, c.Types = slices.Clone(c.Algorithms), c.Types.clone()
+	c.Algorithms = slices.Clone(c.Algorithms)
 	for i, a := range c.Algorithms {
 		c.Algorithms[i] = a.short()
 	}
