@@ -101,7 +101,7 @@ func (r *resolver) close() error {
 	}
 	r.mu.Unlock()
 	r.cancel()
-	ended := r.await(r.owned.Wait)
+	ended := r.await()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !ended && len(r.held)+len(r.leaving) > 0 {
@@ -112,12 +112,12 @@ func (r *resolver) close() error {
 
 var errNotReleased = errors.New("jwtauth: Release has not returned, or requests go on")
 
-// await waits for f and reports whether it has returned, but does not wait for
-// ever for a Resolve or Release that does not.
-func (r *resolver) await(f func()) bool {
+// await waits for what is owned and reports whether that has ended, but does not wait
+// for ever for a Resolve or Release that does not return.
+func (r *resolver) await() bool {
 	ended := make(chan struct{})
 	go func() {
-		f()
+		r.owned.Wait()
 		close(ended)
 	}()
 	select {
