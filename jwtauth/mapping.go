@@ -196,10 +196,9 @@ func (c *ClaimMappingConfig) lists(yield func(string, *[]ClaimSource) bool) {
 
 // sources yields what texts and lists do.
 func (c *ClaimMappingConfig) sources(yield func(string, *[]ClaimSource) bool) {
-	on := true
 	for _, part := range []func(func(string, *[]ClaimSource) bool){c.texts, c.lists} {
 		for name, s := range part {
-			if on = on && yield(name, s); !on {
+			if !yield(name, s) {
 				return
 			}
 		}
