@@ -12,6 +12,7 @@
 package strictjson
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -53,13 +54,7 @@ type Parser struct {
 func NewParser(cfg Config) *Parser {
 	p := &Parser{
 		known: map[string]struct{}{}, folded: map[string]string{}, plain: true,
-		maxBytes: cfg.MaxBytes, maxValues: cfg.MaxValues,
-	}
-	if p.maxBytes <= 0 {
-		p.maxBytes = DefaultMaxBytes
-	}
-	if p.maxValues <= 0 {
-		p.maxValues = DefaultMaxValues
+		maxBytes: cmp.Or(max(0, cfg.MaxBytes), DefaultMaxBytes), maxValues: cmp.Or(max(0, cfg.MaxValues), DefaultMaxValues),
 	}
 	for _, name := range cfg.Known {
 		name = strings.Clone(name)
