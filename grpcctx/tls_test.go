@@ -173,3 +173,41 @@ func TestAConnectionThatDoesNotSayItIsSafeIsNot(t *testing.T) {
 		t.Errorf("%d calls were sent", n)
 	}
 }
+
+// rated are transport credentials that say how safe they are.
+type rated struct {
+	credentials.TransportCredentials
+	level credentials.SecurityLevel
+}
+
+func (r rated) Clone() credentials.TransportCredentials {
+	return rated{r.TransportCredentials.Clone(), r.level}
+}
+
+func (r rated) ClientHandshake(_ context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return conn, ratedInfo{credentials.CommonAuthInfo{SecurityLevel: r.level}}, nil
+}
+
+type ratedInfo struct{ credentials.CommonAuthInfo }
+
+func (ratedInfo) AuthType() string { return "rated" }
+
+// What only cannot be changed on the way can still be read there.
+func TestAConnectionHidesTheCallerOrDoesNotCarryIt(t *testing.T) {
+	for level, want := range map[credentials.SecurityLevel]codes.Code{
+		credentials.NoSecurity: codes.Internal, credentials.IntegrityOnly: codes.Internal,
+		credentials.PrivacyAndIntegrity: codes.OK,
+	} {
+		e := new(echo)
+		cc := pipe(t, e, nil, append(newClient(t, grpcctx.ClientConfig{}).DialOptions(),
+			grpc.WithTransportCredentials(rated{credentials.NewTLS(nil), level}))...)
+		for _, method := range kinds {
+			if err := call(authctx.NewContext(t.Context(), newPrincipal(t)), cc, method); status.Code(err) != want {
+				t.Errorf("%v, %s: %v", level, method, err)
+			}
+		}
+		if sent := len(e.calls()) > 0; sent != (want == codes.OK) {
+			t.Errorf("%v: sent %v", level, sent)
+		}
+	}
+}
