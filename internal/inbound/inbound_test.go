@@ -31,6 +31,17 @@ func TestWhatWasReadIsRemovedUnderItsNames(t *testing.T) {
 	}
 }
 
+// Servers may stand behind one another, each with a credential that it read.
+func TestWhatAnyServerHasReadIsRemoved(t *testing.T) {
+	outer, inner := authctx.FieldSet{Names: []string{"authorization"}}, authctx.FieldSet{Names: []string{"x-token"}}
+	ctx := inbound.NewContext(t.Context(), map[string][]string{"authorization": {"Bearer outer"}}, outer)
+	ctx = inbound.NewContext(ctx, map[string][]string{"x-token": {"inner"}}, inner)
+	fields := map[string][]string{"Authorization": {"Bearer outer"}, "X-Token": {"inner"}, "Trace": {"1"}}
+	if inbound.Remove(ctx, fields); len(fields) != 1 || fields["Trace"] == nil {
+		t.Errorf("left %v", fields)
+	}
+}
+
 // A peer chooses how many fields and values it has. Were each compared with each,
 // these would take minutes.
 func TestRule3_WhatAPeerWritesIsNotComparedEachWithEach(t *testing.T) {
