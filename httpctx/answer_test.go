@@ -20,7 +20,9 @@ import (
 
 // TestAnswers goes through every reason and what a client is told.
 func TestAnswers(t *testing.T) {
+	const invalid = `Bearer realm="my \"api\"", error="invalid_token", error_description="The access token is not valid.", DPoP realm="my \"api\""`
 	age := 90 * time.Second
+	answered := map[authctx.Reason]bool{}
 	for _, tc := range []struct {
 		name      string
 		err       error
@@ -29,7 +31,14 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"no credentials", authctx.NoCredentials, 401, `Bearer realm="my \"api\"", DPoP realm="my \"api\""`},
 		{"invalid request", authctx.InvalidRequest, 400, `Bearer realm="my \"api\"", error="invalid_request", error_description="The credentials are malformed or ambiguous.", DPoP realm="my \"api\""`},
-		{"invalid token", authctx.InvalidToken, 401, `Bearer realm="my \"api\"", error="invalid_token", error_description="The access token is not valid.", DPoP realm="my \"api\""`},
+		{"invalid token", authctx.InvalidToken, 401, invalid},
+		{"not yet valid", authctx.TokenNotYetValid, 401, invalid},
+		{"bad signature", authctx.BadSignature, 401, invalid},
+		{"unknown key", authctx.UnknownKey, 401, invalid},
+		{"wrong issuer", authctx.WrongIssuer, 401, invalid},
+		{"wrong audience", authctx.WrongAudience, 401, invalid},
+		{"wrong type", authctx.WrongType, 401, invalid},
+		{"revoked", authctx.TokenRevoked, 401, `Bearer realm="my \"api\"", error="invalid_token", error_description="The access token has been revoked.", DPoP realm="my \"api\""`},
 		{"expired", authctx.TokenExpired, 401, `Bearer realm="my \"api\"", error="invalid_token", error_description="The access token has expired.", DPoP realm="my \"api\""`},
 		{"proof", authctx.InvalidProof, 401, `Bearer realm="my \"api\"", DPoP realm="my \"api\"", error="invalid_dpop_proof", error_description="The DPoP proof is not valid."`},
 		{"nonce", authctx.NonceRequired, 401, `Bearer realm="my \"api\"", DPoP realm="my \"api\"", error="use_dpop_nonce", error_description="The DPoP proof must use the given nonce."`},
@@ -42,6 +51,7 @@ func TestAnswers(t *testing.T) {
 		{"no reason", errors.New("boom"), 503, ""},
 		{"no error", nil, 503, ""},
 	} {
+		answered[authctx.ReasonOf(tc.err)] = true
 		t.Run(tc.name, func(t *testing.T) {
 			s := newServer(t, httpctx.ServerConfig{Realm: `my "api"`})
 			w := httptest.NewRecorder()
@@ -72,6 +82,11 @@ func TestAnswers(t *testing.T) {
 			}
 			checkProblem(t, res, w.Body.String())
 		})
+	}
+	for _, reason := range authctx.Reasons() {
+		if !answered[reason] {
+			t.Errorf("%v has no row", reason)
+		}
 	}
 }
 
