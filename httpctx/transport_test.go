@@ -277,6 +277,25 @@ func TestTransportsCompose(t *testing.T) {
 	}
 }
 
+// idleCounter is a base that is told to close idle connections.
+type idleCounter struct {
+	sink
+	told int
+}
+
+func (c *idleCounter) CloseIdleConnections() { c.told++ }
+
+// A client knows the outermost transport only.
+func TestIdleConnectionsOfTheBaseAreClosed(t *testing.T) {
+	var base idleCounter
+	inner := newTransport(t, httpctx.TransportConfig{Base: &base, Destinations: []string{"a.internal"}})
+	client := http.Client{Transport: newTransport(t, httpctx.TransportConfig{Base: inner, Destinations: []string{"b.internal"}})}
+	if client.CloseIdleConnections(); base.told != 1 {
+		t.Errorf("the base was told %d times", base.told)
+	}
+	newTransport(t, httpctx.TransportConfig{Base: &base.sink, Destinations: []string{"a.internal"}}).CloseIdleConnections() // has none
+}
+
 func TestAFieldThatIsRepeatedIsSentWithEveryValue(t *testing.T) {
 	layout := authctx.KubernetesLayout()
 	prop, err := authctx.NewFieldsPropagator(authctx.FieldsPropagatorConfig{Layout: &layout, SoleIssuer: issuer, Now: clock})
