@@ -9,6 +9,7 @@ import (
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/jwtauth"
+	"github.com/authctx/authctx/jwtauth/jwtauthtest"
 )
 
 func principalOf(t testing.TB, a authctx.Attributes) authctx.Principal {
@@ -126,6 +127,41 @@ func TestRule8_RevocationsThatCannotTellAreUnavailable(t *testing.T) {
 type revocationsFunc func() (bool, error)
 
 func (f revocationsFunc) Revoked(context.Context, authctx.Principal) (bool, error) { return f() }
+
+// The credential is what somebody revokes, and behind the edge only the
+// Transaction Token still names it.
+func TestTransactionTokensAreRevocable(t *testing.T) {
+	for name, revoke := range map[string]func(*jwtauth.RevocationList, authctx.Principal) error{
+		"token": func(l *jwtauth.RevocationList, p authctx.Principal) error {
+			return l.RevokeToken(p.Issuer(), p.TokenID(), time.Now().Add(time.Hour))
+		},
+		"session": func(l *jwtauth.RevocationList, p authctx.Principal) error {
+			return l.RevokeSession(p.Issuer(), p.SessionID(), time.Now().Add(time.Hour))
+		},
+	} {
+		list := new(jwtauth.RevocationList)
+		w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(_ *jwtauth.TxnPropagatorConfig, s *jwtauth.TxnAuthenticatorConfig) {
+			s.Revocations = list
+		})
+		p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.TokenID, a.SessionID = "t1", "s1" })
+		token := must(inject(t.Context(), w.edge, p))
+		res := must(w.authenticate(token))
+		if err := revoke(list, p); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.authenticate(token); !errors.Is(err, authctx.TokenRevoked) {
+			t.Errorf("%s: a remembered token: %v", name, err)
+		}
+		if _, err := w.authenticate(must(inject(t.Context(), w.edge, p))); !errors.Is(err, authctx.TokenRevoked) {
+			t.Errorf("%s: a new token: %v", name, err)
+		}
+		if res.Recheck == nil {
+			t.Errorf("%s: nobody checks a stream again", name)
+		} else if err := res.Recheck(t.Context()); !errors.Is(err, authctx.TokenRevoked) {
+			t.Errorf("%s: a stream goes on: %v", name, err)
+		}
+	}
+}
 
 func TestATokenWithoutIDCannotBeRevokedAndNeedsPermission(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
