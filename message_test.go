@@ -127,6 +127,20 @@ func TestAMessageWithoutACallerIsNotAnonymous(t *testing.T) {
 	}
 }
 
+// A worker has a caller of its own before it takes a message.
+func TestRule8_AMessageThatIsRefusedLeavesNoCallerOfBefore(t *testing.T) {
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{})
+	before := authctx.NewContext(t.Context(), mustNew(t, full()))
+	for name, headers := range map[string]map[string]string{
+		"nobody": {"trace": "1"}, "half a caller": {"x-user-id": "7"},
+	} {
+		ctx, err := authctx.ExtractHeaders(before, auth, "orders", headers)
+		if p, ok := authctx.FromContext(ctx); ok || err == nil {
+			t.Errorf("%s: the caller is %v, %v", name, p, err)
+		}
+	}
+}
+
 // Kubernetes repeats a field per group, which a map of strings cannot hold; none is
 // lost in silence.
 func TestACallerWhoTakesAFieldTwiceDoesNotFitAMessage(t *testing.T) {
