@@ -232,11 +232,22 @@ func TestRule1_AnIssuerOfFieldsHoldsNothingThatCannotBeSeen(t *testing.T) {
 	}
 }
 
+// What is written counts before what the reader was told: otherwise the callers of
+// two issuers would become one.
 func TestReaderThatWasToldTheIssuer(t *testing.T) {
-	auth := reader(t, authctx.FieldsAuthenticatorConfig{Issuer: "https://gateway.example"})
-	res, err := auth.Authenticate(context.Background(), request(map[string][]string{"x-user-id": {"7"}}))
-	if err != nil || res.Principal.Issuer() != "https://gateway.example" {
-		t.Errorf("%v, %v", res.Principal, err)
+	const told, other = "https://gateway.example", "https://other.example"
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Issuer: told})
+	for want, fields := range map[string]map[string][]string{
+		told: {"x-user-id": {"7"}}, other: {"x-user-id": {"7"}, "x-user-issuer": {other}},
+	} {
+		res, err := auth.Authenticate(context.Background(), request(fields))
+		if err != nil || res.Principal.Issuer() != want {
+			t.Errorf("%v: %v, %v", fields, res.Principal, err)
+		}
+	}
+	_, err := auth.Authenticate(t.Context(), request(map[string][]string{"x-user-issuer": {other}}))
+	if !errors.Is(err, authctx.InvalidRequest) {
+		t.Errorf("an issuer without a subject: %v", err)
 	}
 }
 
