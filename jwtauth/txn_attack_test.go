@@ -60,6 +60,7 @@ func TestTxnAttacks(t *testing.T) {
 		t.Fatalf("the token that the attacks change is no good: %v", err)
 	}
 	source := map[string]any{"src_iss": "https://idp.test", "src_sub": "alice"}
+	detail := func(name string, value any) string { return f.token().Set("tctx", map[string]any{name: value}).Sign() }
 	for name, tt := range map[string]struct {
 		token string
 		want  authctx.Reason
@@ -93,12 +94,21 @@ func TestTxnAttacks(t *testing.T) {
 		"workload as a bool":              {f.token().Set("req_wl", true).Sign(), authctx.InvalidToken},
 		"workload as a list":              {f.token().Set("req_wl", []string{"a"}).Sign(), authctx.InvalidToken},
 		"details as a list":               {f.token().Set("tctx", []string{}).Sign(), authctx.InvalidToken},
-		"roles as a text":                 {f.token().Set("tctx", map[string]any{"roles": "admin"}).Sign(), authctx.InvalidToken},
-		"roles as numbers":                {f.token().Set("tctx", map[string]any{"roles": []int{1}}).Sign(), authctx.InvalidToken},
-		"unknown kind":                    {f.token().Set("tctx", map[string]any{"kind": "root"}).Sign(), authctx.InvalidToken},
-		"caller's end has come":           {f.token().Set("tctx", map[string]any{"src_exp": 1_799_999_999}).Sign(), authctx.TokenExpired},
-		"caller's end is no date":         {f.token().Set("tctx", map[string]any{"src_exp": "never"}).Sign(), authctx.InvalidToken},
-		"incomplete groups as text":       {f.token().Set("tctx", map[string]any{"groups_incomplete": "true"}).Sign(), authctx.InvalidToken},
+		"roles as a text":                 {detail("roles", "admin"), authctx.InvalidToken},
+		"roles as numbers":                {detail("roles", []int{1}), authctx.InvalidToken},
+		"unknown kind":                    {detail("kind", "root"), authctx.InvalidToken},
+		"kind as a list":                  {detail("kind", []string{"service"}), authctx.InvalidToken},
+		"tenant as a number":              {detail("tenant", 7), authctx.InvalidToken},
+		"client as an object":             {detail("client_id", map[string]any{"id": "web"}), authctx.InvalidToken},
+		"issuer of the source as a list":  {detail("src_iss", []string{"https://idp.test"}), authctx.InvalidToken},
+		"subject of the source a number":  {detail("src_sub", 7), authctx.InvalidToken},
+		"credential's ID as a number":     {f.token().Set("tctx", map[string]any{"src_iss": "i", "src_jti": 7}).Sign(), authctx.InvalidToken},
+		"groups as objects":               {detail("groups", []any{map[string]any{"name": "g"}}), authctx.InvalidToken},
+		"extra as a list":                 {detail("extra", []string{"region"}), authctx.InvalidToken},
+		"extra that holds a text":         {detail("extra", map[string]any{"region": "eu"}), authctx.InvalidToken},
+		"caller's end has come":           {detail("src_exp", 1_799_999_999), authctx.TokenExpired},
+		"caller's end is no date":         {detail("src_exp", "never"), authctx.InvalidToken},
+		"incomplete groups as text":       {detail("groups_incomplete", "true"), authctx.InvalidToken},
 		"actor without subject":           {f.token().Set("act", map[string]any{"iss": "i"}).Sign(), authctx.InvalidToken},
 		"actor named by a client only":    {f.token().Set("act", map[string]any{"iss": "i", "client_id": "c"}).Sign(), authctx.InvalidToken},
 		"actor as a text":                 {f.token().Set("act", "admin").Sign(), authctx.InvalidToken},
