@@ -210,3 +210,33 @@ func TestCallersThatAreNotSingleValuesAreNotRemembered(t *testing.T) {
 		t.Errorf("our own layout has %d names and is not remembered", n)
 	}
 }
+
+// The memo has places for 4,096 callers, each of which may not be larger than said.
+func TestALargeCallerIsNotRemembered(t *testing.T) {
+	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remembered := func() (n int) {
+		for i := range auth.memo.places {
+			for j := range auth.memo.places[i] {
+				if auth.memo.places[i][j].Load() != nil {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	for _, c := range []struct{ size, want int }{{maxMemoized + 1, 0}, {maxMemoized, 1}} {
+		id, issuer := "7", "https://i"
+		r := &Request{Fields: lowerCaseFields{
+			"x-user-id": {id}, "x-user-issuer": {issuer}, "x-user-name": {strings.Repeat("x", c.size-len(id)-len(issuer))},
+		}}
+		if _, err := auth.Authenticate(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if n := remembered(); n != c.want {
+			t.Errorf("%d bytes: %d callers are remembered, want %d", c.size, n, c.want)
+		}
+	}
+}
