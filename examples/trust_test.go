@@ -194,6 +194,39 @@ func TestTransactionTokensHaveTheFormOfTheDraft(t *testing.T) {
 	}
 }
 
+// What -h says of a flag that is not given. The keys of an address that others
+// reach would be published to them, too.
+func TestTransactionTokensNeedNoFurtherFlag(t *testing.T) {
+	t.Parallel()
+	seen := make(chan string, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Txn-Token")
+	}))
+	defer upstream.Close()
+	s := startGateway(t, startProvider(t), "-upstream", upstream.URL, "-forward", "txn")
+	s.waitReady(t)
+
+	internal := s.gateway.address("internal listening on")
+	if host, port, err := net.SplitHostPort(internal); err != nil || host != "127.0.0.1" || port == "0" {
+		t.Errorf("keys are published on %q, %v", internal, err)
+	}
+	if r := send(t, "GET", "http://"+internal+"/.well-known/jwks.json"); r.status != 200 {
+		t.Errorf("keys: status %d", r.status)
+	}
+
+	if r := send(t, "GET", s.url+"/", "Authorization: Bearer "+s.token(t, nil)); r.status != 200 {
+		t.Fatalf("status %d, body %s", r.status, r.body)
+	}
+	claims := jwt.MapClaims{}
+	if _, _, err := jwt.NewParser().ParseUnverified(<-seen, claims); err != nil {
+		t.Fatal(err)
+	}
+	life := claims["exp"].(float64) - claims["iat"].(float64)
+	if claims["aud"] != "authctx.local" || claims["req_wl"] != "spiffe://authctx.local/gateway" || life != 120 {
+		t.Errorf("claims %v", claims)
+	}
+}
+
 func TestTransactionTokenKeysRotateWithoutAFailedRequest(t *testing.T) {
 	t.Parallel()
 	keyIDs := make(chan string, 1)
