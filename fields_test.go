@@ -266,6 +266,19 @@ func TestBudgetNamesTheLargestAttributeAndCutsNothing(t *testing.T) {
 	}
 }
 
+// Of groups that are written one by one, none is the largest: all together are.
+func TestBudgetNamesTheLargestAttributeThatIsRepeated(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	prop := propagator(t, authctx.FieldsPropagatorConfig{Layout: &k8s, SoleIssuer: "i"})
+	p := mustNew(t, authctx.Attributes{
+		Issuer: "i", Subject: strings.Repeat("s", 500), Groups: slices.Repeat([]string{"a-rather-long-group-name"}, 200),
+	})
+	err := prop.Inject(t.Context(), p, func(name, _ string) { t.Errorf("%s was written", name) })
+	if err == nil || !strings.Contains(err.Error(), "the largest is x-remote-group with 4800") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestABudgetIsWhatReadersTakeAtMost(t *testing.T) {
 	const most = 64 << 10
 	for _, budget := range []int{-1, most + 1, 1 << 20} {
