@@ -249,6 +249,21 @@ func TestOneLayoutSaysWhatIsWrittenReadAndStripped(t *testing.T) {
 	}
 }
 
+// What a caller lent is not looked at again.
+func TestRule12_ALayoutThatIsLentIsCopied(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "i"})
+	res, err := auth.Authenticate(t.Context(), request(map[string][]string{"x-remote-user": {"u"}}))
+	if err != nil || res.Known == nil || !res.Known.Owns("x-remote-uid") {
+		t.Fatalf("%v, %v", res.Known, err)
+	}
+	k8s.Also[0], k8s.Subject = "x-remote-other", "x-remote-name"
+	res, err = auth.Authenticate(t.Context(), request(map[string][]string{"x-remote-user": {"u"}}))
+	if err != nil || !res.Known.Owns("x-remote-uid") || res.Known.Owns("x-remote-other") {
+		t.Errorf("after the layout was changed: %v, %v", res.Known, err)
+	}
+}
+
 // Traefik configured one spelling of a name and read another.
 func TestCVE_2026_33433_LayoutNamesHaveOneSpelling(t *testing.T) {
 	for _, name := range []string{"X-Auth-User", "x_auth_user", "x.auth.user", "x auth", "grpc-user", "user-bin", "", "ü"} {

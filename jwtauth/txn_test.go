@@ -318,10 +318,20 @@ func TestRule5_TxnCacheNeverOutlivesTheToken(t *testing.T) {
 	}
 }
 
+// Headers of messages and lines of servers are told how much a token takes at most.
 func TestTxnTokenThatWouldBeTooLargeIsRefusedWhereItIsMade(t *testing.T) {
+	const most = 7 << 10
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
-	p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Name = strings.Repeat("x", 8<<10) })
-	if _, err := inject(t.Context(), w.edge, p); err == nil || !strings.Contains(err.Error(), "bytes") || strings.Contains(err.Error(), "xxx") {
+	largest, name, err := 0, strings.Repeat("x", most/2), error(nil)
+	for ; err == nil && len(name) < most; name += "xxxxxxxxxxxx" {
+		var token string
+		token, err = inject(t.Context(), w.edge, jwtauthtest.User(t, func(a *authctx.Attributes) { a.Name = name }))
+		largest = max(largest, len(token))
+	}
+	if largest > most || largest < most-64 {
+		t.Errorf("the largest token takes %d bytes", largest)
+	}
+	if err == nil || !strings.Contains(err.Error(), "bytes") || strings.Contains(err.Error(), "xxx") {
 		t.Errorf("got %.200v", err)
 	}
 }
