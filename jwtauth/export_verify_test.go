@@ -2,7 +2,6 @@ package jwtauth
 
 import (
 	"context"
-	"strconv"
 )
 
 // Restrict returns a copy of k that may serve one issuer only, as a JWK with an
@@ -53,16 +52,14 @@ func KeyVerifies(k *Key, a Algorithm, input, signature []byte) bool {
 	return k.verifies(a, string(input), signature)
 }
 
-// FillCache makes v remember n more tokens, as if each were the given one.
-func FillCache(v *Verifier, token string, n int) {
+// FillCache makes v remember n more tokens, which other returns, each as if it were
+// the given one and by a copy of its own.
+func FillCache(v *Verifier, token string, n int, other func(i int) string) {
 	c := v.front.cache
 	found, _ := c.get(c.hash.sum(token))
 	for i := range n {
-		d := c.hash.sum(strconv.Itoa(i))
-		s := c.shard(d)
-		s.mu.Lock()
-		s.put(d, found)
-		s.mu.Unlock()
+		remembered := *found
+		c.put(c.hash.sum(other(i)), &remembered)
 	}
 }
 

@@ -7,11 +7,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -145,28 +147,64 @@ func benchLookup(b *testing.B, token string, hash func(string) [32]byte) {
 	}
 }
 
-// BenchmarkCache is a repeated token among many others that are remembered.
+// BenchmarkCache asks for a different one of n remembered tokens each time, as many
+// callers do. The limit is a hash and a map of as many.
 func BenchmarkCache(b *testing.B) {
 	s := signerFor(b, jwtauth.ES256)
 	token := benchToken(b, s, 0)
-	for _, n := range []int{1, 1000, 1_000_000} {
+	secret := sha256.Sum256([]byte("secret"))
+	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
 		v := newVerifier(b, s, func(c *jwtauth.VerifierConfig) {
 			c.Now, c.Cache = nil, jwtauth.CacheConfig{MaxEntries: 4_000_000, MaxBytes: math.MaxInt}
 		})
 		if _, err := v.Verify(context.Background(), token); err != nil {
 			b.Fatal(err)
 		}
-		jwtauth.FillCache(v, token, n-1)
-		b.Run(fmt.Sprint(n), func(b *testing.B) { benchRepeat(b, v, token) })
+		text := variants(token)
+		jwtauth.FillCache(v, token, n, text)
+		known, buffer := make(map[[32]byte]*jwtauth.Verifier, n), make([]byte, 0, 2048)
+		hash := func(token string) [32]byte { return sha256.Sum256(append(append(buffer[:0], secret[:]...), token...)) }
+		for i := range n {
+			known[hash(text(i))] = v
+		}
+		b.Run(fmt.Sprint(n, "/limit"), func(b *testing.B) {
+			for i := 0; b.Loop(); i += 7919 {
+				if known[hash(text(i%n))] == nil {
+					b.Fatal("not there")
+				}
+			}
+		})
+		b.Run(fmt.Sprint(n, "/repeat"), func(b *testing.B) {
+			for i := 0; b.Loop(); i += 7919 {
+				if _, err := v.Verify(context.Background(), text(i%n)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		b.Run(fmt.Sprint(n, "/parallel"), func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, err := v.Verify(context.Background(), token); err != nil {
+				text := variants(token)
+				for i := rand.IntN(n); pb.Next(); i += 7919 {
+					if _, err := v.Verify(context.Background(), text(i%n)); err != nil {
 						b.Error(err)
 					}
 				}
 			})
 		})
+	}
+}
+
+// variants returns tokens that differ from the given one in their last letters.
+// Each is overwritten by the next, since a request's token lies in memory that it
+// was just read into.
+func variants(token string) func(i int) string {
+	text := []byte(token)
+	return func(i int) string {
+		for at := len(text) - 1; at >= len(text)-8; at-- {
+			text[at] = byte('0' + i%10)
+			i /= 10
+		}
+		return unsafe.String(&text[0], len(text))
 	}
 }
 
