@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -82,6 +83,32 @@ func TestAClientReadsNoReasonThatServersDoNotTell(t *testing.T) {
 			if e, ok := grpcctx.FromError(other); ok {
 				t.Errorf("%v is read as %v", other, e)
 			}
+		}
+	}
+}
+
+func TestAClientReadsBackWhatWouldHaveSufficed(t *testing.T) {
+	for maxAge, want := range map[string]string{
+		"90": "1m30s", "0": "0s", "2147483647": "596523h14m7s",
+		"": "none", "-1": "none", "1.5": "none", "90s": "none", "2147483648": "none",
+	} {
+		said, err := status.New(codes.Unauthenticated, "no").WithDetails(&errdetails.ErrorInfo{
+			Reason: "INSUFFICIENT_AUTHENTICATION", Domain: grpcctx.ErrorDomain,
+			Metadata: map[string]string{"requiredScope": "a b", "acrValues": "gold silver", "maxAge": maxAge},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, ok := grpcctx.FromError(said.Err())
+		if !ok || !slices.Equal(e.Scopes, []string{"a", "b"}) || !slices.Equal(e.ACRValues, []string{"gold", "silver"}) {
+			t.Fatalf("read as %v, %+v", ok, e)
+		}
+		got := "none"
+		if e.MaxAge != nil {
+			got = e.MaxAge.String()
+		}
+		if got != want {
+			t.Errorf("maxAge %q: a login of the last %s would do, want %s", maxAge, got, want)
 		}
 	}
 }
@@ -244,6 +271,45 @@ func TestAuthenticatorsSeeTheRequestAsItCame(t *testing.T) {
 		}
 		if method == unary && !slices.Equal(header.Get("dpop-nonce"), []string{"n1"}) {
 			t.Errorf("response header %v", header)
+		}
+	}
+}
+
+// Of a caller who has an end, streams are watched.
+func TestTheHeaderAndTrailerOfAHandlerReachItsClient(t *testing.T) {
+	send := func(ctx context.Context, header, trailer metadata.MD) error {
+		err := errors.Join(grpc.SetHeader(ctx, header), grpc.SetTrailer(ctx, trailer))
+		return errors.Join(err, grpc.SendHeader(ctx, metadata.Pairs("sent", "header")))
+	}
+	header, trailer := metadata.Pairs("set", "header"), metadata.Pairs("set", "trailer")
+	behind := grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		return req, send(ctx, header, trailer)
+	})
+	onStreams := map[string]func(grpc.ServerStream) error{
+		"by the stream": func(ss grpc.ServerStream) error {
+			ss.SetTrailer(trailer)
+			return errors.Join(ss.SetHeader(header), ss.SendHeader(metadata.Pairs("sent", "header")), ss.SendMsg(nothing()))
+		},
+		"by its context": func(ss grpc.ServerStream) error {
+			return errors.Join(send(ss.Context(), header, trailer), ss.SendMsg(nothing()))
+		},
+	}
+	for name, end := range map[string]time.Time{"without an end": {}, "with an end": farFuture} {
+		alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = end })
+		s := newServer(t, func(c *grpcctx.ServerConfig) {
+			c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
+		})
+		for how, onStream := range onStreams {
+			cc := pipe(t, &echo{onStream: onStream}, append(s.ServerOptions(), behind))
+			for _, method := range kinds {
+				var h, tr metadata.MD
+				if err := call(withToken(t.Context(), "alice"), cc, method, grpc.Header(&h), grpc.Trailer(&tr)); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(h["set"], header["set"]) || !slices.Equal(h["sent"], []string{"header"}) || !slices.Equal(tr["set"], trailer["set"]) {
+					t.Errorf("%s, %s, %s: header %v, trailer %v", name, how, method, h, tr)
+				}
+			}
 		}
 	}
 }
