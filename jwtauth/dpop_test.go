@@ -144,6 +144,7 @@ func TestRFC9449_AProofMayEndByItself(t *testing.T) {
 type dpopAttack struct {
 	Check               int // of RFC 9449 section 4.3, counted from 1
 	Name                string
+	Key                 jwtauth.Algorithm // that the client's key is for, ES256 when empty
 	Header, Claims, JWK map[string]any
 	Age                 int // in seconds
 }
@@ -168,6 +169,8 @@ func TestRFC9449_Section4_3_NoChangedProofPasses(t *testing.T) {
 	for _, a := range dpopAttacks(t) {
 		t.Run(a.Name, func(t *testing.T) {
 			c := newDPoPCase(t, nil)
+			c.key = c.issuer.NewDPoPKey(a.Key)
+			c.token = c.bound(t, map[string]any{"jkt": c.key.Thumbprint()})
 			p := c.proof().Set("iat", c.now.Unix()-int64(a.Age))
 			for name, v := range a.Header {
 				p.SetHeader(name, v)
