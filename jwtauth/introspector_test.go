@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -191,35 +192,37 @@ func TestAFloodOfTokensIsBoundedAndLeavesRoomForThoseThatAreKnown(t *testing.T) 
 
 func TestABoundOfHoweverManyTokensKeepsNobodyOut(t *testing.T) {
 	for _, limit := range []int{math.MaxInt/3 + 1, math.MaxInt/2 + 1, math.MaxInt} {
-		t.Run(fmt.Sprint(limit), func(t *testing.T) {
-			const strangers = 5
-			var asked atomic.Int32
-			together := make(chan struct{})
-			e := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) {
-				if asked.Add(1) == strangers {
-					close(together)
-				}
-				_, _ = io.Copy(io.Discard, r.Body) // before that its context does not end
-				select {
-				case <-together:
-				case <-r.Context().Done():
-				}
-				answer(good)(w, r)
-			})
-			cfg := introspectionConfig(e.URL, newClock())
-			cfg.MaxPending, cfg.Timeout = limit, time.Second
-			i := newIntrospector(t, cfg)
-			var asking sync.WaitGroup
-			for n := range strangers {
-				asking.Go(func() {
-					if _, err := i.Verify(t.Context(), fmt.Sprint("stranger-", n)); err != nil {
-						t.Error(err)
-					}
-				})
+		synctest.Test(t, func(t *testing.T) { strangersAskTogether(t, limit, 5) })
+	}
+}
+
+// strangersAskTogether has no question answered before all of them are asked.
+func strangersAskTogether(t *testing.T, limit, strangers int) {
+	var asked atomic.Int32
+	together := make(chan struct{})
+	cfg := introspectionConfig("https://as.example.com/introspect", newClock())
+	cfg.MaxPending = limit
+	cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		if asked.Add(1) == int32(strangers) {
+			close(together)
+		}
+		select {
+		case <-together:
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(good)), Request: r}, nil
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	})
+	i := newIntrospector(t, cfg)
+	var asking sync.WaitGroup
+	for n := range strangers {
+		asking.Go(func() {
+			if _, err := i.Verify(t.Context(), fmt.Sprint("stranger-", n)); err != nil {
+				t.Errorf("with a bound of %d: %v", limit, err)
 			}
-			asking.Wait()
 		})
 	}
+	asking.Wait()
 }
 
 // floodIsBounded has more strangers than may ask.
