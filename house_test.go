@@ -117,8 +117,8 @@ func TestRequirements(t *testing.T) {
 }
 
 // TestCVE_2015_10004_SecretsAreComparedInConstantTime: what compares bytes and
-// stops at the first difference tells how much was right. HMACs of tokens are
-// golang-jwt's to compare; whatever else makes a MAC must name what compares it.
+// stops at the first difference tells how much was right. A file that makes a MAC
+// must name what compares it.
 func TestCVE_2015_10004_SecretsAreComparedInConstantTime(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
