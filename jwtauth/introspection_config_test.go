@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -27,6 +30,35 @@ func TestAudienceByClientOrExplicitlyAny(t *testing.T) {
 	if _, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque"); err != nil {
 		t.Errorf("any: %v", err)
 	}
+}
+
+// An endpoint that never answers is waited for by three quarters of 256 callers.
+func TestUnlessToldOtherwiseQuestionsAreBoundedInTimeAndNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := introspectionConfig("https://as.example.com/introspect", newClock())
+		cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		i := newIntrospector(t, cfg)
+		begin := time.Now()
+		waits := make(chan time.Duration, 300)
+		for n := range cap(waits) {
+			go func() {
+				if _, err := i.Verify(t.Context(), fmt.Sprint("token-", n)); !errors.Is(err, authctx.Unavailable) {
+					t.Error(err)
+				}
+				waits <- time.Since(begin)
+			}()
+		}
+		got := map[time.Duration]int{}
+		for range cap(waits) {
+			got[<-waits]++
+		}
+		if want := (map[time.Duration]int{0: 300 - 192, 5 * time.Second: 192}); !maps.Equal(got, want) {
+			t.Errorf("callers by how long they waited: %v, want %v", got, want)
+		}
+	})
 }
 
 func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *testing.T) {

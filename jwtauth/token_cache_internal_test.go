@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Traefik joined requests by a key in which two of them looked the same. Ours
@@ -54,6 +55,22 @@ func TestAFlightIsUsedAgainOnlyIfNobodyWaitedForIt(t *testing.T) {
 	c.finish(waited)
 	if waited.err != errAborted || join() == waited {
 		t.Error("a flight is taken from those who waited for it")
+	}
+}
+
+func TestUnlessToldOtherwiseTheCacheHoldsWhatItsCommentSays(t *testing.T) {
+	bounds := CacheConfig{}.withDefaults()
+	if want := (CacheConfig{MaxEntries: 65_536, MaxBytes: 64 << 20, MaxAge: 10 * time.Minute}); bounds != want {
+		t.Errorf("%+v, want %+v", bounds, want)
+	}
+	c := newTokenCache(bounds)
+	c.start.Do(c.makeShards)
+	entries, size := 0, 0
+	for i := range c.shards { // of two generations each
+		entries, size = entries+2*c.shards[i].maxEntries, size+2*c.shards[i].maxBytes
+	}
+	if len(c.shards) < 16 || entries != bounds.MaxEntries || size != bounds.MaxBytes {
+		t.Errorf("%d shards hold %d entries and %d bytes", len(c.shards), entries, size)
 	}
 }
 
