@@ -196,9 +196,11 @@ func TestHelpOfTheGatewaySaysWhatElseAFlagMeans(t *testing.T) {
 	t.Parallel()
 	_, help, _ := runToEnd(t, "gateway", "-h")
 	for flag, says := range map[string][]string{
-		"audience":   {"cognito", "client_id", "clerk", "azp"},
-		"introspect": {"the first -issuer", `"iss"`},
-		"leeway":     {"DPoP"},
+		"audience":      {"cognito", "client_id", "clerk", "azp"},
+		"introspect":    {"the first -issuer", `"iss"`},
+		"leeway":        {"DPoP", "(default 30s)"},
+		"keys-refresh":  {"(default 15m0s)"},
+		"keys-cooldown": {"(default 10s)"},
 	} {
 		_, rest, _ := strings.Cut(help, "  -"+flag+" ")
 		explained, _, _ := strings.Cut(rest, "\n  -")

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,39 @@ func TestGatewayFollowsAKeyRotation(t *testing.T) {
 	eventually(t, "the old key to be forgotten", func() bool { return get(old) == 401 })
 }
 
+// No token leads the gateway to these keys: it finds the change by itself.
+func TestGatewayLoadsKeysAsOftenAsItIsTold(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	s := startGateway(t, startProvider(t), "-upstream", httpURL, "-keys-refresh", "1s")
+	s.waitReady(t)
+	old := s.token(t, nil)
+	s.rotate(t, "k2")
+	eventually(t, "the old key to be forgotten", func() bool {
+		return send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+old).status == 401
+	})
+}
+
+// A token of nobody's spends the load that unknown keys may cause. A key that is
+// published after that is one for later, and the client learns for how much later.
+func TestGatewayLooksForUnknownKeysAsOftenAsItIsTold(t *testing.T) {
+	t.Parallel()
+	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	p := startProvider(t)
+	forger := &provider{issuer: p.issuer}
+	forger.rotate(t, "forged")
+	s := startGateway(t, p, "-upstream", httpURL, "-keys-cooldown", "10m")
+	s.waitReady(t)
+	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+forger.token(t, nil)); r.status != 401 {
+		t.Fatalf("a forged token: status %d", r.status)
+	}
+	p.rotate(t, "k2")
+	r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+s.token(t, nil))
+	if after, err := strconv.Atoi(r.header.Get("Retry-After")); r.status != 503 || err != nil || after <= 10 || after > 600 {
+		t.Errorf("status %d, Retry-After %q", r.status, r.header.Get("Retry-After"))
+	}
+}
+
 func TestGatewayTakesTokensOfSeveralIssuers(t *testing.T) {
 	t.Parallel()
 	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
@@ -157,7 +191,9 @@ func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
 	token := func(typ string, changes jwt.MapClaims) func() string {
 		return func() string { return p.typedToken(t, typ, changes) }
 	}
-	justExpired := func() string { return p.token(t, jwt.MapClaims{"exp": time.Now().Add(-5 * time.Second).Unix()}) }
+	ended := func(ago time.Duration) func() string {
+		return func() string { return p.token(t, jwt.MapClaims{"exp": time.Now().Add(-ago).Unix()}) }
+	}
 	for _, test := range []struct {
 		name   string
 		args   []string
@@ -171,10 +207,14 @@ func TestGatewayJudgesTokensAsItsFlagsSay(t *testing.T) {
 		{"that type is RFC 9068, whose tokens have an ID", []string{"-typ", "at+jwt"}, token("at+jwt", jwt.MapClaims{"jti": nil}), 401},
 		{"and a client", []string{"-typ", "application/AT+jwt"}, token("at+jwt", jwt.MapClaims{"client_id": nil}), 401},
 		{"and a time of issue", []string{"-typ", "at+jwt"}, token("at+jwt", jwt.MapClaims{"iat": nil}), 401},
+		{"a type of somebody's own", []string{"-typ", "acme+jwt"}, token("acme+jwt", nil), 200},
+		{"which is not the usual one", []string{"-typ", "acme+jwt"}, token("at+jwt", nil), 401},
+		{"the second of two", []string{"-typ", "at+jwt,acme+jwt"}, token("acme+jwt", nil), 200},
 		{"beside another it is a name", []string{"-typ", "at+jwt,acme+jwt"}, token("at+jwt", jwt.MapClaims{"jti": nil}), 200},
-		{"clocks may differ", nil, justExpired, 200},
-		{"not with a small leeway", []string{"-leeway", "1s"}, justExpired, 401},
-		{"not without leeway", []string{"-leeway", "0s"}, justExpired, 401},
+		{"clocks may differ", nil, ended(5 * time.Second), 200},
+		{"by 30 s and no more", nil, ended(31 * time.Second), 401},
+		{"not with a small leeway", []string{"-leeway", "1s"}, ended(5 * time.Second), 401},
+		{"not without leeway", []string{"-leeway", "0s"}, ended(5 * time.Second), 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := startGateway(t, p, append(test.args, "-upstream", httpURL)...)
