@@ -237,7 +237,8 @@ func BenchmarkCacheMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkRefuse is what strangers can make a verifier do.
+// BenchmarkRefuse is what strangers can make a verifier do. signature/limit is the
+// bare check of a signature, which a forged one cannot be refused without.
 func BenchmarkRefuse(b *testing.B) {
 	s := signerFor(b, jwtauth.RS256)
 	v := newVerifier(b, s, func(c *jwtauth.VerifierConfig) { c.Now = nil })
@@ -245,12 +246,18 @@ func BenchmarkRefuse(b *testing.B) {
 	if _, err := v.Verify(context.Background(), token); err != nil {
 		b.Fatal(err)
 	}
-	dot := strings.LastIndexByte(token, '.')
+	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
+	b.Run("signature/limit", func(b *testing.B) { benchLimit(b, s, []string{token}) })
 	for _, test := range []struct{ name, token string }{
+		{"signature/forged", token[:last+1] + strings.Repeat("A", len(token)-last-1)},
 		{"garbage", strings.Repeat("garbage.", 100)},
-		{"header", "e" + strings.Repeat("yJ9_", 20) + token[strings.IndexByte(token, '.'):]},
+		{"header", "e" + strings.Repeat("yJ9_", 20) + token[first:]},
+		{"header/no-base64", "eyJ" + strings.Repeat("garb", 189) + "!" + ".AAAA.AAAA"},
+		{"header/no-JSON", "eyJ" + strings.Repeat("garb", 189) + "a" + ".AAAA.AAAA"},
+		{"header/no-algorithm", b64(`{"x":"`+strings.Repeat("y", 562)+`"}`) + ".AAAA.AAAA"},
+		{"header/16KiB", "eyJ" + strings.Repeat("garb", 4089) + ".AAAA.AAAA"},
+		{"tail", token[:len(token)-1] + "!"}, // of a header that is known
 		{"algorithm", benchToken(b, signerFor(b, jwtauth.ES256), 0)},
-		{"signature", token[:dot+1] + strings.Repeat("A", len(token)-dot-1)},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()
