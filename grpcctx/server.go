@@ -119,10 +119,13 @@ func (cfg *ServerConfig) validate() error {
 	bad := func(text string) { errs = append(errs, errors.New("grpcctx: server: "+text)) }
 	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.KeepCredentials, cfg.RecheckInterval, cfg.Observer)
 	switch {
-	case absent.Unmade(cfg.Policy) && !cfg.AllowAnonymous:
+	case cfg.Policy == nil && !cfg.AllowAnonymous:
 		bad("Policy is required")
 	case cfg.Policy != nil && cfg.AllowAnonymous:
 		bad("AllowAnonymous contradicts Policy; list public methods in the policy")
+	}
+	if cfg.Policy != nil && absent.Unmade(cfg.Policy) {
+		bad("Policy is a zero Policy, which refuses everything; NewPolicy makes one")
 	}
 	return errors.Join(errs...)
 }

@@ -37,6 +37,12 @@ func TestRule1_AServerWithoutConfigurationDoesNotStart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "AllowAnonymous contradicts Policy") {
 		t.Errorf("a policy and anonymity at once: %v", err)
 	}
+	_, err = grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: bearer(nil, nil), Policy: new(authctx.Policy), AllowAnonymous: true})
+	for _, want := range []string{"AllowAnonymous contradicts Policy", "Policy is a zero Policy"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not say %q", err, want)
+		}
+	}
 	_, err = grpcctx.NewServer(grpcctx.ServerConfig{
 		Authenticator: authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"content-type"}}, nil), AllowAnonymous: true,
 	})

@@ -72,7 +72,7 @@ func TestRule1_AValueThatNoConstructorMadeIsNoConfiguration(t *testing.T) {
 	}
 	ready := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, nil)
 	_, rpc := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: ready, Policy: new(authctx.Policy)})
-	if rpc == nil || !strings.Contains(rpc.Error(), "Policy is required") {
+	if rpc == nil || !strings.Contains(rpc.Error(), "Policy is a zero Policy") {
 		t.Errorf("a zero policy: %v", rpc)
 	}
 	_, web := httpctx.NewServer(httpctx.ServerConfig{Authenticator: ready, Policy: new(authctx.Policy)})
