@@ -35,7 +35,8 @@ type FieldsPropagatorConfig struct {
 // see [Trust]. Where services can be reached by anybody else, use a Transaction
 // Token instead.
 //
-// It is safe for concurrent use.
+// It is safe for concurrent use. A nil or zero FieldsPropagator writes nobody: where
+// one is configured it counts as missing, and its Inject panics.
 type FieldsPropagator struct {
 	layout FieldLayout
 	fields FieldSet

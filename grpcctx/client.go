@@ -40,7 +40,8 @@ type ClientConfig struct {
 
 // Client carries the caller of a context on the calls that are made with it. It
 // is safe for concurrent use and may serve several connections: a caller is
-// sent to whatever these are dialed to, and nowhere else.
+// sent to whatever these are dialed to, and nowhere else. A nil or zero Client sends
+// nothing: its methods panic before there is a call.
 type Client struct {
 	propagator authctx.Propagator
 	fields     authctx.FieldSet // what it owns

@@ -72,7 +72,8 @@ type ServerConfig struct {
 
 // Server authenticates and authorizes incoming requests: [Server.Handler] puts it
 // in front of a handler, [Server.NewMux] of routes that are checked at the start. It
-// is safe for concurrent use.
+// is safe for concurrent use. A nil or zero Server lets nobody in: Handler panics when it
+// is called, and Check of a zero one says [authctx.Unavailable].
 type Server struct {
 	authenticator   authctx.Authenticator
 	policy          *authctx.Policy

@@ -56,6 +56,8 @@ type TransportConfig struct {
 // For a Transport below a Proxy, another host than that of the proxied request is
 // not the upstream. So a load balancer that chooses the host is the Transport's
 // Base, or stands between the two and Rewrite leaves the host empty.
+//
+// A nil or zero Transport sends nothing: RoundTrip panics.
 type Transport struct {
 	base         http.RoundTripper
 	injector     injector

@@ -56,6 +56,9 @@ type DeferredAuthenticatorConfig struct {
 // since each takes whatever is in the field for its own: several publishers of a
 // trust domain are for one DeferredAuthenticator with [JoinKeys], and a topic is
 // for one trust domain.
+//
+// A zero DeferredAuthenticator reads no topic: where one is configured it counts as
+// missing, and each of its tokens is [authctx.WrongAudience].
 type DeferredAuthenticator struct{ byTopic map[string]*Verifier }
 
 // NewDeferredAuthenticator returns an authenticator for cfg, or an error that

@@ -59,7 +59,8 @@ type DeferredPropagatorConfig struct {
 // until it ends, if the broker lets them: it should not, and a
 // [DeferredAuthenticator] says how to notice.
 //
-// A DeferredPropagator is safe for concurrent use.
+// A DeferredPropagator is safe for concurrent use. A nil or zero one writes nobody:
+// where one is configured it counts as missing, and its Inject panics.
 type DeferredPropagator struct {
 	minter txnMinter
 	now    func() time.Time

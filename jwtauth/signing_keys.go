@@ -62,7 +62,8 @@ type SigningKeysConfig struct {
 //
 // SigningKeys is safe for concurrent use. It runs no goroutine: a rotation takes
 // its course with the clock. It is a [KeySource] too, for programs that verify
-// their own tokens.
+// their own tokens. A nil or zero SigningKeys has no key: where one is configured it
+// counts as missing, and whatever uses it panics.
 type SigningKeys struct {
 	ahead, retain time.Duration
 	now           func() time.Time

@@ -64,6 +64,9 @@ type TxnAuthenticatorConfig struct {
 //
 // A Transaction Token authenticates the caller and not the peer that sent it
 // (section 13.12), and whoever has seen it may send it again until it expires.
+//
+// A nil or zero TxnAuthenticator lets nobody in: where one is configured it counts as
+// missing, and its Authenticate panics at a token.
 type TxnAuthenticator struct{ verifier *Verifier }
 
 // NewTxnAuthenticator returns an authenticator for cfg, or an error that names

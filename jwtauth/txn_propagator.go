@@ -100,7 +100,8 @@ type TxnPropagatorConfig struct {
 // What tokens say of a caller is encoded once and kept with the caller, for up to
 // 4,096 callers, until others take their places. Each token is signed.
 //
-// A TxnPropagator is safe for concurrent use.
+// A TxnPropagator is safe for concurrent use. A nil or zero one writes nobody: where
+// one is configured it counts as missing, and its Inject panics.
 type TxnPropagator struct {
 	minter  txnMinter
 	renames bool                                                             // Subject is asked for every call
