@@ -129,6 +129,23 @@ func ExampleForwarded() {
 	// Output: txn-token
 }
 
+// Work that waits may find that what names its caller has ended, though the caller
+// has not.
+func ExampleForwardedUntil() {
+	ctx := authctx.Result{
+		Principal:    caller(),
+		Forward:      []authctx.Field{{Name: authctx.TxnTokenField, Value: "eyJ…"}},
+		ForwardUntil: time.Date(2026, 1, 1, 0, 2, 0, 0, time.UTC),
+	}.NewContext(context.Background())
+	end := authctx.ForwardedUntil(ctx)
+	fmt.Println(end, end.IsZero() || time.Now().Before(end))
+	// A caller without such fields, or whose fields end with it.
+	fmt.Println(authctx.ForwardedUntil(authctx.NewContext(context.Background(), caller())).IsZero())
+	// Output:
+	// 2026-01-01 00:02:00 +0000 UTC false
+	// true
+}
+
 func ExampleExtractHeaders() {
 	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
 	if err != nil {

@@ -286,6 +286,34 @@ func ExampleInjectHeaders() {
 	// Output: user alice of https://idp.example (asserted) <nil>
 }
 
+// A consumer says what it decided; what it was not told stops it at the start.
+func ExampleNewConsumer() {
+	_, err := authctx.NewConsumer(authctx.ConsumerConfig{})
+	fmt.Println(err)
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		panic(err)
+	}
+	consumer, err := authctx.NewConsumer(authctx.ConsumerConfig{
+		Authenticator: authenticator,
+		Rules:         map[string]authctx.Rule{"orders": authctx.Role("editor")},
+		Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
+			fmt.Println(e.Target, e.Outcome, e.Principal)
+		}),
+	})
+	if err != nil {
+		panic(err)
+	}
+	headers := map[string]string{"x-user-id": "alice", "x-user-issuer": "https://idp.example", "x-user-roles": "editor"}
+	_, err = authctx.ReceiveHeaders(context.Background(), consumer, "orders", headers)
+	fmt.Println(err)
+	// Output:
+	// authctx: consumer: Authenticator is required
+	// authctx: consumer: Rules is required
+	// orders allowed user alice of https://idp.example (asserted)
+	// <nil>
+}
+
 // A worker: who may have what done is said once for each topic.
 func ExampleReceiveHeaders() {
 	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})

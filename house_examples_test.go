@@ -9,46 +9,59 @@ import (
 	"testing"
 )
 
-// TestEveryEntryPointHasAnExample: every exported function of a package is named
-// after, or called in, an example of the package that is run.
+// TestEveryEntryPointHasAnExample: where go doc shows an exported function of a
+// package, it shows an example of it or of what it makes, or one of the package
+// calls it. All examples are run.
 func TestEveryEntryPointHasAnExample(t *testing.T) {
 	for _, dir := range []string{".", "jwtauth", "jwtauth/jwtauthtest", "httpctx", "grpcctx"} {
 		pkg := documented(t, dir)
-		shown, functions := map[string]bool{}, pkg.Funcs
-		show(t, shown, pkg.Examples)
-		for _, typ := range pkg.Types {
-			functions = append(functions, typ.Funcs...)
-			show(t, shown, typ.Examples)
-			for _, m := range typ.Methods {
-				show(t, shown, m.Examples)
+		called := callsIn(pkg.Examples)
+		check := func(f *doc.Func, made []*doc.Example) {
+			areRun(t, f.Examples)
+			if len(f.Examples)+len(made) == 0 && !called[pkg.Name+"."+f.Name] {
+				t.Errorf("%s: no example shows %s", pkg.Name, f.Name)
 			}
 		}
-		for _, f := range functions {
-			show(t, shown, f.Examples)
+		areRun(t, pkg.Examples)
+		for _, f := range pkg.Funcs {
+			check(f, nil)
 		}
-		for _, f := range functions {
-			if len(f.Examples) == 0 && !shown[pkg.Name+"."+f.Name] {
-				t.Errorf("%s: no example shows %s", pkg.Name, f.Name)
+		for _, typ := range pkg.Types {
+			areRun(t, typ.Examples)
+			for _, m := range typ.Methods {
+				areRun(t, m.Examples)
+			}
+			for _, f := range typ.Funcs {
+				check(f, typ.Examples)
 			}
 		}
 	}
 }
 
-// show notes what examples call, and refuses those that are never run.
-func show(t *testing.T, shown map[string]bool, examples []*doc.Example) {
+// areRun refuses examples that are never run.
+func areRun(t *testing.T, examples []*doc.Example) {
+	t.Helper()
 	for _, e := range examples {
 		if e.Output == "" && !e.EmptyOutput {
 			t.Errorf("Example%s is never run, for it states no output", e.Name)
 		}
+	}
+}
+
+// callsIn returns what examples call, as "package.Function".
+func callsIn(examples []*doc.Example) map[string]bool {
+	called := map[string]bool{}
+	for _, e := range examples {
 		ast.Inspect(e.Code, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
 				if x, ok := sel.X.(*ast.Ident); ok {
-					shown[x.Name+"."+sel.Sel.Name] = true
+					called[x.Name+"."+sel.Sel.Name] = true
 				}
 			}
 			return true
 		})
 	}
+	return called
 }
 
 func documented(t *testing.T, dir string) *doc.Package {

@@ -169,7 +169,7 @@ func ExampleMux_Handler() {
 	// httpctx: mux: the policy lists "GET /order/{id}", which is not a route
 }
 
-func ExampleServer_Handler() {
+func ExampleNewServer() {
 	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator()})
 	if err != nil {
 		log.Fatal(err)
@@ -393,7 +393,8 @@ func ExampleNewTransport() {
 	// Output: hello, alice
 }
 
-func ExampleProxy_Handler() {
+// A gateway: who is calling is said to the upstream, and the token stays here.
+func ExampleNewProxy() {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "id %q, token %q\n", r.Header["X-User-Id"], r.Header["Authorization"])
 	}))

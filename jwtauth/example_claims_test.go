@@ -44,6 +44,21 @@ func ExampleKeycloakClaims() {
 	// Output: ada [editor approver] web <nil>
 }
 
+// Names of a path lead into objects, one by one.
+func ExampleClaim() {
+	cfg := jwtauth.RFC9068Claims().Config()
+	cfg.Roles = []jwtauth.ClaimSource{jwtauth.Claim("realm_access", "roles")}
+	mapping, err := jwtauth.NewClaimMapping(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verifier, token := exampleVerifier(mapping)
+	p, err := verifier.Verify(context.Background(), token)
+	fmt.Println(p.Roles(), err)
+	// Output: [editor] <nil>
+}
+
 // A ready mapping is changed through its Config.
 func ExampleNewClaimMapping() {
 	cfg := jwtauth.KeycloakClaims().Config()

@@ -57,6 +57,26 @@ func ExampleIssuer() {
 	// {"issuer":"https://auth.example.com","jwks_uri":"https://auth.example.com/.well-known/jwks.json"}
 }
 
+// One key signs, and what verifies is published beside it.
+func ExampleNewSigningKeys() {
+	key, err := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys, err := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /.well-known/jwks.json", keys.JWKSHandler())
+	rec := httptest.NewRecorder()
+	mux.ServeHTTP(rec, httptest.NewRequest("GET", "/.well-known/jwks.json", nil))
+	fmt.Println(rec.Code, rec.Header().Get("Content-Type"), strings.Contains(rec.Body.String(), key.ID()))
+	// Output: 200 application/jwk-set+json true
+}
+
 // A new key is published first, signs after Ahead, and the old one stays
 // published until its last token has expired.
 func ExampleSigningKeys_Rotate() {

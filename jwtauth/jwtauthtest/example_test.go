@@ -88,7 +88,7 @@ func ExampleService() {
 
 // A provider fails in every way that real ones do, and recovers: the keys that
 // were loaded once keep verifying.
-func ExampleIssuer_Break() {
+func Example_faults() {
 	t := &exampleT{}
 	defer t.end()
 
