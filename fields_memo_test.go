@@ -84,7 +84,9 @@ func TestRule5_ARememberedCallerIsStillJudged(t *testing.T) {
 
 // Requests that differ anywhere are different callers, whether or not one was
 // remembered before.
-// Caches whose keys could be made equal answered for somebody else.
+//
+// Caches whose keys could be made equal answered for somebody else: so did those of
+// CVE-2026-34972, by what divides a key, and of CVE-2026-48096, by lists.
 func TestCVE_2026_33729_TheMemoTellsCallersApart(t *testing.T) {
 	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
 	if err != nil {
@@ -98,6 +100,10 @@ func TestCVE_2026_33729_TheMemoTellsCallersApart(t *testing.T) {
 		func(m lowerCaseFields) { m["x-user-name"], m["x-user-tenant"] = []string{"c"}, []string{"ab"} },
 		func(m lowerCaseFields) { m["x-user-roles"] = []string{"admin"} },
 		func(m lowerCaseFields) { m["x-user-permissions"] = []string{"admin"} },
+		func(m lowerCaseFields) { m["x-user-roles"] = []string{"a,b"} },
+		func(m lowerCaseFields) { m["x-user-roles"] = []string{"a%2Cb"} },
+		func(m lowerCaseFields) { m["x-user-roles"] = []string{"a", "b"} },
+		func(m lowerCaseFields) { m["x-user-roles"], m["x-user-groups"] = []string{"a"}, []string{"b"} },
 		func(m lowerCaseFields) { delete(m, "x-user-name") },
 		func(m lowerCaseFields) { m["x-user-id"] = []string{"alice", "alice"} },
 		func(m lowerCaseFields) { delete(m, "x-user-issuer") },

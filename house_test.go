@@ -2,11 +2,13 @@ package authctx_test
 
 import (
 	"encoding/json"
+	"go/version"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -113,6 +115,32 @@ func TestRequirements(t *testing.T) {
 		if !slices.Contains(chosen, r.Path) {
 			t.Errorf("go.mod requires %s", r.Path)
 		}
+	}
+}
+
+// TestCVE_2023_29406_TheGoOfUsersHasWhatItFixed: go.mod asks for a Go, and a golang.org/x/net,
+// in which the servers and clients beneath us do not take one request for another.
+func TestCVE_2023_29406_TheGoOfUsersHasWhatItFixed(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{if .Main}}{{.GoVersion}}{{else}}{{.Version}}{{end}}", "github.com/authctx/authctx", "golang.org/x/net").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := strings.Fields(string(out))
+	if len(versions) != 2 {
+		t.Fatalf("go list: %s", out)
+	}
+	for cve, fixed := range map[string]string{
+		"CVE-2015-5739, CVE-2015-5740, CVE-2015-5741": "go1.4.3",
+		"CVE-2022-1705":  "go1.18.4",
+		"CVE-2023-29406": "go1.20.6",
+		"CVE-2025-22871": "go1.24.2",
+	} {
+		if got := "go" + versions[0]; version.Compare(got, fixed) < 0 {
+			t.Errorf("%s is fixed in %s, and %s is enough for go.mod", cve, fixed, got)
+		}
+	}
+	if minor, _ := strconv.Atoi(strings.Split(versions[1], ".")[1]); minor < 2 {
+		t.Errorf("CVE-2022-41721 is fixed in golang.org/x/net v0.2.0, and go.mod has %s", versions[1])
 	}
 }
 

@@ -150,7 +150,8 @@ func TestGHSA_xr7q_jx4m_x55m_APrintedContextShowsNoCredential(t *testing.T) {
 	}
 }
 
-// Clients that cancel at once left work behind.
+// Clients that cancel at once left work behind, here and in net/http; of grpc-go it is
+// GHSA-m425-mq94-257g.
 func TestCVE_2023_39325_ACancelStormLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		alice := newPrincipal(t, func(a *authctx.Attributes) { a.Expires = farFuture })

@@ -46,6 +46,21 @@ func TestCVE_2023_27493_HostileValuesArriveAsTheyAre(t *testing.T) {
 	}
 }
 
+// Two ends that believe another one of the two see another request behind it.
+func TestCVE_2015_5741_ALengthBesideChunksIsNotPassedOn(t *testing.T) {
+	gate := gateway(t, serve(t, spy).URL, httpctx.ServerConfig{})
+	hidden := "\r\n\r\n0\r\n\r\n" + request("GET /", "X-User-Id: eve")
+	for _, length := range []string{"0", fmt.Sprint(len(hidden))} {
+		res, body := raw(t, gate, request("GET /", "Authorization: Bearer alice", "Content-Length: "+length, "Transfer-Encoding: chunked"+hidden))
+		got := decode(t, body).Header
+		if res.StatusCode != 200 || got["Content-Length"] != nil || got.Get("X-User-Id") != "alice" {
+			t.Errorf("length %s: status %d, upstream got %v", length, res.StatusCode, got)
+		}
+	}
+}
+
+// CVE-2022-23469, CVE-2020-36567, CVE-2025-25294 and CVE-2024-45808 were the same in
+// Traefik, gin, Envoy Gateway and Envoy.
 func TestCVE_2026_42507_NothingOfATokenOrALineReachesALog(t *testing.T) {
 	var out bytes.Buffer
 	s := newServer(t, httpctx.ServerConfig{Observer: authctx.NewSlogObserver(slog.New(slog.NewTextHandler(&out, nil)))})
@@ -188,5 +203,30 @@ func TestCVE_2024_45806_NoAddressIsTrustedByDefault(t *testing.T) {
 		if _, err := s.Check(r); authctx.ReasonOf(err) != authctx.NoCredentials {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// Labels that a client chooses filled the memory of whoever counted by them, for each
+// method and target that it made up.
+func TestCVE_2023_45142_AClientChoosesNoLabel(t *testing.T) {
+	var seen journal
+	policy := newPolicy(t, authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"GET /orders": authctx.Authenticated()}, Default: authctx.Role("root"),
+	})
+	server := serve(t, newServer(t, httpctx.ServerConfig{Policy: policy, Observer: &seen}).Handler(spy))
+	for i := range 50 {
+		raw(t, server, request(fmt.Sprintf("MADE%d /made/up/%d", i, i), fmt.Sprint("Authorization: Bearer made", i)))
+		raw(t, server, request(fmt.Sprintf("GET /orders?made=%d", i), "Authorization: Bearer alice"))
+	}
+	list := seen.All()
+	if len(list) != 100 {
+		t.Fatalf("%d events", len(list))
+	}
+	labels := map[string]bool{}
+	for _, e := range list {
+		labels[fmt.Sprint(e.Transport, ", ", e.Entry, ", ", e.Outcome, ", ", e.Reason)] = true
+	}
+	if len(labels) != 2 {
+		t.Errorf("labels %v", labels)
 	}
 }

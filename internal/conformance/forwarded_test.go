@@ -21,6 +21,8 @@ func TestForwardedFieldsChangeNoDecision(t *testing.T) {
 			"CVE-2026-94197": {"x-original-uri": "/public", "x-original-url": "/public", "x-forwarded-method": "OPTIONS", "x-http-method-override": "OPTIONS"},
 			"CVE-2023-36456": {"x-forwarded-for": "10.0.0.1", "x-real-ip": "10.0.0.1", "true-client-ip": "10.0.0.1"},
 			"CVE-2024-47070": {"x-forwarded-for": "not an address"},
+			"CVE-2024-21494": {"x-forwarded-for": "10.0.0.1, 127.0.0.1"},
+			"CVE-2024-21499": {"x-forwarded-proto": "javascript"},
 			"CVE-2026-57210": {"forwarded": `for="10.0.0.1";by=10.0.0.2, for="[::1]:1\", for=\"10.0.0.1"`},
 			"CVE-2026-85751": {"x-forwarded-by": "10.0.0.1", "x-forwarded-host": "10.0.0.1"},
 			"CVE-2026-34457": {"user-agent": "GoogleHC/1.0", "x-health-check": "GoogleHC/1.0"},
