@@ -156,7 +156,7 @@ func TestTheMemoOfCallersIsBoundedAndSharedSafely(t *testing.T) {
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
-			for n := range 3000 { // 6,000 callers in all, of whom 4,096 are remembered at most
+			for n := range 2200 { // 4,400 callers in all, of whom 4,096 are remembered at most
 				subject := fmt.Sprint("user ", worker, " ", n/2)
 				p := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Subject = subject })
 				token, err := inject(context.Background(), w.edge, p)
