@@ -186,6 +186,35 @@ func TestPassingWorkOnGainsNoTime(t *testing.T) {
 	}
 }
 
+func TestDeferredWorkIsGrantedNoMoreThanItsCallerHas(t *testing.T) {
+	w := newDeferredWorld(t)
+	down := errors.New("no route")
+	scoped := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = []string{"a", "b"} })
+	bare := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })
+	grant := func(err error, granted ...string) func(context.Context, authctx.Principal) ([]string, error) {
+		return func(context.Context, authctx.Principal) ([]string, error) { return granted, err }
+	}
+	for name, c := range map[string]struct {
+		caller authctx.Principal
+		scopes func(context.Context, authctx.Principal) ([]string, error)
+		want   error // nil: published
+	}{
+		"less":                       {scoped, grant(nil, "a"), nil},
+		"more":                       {scoped, grant(nil, "a", "c"), authctx.PermissionDenied},
+		"unknown, and nobody to ask": {bare, nil, authctx.PermissionDenied},
+		"who is asked cannot tell":   {scoped, grant(down, "a"), down},
+	} {
+		prop := must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+			TrustDomain: testDomain, Topic: "orders", Workload: "shop", Keys: w.keys, Lifetime: time.Hour, Scopes: c.scopes, Now: w.Now,
+		}))
+		written := false
+		err := prop.Inject(t.Context(), c.caller, func(string, string) { written = true })
+		if !errors.Is(err, c.want) || written != (c.want == nil) {
+			t.Errorf("%s: %v, written: %v", name, err, written)
+		}
+	}
+}
+
 func TestScopesThatWereNarrowedToNoneStayNone(t *testing.T) {
 	w := newDeferredWorld(t)
 	scopes := func(granted ...string) func(context.Context, authctx.Principal) ([]string, error) {

@@ -48,6 +48,8 @@ func TestAnswersThatLetNobodyIn(t *testing.T) {
 		"not yet valid":                   {member(`{"nbf":1767225700}`), authctx.TokenNotYetValid},
 		"not yet valid, without an end":   {member(`{"nbf":1767225700,"exp":"-"}`), authctx.TokenNotYetValid},
 		"a beginning that is text":        {member(`{"nbf":"1767225600"}`), authctx.InvalidToken},
+		"the same, without an end":        {member(`{"nbf":"1767225600","exp":"-"}`), authctx.InvalidToken},
+		"issued as text, without an end":  {member(`{"iat":"1767225000","exp":"-"}`), authctx.InvalidToken},
 		"not yet valid, its end null":     {member(`{"nbf":1767225700,"exp":null}`), authctx.TokenNotYetValid},
 		"no subject":                      {member(`{"sub":"-"}`), authctx.InvalidToken},
 		"a subject that is a list":        {member(`{"sub":["alice"]}`), authctx.InvalidToken},

@@ -78,6 +78,8 @@ func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *test
 			[]string{"Issuer has {tenantid}", "Claims are those of SPIFFE"}},
 		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c\n", ClientSecret: "hunter2\n", Audiences: []string{"a"}, Issuer: "i"},
 			[]string{`ClientID: "c\n" must be`, "ClientSecret must not hold control characters"}},
+		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Audiences: []string{"a"}, Issuer: "i",
+			Cache: jwtauth.CacheConfig{MaxBytes: 16<<10 - 1}}, []string{"Cache.MaxBytes must be at least 16384"}},
 	} {
 		i, err := jwtauth.NewIntrospector(c.cfg)
 		if err == nil || i != nil {
@@ -94,7 +96,7 @@ func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *test
 		}
 	}
 	cfg := introspectionConfig("http://as.example.com/introspect", newClock())
-	cfg.InsecureAllowHTTP = true
+	cfg.InsecureAllowHTTP, cfg.Cache.MaxBytes = true, 16<<10
 	newIntrospector(t, cfg)
 }
 

@@ -133,6 +133,8 @@ func TestDiscoveryRefusesMetadataThatIsNotTheIssuersOwn(t *testing.T) {
 		{"keys in the document", metadata(issuer, "data:application/json,{}"), "absolute"},
 		{"a relative address", metadata(issuer, "/jwks"), "absolute"},
 		{"credentials in the address", metadata(issuer, "https://u:topsecret@a.example/"), "user name"},
+		{"a name that is a number", strings.Replace(metadata(issuer, jwksURL), "{", "{1:2,", 1), "not JSON"},
+		{"a name without an end", metadata(issuer, jwksURL)[:20], "not JSON"},
 		{"trailing junk", metadata(issuer, jwksURL) + "x", "follows"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -136,6 +136,29 @@ func TestRule4_AJoinedKeyIsUnknownOnlyWhenNoSourceMayHaveIt(t *testing.T) {
 	}
 }
 
+func TestRule4_AJoinedSourceThatIsDeafHoldsUpNoRequestThatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+			return nil, errors.New("no route")
+		})
+		deaf := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+			time.Sleep(time.Minute)
+			return nil, authctx.UnknownKey
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		before := time.Now()
+		_, err := must(jwtauth.JoinKeys(down, deaf)).Key(ctx, "k", jwtauth.EdDSA)
+		if authctx.ReasonOf(err) != authctx.Unavailable || !strings.Contains(err.Error(), "no route") || !strings.Contains(err.Error(), "the request ended") {
+			t.Error(err)
+		}
+		if waited := time.Since(before); waited != time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		time.Sleep(time.Minute) // until the deaf has answered
+	})
+}
+
 func TestRule1_JoinKeysRefusesWhatHasNoKeysOrNoKeyIDs(t *testing.T) {
 	good := someKeys()
 	secret := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))

@@ -170,6 +170,20 @@ func TestRule4_AStorageThatCannotBeReadWithdrawsNothingForGood(t *testing.T) {
 	}
 }
 
+// A new key makes room for itself, and what left is told by what the storage has.
+func TestRule4_ANewKeyOfAStorageThatCannotBeReadTakesNoOtherAway(t *testing.T) {
+	_, store := memoryKeyfunc(t, theirs("k1", edKey(1), nil), theirs("k2", edKey(2), nil))
+	storage := &brokenStorage{Storage: store}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	first := must(source.Key(t.Context(), "k1", ""))
+	storage.broken.Store(true)
+	wantFind(t, source, "k2", "found")
+	storage.broken.Store(false)
+	if again := must(source.Key(t.Context(), "k1", "")); again != first || first.Withdrawn() {
+		t.Errorf("%p is handed out for %p, withdrawn: %v", again, first, first.Withdrawn())
+	}
+}
+
 // What a provider publishes for something else from now on, or says an algorithm
 // of that it cannot have, is a key that left: tokens in the cache count no longer.
 func TestRule5_AKeyOfAKeyfuncThatMayNotVerifyAnyMoreHasLeft(t *testing.T) {

@@ -88,6 +88,9 @@ func TestTheStorageShowsPublicKeysAndCannotBeWritten(t *testing.T) {
 				t.Errorf("%s: %v, %v, %v in %s", name, got, skipped, err, text)
 			}
 		}
+		if set := must(keys.Keyfunc().VerificationKeySet(ctx)); len(set.Keys) != 2 {
+			t.Errorf("%d keys are for golang-jwt", len(set.Keys))
+		}
 		j := must(store.KeyRead(ctx, "ed"))
 		if m := j.Marshal(); m.ALG != jwkset.AlgEdDSA || m.USE != jwkset.UseSig || m.KID != "ed" {
 			t.Errorf("%+v", m)
@@ -200,6 +203,22 @@ func TestRule2_KeysFromKeyfuncAreHeldToTheSameRules(t *testing.T) {
 	if again := must(source.Key(t.Context(), "ed", "")); !now.Withdrawn() || again == now || again.Withdrawn() {
 		t.Error("coming back undoes a withdrawal")
 	}
+}
+
+// oneKeyStorage has the same key whatever it is asked for.
+type oneKeyStorage struct {
+	jwkset.Storage
+	key jwkset.JWK
+}
+
+func (s oneKeyStorage) KeyRead(context.Context, string) (jwkset.JWK, error) { return s.key, nil }
+
+func TestRule2_AStorageThatAnswersWithAnotherKeyHasNone(t *testing.T) {
+	_, store := memoryKeyfunc(t)
+	storage := oneKeyStorage{store, theirs("k1", edKey(1), nil)}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	wantFind(t, source, "k1", "found")
+	wantFind(t, source, "k2", "unknown_key")
 }
 
 func TestKeysFromKeyfuncDoNotAddUpWithRotations(t *testing.T) {

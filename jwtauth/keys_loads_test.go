@@ -240,6 +240,9 @@ func TestStrictStartFailsWhereLenientStartRecovers(t *testing.T) {
 		if keys, err := jwtauth.LoadRemoteKeys(t.Context(), cfg); err == nil || keys != nil || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("strict: %v, %v", keys, err)
 		}
+		if keys, err := jwtauth.LoadRemoteKeys(t.Context(), jwtauth.RemoteKeysConfig{Transport: s}); err == nil || keys != nil {
+			t.Errorf("strict, without an address: %v, %v", keys, err)
+		}
 		s.change(func(s *keyServer) { s.down, s.hang = false, make(chan struct{}) })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

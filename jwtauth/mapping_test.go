@@ -372,6 +372,18 @@ func TestListsOfNamesAreThoseOfObjectsAlone(t *testing.T) {
 	}
 }
 
+// The masks are in the order of the features, and what no mask tells is not granted.
+func TestFeaturesWithoutAMaskGrantNothing(t *testing.T) {
+	for o, want := range map[string][]string{
+		`"per":"read,write","fpm":"3,1"`: {"a:read", "a:write", "b:read"}, `"per":"read,write","fpm":"2"`: {"a:write"},
+	} {
+		a, err := jwtauth.ReadClaims(jwtauth.ClerkClaims(), `{"iss":"i","sub":"s","sid":"s","azp":"w","v":2,"fea":"o:a,o:b","o":{"id":"o1",`+o+`}}`)
+		if err != nil || !slices.Equal(a.Permissions, want) {
+			t.Errorf("%s: %q, %v", o, a.Permissions, err)
+		}
+	}
+}
+
 func TestRule12_AMappingSharesNothingWithItsConfig(t *testing.T) {
 	cfg := jwtauth.ClaimMappingConfig{
 		Roles:   []jwtauth.ClaimSource{jwtauth.Claim("a", "b")},

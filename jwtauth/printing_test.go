@@ -128,6 +128,7 @@ func TestRule11_NeitherTheQueryNorTheUserOfAnAddressIsPrinted(t *testing.T) {
 		"a configuration":             introspection(asked),
 		"one with a user":             introspection("https://me:s3cr3t5!@as.example.com/introspect"),
 		"one with nothing but that":   introspection("https:me:s3cr3t5!@as.example.com"),
+		"one that is no URL":          introspection("https://me:s3cr3t5!@[as.example.com"),
 		"an introspector":             newIntrospector(t, introspection(asked)),
 		"where it is not https":       second(jwtauth.NewIntrospector(introspection("http://as.example.com/introspect?key=s3cr3t5!"))),
 		"where it has a user":         second(jwtauth.NewIntrospector(introspection("https://me:s3cr3t5!@as.example.com/introspect"))),

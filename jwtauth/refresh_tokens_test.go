@@ -234,21 +234,51 @@ func TestRFC7009_2_1_OnlyTheClientOfATokenRevokesIt(t *testing.T) {
 	}
 }
 
-// brokenStore fails as a database does.
-type brokenStore struct{ jwtauth.RefreshStore }
-
-func (brokenStore) Load(context.Context, string) (jwtauth.RefreshGrant, bool, error) {
-	return jwtauth.RefreshGrant{}, false, errors.New("connection refused")
+// brokenStore fails in one of its methods as a database does.
+type brokenStore struct {
+	jwtauth.MemoryRefreshStore
+	broken string
 }
 
+func (s *brokenStore) failure(method string) error {
+	if s.broken == method {
+		return errors.New("connection refused")
+	}
+	return nil
+}
+
+func (s *brokenStore) Create(ctx context.Context, g jwtauth.RefreshGrant) error {
+	return errors.Join(s.MemoryRefreshStore.Create(ctx, g), s.failure("Create"))
+}
+
+func (s *brokenStore) Load(ctx context.Context, id string) (jwtauth.RefreshGrant, bool, error) {
+	if err := s.failure("Load"); err != nil {
+		return jwtauth.RefreshGrant{}, false, err
+	}
+	return s.MemoryRefreshStore.Load(ctx, id)
+}
+
+func (s *brokenStore) Delete(context.Context, string) error { return s.failure("Delete") }
+
 func TestRule8_AStoreThatFailsSaysNothingOfTheToken(t *testing.T) {
-	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: brokenStore{&jwtauth.MemoryRefreshStore{}}, Lifetime: time.Hour}))
+	store := &brokenStore{}
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: store, Lifetime: time.Hour}))
 	token := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	store.broken = "Load"
 	if _, _, err := r.Use(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) {
 		t.Errorf("use: %v", err)
 	}
-	if err := r.Revoke(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) {
-		t.Errorf("revoke: %v", err)
+	for _, store.broken = range []string{"Load", "Delete"} {
+		if err := r.Revoke(t.Context(), "web", token); !errors.Is(err, authctx.Unavailable) {
+			t.Errorf("revoke, %s: %v", store.broken, err)
+		}
+	}
+}
+
+func TestALoginThatIsNotStoredHasNoToken(t *testing.T) {
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{Store: &brokenStore{broken: "Create"}, Lifetime: time.Hour}))
+	if token, err := r.Issue(t.Context(), jwtauthtest.User(t)); token != "" || !errors.Is(err, authctx.Unavailable) {
+		t.Errorf("%q, %v", token, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -136,6 +137,14 @@ func TestSigningKeyReadsOlderPEM(t *testing.T) {
 		if _, err := jwtauth.NewSigningKey(cfg); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestAKeyThatDoesNotSignIsNoSigningKey(t *testing.T) {
+	agrees := must(ecdh.X25519().GenerateKey(rand.Reader))
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(agrees))})
+	if key, err := jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{Algorithm: jwtauth.EdDSA, PEM: text}); err == nil || !strings.Contains(err.Error(), "does not sign") {
+		t.Errorf("%v, %v", key, err)
 	}
 }
 

@@ -82,6 +82,25 @@ func TestATokenOfAnotherTrustDomainIsNotForwarded(t *testing.T) {
 	}
 }
 
+// An authenticator of another package may have more to forward than a token.
+func TestOfWhatIsForwardedOnlyTheTokenIsOne(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	token := must(inject(t.Context(), w.edge, jwtauthtest.User(t)))
+	res := must(w.authenticate(token))
+	res.Forward = append([]authctx.Field{{Name: "x-tenant-token", Value: "another"}}, res.Forward...)
+	for name, prop := range map[string]authctx.Propagator{"forwarder": jwtauth.TxnForwarder{Now: w.Now}, "minter": w.edge} {
+		if got, err := inject(res.NewContext(t.Context()), prop, res.Principal); err != nil || got != token {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	for name, value := range map[string]string{"no base64url": "e30.e30=.e30", "no claims": "e30.W10.e30"} {
+		res.Forward = []authctx.Field{{Name: authctx.TxnTokenField, Value: value}}
+		if _, err := inject(res.NewContext(t.Context()), w.edge, res.Principal); err == nil {
+			t.Errorf("%s: forwarded what may be of any trust domain", name)
+		}
+	}
+}
+
 // During a stream, a token ends before the caller who came with it. That is not
 // the caller's fault, nor is another token minted for as long as the caller stands.
 func TestTT6_ATokenThatHasEndedBeforeItsCallerIsNeitherForwardedNorReplaced(t *testing.T) {

@@ -178,6 +178,11 @@ func TestRule1_NewVerifierNamesEveryProblem(t *testing.T) {
 	cfg.Issuer = "https://login.example/{tenantid}/v2.0"
 	_, err = jwtauth.NewVerifier(cfg)
 	requireNames(t, err, "Tenants")
+
+	cfg = configFor(t, signerFor(t, jwtauth.RS256))
+	cfg.Issuer, cfg.Tenants = "https://login.example/{tenantid}/{tenantid}", jwtauth.AnyTenant()
+	_, err = jwtauth.NewVerifier(cfg)
+	requireNames(t, err, "Issuer")
 }
 
 func requireNames(t *testing.T, err error, names ...string) {
