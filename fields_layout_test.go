@@ -101,6 +101,34 @@ func TestLayoutWithoutEncodingRefusesWhatItWouldChange(t *testing.T) {
 	}
 }
 
+func TestALayoutRefusesWhatItNeverWrites(t *testing.T) {
+	proxy := authctx.OAuth2ProxyLayout()
+	repeated := authctx.FieldLayout{Subject: "x-u", Groups: "x-g", Repeat: true, ExtraPrefix: "x-e-"}
+	readers := map[string]*authctx.FieldsAuthenticator{
+		"as it is": reader(t, authctx.FieldsAuthenticatorConfig{Layout: &proxy, Issuer: "i"}),
+		"encoded":  reader(t, authctx.FieldsAuthenticatorConfig{Layout: &repeated, Issuer: "i"}),
+	}
+	for _, c := range []struct {
+		layout, subject, name string
+		values                []string
+		good                  bool
+	}{
+		{"as it is", "x-forwarded-user", "x-forwarded-groups", []string{"a,b\u00fc"}, true},
+		{"as it is", "x-forwarded-user", "x-forwarded-groups", []string{"a,b\x01"}, false},
+		{"as it is", "x-forwarded-user", "x-forwarded-groups", []string{"a,b\xff"}, false},
+		{"as it is", "x-forwarded-user", "x-forwarded-email", []string{"b\xff"}, false},
+		{"encoded", "x-u", "x-g", []string{"a", "b%20c"}, true},
+		{"encoded", "x-u", "x-g", []string{"a", "b%2"}, false},
+		{"encoded", "x-u", "x-e-region", []string{"eu"}, true},
+		{"encoded", "x-u", "x-e-region", []string{"eu%ff"}, false},
+	} {
+		res, err := readers[c.layout].Authenticate(context.Background(), request(map[string][]string{c.subject: {"alice"}, c.name: c.values}))
+		if c.good != (err == nil) || !c.good && (!errors.Is(err, authctx.InvalidRequest) || !res.Principal.IsZero()) {
+			t.Errorf("%s %q: %+v, %v", c.name, c.values, res.Principal.Attributes(), err)
+		}
+	}
+}
+
 // A service that acts for alice must not arrive as alice herself.
 func TestALayoutNeverWritesACallerAsSomebodyElse(t *testing.T) {
 	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()

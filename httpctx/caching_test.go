@@ -262,6 +262,30 @@ func TestAConnectHasTheWriterOfTheServer(t *testing.T) {
 	})).ServeHTTP(w, r)
 }
 
+// pushing notes what is pushed.
+type pushing struct {
+	http.ResponseWriter
+	targets []string
+}
+
+func (p *pushing) Push(target string, _ *http.PushOptions) error {
+	p.targets = append(p.targets, target)
+	return nil
+}
+
+func TestAHandlerPushesWhereTheServerDoes(t *testing.T) {
+	w, r := &pushing{ResponseWriter: httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil)
+	r.Header = token("alice")
+	newServer(t, httpctx.ServerConfig{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := w.(http.Pusher).Push("/a", nil); err != nil {
+			t.Error(err)
+		}
+	})).ServeHTTP(w, r)
+	if !slices.Equal(w.targets, []string{"/a"}) {
+		t.Errorf("pushed %q", w.targets)
+	}
+}
+
 // Over a server that lacks one, an interface of a writer fails, and does not panic.
 func TestAWriterHasNoMoreThanTheOneItWraps(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{})

@@ -306,6 +306,14 @@ func TestTheObserverHearsWhichEntryOfTheTableDecided(t *testing.T) {
 	}
 }
 
+func TestRule1_APatternWhoseHostHasASpaceIsNoRequests(t *testing.T) {
+	policy := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"GET POST /a": authctx.Authenticated()}})
+	_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), Policy: policy})
+	if err == nil || !strings.Contains(err.Error(), `"GET POST /a" has a space where none belongs`) {
+		t.Error(err)
+	}
+}
+
 func TestRule1_NoTwoPatternsOfAPolicyConflict(t *testing.T) {
 	rules := map[string]authctx.Rule{}
 	for _, name := range []string{"/a/{x}", "/{y}/b", "GET /c/d/{x}", "GET /c/d/{y}", "POST /e/{x}/f", "POST /E/g/{x}", "GET /a/{x}", "/svc.A/*", "/{t}/{m}"} {

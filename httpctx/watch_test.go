@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -58,6 +59,28 @@ func endedIn(j *journal) (ended []authctx.Event) {
 		}
 	}
 	return ended
+}
+
+// A request that may become a connection need not.
+func TestAWriterWhoseConnectionWouldBeWatchedIsAsGoodAsAnother(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{})
+	h := s.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Errorf("SetWriteDeadline: %v", err)
+		}
+	}))
+	_, _, res := upgrade(t, serve(t, h), "carol", "websocket")
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = token("carol")
+	r.Header.Set("Upgrade", "websocket")
+	s.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := http.NewResponseController(w).Hijack(); conn != nil || !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("Hijack where the server does not: %v, %v", conn, err)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), r)
 }
 
 func TestAConnectionThatIsClosedDuringARecheckWasNotEnded(t *testing.T) {
