@@ -32,7 +32,7 @@ type DeferredPropagatorConfig struct {
 	Keys *SigningKeys
 	// AllowHMACAndLetEveryVerifierMint is as in [TxnPropagatorConfig].
 	AllowHMACAndLetEveryVerifierMint bool
-	// Lifetime is how long a message may wait: at least 1 s and at most
+	// Lifetime is how long a message may wait: whole seconds between 1 s and
 	// [MaxDeferredLifetime]. The consumers' [Revocations] must remember a
 	// credential that much longer than it is good. It counts from when the headers
 	// were written: a scheduler that sends them again and again needs new ones.
@@ -96,8 +96,8 @@ func (cfg *DeferredPropagatorConfig) problems() problems {
 	}
 	problems.exact("Topic", cfg.Topic)
 	problems.exact("Workload", cfg.Workload)
-	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxDeferredLifetime {
-		bad("Lifetime is required and must lie between %v and %v", time.Second, MaxDeferredLifetime)
+	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxDeferredLifetime || cfg.Lifetime%time.Second != 0 {
+		bad("Lifetime is required and must be whole seconds between %v and %v", time.Second, MaxDeferredLifetime)
 	}
 	return problems
 }
@@ -145,7 +145,7 @@ func (d *DeferredPropagator) mint(p authctx.Principal, scopes []string, now time
 	if err != nil {
 		return "", err
 	}
-	end := d.minter.end(now)
+	end := now.Add(d.minter.lifetime)
 	c.Details.SourceExpires = numericDate{} // the work may outlive the credential
 	if p.AsOf().IsZero() {
 		c.Details.AsOf = numericDate{now}

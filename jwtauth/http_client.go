@@ -23,7 +23,8 @@ func clientOver(transport http.RoundTripper) *http.Client {
 // ownTransport shares nothing with http.DefaultTransport. Loads are minutes
 // apart, so each makes a connection of its own: none can be dead by then, and
 // the provider may have moved. Requests have contexts with the same timeout; what
-// is here ends attempts to connect, which go on without their request.
+// is here ends attempts to connect, which go on without their request (and with a
+// proxy that does not answer CONNECT for a minute, which is net/http's).
 func ownTransport(timeout time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

@@ -19,8 +19,8 @@ func TestRule1_TxnConfigNamesEveryMissingSetting(t *testing.T) {
 			t.Errorf("propagator: error does not name %s: %v", want, err)
 		}
 	}
-	for _, life := range []time.Duration{-time.Minute, time.Second - 1, 10*time.Minute + 1} {
-		if _, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Lifetime: life}); err == nil || !strings.Contains(err.Error(), "Lifetime must lie") {
+	for _, life := range []time.Duration{-time.Minute, time.Second - 1, 1500 * time.Millisecond, 10*time.Minute + 1} {
+		if _, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{Lifetime: life}); err == nil || !strings.Contains(err.Error(), "Lifetime must be whole seconds") {
 			t.Errorf("propagator: a life of %v: %v", life, err)
 		}
 	}

@@ -128,10 +128,6 @@ func (m *txnMinter) encode(c *txnCaller, scopes []string) (string, error) {
 
 var errScopeToken = errors.New("jwtauth: a scope is no scope token (RFC 6749 section 3.3)")
 
-// end is when a token that is minted now has lived for its lifetime, which begins
-// with its "iat", in whole seconds.
-func (m *txnMinter) end(now time.Time) time.Time { return now.Truncate(time.Second).Add(m.lifetime) }
-
 // sign completes the claims of a call and signs them with those of an encoded
 // caller.
 func (m *txnMinter) sign(c *txnCall, caller string, now time.Time) (minted, error) {

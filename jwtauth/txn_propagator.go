@@ -45,8 +45,8 @@ type TxnPropagatorConfig struct {
 	// AllowHMACAndLetEveryVerifierMint allows HS256 in Keys too. Every service
 	// that verifies then has the secret and can be anybody.
 	AllowHMACAndLetEveryVerifierMint bool
-	// Lifetime is how long a token is good, between 1 s and [MaxTxnLifetime]; zero
-	// means [DefaultTxnLifetime]. "iat" and "exp" are whole seconds, rounded down, so
+	// Lifetime is how long a token is good, whole seconds between 1 s and
+	// [MaxTxnLifetime]; zero means [DefaultTxnLifetime]. "iat" and "exp" are whole seconds, rounded down, so
 	// that a token is good for up to a second less, and one of a second perhaps not at
 	// all where no leeway is given. A token never outlives its caller's effective end.
 	Lifetime time.Duration
@@ -144,8 +144,8 @@ func (cfg *TxnPropagatorConfig) problems() problems {
 	problems.exact("Workload", cfg.Workload)
 	problems.exact("Issuer", cfg.Issuer)
 	problems.exact("SoleIssuer", cfg.SoleIssuer)
-	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxTxnLifetime {
-		bad("Lifetime must lie between %v and %v", time.Second, MaxTxnLifetime)
+	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxTxnLifetime || cfg.Lifetime%time.Second != 0 {
+		bad("Lifetime must be whole seconds between %v and %v", time.Second, MaxTxnLifetime)
 	}
 	if cfg.Reuse < 0 || cfg.Reuse > cfg.Lifetime/2 {
 		bad("Reuse must not be negative or longer than half of Lifetime")
@@ -276,7 +276,7 @@ func (t *TxnPropagator) encoded(known *txnEntry, p authctx.Principal, scopes []s
 // mint signs a token that is good for its lifetime and no longer than p is;
 // caller is what it says of p.
 func (t *TxnPropagator) mint(ctx context.Context, p authctx.Principal, caller string, now time.Time) (minted, error) {
-	end := t.minter.end(now)
+	end := now.Add(t.minter.lifetime)
 	if own := p.Expires(); !own.IsZero() && own.Before(end) {
 		end = own
 	}
