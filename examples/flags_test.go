@@ -131,14 +131,18 @@ func TestGatewayRefusesUpstreamsThatCannotBe(t *testing.T) {
 // It would refuse everybody, since it passes no token on.
 func TestGatewayIsNotItsOwnUpstream(t *testing.T) {
 	t.Parallel()
-	for flag, value := range map[string]string{"-upstream": "http://localhost:%s", "-grpc-upstream": "127.0.0.1:%s"} {
-		for _, host := range []string{"127.0.0.1", ""} {
-			_, port, _ := net.SplitHostPort(freeAddress(t))
-			upstream := fmt.Sprintf(value, port)
-			code, stdout, stderr := runToEnd(t, "gateway", "-listen", host+":"+port, "-issuer", "http://127.0.0.1:1", "-audience", "a", flag, upstream)
-			if code != 2 || stdout != "" || !strings.Contains(stderr, flag) || !strings.Contains(stderr, "where the gateway itself listens") {
-				t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", flag, upstream, code, stdout, stderr)
-			}
+	for _, c := range []struct{ host, flag, upstream string }{
+		{"127.0.0.1", "-upstream", "http://127.0.0.1:%s"},
+		{"127.0.0.1", "-upstream", "http://[::ffff:127.0.0.1]:%s"},
+		{"127.0.0.1", "-grpc-upstream", "127.0.0.1:%s"},
+		{"", "-upstream", "http://localhost:%s"},
+		{"", "-grpc-upstream", "127.0.0.2:%s"},
+	} {
+		_, port, _ := net.SplitHostPort(freeAddress(t))
+		upstream := fmt.Sprintf(c.upstream, port)
+		code, stdout, stderr := runToEnd(t, "gateway", "-listen", c.host+":"+port, "-issuer", "http://127.0.0.1:1", "-audience", "a", c.flag, upstream)
+		if code != 2 || stdout != "" || !strings.Contains(stderr, c.flag) || !strings.Contains(stderr, "where the gateway itself listens") {
+			t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", c.flag, upstream, code, stdout, stderr)
 		}
 	}
 }

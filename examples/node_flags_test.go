@@ -59,6 +59,8 @@ func TestNodeProgramsRefuseBadFlags(t *testing.T) {
 			"--trust cidr:127.0.0.0/8 --trust-domain a.example":                  "--trust-domain needs --trust txn:JWKS-URL",
 			"--trust cidr:127.0.0.0/8 --trust txn:https://keys.example":          "--trust is given 2 times",
 			"--trust cidr:::ffff:10.0.0.0/104":                                   "want ADDRESS/BITS",
+			"--trust cidr:::ffff:0:0/90":                                         "want ADDRESS/BITS",
+			"--trust cidr:fe80::1%lo/128":                                        "want ADDRESS/BITS",
 			"--trust txn:http://id:s3cret@keys.example":                          "--trust txn: want an https URL",
 			"--trust txn:https://id:s3cret@keys.example":                         "--trust txn: the URL holds a user name",
 			"--trust txn:http://127.0.0.1:0/keys":                                "--trust txn: the URL has a port that cannot be",
@@ -108,11 +110,9 @@ func TestNodeProgramsSayThatAnAddressIsTaken(t *testing.T) {
 // In a list of IPv6 addresses, Node finds those of IPv4 too.
 func TestNodeServicesDoNotTrustIPv4ForAnIPv6Prefix(t *testing.T) {
 	t.Parallel()
-	for _, prefix := range []string{"::/64", "::ffff:0:0/90"} {
-		address := startNode(t, "node/http.mjs", "--trust", "cidr:"+prefix)
-		if r := send(t, "GET", "http://"+address+"/whoami", "X-User-Id: alice", "X-User-Issuer: i"); r.status != 401 {
-			t.Errorf("%s: status %d, body %s", prefix, r.status, r.body)
-		}
+	address := startNode(t, "node/http.mjs", "--trust", "cidr:::/64")
+	if r := send(t, "GET", "http://"+address+"/whoami", "X-User-Id: alice", "X-User-Issuer: i"); r.status != 401 {
+		t.Errorf("status %d, body %s", r.status, r.body)
 	}
 }
 

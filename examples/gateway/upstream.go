@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,11 +109,25 @@ func (u *upstreams) checkListening(l net.Addr) error {
 	return errors.Join(errs...)
 }
 
-// isAt reports whether an upstream is what listens at an address of this machine.
+// isAt reports whether an upstream is what listens at an address of this machine, as
+// far as that can be told: of names, localhost alone is looked up.
 func isAt(upstream *url.URL, at *net.TCPAddr) bool {
-	host, ip := upstream.Hostname(), at.IP.String()
-	return upstream.Port() == strconv.Itoa(at.Port) &&
-		(host == ip || at.IP.IsUnspecified() && thisMachine(host) || host == "localhost" && (ip == "127.0.0.1" || ip == "::1"))
+	port, _ := strconv.Atoi(cmp.Or(upstream.Port(), map[string]string{"http": "80", "https": "443"}[upstream.Scheme]))
+	hosts := []string{upstream.Hostname()}
+	if hosts[0] == "localhost" {
+		hosts, _ = net.LookupHost(hosts[0]) // none: it cannot be told
+	}
+	elsewhere := func(host string) bool { return !listensFor(host, at) }
+	return port == at.Port && len(hosts) > 0 && !slices.ContainsFunc(hosts, elsewhere)
+}
+
+// listensFor reports whether what listens at an address has connections to host.
+func listensFor(host string, at *net.TCPAddr) bool {
+	addr, err := netip.ParseAddr(host)
+	if addr = addr.Unmap(); err != nil || !at.IP.IsUnspecified() {
+		return err == nil && addr == at.AddrPort().Addr().Unmap()
+	}
+	return addr.IsLoopback() && (addr.Is4() || at.IP.To4() == nil) // [::] has both
 }
 
 // thisMachine reports whether an upstream on host is told who is calling without

@@ -47,8 +47,8 @@ export function trust(flag, trustDomain) {
 
 function plainFields(prefix) {
   const [, address, bits] = /^(.+)\/([1-9][0-9]*)$/.exec(prefix) ?? [] // never all addresses
-  const version = isIP(address ?? '')
-  if (!version || bits > { 4: 32, 6: 128 }[version] || isMapped(address, bits)) throw new Error(`--trust cidr:${prefix}: want ADDRESS/BITS, as 127.0.0.0/8`)
+  const version = address?.includes('%') ? 0 : isIP(address ?? '') // of zones a list knows nothing
+  if (!version || bits > { 4: 32, 6: 128 }[version] || isMapped(address)) throw new Error(`--trust cidr:${prefix}: want ADDRESS/BITS, as 127.0.0.0/8`)
   const trusted = new BlockList() // a list of addresses, whatever its name says
   trusted.addSubnet(address, Number(bits), `ipv${version}`)
   return async (fields, peer) => {
@@ -77,11 +77,12 @@ function plainFields(prefix) {
   }
 }
 
-// Whether a prefix is one of IPv4 addresses, written as IPv6: ::ffff:10.0.0.0/104.
-function isMapped(address, bits) {
+// Whether a prefix begins at an IPv4 address that is written as IPv6, as
+// ::ffff:10.0.0.0/104 does.
+function isMapped(address) {
   const mapped = new BlockList()
   mapped.addSubnet('::ffff:0:0', 96, 'ipv6')
-  return isIPv6(address) && bits >= 96 && mapped.check(address, 'ipv6')
+  return isIPv6(address) && mapped.check(address, 'ipv6')
 }
 
 // Reads every plain field, also those that nothing here uses: a gateway that wrote

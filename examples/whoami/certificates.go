@@ -57,7 +57,7 @@ func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	switch {
 	case time.Now().After(cert.Leaf.NotAfter):
 		return tls.Certificate{}, fmt.Errorf("-cert: the certificate has ended at %v", cert.Leaf.NotAfter)
-	case len(uses) > 0 && !slices.Contains(uses, x509.ExtKeyUsageServerAuth) && !slices.Contains(uses, x509.ExtKeyUsageAny):
+	case len(uses)+len(cert.Leaf.UnknownExtKeyUsage) > 0 && !slices.Contains(uses, x509.ExtKeyUsageServerAuth) && !slices.Contains(uses, x509.ExtKeyUsageAny):
 		return tls.Certificate{}, errors.New("-cert: the certificate is not one of a server")
 	}
 	return cert, nil
