@@ -179,6 +179,7 @@ func TestAMessageIsToldToHaveNoPeer(t *testing.T) {
 		"TrustSPIFFEID":     must(t)(authctx.TrustSPIFFEID("spiffe://prod.example/gateway")),
 		"TrustSPIFFEDomain": must(t)(authctx.TrustSPIFFEDomain("prod.example")),
 		"TrustDNSName":      must(t)(authctx.TrustDNSName("gateway.internal")),
+		"TrustAuthority":    must(t)(authctx.TrustAuthority(newAuthority("root", nil).Certificate)),
 	} {
 		consumer, err := authctx.NewConsumer(authctx.ConsumerConfig{
 			Authenticator: reader(t, authctx.FieldsAuthenticatorConfig{Trust: trust}),

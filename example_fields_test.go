@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -218,6 +219,53 @@ func ExampleTrustSPIFFEDomain() {
 	orders := &x509.Certificate{URIs: []*url.URL{id}} // verified by the TLS server
 	fmt.Println(trust.Trusts(&authctx.Request{PeerCertificates: []*x509.Certificate{orders}}))
 	// Output: <nil>
+}
+
+// Two SPIFFE trust domains, each with the authority of its own bundle.
+func ExampleTrustAuthority() {
+	prod, partner := newAuthority("prod.example", nil), newAuthority("partner.example", nil) // both in ClientCAs
+	domain, err1 := authctx.TrustSPIFFEDomain("prod.example")
+	itsAuthority, err2 := authctx.TrustAuthority(prod.Certificate)
+	gateway, err3 := authctx.TrustSPIFFEID("spiffe://partner.example/gateway")
+	partnersAuthority, err4 := authctx.TrustAuthority(partner.Certificate)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		fmt.Println(err)
+		return
+	}
+	trust := authctx.TrustAnyOf(authctx.TrustAllOf(domain, itsAuthority), authctx.TrustAllOf(gateway, partnersAuthority))
+
+	id, _ := url.Parse("spiffe://prod.example/orders")
+	for _, issuer := range []*authority{prod, partner} {
+		orders, _ := issuer.issue(&x509.Certificate{URIs: []*url.URL{id}})
+		chain := []*x509.Certificate{orders, issuer.Certificate} // verified by the TLS server
+		fmt.Println(trust.Trusts(&authctx.Request{PeerCertificates: chain}))
+	}
+	// Output:
+	// <nil>
+	// no trusted authority is among the 1 above the certificate, under "CN=partner.example"
+	// workload "spiffe://prod.example/orders" is not trusted
+}
+
+// Authorities that change while the program runs, as those of SPIFFE bundles do.
+func ExampleTrustAuthority_rotation() {
+	var latest atomic.Pointer[authctx.Trust]
+	changed := func(first *x509.Certificate, rest ...*x509.Certificate) error { // called at the start, too
+		trust, err := authctx.TrustAuthority(first, rest...)
+		if err == nil {
+			latest.Store(&trust)
+		}
+		return err
+	}
+	trust := authctx.TrustFunc(func(r *authctx.Request) error { return (*latest.Load()).Trusts(r) })
+
+	retired, current := newAuthority("2025", nil), newAuthority("2026", nil)
+	gateway, _ := retired.issue(&x509.Certificate{})
+	r := &authctx.Request{PeerCertificates: []*x509.Certificate{gateway, retired.Certificate}}
+	fmt.Println(changed(retired.Certificate, current.Certificate), trust.Trusts(r) == nil)
+	fmt.Println(changed(current.Certificate), trust.Trusts(r) == nil)
+	// Output:
+	// <nil> true
+	// <nil> false
 }
 
 // The right certificate, and from the right network.

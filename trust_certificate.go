@@ -13,6 +13,10 @@ import (
 // There is no prefix or pattern matching. A certificate that may sign others
 // names no workload.
 //
+// It reads the name alone. Every authority in ClientCAs of the tls.Config can issue a
+// certificate for every workload of every trust domain: with those of a federated
+// domain among them, add [TrustAuthority].
+//
 // A certificate counts as TLS verified it when the connection began. One that has
 // expired since, perhaps a stolen one, is believed for as long as its connection
 // lasts, because workloads renew certificates and keep their connections. Bound
@@ -44,7 +48,8 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 // TrustSPIFFEDomain trusts every workload of the named trust domains, such as
 // "prod.example". Any service of the domain may then say who is calling; a
 // certificate that may sign others is no service. For how long a certificate
-// counts is as in [TrustSPIFFEID].
+// counts, and which authority may name a service of the domain, is as in
+// [TrustSPIFFEID].
 func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 	domains := append([]string{first}, rest...)
 	var errs []error
@@ -70,8 +75,8 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 
 // TrustDNSName trusts peers whose verified certificate has one of these DNS
 // names, in ASCII (xn--…) and without a dot at the end. Case is folded. Wildcards
-// match nothing, here and in the certificate. For how long a certificate counts is
-// as in [TrustSPIFFEID].
+// match nothing, here and in the certificate. For how long a certificate counts, and
+// that every authority in ClientCAs can name every host, is as in [TrustSPIFFEID].
 func TrustDNSName(first string, rest ...string) (Trust, error) {
 	names := append([]string{first}, rest...)
 	var errs []error
@@ -109,19 +114,25 @@ func notInLabels(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
-// trustCertificate judges the leaf of a verified chain; without one there is no
-// trust.
+// trustCertificate judges the leaf of a verified chain.
 func trustCertificate(judge func(leaf *x509.Certificate) error) Trust {
+	return trustChain(func(chain []*x509.Certificate) error { return judge(chain[0]) })
+}
+
+// trustChain judges a verified chain; without one there is no trust.
+func trustChain(judge func(chain []*x509.Certificate) error) Trust {
 	return TrustFunc(func(r *Request) error {
 		switch {
 		case len(r.PeerCertificates) > 0:
-			return judge(r.PeerCertificates[0])
+			return judge(r.PeerCertificates)
 		case r.UnverifiedPeerCertificate != nil:
-			return errors.New("peer showed a certificate that crypto/tls did not verify: set ClientCAs of the tls.Config, and ClientAuth to RequireAndVerifyClientCert or VerifyClientCertIfGiven")
+			return errUnverified
 		}
 		return withoutPeer(r, errNoCertificate)
 	})
 }
+
+var errUnverified = errors.New("peer showed a certificate that crypto/tls did not verify: set ClientCAs of the tls.Config, and ClientAuth to RequireAndVerifyClientCert or VerifyClientCertIfGiven")
 
 var errNoCertificate = errors.New("peer showed no certificate: it has none, it was not asked for one, or there is no TLS that this server sees")
 

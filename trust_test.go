@@ -1,17 +1,10 @@
 package authctx_test
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"math/big"
-	"net"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -28,16 +21,8 @@ func from(peer string) *authctx.Request {
 	return r
 }
 
-func withCertificate(t *testing.T, uris, dns []string) *authctx.Request {
-	leaf := &x509.Certificate{DNSNames: dns}
-	for _, s := range uris {
-		u, err := url.Parse(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaf.URIs = append(leaf.URIs, u)
-	}
-	return &authctx.Request{PeerCertificates: []*x509.Certificate{leaf}}
+func withCertificate(ids, dns []string) *authctx.Request {
+	return &authctx.Request{PeerCertificates: []*x509.Certificate{{URIs: uris(ids...), DNSNames: dns}}}
 }
 
 func must(t *testing.T) func(authctx.Trust, error) authctx.Trust {
@@ -117,7 +102,7 @@ func TestTrustByCertificate(t *testing.T) {
 		{"a wildcard in the certificate", dns, nil, []string{"*.internal"}, false},
 		{"no DNS name", dns, nil, nil, false},
 	} {
-		if got := c.trust.Trusts(withCertificate(t, c.uris, c.dns)) == nil; got != c.want {
+		if got := c.trust.Trusts(withCertificate(c.uris, c.dns)) == nil; got != c.want {
 			t.Errorf("%s: trusted %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -132,7 +117,7 @@ func TestTrustByCertificate(t *testing.T) {
 // at all mostly one of the client.
 func TestATrustByCertificateSaysWhatWasMissing(t *testing.T) {
 	trust := must(t)(authctx.TrustDNSName("gateway.internal"))
-	shown := &authctx.Request{UnverifiedPeerCertificate: withCertificate(t, nil, []string{"gateway.internal"}).PeerCertificates[0]}
+	shown := &authctx.Request{UnverifiedPeerCertificate: withCertificate(nil, []string{"gateway.internal"}).PeerCertificates[0]}
 	for want, r := range map[string]*authctx.Request{
 		"peer showed no certificate": {},
 		"ClientCAs":                  shown,
@@ -145,7 +130,7 @@ func TestATrustByCertificateSaysWhatWasMissing(t *testing.T) {
 
 func TestARefusedCertificateIsNoLongText(t *testing.T) {
 	names := slices.Repeat([]string{strings.Repeat("n", 250)}, 500)
-	err := must(t)(authctx.TrustDNSName("gateway.internal")).Trusts(withCertificate(t, nil, names))
+	err := must(t)(authctx.TrustDNSName("gateway.internal")).Trusts(withCertificate(nil, names))
 	if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "500 DNS names") || !strings.Contains(err.Error(), "nnn") {
 		t.Errorf("%.300v", err)
 	}
@@ -182,53 +167,9 @@ func TestSPIFFE_ACertificateThatMaySignNamesNoWorkload(t *testing.T) {
 // verifiedClient returns what a TLS server has verified of a client that shows a
 // certificate with this name.
 func verifiedClient(t *testing.T, id string, ca bool, usage x509.KeyUsage) []*x509.Certificate {
-	uri, err := url.Parse(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := func(ca bool, usage x509.KeyUsage, uris ...*url.URL) *x509.Certificate {
-		return &x509.Certificate{
-			SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			IsCA: ca, BasicConstraintsValid: true, KeyUsage: usage, URIs: uris, DNSNames: []string{"test"},
-		}
-	}
-	issue := func(c, issuer *x509.Certificate, signer ed25519.PrivateKey) (*x509.Certificate, ed25519.PrivateKey) {
-		public, private, err := ed25519.GenerateKey(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if issuer == nil {
-			issuer, signer = c, private
-		}
-		der, err := x509.CreateCertificate(rand.Reader, c, issuer, public, signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c, err = x509.ParseCertificate(der); err != nil {
-			t.Fatal(err)
-		}
-		return c, private
-	}
-	root, rootKey := issue(template(true, x509.KeyUsageCertSign), nil, nil)
-	leaf, leafKey := issue(template(ca, usage, uri), root, rootKey)
-	own, ownKey := issue(template(false, x509.KeyUsageDigitalSignature), root, rootKey)
-	pool := x509.NewCertPool()
-	pool.AddCert(root)
-
-	near, far := net.Pipe()
-	client := tls.Client(near, &tls.Config{ServerName: "test", RootCAs: pool,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: leafKey}}})
-	server := tls.Server(far, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{own.Raw}, PrivateKey: ownKey}}})
-	go func() {
-		_ = client.Handshake() // the server says what came of it
-		_, _ = io.Copy(io.Discard, client)
-	}()
-	defer near.Close()
-	if err := server.Handshake(); err != nil {
-		t.Fatal(err)
-	}
-	return server.ConnectionState().VerifiedChains[0]
+	root := newAuthority("root", nil)
+	leaf, key := root.issue(&x509.Certificate{IsCA: ca, BasicConstraintsValid: true, KeyUsage: usage, URIs: uris(id)})
+	return verified(t, root.pool(), leaf, key)
 }
 
 func TestRule1_TrustWithoutAMeaningIsAnError(t *testing.T) {

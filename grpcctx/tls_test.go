@@ -84,25 +84,27 @@ func sign(t *testing.T, template *x509.Certificate, by *authority) (*x509.Certif
 // A service believes the fields of a gateway that it knows by its certificate,
 // and of nobody else, whatever that somebody shows.
 func TestFieldsAreBelievedFromAVerifiedPeerOnly(t *testing.T) {
-	for name, by := range map[string]func() (authctx.Trust, error){
-		"SPIFFE ID":    func() (authctx.Trust, error) { return authctx.TrustSPIFFEID(gatewayID) },
-		"trust domain": func() (authctx.Trust, error) { return authctx.TrustSPIFFEDomain("example.org") },
-		"DNS name":     func() (authctx.Trust, error) { return authctx.TrustDNSName("service.test") },
+	for name, by := range map[string]func(ca *authority) (authctx.Trust, error){
+		"SPIFFE ID":    func(*authority) (authctx.Trust, error) { return authctx.TrustSPIFFEID(gatewayID) },
+		"trust domain": func(*authority) (authctx.Trust, error) { return authctx.TrustSPIFFEDomain("example.org") },
+		"DNS name":     func(*authority) (authctx.Trust, error) { return authctx.TrustDNSName("service.test") },
+		"authority":    func(ca *authority) (authctx.Trust, error) { return authctx.TrustAuthority(ca.cert) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			trust, err := by()
+			ca := newAuthority(t)
+			trust, err := by(ca)
 			if err != nil {
 				t.Fatal(err)
 			}
-			testTrustInPeer(t, trust)
+			testTrustInPeer(t, ca, trust)
 		})
 	}
 }
 
 const gatewayID = "spiffe://example.org/gateway"
 
-func testTrustInPeer(t *testing.T, trust authctx.Trust) {
-	ca, stranger := newAuthority(t), newAuthority(t)
+func testTrustInPeer(t *testing.T, ca *authority, trust authctx.Trust) {
+	stranger := newAuthority(t)
 	in, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust})
 	if err != nil {
 		t.Fatal(err)
