@@ -17,6 +17,11 @@ import (
 // certificate for every workload of every trust domain: with those of a federated
 // domain among them, add [TrustAuthority].
 //
+// With go-spiffe, take the tls.Config of its tlsconfig.TLSServerConfig, and let
+// GetConfigForClient return a clone with RequireAndVerifyClientCert and ClientCAs of the
+// X509Authorities of the one trust domain, so that they are the latest ones. Its
+// MTLSServerConfig verifies where crypto/tls does not see it, so nobody is trusted.
+//
 // A certificate counts as TLS verified it when the connection began. One that has
 // expired since, perhaps a stolen one, is believed for as long as its connection
 // lasts, because workloads renew certificates and keep their connections. Bound
@@ -48,8 +53,8 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 // TrustSPIFFEDomain trusts every workload of the named trust domains, such as
 // "prod.example". Any service of the domain may then say who is calling; a
 // certificate that may sign others is no service. For how long a certificate
-// counts, and which authority may name a service of the domain, is as in
-// [TrustSPIFFEID].
+// counts, which authority may name a service of the domain, and how to serve with
+// go-spiffe, is as in [TrustSPIFFEID].
 func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 	domains := append([]string{first}, rest...)
 	var errs []error
@@ -132,7 +137,8 @@ func trustChain(judge func(chain []*x509.Certificate) error) Trust {
 	})
 }
 
-var errUnverified = errors.New("peer showed a certificate that crypto/tls did not verify: set ClientCAs of the tls.Config, and ClientAuth to RequireAndVerifyClientCert or VerifyClientCertIfGiven")
+var errUnverified = errors.New("peer showed a certificate that crypto/tls did not verify: set ClientCAs of the tls.Config, and ClientAuth to RequireAndVerifyClientCert or VerifyClientCertIfGiven; " +
+	"what a VerifyPeerCertificate of your own accepts, such as go-spiffe's, is not seen")
 
 var errNoCertificate = errors.New("peer showed no certificate: it has none, it was not asked for one, or there is no TLS that this server sees")
 

@@ -121,6 +121,7 @@ func TestATrustByCertificateSaysWhatWasMissing(t *testing.T) {
 	for want, r := range map[string]*authctx.Request{
 		"peer showed no certificate": {},
 		"ClientCAs":                  shown,
+		"VerifyPeerCertificate":      shown,
 	} {
 		if err := trust.Trusts(r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
