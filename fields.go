@@ -47,7 +47,8 @@ type FieldLayout struct {
 	Repeat bool
 	// Verbatim means that values stand for themselves, without
 	// percent-encoding. What would not be read back byte for byte, such as space
-	// at an end or a comma in a list that is joined by commas, is an error.
+	// at an end or a comma in a list that is joined by commas, is an error. Space at
+	// an end of a value that arrives is [InvalidRequest] (RFC 9113 section 8.2.1).
 	// UTF-8 is written as it is, which HTTP and messages carry; gRPC carries
 	// printable ASCII only, so a call for another caller fails there.
 	Verbatim bool

@@ -16,6 +16,7 @@ import (
 var (
 	errGrammar  = errors.New("not in the grammar of identity fields")
 	errDoubled  = errors.New("it occurs more than once")
+	errSpace    = errors.New("space at an end of the value, which is malformed (RFC 9113 section 8.2.1)")
 	errVerbatim = errors.New("cannot be written without encoding, which this layout does not have")
 )
 
@@ -116,7 +117,7 @@ func verbatim(s string) error {
 	return nil
 }
 
-// readVerbatim reads a value that stands for itself, without the space around
+// readVerbatim reads an element that stands for itself, without the space around
 // it. Some writers send UTF-8 as it is.
 func readVerbatim(s string) (string, error) {
 	s = strings.Trim(s, " \t")

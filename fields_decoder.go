@@ -45,19 +45,30 @@ func (a *Attributes) addExtra(key, value string) {
 	a.Extra[key] = append(a.Extra[key], value)
 }
 
-// values returns what a field holds, within the bound on the whole.
+// values returns what a field holds.
 func (d *fieldDecoder) values(name string) []string {
+	values, err := d.read(name)
+	d.check(name, err)
+	return values
+}
+
+// read returns what a field holds, within the bound on the whole. Space at an end,
+// which HTTP/1 takes away, is dropped later where a writer encodes its own, and
+// refused where it might be the value's.
+func (d *fieldDecoder) read(name string) ([]string, error) {
 	if name == "" {
-		return nil
+		return nil, nil
 	}
 	values := d.request.Values(name)
 	for _, v := range values {
 		if d.size += len(v); d.size > maxFieldsRead {
-			d.check(name, fmt.Errorf("identity fields exceed %d bytes", maxFieldsRead))
-			return nil
+			return nil, fmt.Errorf("identity fields exceed %d bytes", maxFieldsRead)
+		}
+		if d.layout.Verbatim && strings.Trim(v, " \t") != v {
+			return nil, errSpace
 		}
 	}
-	return values
+	return values, nil
 }
 
 // one returns the single value of a field, empty when it is absent.
@@ -208,7 +219,11 @@ func (d *fieldDecoder) extraField(a *Attributes, name, escapedKey string) error 
 	if err != nil {
 		return err
 	}
-	for _, value := range d.values(name) {
+	values, err := d.read(name)
+	if err != nil {
+		return err
+	}
+	for _, value := range values {
 		s, err := d.layout.element(value)
 		if err != nil {
 			return err

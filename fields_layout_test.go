@@ -129,6 +129,39 @@ func TestALayoutRefusesWhatItNeverWrites(t *testing.T) {
 	}
 }
 
+// RFC 9113 section 8.2.1: HTTP/1 takes space at the ends of a value away, HTTP/2 and
+// gRPC may leave it. Where a value stands for itself, it would be another caller's.
+func TestRFC9113_Section8_2_1_AValueThatStandsForItselfHasNoSpaceAtAnEnd(t *testing.T) {
+	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
+	dated := authctx.FieldLayout{Subject: "x-u", Expires: "x-e", Verbatim: true}
+	for _, c := range []struct {
+		layout *authctx.FieldLayout
+		name   string
+		values []string
+		good   bool
+	}{
+		{&k8s, "x-remote-user", []string{"alice "}, false},
+		{&k8s, "x-remote-user", []string{"\talice"}, false},
+		{&k8s, "x-remote-user", []string{" "}, false},
+		{&k8s, "x-remote-group", []string{"dev", "admin "}, false},
+		{&k8s, "x-remote-group", []string{"head of sales"}, true},
+		{&k8s, "x-remote-extra-scopes", []string{" a"}, false},
+		{&proxy, "x-forwarded-email", []string{"a@example.com\t"}, false},
+		{&proxy, "x-forwarded-groups", []string{"a, b ,c"}, true},
+		{&proxy, "x-forwarded-groups", []string{"a,b "}, false},
+		{&proxy, "x-forwarded-groups", []string{" a,b"}, false},
+		{&dated, "x-e", []string{"4000000000 "}, false},
+		{&dated, "x-e", []string{"4000000000"}, true},
+	} {
+		fields := map[string][]string{c.layout.Subject: {"alice"}}
+		fields[c.name] = c.values
+		res, err := reader(t, authctx.FieldsAuthenticatorConfig{Layout: c.layout, Issuer: "i"}).Authenticate(t.Context(), request(fields))
+		if c.good != (err == nil) || !c.good && (!errors.Is(err, authctx.InvalidRequest) || !res.Principal.IsZero()) {
+			t.Errorf("%s %q: %+v, %v", c.name, c.values, res.Principal.Attributes(), err)
+		}
+	}
+}
+
 // A service that acts for alice must not arrive as alice herself.
 func TestALayoutNeverWritesACallerAsSomebodyElse(t *testing.T) {
 	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()

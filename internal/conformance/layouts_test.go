@@ -106,6 +106,24 @@ func TestWhatALayoutWithoutEncodingReadsItWrites(t *testing.T) {
 	}
 }
 
+// HTTP/2 and gRPC carry space that HTTP/1 takes away. Two users must not become one.
+func TestACallerIsNotReadAsOneWhoseNameLacksASpace(t *testing.T) {
+	for name, c := range foreign {
+		auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+			Trust: authctx.TrustNetworkAlone(), Layout: &c.layout, Issuer: soleIssuer,
+		}))
+		for transport, send := range sentTo {
+			for _, subject := range []string{"alice ", " alice"} {
+				var last lastEvent
+				send(t, auth, &last, map[string]string{c.layout.Subject: subject})
+				if e := last.get(); e.Reason != authctx.InvalidRequest || !e.Principal.IsZero() {
+					t.Errorf("%s over %s: %q is read as %v, %v", name, transport, subject, e.Principal, e.Err)
+				}
+			}
+		}
+	}
+}
+
 // identity reports whether a lax server could take a field for one of those.
 func identity(name string, begins []string) bool {
 	name = strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
