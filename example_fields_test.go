@@ -26,10 +26,12 @@ func ExampleOAuth2ProxyLayout() {
 // A service behind the aggregation layer of Kubernetes.
 func ExampleKubernetesLayout() {
 	layout := authctx.KubernetesLayout()
-	read(authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "https://cluster.example"}, map[string][]string{
-		"X-Remote-User": {"alice"}, "X-Remote-Group": {"sales", "support"},
-	})
-	// Output: user alice of https://cluster.example (asserted) [sales support] <nil>
+	cfg := authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "https://cluster.example"}
+	read(cfg, map[string][]string{"X-Remote-User": {"alice"}, "X-Remote-Group": {"sales", "support"}})
+	read(cfg, map[string][]string{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}})
+	// Output:
+	// user alice of https://cluster.example (asserted) [sales support] <nil>
+	// nobody [] authctx: no credentials: identity fields of the subject that stands for nobody
 }
 
 // A system with names of its own. Reader, writer and stripping share the value.

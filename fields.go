@@ -52,6 +52,11 @@ type FieldLayout struct {
 	// UTF-8 is written as it is, which HTTP and messages carry; gRPC carries
 	// printable ASCII only, so a call for another caller fails there.
 	Verbatim bool
+	// Nobody is the subject by which the writer says that nobody is calling, as
+	// "system:anonymous" does in Kubernetes; empty means that every subject is
+	// somebody. It is read as [NoCredentials], whatever is in the other fields, and a
+	// caller of that name is not written. [Event.Ignored] names the fields of nobody.
+	Nobody string
 	// OwnPrefix claims every field that begins with it: such fields are
 	// stripped even when the layout gives them no meaning.
 	OwnPrefix string
@@ -98,7 +103,8 @@ func PlainLayout() FieldLayout {
 // nor that Groups is incomplete arrives: a caller seems to have none and to be in no
 // other group, see [FieldLayout]. Keys with anything but lower-case letters,
 // digits and hyphens become names with "%", which HTTP carries and gRPC does not.
-// X-Remote-Uid is stripped and never used.
+// X-Remote-Uid is stripped and never used. A request without credentials arrives as one
+// of the user system:anonymous, and has none here either.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",
@@ -106,6 +112,7 @@ func KubernetesLayout() FieldLayout {
 		ExtraPrefix: "x-remote-extra-",
 		Repeat:      true,
 		Verbatim:    true,
+		Nobody:      "system:anonymous",
 		OwnPrefix:   "x-remote-",
 		Also:        []string{"x-remote-uid"},
 	}
@@ -185,6 +192,9 @@ func (l *FieldLayout) validate() error {
 	}
 	if l.Extra != "" && l.ExtraPrefix != "" {
 		bad("Extra and ExtraPrefix exclude each other")
+	}
+	if !exactName(l.Nobody) {
+		bad("Nobody: %.200q "+exactRule, l.Nobody)
 	}
 	// Stripping would take a credential away, too, if it carried an attribute.
 	// deferredField is left out: it begins like our own.

@@ -85,9 +85,9 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 func (f *FieldsAuthenticator) Fields() FieldSet { return f.fields }
 
 // Presents reports whether a trusted peer wrote any identity field. Fields from
-// anybody else are absent.
+// anybody else are absent, and so are those whose subject is Nobody of the layout.
 func (f *FieldsAuthenticator) Presents(r *Request) bool {
-	return f.anyField(r) && f.trust.Trusts(r) == nil
+	return f.anyField(r) && !f.layout.namesNobody(r) && f.trust.Trusts(r) == nil
 }
 
 func (f *FieldsAuthenticator) anyField(r *Request) bool {
@@ -110,17 +110,20 @@ func (f *FieldsAuthenticator) anyExtra(r *Request) bool {
 
 // Authenticate reads the caller. Its principal is [Asserted].
 //
-// Fields are absent, and the answer [NoCredentials], when there are none or
-// when the peer is not trusted. A doubled field, a subject without its issuer
-// or the other way round, a value outside the grammar, and a Transaction Token
-// or a token for deferred work beside the fields are [InvalidRequest]; a caller
-// whose effective end has come is [TokenExpired].
+// Fields are absent, and the answer [NoCredentials], when there are none, when
+// the peer is not trusted, or when the subject is Nobody of the layout. A doubled
+// field, a subject without its issuer or the other way round, a value outside the
+// grammar, and a Transaction Token or a token for deferred work beside the fields
+// are [InvalidRequest]; a caller whose effective end has come is [TokenExpired].
 func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Result, error) {
 	if !f.anyField(r) {
 		return Result{}, NoCredentials
 	}
 	if err := f.trust.Trusts(r); err != nil {
 		return Result{}, &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
+	}
+	if f.layout.namesNobody(r) {
+		return Result{}, errNobody
 	}
 	if len(r.Values(TxnTokenField)) > 0 || len(r.Values(deferredField)) > 0 {
 		return Result{}, &Error{Reason: InvalidRequest, Cause: errTwoKinds}
@@ -134,6 +137,8 @@ func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Resul
 	}
 	return Result{Principal: p, Read: f.reads, Known: &f.known}, nil
 }
+
+var errNobody = &Error{Reason: NoCredentials, Cause: errors.New("identity fields of the subject that stands for nobody")}
 
 var errTwoKinds = errors.New("identity fields beside a caller who is signed for")
 

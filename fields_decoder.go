@@ -38,6 +38,15 @@ func (l *FieldLayout) decode(r *Request, a *Attributes) error {
 	return d.err
 }
 
+// namesNobody reports whether the subject in r is the one that stands for nobody.
+func (l *FieldLayout) namesNobody(r *Request) bool {
+	if l.Nobody == "" {
+		return false
+	}
+	d := fieldDecoder{layout: l, request: r}
+	return d.text(l.Subject) == l.Nobody && d.err == nil
+}
+
 func (a *Attributes) addExtra(key, value string) {
 	if a.Extra == nil {
 		a.Extra = map[string][]string{}

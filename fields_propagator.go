@@ -79,7 +79,8 @@ func (f *FieldsPropagator) Fields() FieldSet { return f.fields }
 // SoleIssuer excludes p, and with an error that names the attribute when p
 // cannot be written in full: when it does not fit the budget, or not the layout,
 // which leaves out what it has no field for and still refuses a service, actors or
-// AsOf that it has none for (see [FieldLayout]). Nothing is ever cut.
+// AsOf that it has none for and the subject that is its Nobody (see [FieldLayout]).
+// Nothing is ever cut.
 //
 // Verified claims and provenance do not travel. The encoded form is kept with p
 // for the two propagators that encoded it last, so that a caller who makes many
