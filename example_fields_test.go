@@ -3,6 +3,7 @@ package authctx_test
 import (
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -32,6 +33,37 @@ func ExampleKubernetesLayout() {
 	// Output:
 	// user alice of https://cluster.example (asserted) [sales support] <nil>
 	// nobody [] authctx: no credentials: identity fields of the subject that stands for nobody
+}
+
+// The aggregator's certificate names it nowhere but in the common name.
+func ExampleKubernetesLayout_aggregator() {
+	ca := newAuthority("front-proxy-ca", nil) // requestheader-client-ca-file, in ClientCAs
+	authority, err := authctx.TrustAuthority(ca.Certificate)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	aggregator := authctx.TrustAllOf(authority, authctx.TrustFunc(func(r *authctx.Request) error {
+		if name := r.PeerCertificates[0].Subject.CommonName; name != "front-proxy-client" {
+			return fmt.Errorf("%q is not the aggregator", name)
+		}
+		return nil
+	}))
+	layout := authctx.KubernetesLayout()
+	_, err = authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{
+		Trust: aggregator, Layout: &layout, Issuer: "https://cluster.example",
+	})
+	fmt.Println(err)
+
+	for _, name := range []string{"front-proxy-client", "metrics"} {
+		leaf, _ := ca.issue(&x509.Certificate{Subject: pkix.Name{CommonName: name}})
+		chain := []*x509.Certificate{leaf, ca.Certificate} // verified by the TLS server
+		fmt.Println(aggregator.Trusts(&authctx.Request{PeerCertificates: chain}))
+	}
+	// Output:
+	// <nil>
+	// <nil>
+	// "metrics" is not the aggregator
 }
 
 // A system with names of its own. Reader, writer and stripping share the value.

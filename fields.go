@@ -105,6 +105,11 @@ func PlainLayout() FieldLayout {
 // digits and hyphens become names with "%", which HTTP carries and gRPC does not.
 // X-Remote-Uid is stripped and never used. A request without credentials arrives as one
 // of the user system:anonymous, and has none here either.
+//
+// The aggregator of a cluster shows a certificate that has a common name only, mostly
+// front-proxy-client, by an authority of its own, that of requestheader-client-ca-file.
+// Trust the two together, as in the example: any other authority in ClientCAs can issue
+// a certificate of that name to somebody else.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",
@@ -127,6 +132,12 @@ func KubernetesLayout() FieldLayout {
 // used. Where oauth2-proxy passes the client's token on as Authorization, which this
 // layout does not read, a proxy behind it needs Strip with
 // FieldSet{Names: []string{"authorization"}}.
+//
+// oauth2-proxy removes from a client's request those fields only that it is configured
+// to write. What it does not write, such as Email with --prefer-email-to-user, the
+// client can: empty that in the layout, and list the field in Also. Never run it with
+// --skip-auth-strip-headers=false. With --extra-jwt-issuers, callers of several issuers
+// arrive as if they were of one, and "42" of one of them is "42" of all.
 //
 // oauth2-proxy joins groups by commas and does not encode those within a group:
 // "CN=Admins,OU=x" arrives as two groups, and whoever may name a group at the
