@@ -13,6 +13,7 @@ import (
 type controlWriter struct {
 	http.ResponseWriter
 	control string // the Cache-Control, if the handler has no say in it
+	server  *Server
 	begun   bool
 	preset  bool      // line stands in the header, for handlers that keep to the writer outside
 	line    [1]string // of the header, to save an allocation
@@ -22,7 +23,7 @@ type controlWriter struct {
 // may say what they are told: an answer with a new DPoP nonce would hand out that one
 // for as long as it is kept (RFC 9449 section 8.2). Call finish when the handler has
 // returned.
-func newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *controlWriter {
+func (s *Server) newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *controlWriter {
 	if r.Method == http.MethodConnect { // which no cache keeps, and WebTransport looks at w itself
 		return nil
 	}
@@ -34,7 +35,7 @@ func newControlWriter(w http.ResponseWriter, r *http.Request, d *decision) *cont
 	if d.route.entry.Public || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil
 	}
-	c := &controlWriter{ResponseWriter: w}
+	c := &controlWriter{ResponseWriter: w, server: s}
 	if h := w.Header(); len(h["Cache-Control"]) == 0 {
 		c.line[0], c.preset = "private", true
 		h["Cache-Control"] = c.line[:]
@@ -71,7 +72,9 @@ func (w *controlWriter) finish() {
 		h.Set("Cache-Control", w.control)
 		return
 	}
-	asIfAuthorized(h, &w.line)
+	if asIfAuthorized(h, &w.line) && mayBeReused(h) {
+		w.server.vary.addTo(h)
+	}
 }
 
 // unless takes begin back if the header was not sent.
@@ -80,22 +83,27 @@ func (w *controlWriter) unless(sent, before bool) { w.begun = sent || before }
 // asIfAuthorized makes of the Cache-Control of an answer what it says to a request
 // that has an Authorization: no shared cache keeps the answer, unless it is told to
 // (RFC 9111 section 3.5). By "must-revalidate", which counts for that there, people
-// mean the opposite. It writes to line.
-func asIfAuthorized(h http.Header, line *[1]string) {
+// mean the opposite. It writes to line, and reports whether a private cache may keep
+// what no shared one does.
+func asIfAuthorized(h http.Header, line *[1]string) (private bool) {
 	said := strings.Trim(strings.Join(h["Cache-Control"], ", "), ", ")
 	for directive := range strings.SplitSeq(unquoted(said), ",") {
 		switch name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "="); {
 		case name == "public", strings.TrimSpace(name) == "s-maxage", name == "no-store":
-			return
+			return false
 		case name == "private" && value == "": // otherwise it is about some fields
-			return
+			private = true
 		}
+	}
+	if private {
+		return true
 	}
 	if said != "" {
 		said += ", "
 	}
 	line[0] = said + "private"
 	h["Cache-Control"] = line[:]
+	return true
 }
 
 // unquoted returns s with nothing between its quotes, where names of fields stand.

@@ -87,6 +87,7 @@ type Server struct {
 
 	strip      stripper
 	keys       map[string]string
+	vary       vary
 	challenges []challenge
 	metadata   *metadata // nil for none
 }
@@ -115,6 +116,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	fields := cfg.Authenticator.Fields()
 	s.strip = stripper{strip.NewInbound(fields, cfg.Strip)}
 	s.keys = canonicalKeys(fields)
+	s.vary = newVary(fields)
 	s.metadata = newMetadata(cfg.ResourceMetadata, fields.Schemes)
 	s.challenges = newChallenges(cfg.Realm, s.metadata.parameter(), fields.Schemes)
 	return s, nil
@@ -173,6 +175,13 @@ func (cfg *ServerConfig) validate() error {
 // Cache-Control in Result.Response, which comes with a new DPoP nonce, replaces what
 // next sets.
 //
+// Where next has then said more than "private", or has set Expires or Last-Modified,
+// the fields that Authenticator reads are added to Vary: a cache that takes itself for
+// private, in a client that calls for many, tells callers apart by them, unless they
+// differ only in fields that are read by a prefix. Answers that say nothing get no
+// Vary, and such a cache may be made to give them out all the same: it must not serve
+// several callers, see [TransportConfig].
+//
 // When next has returned, the request that came in gets the MultipartForm of the
 // copy, whose files net/http then removes; middleware inside that copies the
 // request has to do the same. The Pattern of a mux inside is not seen outside:
@@ -208,7 +217,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 			s.turnAway(w, r, d.err)
 			return
 		}
-		if c := newControlWriter(w, r, &d); c != nil {
+		if c := s.newControlWriter(w, r, &d); c != nil {
 			defer c.finish()
 			w = c
 		}

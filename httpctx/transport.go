@@ -15,6 +15,13 @@ import (
 // TransportConfig configures [NewTransport].
 type TransportConfig struct {
 	// Base sends the requests; nil means [http.DefaultTransport].
+	//
+	// A cache that takes itself for private (RFC 9111), as most for [http.Client] do,
+	// must not serve several callers, here or above the Transport: it keeps what is
+	// said to be private, and one above does not even see who is calling. Vary, see
+	// [Server.Handler], keeps callers apart here only as far as a service sends it and
+	// the cache heeds it, and a Cache-Control of a request, such as "only-if-cached",
+	// may bring out what a service has said nothing about.
 	Base http.RoundTripper
 	// Propagator writes the caller. It is required.
 	Propagator authctx.Propagator
