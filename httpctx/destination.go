@@ -92,6 +92,14 @@ func authority(u *url.URL) string {
 	return ""
 }
 
+// sameHost reports whether a and b lead to one port of one host. To be sent from http
+// to https, or back, is no other port as long as it is the default.
+func sameHost(a, b *url.URL) bool {
+	return hostOf(a) == hostOf(b) && (portOf(a) == portOf(b) || isDefaultPort(a) && isDefaultPort(b))
+}
+
+func isDefaultPort(u *url.URL) bool { return portOf(u) == portOf(&url.URL{Scheme: u.Scheme}) }
+
 func hostOf(u *url.URL) string { return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) }
 
 func portOf(u *url.URL) string {

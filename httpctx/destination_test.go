@@ -171,27 +171,3 @@ func TestARedirectFromHTTPSToHTTPFails(t *testing.T) {
 		t.Errorf("%v after %v", err, calls)
 	}
 }
-
-func TestACallerFollowsARedirectThatIsNoDowngrade(t *testing.T) {
-	for _, to := range [][2]string{{"https://a.internal/", "https://b.internal/"}, {"http://localhost/", "http://localhost/next"}} {
-		for name, says := range map[string]bool{"a transport that says for what its answers are": true, "one that does not": false} {
-			var reached []*http.Request
-			base := roundTripper(func(r *http.Request) (*http.Response, error) {
-				reached = append(reached, r)
-				res := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
-				if r.URL.String() == to[0] {
-					res.StatusCode, res.Header = http.StatusTemporaryRedirect, http.Header{"Location": {to[1]}}
-				}
-				if says {
-					res.Request = r
-				}
-				return res, nil
-			})
-			tr := newTransport(t, httpctx.TransportConfig{Base: base, Destinations: []string{"a.internal", "b.internal", "localhost"}})
-			r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", to[0], nil)
-			if _, err := (&http.Client{Transport: tr}).Do(r); err != nil || len(reached) != 2 || len(identityIn(reached[1].Header)) == 0 {
-				t.Errorf("%s, to %s: %v after %d requests", name, to[1], err, len(reached))
-			}
-		}
-	}
-}

@@ -42,9 +42,13 @@ type TransportConfig struct {
 // context, see [authctx.NewContext], to the destinations that were named. Other
 // destinations are told nothing. It is safe for concurrent use.
 //
-// Every redirect is a request of its own and judged on its own, so a caller
-// never follows one to a host that was not named; nor, unless plaintext is allowed
-// by name, from https to http, not even on this machine.
+// A caller follows no redirect of an [http.Client] to another host or port, named or
+// not: whoever can choose where one service redirects to would otherwise act for the
+// caller at all others. The client goes on without the caller, even where a later
+// redirect leads back. The default ports of http and https count as one; from https
+// to http, a redirect is an error, unless plaintext is allowed by name. What a
+// response came from is what its Request says: a Base that sets none there, or another
+// host, as one may that balances load, has no caller follow any redirect.
 //
 // A request loses, wherever it goes,
 //
@@ -150,11 +154,15 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 	if !ok || r.URL == nil || !slices.ContainsFunc(t.destinations, func(d destination) bool { return d.matches(r.URL) }) {
 		return authctx.Principal{}, nil
 	}
+	elsewhere, downgrade := redirected(r)
+	if elsewhere {
+		return authctx.Principal{}, nil
+	}
 	err := checkPlaintext(r, t.base, t.plaintext)
 	if err == nil && isTrace(r.Method) {
 		err = errTrace
 	}
-	if err == nil && !t.plaintext && isDowngrade(r) {
+	if err == nil && !t.plaintext && downgrade {
 		err = errors.New("a redirect leads from https to http, where the caller does not go unless InsecureAllowPlaintext is set")
 	}
 	if err != nil {
@@ -163,20 +171,19 @@ func (t *Transport) callerFor(r *http.Request) (authctx.Principal, error) {
 	return p, nil
 }
 
-// isDowngrade reports whether an [http.Client] made r because of the answer to a
-// request over TLS, by way of others or not, and r is one without.
-func isDowngrade(r *http.Request) bool {
-	if r.URL.Scheme == "https" {
-		return false
-	}
+// redirected reports whether an [http.Client] made r because of the answer to a
+// request, by way of others or not, that did not go to the host of r, and if not,
+// whether one went over TLS, which r does not.
+func redirected(r *http.Request) (elsewhere, downgrade bool) {
 	hops := 0
-	for res := r.Response; res != nil && res.Request != nil; res = res.Request.Response {
+	for res := r.Response; res != nil; res = res.Request.Response {
 		// A transport that answers with one Response for all makes a circle of them.
-		if hops++; hops > maxHops || res.Request.URL != nil && res.Request.URL.Scheme == "https" {
-			return true
+		if hops++; hops > maxHops || res.Request == nil || res.Request.URL == nil || !sameHost(res.Request.URL, r.URL) {
+			return true, false
 		}
+		downgrade = downgrade || res.Request.URL.Scheme == "https" && r.URL.Scheme != "https"
 	}
-	return false
+	return false, downgrade
 }
 
 // maxHops is more redirects than any client follows.

@@ -169,65 +169,6 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestRule7_ACallerFollowsNoRedirectFromHTTPSToHTTP(t *testing.T) {
-	var got []string
-	plain := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = identityIn(r.Header) }))
-	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusTemporaryRedirect))
-	t.Cleanup(secure.Close)
-	for allowed, want := range map[bool]int{false: 0, true: 1} {
-		got = nil
-		client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{
-			Base: secure.Client().Transport, Destinations: []string{"127.0.0.1"}, InsecureAllowPlaintext: allowed,
-		})}
-		r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", secure.URL, nil)
-		res, err := client.Do(r)
-		if err == nil {
-			res.Body.Close()
-		}
-		if allowed != (err == nil) || min(len(got), 1) != want {
-			t.Errorf("allowed %v: %v, sent %v", allowed, err, got)
-		}
-	}
-	// By way of a host that is told nothing, and so refuses nothing.
-	var reached []*http.Request
-	tr := newTransport(t, httpctx.TransportConfig{
-		Destinations: []string{"a.internal", "127.0.0.1"},
-		Base: roundTripper(func(r *http.Request) (*http.Response, error) {
-			next := map[string]string{"https://a.internal/": "http://elsewhere.example/", "http://elsewhere.example/": "http://127.0.0.1/"}[r.URL.String()]
-			reached = append(reached, r)
-			res := &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {next}}, Body: http.NoBody, Request: r}
-			if next == "" {
-				res.StatusCode = http.StatusOK
-			}
-			return res, nil
-		}),
-	})
-	first, _ := http.NewRequestWithContext(as(t, "alice"), "GET", "https://a.internal/", nil)
-	if res, err := (&http.Client{Transport: tr}).Do(first); err == nil || len(reached) != 2 || len(identityIn(reached[1].Header)) > 0 {
-		t.Errorf("by way of another host: %v, %v, after %d requests", res, err, len(reached))
-	}
-
-	// A transport that answers with one Response for all.
-	one := &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://localhost/"}}, Body: http.NoBody}
-	tr = newTransport(t, httpctx.TransportConfig{Destinations: []string{"localhost"}, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
-		one.Request = r
-		return one, nil
-	})})
-	first, _ = http.NewRequestWithContext(as(t, "alice"), "GET", "http://localhost/", nil)
-	if res, err := (&http.Client{Transport: tr}).Do(first); err == nil {
-		t.Errorf("in a circle: %v", res)
-	}
-
-	client := &http.Client{Transport: newTransport(t, httpctx.TransportConfig{Destinations: []string{"127.0.0.1"}})}
-	again := serve(t, http.RedirectHandler(plain.URL, http.StatusFound))
-	r, _ := http.NewRequestWithContext(as(t, "alice"), "GET", again.URL, nil)
-	if res, err := client.Do(r); err != nil || len(got) == 0 {
-		t.Errorf("a redirect within plaintext on this machine: %v, sent %v", err, got)
-	} else {
-		res.Body.Close()
-	}
-}
-
 // TestRule6_ATrailerThatNobodyAnnouncedIsStripped has a body that brings trailers
 // when it ends, also when the request is sent a second time.
 func TestRule6_ATrailerThatNobodyAnnouncedIsStripped(t *testing.T) {
