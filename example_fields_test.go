@@ -66,12 +66,12 @@ func ExampleKubernetesLayout_aggregator() {
 	// "metrics" is not the aggregator
 }
 
-// A system with names of its own. Reader, writer and stripping share the value.
-func ExamplePlainLayout() {
-	layout := authctx.PlainLayout()
-	layout.Subject, layout.Groups = "acme-subject", "acme-groups"
+// A system with names of its own, whose gateway writes two fields. What it passes on
+// under other names, its client has written. Reader, writer and stripping share the value.
+func ExampleFieldLayout() {
+	layout := authctx.FieldLayout{Subject: "acme-subject", Groups: "acme-groups"}
 	read(authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "https://idp.example"}, map[string][]string{
-		"Acme-Subject": {"alice"}, "Acme-Groups": {"sales"},
+		"Acme-Subject": {"alice"}, "Acme-Groups": {"sales"}, "X-User-Issuer": {"https://evil.example"},
 	})
 	// Output: user alice of https://idp.example (asserted) [sales] <nil>
 }

@@ -14,9 +14,14 @@ type FieldsAuthenticatorConfig struct {
 	// of a combined one ([TrustAnyOf], [TrustAllOf]).
 	Trust Trust
 	// Issuer is what a subject without an issuer belongs to, for gateways that
-	// write only an ID. When it is empty, such a caller is refused.
+	// write only an ID. When it is empty, such a caller is refused. With it, Layout
+	// is required.
 	Issuer string
 	// Layout names the fields; nil means [PlainLayout].
+	//
+	// All of them are believed. A trusted gateway that does not write one of them,
+	// such as x-user-roles, has to remove it, or its clients write it. So name
+	// exactly what the gateway writes: FieldLayout{Subject: "x-user-id"} for an ID.
 	Layout *FieldLayout
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -58,6 +63,9 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 	}
 	if !exactName(cfg.Issuer) {
 		err = errors.Join(err, fmt.Errorf("authctx: fields authenticator: Issuer: %.200q "+exactRule, cfg.Issuer))
+	}
+	if cfg.Issuer != "" && cfg.Layout == nil { // who writes no issuer is hardly one of ours, who write the rest
+		err = errors.Join(err, errors.New("authctx: fields authenticator: Layout is required with Issuer: it names what the trusted peers write, and nothing that they would pass on for a client"))
 	}
 	if layout.Issuer == "" && cfg.Issuer == "" {
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Issuer is required, for the layout has no field for it"))

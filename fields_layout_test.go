@@ -284,13 +284,13 @@ func TestALayoutDoesNotUseTheFieldOfDeferredWork(t *testing.T) {
 }
 
 func TestOneLayoutSaysWhatIsWrittenReadAndStripped(t *testing.T) {
-	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
+	plain, k8s, proxy := authctx.PlainLayout(), authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
 	for _, c := range []struct {
 		layout *authctx.FieldLayout
 		owned  []string
 		free   []string
 	}{
-		{nil, []string{"x-user-id", "X_User_Anything"}, []string{"x-remote-user"}},
+		{&plain, []string{"x-user-id", "X_User_Anything"}, []string{"x-remote-user"}},
 		{&k8s, []string{"X-Remote-User", "x_remote_extra_foo", "X-Remote-Uid"}, []string{"x-user-id", "x-remote"}},
 		{&proxy, []string{"X-Forwarded-User", "x_forwarded_access_token"}, []string{"x-forwarded-for", "x-forwarded-proto"}},
 	} {

@@ -191,7 +191,8 @@ func TestForgedFieldsBesideATokenChangeNothing(t *testing.T) {
 }
 
 func TestASignedCallerBesideFieldsIsRefusedWhicheverItIs(t *testing.T) {
-	auth := reader(t, authctx.FieldsAuthenticatorConfig{Issuer: "i"})
+	plain := authctx.PlainLayout()
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &plain, Issuer: "i"})
 	for name, want := range map[string]authctx.Reason{
 		"Txn-Token": authctx.InvalidRequest, "X-User-Deferred": authctx.InvalidRequest, "X-User-Unknown": 0,
 	} {
@@ -202,11 +203,12 @@ func TestASignedCallerBesideFieldsIsRefusedWhicheverItIs(t *testing.T) {
 	}
 }
 
-func TestRule1_FieldsNeedATrustAndAnIssuer(t *testing.T) {
+func TestRule1_FieldsNeedATrustAnIssuerAndTheirNames(t *testing.T) {
 	k8s := authctx.KubernetesLayout()
 	for name, cfg := range map[string]authctx.FieldsAuthenticatorConfig{
 		"Trust":  {},
 		"Issuer": {Trust: authctx.TrustNetworkAlone(), Layout: &k8s},
+		"Layout": {Trust: authctx.TrustNetworkAlone(), Issuer: "i"},
 	} {
 		if _, err := authctx.NewFieldsAuthenticator(cfg); err == nil || !strings.Contains(err.Error(), name+" is required") {
 			t.Errorf("without %s: %v", name, err)
@@ -236,7 +238,8 @@ func TestRule1_AnIssuerOfFieldsHoldsNothingThatCannotBeSeen(t *testing.T) {
 // two issuers would become one.
 func TestReaderThatWasToldTheIssuer(t *testing.T) {
 	const told, other = "https://gateway.example", "https://other.example"
-	auth := reader(t, authctx.FieldsAuthenticatorConfig{Issuer: told})
+	plain := authctx.PlainLayout()
+	auth := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &plain, Issuer: told})
 	for want, fields := range map[string]map[string][]string{
 		told: {"x-user-id": {"7"}}, other: {"x-user-id": {"7"}, "x-user-issuer": {other}},
 	} {
@@ -248,6 +251,17 @@ func TestReaderThatWasToldTheIssuer(t *testing.T) {
 	_, err := auth.Authenticate(t.Context(), request(map[string][]string{"x-user-issuer": {other}}))
 	if !errors.Is(err, authctx.InvalidRequest) {
 		t.Errorf("an issuer without a subject: %v", err)
+	}
+}
+
+// A gateway of others passes on what it does not know, x-user-roles among it.
+func TestNothingIsReadThatTheGatewayIsNotSaidToWrite(t *testing.T) {
+	layout := authctx.FieldLayout{Subject: "x-user-id"}
+	res, err := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "i"}).Authenticate(t.Context(), request(map[string][]string{
+		"x-user-id": {"mallory"}, "x-user-issuer": {"j"}, "x-user-roles": {"admin"}, "x-user-kind": {"service"}, "x-user-extra": {"a=b"},
+	}))
+	if err != nil || !res.Principal.Equal(mustNew(t, authctx.Attributes{Issuer: "i", Subject: "mallory"})) {
+		t.Errorf("%+v, %v", res.Principal.Attributes(), err)
 	}
 }
 
