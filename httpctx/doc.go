@@ -106,7 +106,9 @@
 // Other liberties that a server may take are not known here, such as serving
 // "/a.json" as "/a", a wildcard for more than one segment, as Echo's last one, or
 // another host than the request's. Rule what is behind such a server by a strict
-// Default.
+// Default. Nor is a method known that a query or a body names, as _method does for
+// Rails, Spring and others: where a server goes by that, rule all methods of a path
+// alike.
 //
 // Refused as [authctx.InvalidRequest] are
 //
@@ -116,6 +118,10 @@
 //   - a request of which middleware has changed Path and not RawPath, or the other
 //     way round; [net/http.StripPrefix] changes both;
 //   - also in front of a mux, a method that is not a token;
+//   - also in front of a mux, where a pattern of the policy has a method, a request
+//     with another method than its own in X-HTTP-Method-Override, X-HTTP-Method or
+//     X-Method-Override, by which some servers go. Middleware that gives a request
+//     that method stands in front of the [Server];
 //   - also in front of a mux, where a pattern of the policy has a host, a Host that
 //     servers read differently: anything but a name of letters, digits, "-", "_"
 //     and single dots, or an IPv6 address in brackets, with or without a port. Of

@@ -20,6 +20,7 @@ type table struct {
 	services []*pattern // whole RPC services
 	patterns []*pattern // the others: those with a host first, then the most specific
 	hosted   int        // how many have a host
+	methods  bool       // some have a method
 	depth    int        // segments of the longest
 	// beginning has those without a host by the literals they begin with, "a/b".
 	beginning map[string][]*pattern
@@ -101,6 +102,7 @@ func (t *table) sort() (problems []string) {
 func (t *table) index() {
 	for _, p := range t.patterns {
 		register(t.mux, p.entry.Name)
+		t.methods = t.methods || p.method != ""
 		if p.host != "" {
 			t.hosted++
 		} else {

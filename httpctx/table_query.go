@@ -35,12 +35,14 @@ func (q *query) cut() {
 	}
 }
 
-// checkMethodAndHost returns why servers may find another method or host in a request, whoever
-// routes it.
+// checkMethodAndHost returns why servers may find another method or host in a request
+// than method and Host, whoever routes it.
 func (t *table) checkMethodAndHost(r *http.Request, method string) error {
 	switch {
 	case !grammar.IsToken(method): // over HTTP/2, net/http admits others
 		return unclear("the method is not a token")
+	case t.methods && overridesMethod(r):
+		return unclear("a field names another method than that of the request, and the policy rules by method")
 	case t.hosted > 0 && !isHost(r.Host):
 		return unclear("the Host is not a name or an IPv6 address in brackets, with or without a port")
 	}
