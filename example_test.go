@@ -130,6 +130,19 @@ func ExampleNewPolicy() {
 	// authctx: permission denied: the policy does not list this
 }
 
+// A gateway behind which services have rules of their own.
+func ExampleDefaultPolicy() {
+	policy := authctx.DefaultPolicy(authctx.Authenticated())
+	ctx := context.Background()
+	fmt.Println(policy.Route("/whatever").Check(ctx, authctx.Principal{}))
+	fmt.Println(policy.Route("/whatever").Check(ctx, caller()))
+	fmt.Println(policy.RPC("/shop.v1.Orders/List").Check(ctx, caller()))
+	// Output:
+	// authctx: no credentials
+	// <nil>
+	// <nil>
+}
+
 // A gateway writes the caller as plain fields, and a service behind it, which
 // trusts whoever connects from the gateway's network, reads them.
 func ExampleNewFieldsPropagator() {

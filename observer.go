@@ -33,9 +33,9 @@ func (f ObserverFunc) Observe(ctx context.Context, e Event) {
 type Event struct {
 	// Transport is [TransportHTTP], [TransportGRPC] or [TransportMessage].
 	Transport string
-	// Entry is what decided: the key of the policy table, "default" for its
-	// default rule, over HTTP the routed pattern, or of a [Consumer] the topic;
-	// empty when nothing matched.
+	// Entry is what decided: the key of the policy table; for its default rule or
+	// none the pattern that a mux routes the request by, or "default"; or of a
+	// [Consumer] the topic. It is empty when nothing matched.
 	// It comes from the program's own tables, so it is fit for a metric label.
 	Entry string
 	// Method and Target are what the peer sent, see [Request]. They are chosen

@@ -90,7 +90,7 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 		if isNil(cfg.Default) {
 			bad("Default is a nil rule")
 		}
-		p.fallback = Entry{Name: "default", rule: cfg.Default}
+		p.fallback = Entry{Name: defaultEntry, rule: cfg.Default}
 	} else if len(p.entries) == 0 {
 		bad("it lists nothing and has no Default")
 	}
@@ -104,6 +104,21 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 	}
 	return p, nil
 }
+
+// DefaultPolicy returns the policy that has one rule for whatever is called, as that
+// of [NewPolicy] with nothing but Default does. It is for a gateway behind which
+// services have rules of their own, and for programs whose handlers do. With a nil
+// rule it is a zero Policy, which servers do not start with.
+func DefaultPolicy(rule Rule) *Policy {
+	if isNil(rule) {
+		return &Policy{}
+	}
+	return &Policy{fallback: Entry{Name: defaultEntry, rule: rule}}
+}
+
+// defaultEntry is what the default rule is called. No other entry can be called
+// that, for want of a slash.
+const defaultEntry = "default"
 
 // validEntryName refuses the slips that would lie there looking like protection
 // and match nothing.

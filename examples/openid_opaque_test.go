@@ -171,7 +171,7 @@ func serveAPI(t *testing.T, auth authctx.Authenticator) (get func(header ...stri
 
 func apiFor(t *testing.T, auth authctx.Authenticator) http.Handler {
 	t.Helper()
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		t.Fatal(err)
 	}

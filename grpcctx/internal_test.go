@@ -122,12 +122,8 @@ func TestAdmittingACallTakesFewAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, err := authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := NewServer(ServerConfig{
-		Policy: policy,
+		Policy: authctx.DefaultPolicy(authctx.Authenticated()),
 		Authenticator: authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}},
 			func(context.Context, *authctx.Request) (authctx.Result, error) {
 				return authctx.Result{Principal: p}, nil

@@ -170,7 +170,7 @@ func ExampleMux_Handler() {
 }
 
 func ExampleNewServer() {
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator()})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator(), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -189,6 +189,7 @@ func ExampleNewServer() {
 func ExampleResourceMetadata() {
 	server, err := httpctx.NewServer(httpctx.ServerConfig{
 		Authenticator: demoAuthenticator(),
+		Policy:        authctx.DefaultPolicy(authctx.Authenticated()),
 		ResourceMetadata: &httpctx.ResourceMetadata{
 			Resource:             "https://api.example/orders",
 			AuthorizationServers: []string{"https://login.example"},
@@ -219,7 +220,7 @@ func ExampleConnContext() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: fields})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: fields, Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func ExampleConnContext() {
 }
 
 func ExampleServer_Require() {
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator()})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator(), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -264,7 +265,7 @@ func ExampleServer_Require() {
 }
 
 func ExampleServer_WriteError() {
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator()})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator(), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -288,7 +289,7 @@ func ExampleServer_WriteError() {
 }
 
 func ExampleServer_Check() {
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator()})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: demoAuthenticator(), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -310,7 +311,7 @@ func ExampleServer_StreamContext() {
 		func(context.Context, *authctx.Request) (authctx.Result, error) { // everybody, for a second or less
 			p, err := authctx.New(authctx.Attributes{Issuer: "https://login.example", Subject: "alice", Expires: time.Now().Add(time.Second)})
 			return authctx.Result{Principal: p}, err
-		})})
+		}), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -353,7 +354,7 @@ func ExampleNewTransport() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: fields})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: fields, Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		log.Fatal(err)
 	}

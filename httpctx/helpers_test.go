@@ -98,6 +98,9 @@ func newServer(t testing.TB, cfg httpctx.ServerConfig) *httpctx.Server {
 	if cfg.Authenticator == nil {
 		cfg.Authenticator = bearer()
 	}
+	if cfg.Policy == nil && !cfg.AllowAnonymous {
+		cfg.Policy = authctx.DefaultPolicy(authctx.Authenticated())
+	}
 	if cfg.Now == nil {
 		cfg.Now = clock
 	}

@@ -17,10 +17,7 @@ func TestAuthenticatorsSeeThePathAsItWasSent(t *testing.T) {
 		target = r.Target
 		return authctx.Result{}, authctx.NoCredentials
 	})
-	s, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: a})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newServer(t, httpctx.ServerConfig{Authenticator: a})
 	for url, want := range map[string]string{
 		"/a/b?c=d":               "/a/b",
 		"/a%2Fb":                 "/a%2Fb",

@@ -64,9 +64,10 @@ func (s *Server) unrouted(r *http.Request) route {
 	return rt
 }
 
-// name is what the observer is told.
+// name is what the observer is told: which route it was rather than that the default
+// rule decided, where both are known.
 func (rt route) name() string {
-	if rt.entry.Listed() {
+	if rt.entry.Listed() && (rt.entry.Name != "default" || rt.pattern == "") {
 		return rt.entry.Name
 	}
 	return rt.pattern

@@ -18,8 +18,9 @@ type ServerConfig struct {
 	Authenticator authctx.Authenticator
 	// Policy is the table of rules, keyed by pattern: see "How paths are matched"
 	// in the package documentation. No two patterns may conflict as in a mux,
-	// letter case aside. When it is nil, every authenticated caller passes and
-	// rules are a matter of [Server.Require] and of handlers.
+	// letter case aside. It is required, unless AllowAnonymous is set. Where rules
+	// are a matter of [Server.Require] and of handlers alone, it is
+	// authctx.DefaultPolicy(authctx.Authenticated()).
 	Policy *authctx.Policy
 	// AllowAnonymous lets requests without credentials reach the handler, which
 	// sees no caller. Bad credentials are still refused. It contradicts Policy,
@@ -126,7 +127,10 @@ func (cfg *ServerConfig) validate() error {
 	var errs []error
 	bad := func(text string) { errs = append(errs, errors.New("httpctx: server: "+text)) }
 	serving.Check(bad, cfg.Authenticator, cfg.Strip, cfg.KeepCredentials, cfg.RecheckInterval, cfg.Observer)
-	if cfg.AllowAnonymous && cfg.Policy != nil {
+	switch {
+	case cfg.Policy == nil && !cfg.AllowAnonymous:
+		bad("Policy is required")
+	case cfg.Policy != nil && cfg.AllowAnonymous:
 		bad("AllowAnonymous contradicts Policy; list public routes in the policy")
 	}
 	if cfg.Policy != nil && absent.Unmade(cfg.Policy) {
@@ -152,8 +156,8 @@ func (cfg *ServerConfig) validate() error {
 // paths are matched". A request that the mux answers itself, such as one for an
 // unknown path, gets that answer if it is authenticated, and 401 otherwise.
 //
-// Without a Policy, or with one of nothing but a default rule, none of this is
-// asked: any path and any method reach next, from whoever passes.
+// With AllowAnonymous, or with a policy of nothing but a default rule, none of this
+// is asked: any path and any method reach next, from whoever passes.
 //
 // Requests for public entries of the policy are not authenticated, and neither are
 // CORS preflights. The handler then sees no caller and no credential. The body of

@@ -33,6 +33,15 @@ func TestNewServerNamesEverySettingThatIsWrong(t *testing.T) {
 	}
 }
 
+// What a program has that does not look at the error of NewPolicy.
+func TestRule10_AServerWithoutAPolicyDoesNotStart(t *testing.T) {
+	for what, policy := range map[string]*authctx.Policy{"none": nil, "no rule": authctx.DefaultPolicy(nil)} {
+		if _, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), Policy: policy}); err == nil || !strings.Contains(err.Error(), "Policy is") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestRule1_TheZeroConfigIsRefused(t *testing.T) {
 	if _, err := httpctx.NewServer(httpctx.ServerConfig{}); err == nil {
 		t.Error("NewServer accepted a zero config")
@@ -89,7 +98,7 @@ func TestNoCredentialIsBothKeptAndStripped(t *testing.T) {
 	} {
 		for _, keep := range []bool{true, false} {
 			_, err := httpctx.NewServer(httpctx.ServerConfig{
-				Authenticator: authctx.OneOf(bearer(), plain, several), KeepCredentials: keep, Strip: c.strip,
+				Authenticator: authctx.OneOf(bearer(), plain, several), AllowAnonymous: true, KeepCredentials: keep, Strip: c.strip,
 			})
 			wrong := keep && c.want != ""
 			if wrong != (err != nil) || wrong && !strings.HasSuffix(err.Error(), "KeepCredentials contradicts Strip, which removes what Authenticator reads: "+c.want) {

@@ -299,6 +299,12 @@ func TestTheObserverHearsWhichEntryOfTheTableDecided(t *testing.T) {
 			t.Errorf("%s: %q", line, e.Entry)
 		}
 	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /else", spy)
+	asked(t, s.Handler(mux), "GET /else", "api", "bob")
+	if e := j.last(t); e.Entry != "GET /else" {
+		t.Errorf("by the default rule, behind a mux: %q", e.Entry)
+	}
 	r := httptest.NewRequest("GET", "/admin/users", nil)
 	r.Header = token("bob")
 	if _, err := s.Check(r); authctx.ReasonOf(err) != authctx.PermissionDenied {

@@ -102,7 +102,7 @@ func ExampleBearerOptions_subprotocol() {
 		fmt.Println(err)
 		return
 	}
-	server, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer})
+	server, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer, Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	handler := server.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		p, _ := authctx.FromContext(r.Context())
 		fmt.Println(p.Subject(), "offers", r.Header.Get("Sec-Websocket-Protocol"))

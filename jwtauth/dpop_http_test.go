@@ -54,7 +54,7 @@ func TestRFC9449_Section8_2_AnAnswerWithANewNonceIsNotKept(t *testing.T) {
 	c := newDPoPCase(t, requireNonce)
 	first := nonceIn(c.try(t, c.request(c.proof().Sign()), authctx.NonceRequired))
 	c.now = c.now.Add(150 * time.Second)
-	srv, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: c.dpop, Now: func() time.Time { return c.now }})
+	srv, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: c.dpop, Policy: authctx.DefaultPolicy(authctx.Authenticated()), Now: func() time.Time { return c.now }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func ExampleNewDPoP() {
 		return
 	}
 	bearer, _ := jwtauth.NewBearer(verifier, nil)
-	server, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.OneOf(dpop, bearer)})
+	server, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.OneOf(dpop, bearer), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	handler := server.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		p, _ := authctx.FromContext(r.Context())
 		fmt.Println("hello,", p.Subject())
@@ -74,8 +74,8 @@ func ExampleDPoP_routes() {
 		return
 	}
 	bearer, _ := jwtauth.NewBearer(verifier, nil)
-	strict, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: dpop})
-	usual, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.OneOf(dpop, bearer)})
+	strict, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: dpop, Policy: authctx.DefaultPolicy(authctx.Authenticated())})
+	usual, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: authctx.OneOf(dpop, bearer), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 
 	work := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	mux := http.NewServeMux()

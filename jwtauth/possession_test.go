@@ -237,6 +237,9 @@ func TestRule6_ClientCertIsStrippedWhoeverSentIt(t *testing.T) {
 func serve(t testing.TB, cfg httpctx.ServerConfig, seen *http.Header) http.Handler {
 	t.Helper()
 	cfg.Now = func() time.Time { return testNow } // as the verifiers
+	if !cfg.AllowAnonymous {
+		cfg.Policy = authctx.DefaultPolicy(authctx.Authenticated())
+	}
 	srv, err := httpctx.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func startService(ctx context.Context, ca *democa.Authority, id string) (url str
 	if err != nil {
 		return "", err
 	}
-	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth})
+	server, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	if err != nil {
 		return "", err
 	}

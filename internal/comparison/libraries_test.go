@@ -64,7 +64,7 @@ func withAuthctx(s *signer, cache jwtauth.CacheConfig, next http.Handler) http.H
 	cfg := s.verifierConfig()
 	cfg.Cache = cache
 	bearer := must(jwtauth.NewBearer(must(jwtauth.NewVerifier(cfg)), nil))
-	policy := must(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+	policy := authctx.DefaultPolicy(authctx.Authenticated())
 	return must(httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer, Policy: policy})).Handler(next)
 }
 

@@ -81,6 +81,9 @@ func grpcGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) *grpc.
 // HTTP/2 to upstream.
 func runGateway(t *testing.T, upstream string, cfg httpctx.ServerConfig) (addr string) {
 	t.Helper()
+	if cfg.Policy == nil {
+		cfg.Policy = authctx.DefaultPolicy(authctx.Authenticated())
+	}
 	s, err := httpctx.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)

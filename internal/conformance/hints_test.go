@@ -16,7 +16,7 @@ import (
 
 func TestBothTransportsGiveTheSameHints(t *testing.T) {
 	_, auth := plainFields(t)
-	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth}))
+	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated())}))
 	age, negative := 90*time.Second, -time.Second
 	for name, test := range map[string]struct {
 		err  *authctx.Error

@@ -41,7 +41,7 @@ func (l *lastEvent) get() authctx.Event {
 // sentTo are ways to send fields to a server of each transport.
 var sentTo = map[string]func(*testing.T, authctx.Authenticator, authctx.Observer, map[string]string){
 	"HTTP": func(t *testing.T, auth authctx.Authenticator, o authctx.Observer, fields map[string]string) {
-		s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: o}))
+		s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated()), Observer: o}))
 		r := httptest.NewRequest("GET", "/", nil)
 		for name, value := range fields {
 			r.Header.Set(name, value)
@@ -49,7 +49,7 @@ var sentTo = map[string]func(*testing.T, authctx.Authenticator, authctx.Observer
 		s.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
 	},
 	"gRPC": func(t *testing.T, auth authctx.Authenticator, o authctx.Observer, fields map[string]string) {
-		policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+		policy := authctx.DefaultPolicy(authctx.Authenticated())
 		s := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, Policy: policy, Observer: o}))
 		addr := runGRPC(t, func(any, grpc.ServerStream) error { return nil }, s.ServerOptions()...)
 		cc := must[*grpc.ClientConn](t)(grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials())))

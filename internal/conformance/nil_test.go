@@ -28,7 +28,7 @@ func TestRule1_ANilPointerIsNoConfiguration(t *testing.T) {
 		"DPoP":                    problem(jwtauth.NewDPoP(verifier, jwtauth.DPoPConfig{ExternalURL: "https://a.test"})),
 		"transaction token authenticator: Keys is required": problem(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "a", Keys: keys})),
 		"deferred work authenticator: Keys is required":     problem(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{TrustDomain: "a", Topics: []string{"t"}, Keys: keys})),
-		"httpctx: server: Authenticator":                    problem(httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer})),
+		"httpctx: server: Authenticator":                    problem(httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer, Policy: new(authctx.Policy)})),
 		"httpctx: transport: Propagator":                    problem(httpctx.NewTransport(httpctx.TransportConfig{Propagator: propagator})),
 		"httpctx: proxy: Propagator":                        problem(httpctx.NewProxy(httpctx.ProxyConfig{Propagator: propagator})),
 		"grpcctx: server: Authenticator":                    problem(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: bearer, Policy: new(authctx.Policy)})),
@@ -43,7 +43,7 @@ func TestRule1_ANilPointerIsNoConfiguration(t *testing.T) {
 // A zero value of a type that only constructors make fails at the first request,
 // where one of a type that others fill in is ready.
 func TestRule1_AValueThatNoConstructorMadeIsNoConfiguration(t *testing.T) {
-	policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+	policy := authctx.DefaultPolicy(authctx.Authenticated())
 	rules := map[string]authctx.Rule{"t": authctx.Authenticated()}
 	for _, a := range []authctx.Authenticator{
 		new(jwtauth.Bearer), new(jwtauth.DPoP), new(jwtauth.TxnAuthenticator), new(jwtauth.DeferredAuthenticator), new(authctx.FieldsAuthenticator),

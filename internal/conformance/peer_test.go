@@ -30,7 +30,7 @@ func TestThePeerIsNeverWhatAClientClaims_UnixSocket(t *testing.T) {
 	auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}))
 	for name, serve := range map[string]func(*testing.T, authctx.Observer, net.Listener, *atomic.Int32){
 		"HTTP": func(t *testing.T, o authctx.Observer, lis net.Listener, reached *atomic.Int32) {
-			s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: o}))
+			s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated()), Observer: o}))
 			serveH2C(t, lis, s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) })))
 		},
 		"gRPC": func(t *testing.T, o authctx.Observer, lis net.Listener, reached *atomic.Int32) {
@@ -70,7 +70,7 @@ func TestThePeerIsNeverWhatAClientClaims_UnixSocket(t *testing.T) {
 
 // countingGRPC counts the calls that reach a handler.
 func countingGRPC(t *testing.T, auth authctx.Authenticator, o authctx.Observer, reached *atomic.Int32) *grpc.Server {
-	policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+	policy := authctx.DefaultPolicy(authctx.Authenticated())
 	s := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, Policy: policy, Observer: o}))
 	return grpc.NewServer(append(s.ServerOptions(), grpc.UnknownServiceHandler(func(_ any, ss grpc.ServerStream) error {
 		reached.Add(1)
@@ -155,7 +155,7 @@ func TestARefusalNamesThePeerThatWasJudged(t *testing.T) {
 			trust := must[authctx.Trust](t)(authctx.TrustPeerCIDR(c.trusted))
 			auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}))
 			var seen journal
-			s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: &seen}))
+			s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated()), Observer: &seen}))
 			srv := httptest.NewUnstartedServer(c.handler(s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 			srv.Config.ConnContext = c.connContext
 			srv.Start()
@@ -181,7 +181,7 @@ func TestAnIPv4PeerHasOneAddress(t *testing.T) {
 		peer = r.Peer
 		return authctx.Result{}, authctx.NoCredentials
 	})
-	s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth}))
+	s := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated())}))
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "[::ffff:10.0.0.1]:99"
 	_, _ = s.Check(r)

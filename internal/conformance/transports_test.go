@@ -108,7 +108,7 @@ func (e errStatus) Error() string { return http.StatusText(int(e)) }
 
 func openHTTP(t *testing.T, auth authctx.Authenticator) *far {
 	f := &far{service: newService()}
-	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: f}))
+	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated()), Observer: f}))
 	h := httptest.NewServer(server.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		f.handle(r.Context(), slices.Collect(maps.Keys(r.Header)))
 	})))
@@ -160,7 +160,7 @@ func roundTrip(rt http.RoundTripper, r *http.Request) error {
 
 func openGRPC(t *testing.T, auth authctx.Authenticator) *far {
 	f := &far{service: newService()}
-	policy := must[*authctx.Policy](t)(authctx.NewPolicy(authctx.PolicyConfig{Default: authctx.Authenticated()}))
+	policy := authctx.DefaultPolicy(authctx.Authenticated())
 	server := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, Policy: policy, Observer: f}))
 	g := grpc.NewServer(append(server.ServerOptions(), grpc.UnknownServiceHandler(func(_ any, ss grpc.ServerStream) error {
 		md, _ := metadata.FromIncomingContext(ss.Context())
@@ -239,7 +239,7 @@ func openMessages(_ *testing.T, auth authctx.Authenticator) *far {
 // decided and how to call it.
 func openGateway(t *testing.T, upstream string, auth authctx.Authenticator, prop authctx.Propagator) (gateway service, call func(http.Header) error) {
 	gateway = newService()
-	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Observer: gateway}))
+	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated()), Observer: gateway}))
 	proxy := must[*httpctx.Proxy](t)(httpctx.NewProxy(httpctx.ProxyConfig{Server: server, Propagator: prop}))
 	target := must[*url.URL](t)(url.Parse(upstream))
 	handler := must[http.Handler](t)(proxy.Handler(&httputil.ReverseProxy{

@@ -89,7 +89,7 @@ func ExampleDPoPKey() {
 	defer t.end()
 
 	issuer := jwtauthtest.NewIssuer(t, nil)
-	server, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: dpopFor(t, issuer)})
+	server, _ := httpctx.NewServer(httpctx.ServerConfig{Authenticator: dpopFor(t, issuer), Policy: authctx.DefaultPolicy(authctx.Authenticated())})
 	handler := server.Handler(http.NotFoundHandler())
 
 	key := issuer.NewDPoPKey(jwtauth.ES256)

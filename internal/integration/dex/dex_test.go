@@ -138,6 +138,7 @@ func TestAServiceBehindDex(t *testing.T) {
 	verifier := must(jwtauth.NewVerifier(verifierConfig(dex, loadKeys(t, dex))))
 	server := must(httpctx.NewServer(httpctx.ServerConfig{
 		Authenticator: must(jwtauth.NewBearer(verifier, nil)),
+		Policy:        authctx.DefaultPolicy(authctx.Authenticated()),
 	}))
 	authors := server.Require(authctx.Group("authors"))
 	service := httptest.NewServer(server.Handler(authors(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
