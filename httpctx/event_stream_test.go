@@ -74,6 +74,7 @@ func TestRule9_AStreamOfEventsThroughAProxyEndsWithItsCaller(t *testing.T) {
 		"Rewrite alone":           {"text/event-stream", "", false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var j journal
 			left, clock := make(chan struct{}), momenttest.NewEve(epoch.Add(time.Hour))
 			server := eventServer(t, tick(try.contentType, try.length, left), try.rewriteAlone, httpctx.ServerConfig{
@@ -82,7 +83,9 @@ func TestRule9_AStreamOfEventsThroughAProxyEndsWithItsCaller(t *testing.T) {
 			client := server.Client()
 			client.Transport.(*http.Transport).ForceAttemptHTTP2 = try.http2
 			client.Transport.(*http.Transport).Protocols = protocols(try.http2)
-			req, _ := http.NewRequest("GET", server.URL+"/events?since=1", nil)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			req, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/events?since=1", nil)
 			req.Header.Set("Authorization", "Bearer carol")
 			res, err := client.Do(req)
 			if err != nil {
@@ -97,12 +100,14 @@ func TestRule9_AStreamOfEventsThroughAProxyEndsWithItsCaller(t *testing.T) {
 				t.Fatalf("%q, %v", event, err)
 			}
 			clock.Pass()
-			if rest, err := io.ReadAll(body); err == nil || len(rest) > 0 {
+			if rest, err := io.ReadAll(body); errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("the stream goes on: %v", err)
+			} else if err == nil || len(rest) > 0 {
 				t.Errorf("the client takes it for all there is: %q, %v", rest, err)
 			}
-			<-left
+			next(t, left)
 			ended := endedIn(&j)
-			for wait := time.Now().Add(30 * time.Second); len(ended) == 0 && time.Now().Before(wait); ended = endedIn(&j) {
+			for wait := time.Now().Add(patience); len(ended) == 0 && time.Now().Before(wait); ended = endedIn(&j) {
 				time.Sleep(time.Millisecond) // the observer is told afterwards
 			}
 			if len(ended) != 1 || ended[0].Reason != authctx.TokenExpired || ended[0].Principal.Subject() != "carol" || ended[0].Target != "/events" {
@@ -136,15 +141,20 @@ func TestAStreamOfEventsEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 		Authenticator: a, RecheckInterval: time.Millisecond, Now: time.Now,
 		Observer: authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { events <- e }),
 	})
-	if res, err := server.Client().Get(server.URL); err == nil { // it may end before the answer has begun
-		if _, err := io.ReadAll(res.Body); err == nil {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, "GET", server.URL, nil)
+	if res, err := server.Client().Do(req); err == nil { // it may end before the answer has begun
+		if _, err := io.ReadAll(res.Body); errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("the stream goes on: %v", err)
+		} else if err == nil {
 			t.Error("the client takes it for all there is")
 		}
 		res.Body.Close()
 	}
-	<-left
-	<-events // allowed
-	if e := <-events; e.Outcome != authctx.Ended || e.Reason != authctx.TokenRevoked {
+	next(t, left)
+	next(t, events) // allowed
+	if e := next(t, events); e.Outcome != authctx.Ended || e.Reason != authctx.TokenRevoked {
 		t.Errorf("event %+v", e)
 	}
 }

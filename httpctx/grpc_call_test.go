@@ -379,7 +379,9 @@ func TestRFC9113_8_1_1_ACallThatIsCutAnnouncesNoLength(t *testing.T) {
 			if c.http2 {
 				gate = unencryptedHTTP2(t, gate.Config.Handler)
 			}
-			r, _ := http.NewRequestWithContext(t.Context(), c.method, gate.URL, nil)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			r, _ := http.NewRequestWithContext(ctx, c.method, gate.URL, nil)
 			r.Header = with(token("carol"), "Content-Type", "application/grpc")
 			res, err := gate.Client().Do(r)
 			if err != nil {

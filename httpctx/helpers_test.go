@@ -158,6 +158,20 @@ var spy = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(what)
 })
 
+// patience is how long a test waits for what comes at once.
+const patience = 10 * time.Second
+
+// next returns the next of what comes from ch at once.
+func next[T any](t testing.TB, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(patience):
+		t.Fatalf("no %T comes", v)
+	}
+	return v
+}
+
 // serve starts a real server for h.
 func serve(t testing.TB, h http.Handler) *httptest.Server {
 	t.Helper()

@@ -166,10 +166,8 @@ func TestAPanickingObserverDoesNotEndTheProgram(t *testing.T) {
 			t.Fatalf("%s: status %d", where, res.StatusCode)
 		}
 		clock.Pass()
-		if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
-			t.Errorf("%s: read %d bytes, %v", where, n, err)
-		}
-		if line := <-logged; !strings.Contains(line, "panic of the observer: oops") {
+		wantClosed(t, r)
+		if line := next(t, logged); !strings.Contains(line, "panic of the observer: oops") {
 			t.Errorf("%s: logged %q", where, line)
 		}
 	}

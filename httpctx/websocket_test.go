@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -33,7 +34,8 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(conn, rw)
 })
 
-// upgrade opens a connection and asks for protocol.
+// upgrade opens a connection and asks for protocol. It may be used for as long as
+// patience lasts.
 func upgrade(t *testing.T, server *httptest.Server, token, protocol string) (net.Conn, *bufio.Reader, *http.Response) {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -41,6 +43,7 @@ func upgrade(t *testing.T, server *httptest.Server, token, protocol string) (net
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, request("GET /", "Authorization: Bearer "+token, "Connection: Upgrade", "Upgrade: "+protocol)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +53,15 @@ func upgrade(t *testing.T, server *httptest.Server, token, protocol string) (net
 		t.Fatal(err)
 	}
 	return conn, r, res
+}
+
+// wantClosed fails unless the server closes a connection of upgrade, of which it has
+// nothing more to say.
+func wantClosed(t *testing.T, r *bufio.Reader) {
+	t.Helper()
+	if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the connection goes on: read %d bytes, %v", n, err)
+	}
 }
 
 // TestRule9_AWebSocketEndsWithItsCaller runs on a clock that shows the caller's
@@ -65,6 +77,7 @@ func TestRule9_AWebSocketEndsWithItsCaller(t *testing.T) {
 		"through a proxy that got two lines": "websocket\r\nUpgrade: h2c",
 	} {
 		t.Run(where, func(t *testing.T) {
+			t.Parallel()
 			events := make(chan authctx.Event, 10)
 			observer := authctx.ObserverFunc(func(_ context.Context, e authctx.Event) {
 				if e.Outcome == authctx.Ended {
@@ -84,10 +97,8 @@ func TestRule9_AWebSocketEndsWithItsCaller(t *testing.T) {
 				t.Fatalf("no echo: %v", err)
 			}
 			clock.Pass()
-			if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
-				t.Errorf("read %d bytes, %v", n, err)
-			}
-			if e := <-events; !errors.Is(e.Err, authctx.TokenExpired) || e.Principal.Subject() != "carol" {
+			wantClosed(t, r)
+			if e := next(t, events); !errors.Is(e.Err, authctx.TokenExpired) || e.Principal.Subject() != "carol" {
 				t.Errorf("event %+v", e)
 			}
 		})
@@ -151,6 +162,7 @@ func TestAPlainAnswerThroughAProxyIsNotCutAtItsCallersEnd(t *testing.T) {
 func TestAWebSocketEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 	for name, refusal := range map[string]error{"revoked": authctx.TokenRevoked, "not to be known": errors.New("no answer")} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			events := make(chan authctx.Event, 10)
 			alice := caller(t, "alice")
 			asked, upgraded := 0, make(chan struct{})
@@ -176,11 +188,9 @@ func TestAWebSocketEndsWhenItsCallerDoesNotPassARecheck(t *testing.T) {
 			if res.StatusCode != http.StatusSwitchingProtocols {
 				t.Fatalf("status %d", res.StatusCode)
 			}
-			if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
-				t.Errorf("read %d bytes, %v", n, err)
-			}
-			<-events // allowed
-			if e := <-events; e.Outcome != authctx.Ended || e.Reason != authctx.ReasonOf(refusal) {
+			wantClosed(t, r)
+			next(t, events) // allowed
+			if e := next(t, events); e.Outcome != authctx.Ended || e.Reason != authctx.ReasonOf(refusal) {
 				t.Errorf("event %+v", e)
 			}
 		})
