@@ -148,6 +148,9 @@ func call(ctx context.Context, cc grpc.ClientConnInterface, method string, opts 
 	}
 }
 
+// patience is how long a test waits, in real time, for what comes soon.
+const patience = 10 * time.Second
+
 // serve runs the echo service on a loopback address until the test ends.
 func serve(t testing.TB, e *echo, opts ...grpc.ServerOption) (addr string) {
 	t.Helper()

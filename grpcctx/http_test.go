@@ -143,7 +143,9 @@ func TestTheServerWorksBehindServeHTTP(t *testing.T) {
 		t.Errorf("the peer is %v", seen.All()[0].Peer)
 	}
 	wantRefusal(t, call(t.Context(), cc, unary), authctx.NoCredentials)
-	wantRefusal(t, drain(open(t, withToken(t.Context(), "alice"), cc, bidiStream)), authctx.TokenExpired)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	wantRefusal(t, drain(open(t, withToken(ctx, "alice"), cc, bidiStream)), authctx.TokenExpired)
 }
 
 func TestTheStatusOfNoErrorIsOK(t *testing.T) {

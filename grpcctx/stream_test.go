@@ -49,9 +49,12 @@ var blocked = map[string]func(ss grpc.ServerStream) error{
 	},
 }
 
-// open starts a stream of the kind of method and leaves it open.
+// open starts a stream of the kind of method and leaves it open: for a day, in
+// which those of these tests have come to their ends.
 func open(t *testing.T, ctx context.Context, cc *grpc.ClientConn, method string) grpc.ClientStream {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 24*time.Hour)
+	t.Cleanup(cancel)
 	desc := &grpc.StreamDesc{ClientStreams: method != serverStream, ServerStreams: method != clientStream}
 	cs, err := cc.NewStream(ctx, desc, method)
 	if err != nil {
@@ -177,7 +180,9 @@ func TestRule9_AStreamEndsOverARealConnection(t *testing.T) {
 		c.Authenticator = bearer(map[string]authctx.Principal{"alice": alice}, nil)
 	})
 	e := &echo{onStream: blocked["in a receive"]}
-	cs := open(t, withToken(t.Context(), "alice"), dial(t, serve(t, e, s.ServerOptions()...)), bidiStream)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cs := open(t, withToken(ctx, "alice"), dial(t, serve(t, e, s.ServerOptions()...)), bidiStream)
 	wantRefusal(t, drain(cs), authctx.TokenExpired)
 }
 
