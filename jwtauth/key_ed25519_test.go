@@ -27,17 +27,15 @@ func TestEd25519KeysOfSmallOrderAreRefused(t *testing.T) {
 		for _, sign := range []byte{0, 0x80} {
 			key := ed25519.PublicKey(must(hex.DecodeString(y)))
 			key[31] |= sign
-			passes := 0
-			for n := range 1000 {
-				if ed25519.Verify(key, fmt.Append(nil, n), forged) {
-					passes++
-				}
+			passes := false
+			for n := 0; n < 1000 && !passes; n++ {
+				passes = ed25519.Verify(key, fmt.Append(nil, n), forged)
 			}
-			if passes == 0 {
+			if !passes {
 				t.Errorf("%x: the attack does not work, so there is nothing to refuse", key)
 			}
 			if _, err := jwtauth.NewPublicKey("k1", jwtauth.EdDSA, key); err == nil {
-				t.Errorf("NewPublicKey takes %x, under which %d of 1000 forgeries pass", key, passes)
+				t.Errorf("NewPublicKey takes %x, under which a forgery passes", key)
 			}
 			if _, err := jwtauth.ParseJWK([]byte(jwk("k1", key))); err == nil {
 				t.Errorf("ParseJWK takes %x", key)
