@@ -223,7 +223,8 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		says string
 	}{
 		"no trust":                                      {nil, "-trust"},
-		"trust of an unknown kind":                      {[]string{"-trust", "everybody"}, "everybody"},
+		"trust of an unknown kind":                      {[]string{"-trust", "everybody"}, "-trust: want cidr:PREFIX"},
+		"a token for trust":                             {[]string{"-trust", "s3cret"}, "-trust: want"},
 		"trust with an empty CIDR":                      {[]string{"-trust", "cidr:"}, "CIDR"},
 		"trust that is not a CIDR":                      {[]string{"-trust", "cidr:localhost"}, "localhost"},
 		"trust in every address":                        {[]string{"-trust", "cidr:0.0.0.0/0"}, "0.0.0.0/0"},
@@ -242,7 +243,7 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		"a trust domain of no name":                     {[]string{"-trust", "txn:http://127.0.0.1:1", "-trust-domain", "spiffe://d"}, "without a scheme"},
 		"tokens of nobody":                              {[]string{"-trust", "txn:"}, "want cidr:PREFIX"},
 		"keys with a password":                          {[]string{"-trust", "txn:https://id:s3cret@keys.example"}, "-trust: "},
-		"an address of keys alone":                      {[]string{"-trust", "https://id:s3cret@keys.example"}, `-trust "https": want`},
+		"an address of keys alone":                      {[]string{"-trust", "https://id:s3cret@keys.example"}, "-trust: want"},
 		"two trusts":                                    {[]string{"-trust", "network", "-trust", "cidr:127.0.0.0/8"}, "-trust is given 2 times"},
 		"an empty trust":                                {[]string{"-trust", ""}, "-trust is empty"},
 	} {

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"flag"
-	"fmt"
 	"strings"
 	"time"
 
@@ -63,8 +62,8 @@ func (t *trustFlags) parse() (trusted, error) {
 	case kind == "txn" && arg != "":
 		return t.transactionTokens(arg)
 	}
-	// The rest of it may be an address with a secret.
-	return trusted{}, fmt.Errorf("-trust %q: want cidr:PREFIX, network, mtls:CA,SPIFFE-ID or txn:JWKS-URL", kind)
+	// What it is instead may be an address with a secret, or one for another flag.
+	return trusted{}, errors.New("-trust: want cidr:PREFIX, network, mtls:CA,SPIFFE-ID or txn:JWKS-URL")
 }
 
 // check refuses no trust, flags that are about another kind of it, and mtls without
