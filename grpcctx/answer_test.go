@@ -54,7 +54,7 @@ func TestACallerWhoWasNotCarriedOnIsInternal(t *testing.T) {
 	if st.Code() != codes.Internal || st.Message() != uncarried.Detail || len(st.Details()) > 0 {
 		t.Error(st)
 	}
-	st = grpcctx.Status(&uncarried.TooLarge{Cause: errors.New("secret-detail")})
+	st = grpcctx.Status(&uncarried.Error{Cause: errors.New("secret-detail"), TooLarge: true})
 	if st.Code() != codes.ResourceExhausted || st.Message() != uncarried.TooLargeDetail || len(st.Details()) > 0 {
 		t.Error(st)
 	}

@@ -41,11 +41,11 @@ func Status(err error) *status.Status {
 	if err == nil {
 		return status.New(codes.OK, "")
 	}
-	if _, ok := errors.AsType[*uncarried.Error](err); ok {
-		return status.New(codes.Internal, uncarried.Detail)
-	}
-	if _, ok := errors.AsType[*uncarried.TooLarge](err); ok {
-		return status.New(codes.ResourceExhausted, uncarried.TooLargeDetail)
+	if e, ok := errors.AsType[*uncarried.Error](err); ok {
+		if e.TooLarge {
+			return status.New(codes.ResourceExhausted, e.Detail())
+		}
+		return status.New(codes.Internal, e.Detail())
 	}
 	reason := authctx.ReasonOf(err).Public()
 	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(reason.String()), Domain: ErrorDomain, Metadata: hintMetadata(err)}

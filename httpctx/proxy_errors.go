@@ -35,13 +35,13 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 			writeFault(w, r, fault)
 		case !ok && sent && !out.answered && isTooLarge(err):
 			p.server.observeRefusal(out.in, err)
-			p.writeUnsent(w, r, &uncarried.TooLarge{Cause: err}, http.StatusRequestHeaderFieldsTooLarge, uncarried.TooLargeDetail)
+			p.writeUnsent(w, r, &uncarried.Error{Cause: err, TooLarge: true})
 		case !ok:
 			next(w, r, err)
 		case hasReason(refused):
 			p.server.writeError(w, r, refused.error)
 		default:
-			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error}, http.StatusInternalServerError, uncarried.Detail)
+			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error})
 		}
 	}
 }
@@ -64,9 +64,13 @@ func isTooLarge(err error) bool {
 
 // writeUnsent answers a request that could not be written for the upstream: not as
 // the upstream's failure, which clients would try again.
-func (p *Proxy) writeUnsent(w http.ResponseWriter, r *http.Request, err error, status int, detail string) {
+func (p *Proxy) writeUnsent(w http.ResponseWriter, r *http.Request, err *uncarried.Error) {
 	if p.server.refused(w, r, err) {
 		return
 	}
-	writeProblem(w, r, problem{Status: status, Detail: detail})
+	failure := problem{Status: http.StatusInternalServerError, Detail: err.Detail()}
+	if err.TooLarge {
+		failure.Status = http.StatusRequestHeaderFieldsTooLarge
+	}
+	writeProblem(w, r, failure)
 }

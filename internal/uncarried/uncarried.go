@@ -3,15 +3,20 @@
 // credentials nor the next service are to blame, and trying again does not help.
 package uncarried
 
-// What a client is told of an Error and of a TooLarge.
+// What a client is told of an Error.
 const (
 	Detail         = "the caller could not be carried on"
 	TooLargeDetail = "the header of the request is larger than the next service takes"
 )
 
-// Error is a failure to write a caller that has no reason of its own: this
-// program's own failure.
-type Error struct{ Cause error }
+// Error is a failure to write a request or its caller that has no reason of its own.
+type Error struct {
+	Cause error
+
+	// TooLarge says that the next service does not take as much header, counting what
+	// says who is calling. Anything else is this program's own failure.
+	TooLarge bool
+}
 
 // Error returns the cause, for operators.
 func (e *Error) Error() string { return e.Cause.Error() }
@@ -19,12 +24,10 @@ func (e *Error) Error() string { return e.Cause.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// TooLarge is a request of which the next service has said that it does not take
-// as much header, counting what says who is calling.
-type TooLarge struct{ Cause error }
-
-// Error returns the cause, for operators.
-func (e *TooLarge) Error() string { return e.Cause.Error() }
-
-// Unwrap returns the cause.
-func (e *TooLarge) Unwrap() error { return e.Cause }
+// Detail returns what a client is told.
+func (e *Error) Detail() string {
+	if e.TooLarge {
+		return TooLargeDetail
+	}
+	return Detail
+}
