@@ -1,6 +1,8 @@
 package jwtauth
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -88,6 +90,15 @@ type retold struct {
 
 func (e *retold) Error() string { return e.text }
 func (e *retold) Unwrap() error { return e.error }
+
+// inTime says to an operator that a request had no answer when its time was up, which
+// ctx has had since it began; other errors stay as they are.
+func inTime(ctx context.Context, asked string, had time.Duration, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s gave no whole answer within %v: %w", asked, had, err)
+	}
+	return err
+}
 
 // exchange returns body and header of a 200 response of at most so many bytes;
 // refusal says what any other response means.

@@ -64,7 +64,7 @@ func (i *Introspector) read(v *verified, body []byte, asked time.Time) error {
 }
 
 // post sends the token (RFC 7662 section 2.1) and returns the body of a 200
-// response.
+// response. The time of ctx is that of the configuration.
 func (i *Introspector) post(ctx context.Context, token string) ([]byte, error) {
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.endpoint, strings.NewReader(form.Encode()))
@@ -79,7 +79,7 @@ func (i *Introspector) post(ctx context.Context, token string) ([]byte, error) {
 	req.Header["Idempotency-Key"] = nil
 	i.sign(req)
 	body, _, err := exchange(i.client, req, maxAnswerBytes, answerError)
-	return body, err
+	return body, inTime(ctx, "the endpoint", i.timeout, err)
 }
 
 // answerError says what an answer other than 200 means. Only one is about the

@@ -1,7 +1,9 @@
 package jwtauth_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -52,6 +54,32 @@ func TestDiscoveryFindsTheMetadataWhereTheStandardsPutIt(t *testing.T) {
 					t.Errorf("asked %d times, before the keys for %s", len(got), got[len(got)-2].URL)
 				}
 			})
+		})
+	}
+}
+
+// A bare "context deadline exceeded" would not say whose deadline it was.
+func TestALoadThatTimesOutSaysWhoGaveNoAnswerAndForHowLong(t *testing.T) {
+	const issuer = "https://a.example"
+	for name, c := range map[string]struct {
+		cfg  jwtauth.RemoteKeysConfig
+		want string
+	}{
+		"discovery": {jwtauth.RemoteKeysConfig{Issuer: issuer},
+			`metadata: "` + issuer + `/.well-known/openid-configuration": the provider gave no whole answer within 7s: context deadline exceeded`},
+		"the keys": {jwtauth.RemoteKeysConfig{JWKSURL: jwksURL},
+			"the provider gave no whole answer within 7s: context deadline exceeded"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newKeyServer(edSet(1))
+			s.hang = make(chan struct{})
+			keys := keysFrom(t, s, func(cfg *jwtauth.RemoteKeysConfig) {
+				cfg.JWKSURL, cfg.Issuer, cfg.Timeout = c.cfg.JWKSURL, c.cfg.Issuer, 7*time.Second
+			})
+			time.Sleep(8 * time.Second)
+			if err := keys.Stats().LastError; !errors.Is(err, context.DeadlineExceeded) || err.Error() != c.want {
+				t.Errorf("%s: got  %v\nwant %s", name, err, c.want)
+			}
 		})
 	}
 }

@@ -104,7 +104,7 @@ func (f *fetcher) get(ctx context.Context, address string, fresh bool) (body []b
 	body, header, err := exchange(f.client, req, f.cfg.MaxBytes, func(resp *http.Response) error {
 		return statusError(resp.StatusCode)
 	})
-	return body, freshFor(header), err
+	return body, freshFor(header), inTime(ctx, "the provider", f.cfg.Timeout, err)
 }
 
 // freshFor returns the smallest max-age (RFC 9111 section 5.2.2.1) less the time
