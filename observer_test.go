@@ -86,6 +86,15 @@ func TestOutcomeOf(t *testing.T) {
 	}
 }
 
+func TestSlogObserverDoesNothingBelowTheLevelOfItsLogger(t *testing.T) {
+	var out strings.Builder
+	o := authctx.NewSlogObserver(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError})))
+	e := authctx.Event{Outcome: authctx.Allowed, Method: "GET", Target: "/orders"}
+	if n := testing.AllocsPerRun(100, func() { o.Observe(context.Background(), e) }); n > 0 || out.Len() > 0 {
+		t.Errorf("%v allocations, logged %q", n, out.String())
+	}
+}
+
 func TestSlogObserverWithoutALoggerUsesTheDefault(t *testing.T) {
 	var out strings.Builder
 	old := slog.Default()

@@ -63,6 +63,17 @@ func TestCategoryAndCauseBothMatch(t *testing.T) {
 	}
 }
 
+// A nil pointer that is returned as an error is not nil.
+func TestANilErrorPointerIsUnavailable(t *testing.T) {
+	var err error = (*authctx.Error)(nil)
+	if !errors.Is(err, authctx.Unavailable) || errors.Is(err, authctx.InvalidToken) || errors.Is(err, io.EOF) {
+		t.Errorf("%v matches something else", err)
+	}
+	if r, ok := errors.AsType[authctx.Reason](err); !ok || r != authctx.Unavailable {
+		t.Errorf("As found %v", r)
+	}
+}
+
 // golang-jwt joined its errors, so that a caller who asked only for expiry
 // missed a bad signature.
 func TestCVE_2024_51744_AForgedTokenIsNeverMerelyExpired(t *testing.T) {

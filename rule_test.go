@@ -330,6 +330,13 @@ func TestRule1_ARuleWithANilMemberIsNone(t *testing.T) {
 	}
 }
 
+// A rule may call another itself.
+func TestRule1_ANilFunctionThatIsAskedDirectlyDenies(t *testing.T) {
+	if err := authctx.RuleFunc(nil).Check(t.Context(), alice(t)); !errors.Is(err, authctx.PermissionDenied) {
+		t.Error(err)
+	}
+}
+
 type pointerRule struct{ err error }
 
 func (r *pointerRule) Check(context.Context, authctx.Principal) error { return r.err }
