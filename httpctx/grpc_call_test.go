@@ -194,6 +194,24 @@ func TestRule9_ACallEndsBetweenTwoMessages(t *testing.T) {
 	}
 }
 
+// brokenOff sends something that it fails with, and fails again.
+type brokenOff struct{ left []byte }
+
+func (f *brokenOff) Read(p []byte) (n int, err error) {
+	n = copy(p, f.left)
+	f.left = f.left[n:]
+	return n, io.ErrUnexpectedEOF
+}
+
+func TestWhatAnUpstreamFailsWithIsPassedOnAndIsNoEndOfTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got, status, lasted := answerTo(t, t.Context(), io.NopCloser(&brokenOff{message(3)}))
+		if !bytes.Equal(got, message(3)) || status != "" || lasted != 0 {
+			t.Errorf("%d bytes and the status %q after %v", len(got), status, lasted)
+		}
+	})
+}
+
 // A transport of HTTP/2 resets the stream of a call that is cancelled, and with it
 // the rest of a message, so a call is not cancelled before that is over.
 func TestRule9_ACallIsNotCancelledWithinAMessageThatArrives(t *testing.T) {
