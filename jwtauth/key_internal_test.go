@@ -76,6 +76,29 @@ func TestRule5_NoKeyCountsOnceWithdrawHasReturned(t *testing.T) {
 	})
 }
 
+func TestAKeyMayBeJoinedWithItself(t *testing.T) {
+	key := restating()("")
+	key.join(key)
+	if err := key.stands(); err != nil {
+		t.Error(err)
+	}
+	if key.Withdraw(); key.stands() == nil {
+		t.Error("it counts")
+	}
+}
+
+// A request may ask for a load at the moment of Close.
+func TestALoadThatNobodyCarriesOutAnyMoreIsNotWaitedFor(t *testing.T) {
+	r := new(RemoteKeys)
+	load := r.begin()
+	r.refresh(nil) // it ends
+	select {
+	case <-load.done:
+	default:
+		t.Error("who asked for it waits on")
+	}
+}
+
 // A process that holds a Key, in a stream that lasts, keeps nothing of what is
 // said of it since.
 func TestRestatedKeysDoNotAddUp(t *testing.T) {

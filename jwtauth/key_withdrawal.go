@@ -46,12 +46,9 @@ func (k *Key) origin() *Key {
 }
 
 // join makes a withdrawal of k or other, which is the same key from elsewhere,
-// one of both.
+// one of both. They may be one Key.
 func (k *Key) join(other *Key) {
 	k, other = k.origin(), other.origin()
-	if k == other {
-		return
-	}
 	k.addTwin(other)
 	other.addTwin(k)
 	if k.distrusted.Load() || other.distrusted.Load() { // by somebody who may not have seen the other

@@ -347,6 +347,36 @@ func TestRule4_AResolveThatIgnoresItsContextHoldsUpNobodyBeyondTheTimeout(t *tes
 	})
 }
 
+func TestWhoWaitsForAResolveIsToldAtOnceThatTheVerifierWasClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
+			Resolve: func(context.Context, string) (*jwtauth.Verifier, error) {
+				<-gate // whatever becomes of the context
+				return nil, authctx.WrongIssuer
+			},
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, Timeout: time.Minute, Now: func() time.Time { return testNow },
+		}))
+		token, told := newSigner(t, "k1").token(t, goodClaims(nil)), make(chan error, 1)
+		go func() {
+			_, err := r.Verify(t.Context(), token)
+			told <- err
+		}()
+		synctest.Wait()
+		go r.Close()
+		synctest.Wait()
+		select {
+		case err := <-told:
+			if authctx.ReasonOf(err) != authctx.Unavailable || !strings.Contains(err.Error(), "closed") {
+				t.Error(err)
+			}
+		default:
+			t.Error("it waits on")
+		}
+		close(gate)
+	})
+}
+
 func TestAResolveThatIsLateIsBelievedAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSigner(t, "k1")

@@ -126,6 +126,33 @@ func TestRotationPublishesBeforeSigningAndRetainsAfter(t *testing.T) {
 	expect("after Ahead and Retain", second.ID(), second.ID())
 }
 
+// Keys sign in the order of their rotations, so that none is skipped whose verifiers
+// have been told of it.
+func TestAKeyDoesNotSignBeforeTheOneItFollowsWhenTheClockWasSetBack(t *testing.T) {
+	clock := newTestClock()
+	first, second, third := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
+		Current: first, Ahead: time.Minute, Retain: 5 * time.Minute, Now: clock.Now,
+	}))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: 5 * time.Minute, Now: clock.Now,
+	}))
+	wantSigner := func(when string, want *jwtauth.SigningKey) {
+		t.Helper()
+		token := must(issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
+		if got := tokenHeader(t, token)["kid"]; got != want.ID() {
+			t.Errorf("%s: %v signs, want %s", when, got, want.ID())
+		}
+	}
+	must(0, keys.Rotate(second))
+	clock.Advance(-time.Hour)
+	must(0, keys.Rotate(third))
+	clock.Advance(time.Minute)
+	wantSigner("after Ahead, by the clock that was set back", first)
+	clock.Advance(time.Hour)
+	wantSigner("when the time of both has come", third)
+}
+
 func TestRotateRefuses(t *testing.T) {
 	key, pending := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
 	impostor := must(jwtauth.NewSigningKey(jwtauth.SigningKeyConfig{
