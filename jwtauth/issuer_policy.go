@@ -41,7 +41,7 @@ func newIssuerPolicy(cfg VerifierConfig, label string) (*issuerPolicy, error) {
 func completePolicy(cfg VerifierConfig, names ...string) *issuerPolicy {
 	cfg = cfg.withDefaults()
 	holder, _ := cfg.Keys.(keyHolder)
-	return &issuerPolicy{
+	p := &issuerPolicy{
 		VerifierConfig: cfg,
 		issuer:         newIssuerName(cfg.Issuer, cfg.Tenants),
 		parser:         claimsParser(slices.Concat(names, cfg.Claims.names())),
@@ -52,6 +52,10 @@ func completePolicy(cfg VerifierConfig, names ...string) *issuerPolicy {
 		wrongAudience:  expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
 		wrongClient:    expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
 	}
+	if len(cfg.IssuerAliases) > 0 {
+		p.wrongIssuer = expected(authctx.WrongIssuer, "iss is none of %q", cfg.spellings())
+	}
+	return p
 }
 
 // ended reports whether the answer that p belongs to, if any, is not kept any
@@ -102,7 +106,7 @@ func (p *issuerPolicy) checkNamed(h *header, s *scratch) error {
 	if s.parseClaims(p.parser) != nil {
 		return errClaimsUnsigned
 	}
-	iss, ok := p.Claims.issuer(&s.doc)
+	iss, ok := p.named(&s.doc)
 	if !ok {
 		return p.Claims.errNoIssuer()
 	}
@@ -193,10 +197,10 @@ func (p *issuerPolicy) verify(c compact, h *header, key *Key, s *scratch, now ti
 	return v, nil
 }
 
-// checkIssuer returns who issued the claims, if that is this issuer and the key
+// checkIssuer returns who issued the claims, under one name, if that is this issuer and the key
 // may serve it.
 func (p *issuerPolicy) checkIssuer(key *Key, doc *strictjson.Doc) (string, error) {
-	iss, ok := p.Claims.issuer(doc)
+	iss, ok := p.named(doc)
 	if !ok {
 		return "", p.Claims.errNoIssuer()
 	}
@@ -242,7 +246,11 @@ func (p *issuerPolicy) read(a *authctx.Attributes, s *scratch, iss string, life 
 		return p.vouched.attributes(a, &s.doc, iss, life, &s.lists)
 	}
 	a.Provenance, a.IssuedAt, a.Expires = authctx.Verified, life.issued, life.end
-	return p.Claims.attributes(a, &s.doc, iss, &s.lists)
+	err := p.Claims.attributes(a, &s.doc, iss, &s.lists)
+	for i := range a.Actors {
+		a.Actors[i].Issuer = p.canonical(a.Actors[i].Issuer)
+	}
+	return err
 }
 
 // checkAudience judges for whom the token was issued.

@@ -35,7 +35,7 @@ type issuerTable struct {
 }
 
 // NewMultiVerifier returns a verifier over those given. It is an error to name
-// an issuer twice, to give two issuers one key source or one static key, under
+// an issuer twice, by an alias too, to give two issuers one key source or one static key, under
 // whatever ID, or to give nil. The addresses of [RemoteKeys] are not compared: a
 // provider may sign for several issuers with the same keys, as Firebase does for
 // all projects, and whoever has those can name any of them.
@@ -51,7 +51,7 @@ func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error
 			continue
 		}
 		m.issuers.add(v.policy, &problems)
-		names = append(names, v.policy.Issuer)
+		names = append(names, v.policy.spellings()...)
 		algorithms, maxBytes = union(algorithms, v.policy.Algorithms), max(maxBytes, v.policy.MaxTokenBytes)
 		if c := v.policy.Cache; !c.Disabled {
 			cache = CacheConfig{MaxEntries: sum(cache.MaxEntries, c.MaxEntries), MaxBytes: sum(cache.MaxBytes, c.MaxBytes)}
@@ -78,14 +78,16 @@ func (m *MultiVerifier) VerifyToken(ctx context.Context, token string) (Verified
 }
 
 func (t *issuerTable) add(p *issuerPolicy, wrong *problems) {
-	same := func(q *issuerPolicy) bool { return q.Issuer == p.Issuer }
-	if t.exact[p.Issuer] != nil || slices.ContainsFunc(t.others, same) {
-		wrong.add("two verifiers for the issuer %q", p.Issuer)
-		return
+	for _, name := range p.spellings() {
+		same := func(q *issuerPolicy) bool { return q.Issuer == name }
+		if t.exact[name] != nil || slices.ContainsFunc(t.others, same) {
+			wrong.add("two verifiers for the issuer %q", name)
+			return
+		}
 	}
 	origins := keyOrigins(p.Keys)
 	if slices.ContainsFunc(origins, func(o any) bool { return t.origins[o] }) {
-		wrong.add("the issuer %q shares its Keys with another", p.Issuer)
+		wrong.add("the issuer %q shares its Keys with another; where the two are spellings of one issuer, IssuerAliases has the other", p.Issuer)
 		return
 	}
 	for _, o := range origins {
@@ -95,6 +97,9 @@ func (t *issuerTable) add(p *issuerPolicy, wrong *problems) {
 		t.others = append(t.others, p)
 	} else {
 		t.exact[p.Issuer] = p
+	}
+	for _, alias := range p.IssuerAliases {
+		t.exact[alias] = p
 	}
 }
 

@@ -5,7 +5,9 @@ package jwtauth
 
 // GoogleClaims reads ID tokens of Google, whose access tokens are opaque. An ID
 // token tells a client who logged in; taking it for access is a choice, made
-// with [IDTokenTypes]. The tenant is the hosted domain.
+// with [IDTokenTypes]. The tenant is the hosted domain. The issuer of such a token
+// is "https://accounts.google.com" or "accounts.google.com": the second belongs in
+// [VerifierConfig.IssuerAliases].
 func GoogleClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{Tenant: []ClaimSource{Claim("hd")}})
 }

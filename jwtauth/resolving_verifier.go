@@ -39,7 +39,9 @@ type ResolvingVerifierConfig struct {
 	//
 	// Two issuers must not share a key source or a static key: while the answer
 	// about the first is believed, the second is answered with
-	// [authctx.Unavailable], and its verifier is not released.
+	// [authctx.Unavailable], and its verifier is not released. Resolve is asked about
+	// each spelling of an issuer that has [VerifierConfig.IssuerAliases], and returns
+	// one verifier for all.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, when it is not nil, is called with every verifier that Resolve
 	// returned once it is not kept any more and no request uses it, so that its

@@ -17,6 +17,18 @@ type VerifierConfig struct {
 	// Issuer is compared with "iss" byte by byte (RFC 7519 section 4.1.1). Where
 	// it contains [TenantPlaceholder], Tenants is required too.
 	Issuer string
+	// IssuerAliases are other spellings in which this same issuer writes "iss", as
+	// Google writes "accounts.google.com" for "https://accounts.google.com". They are
+	// compared like Issuer; keys, audiences and all else are the same. Callers and
+	// actors are of Issuer whichever is written, so that revocations, rules and what
+	// is sent on know one caller; the claims of a principal are left as they came.
+	// [Key.Issuer] and the issuer's metadata must name Issuer (RFC 8414 section 3.3).
+	//
+	// Two issuers that publish one key set, as all projects of Firebase do, are not
+	// spellings of one: a subject of either would be taken for that of the other. A
+	// [MultiVerifier] has a verifier for each. Nil means that there is one spelling;
+	// a templated Issuer and one of SPIFFE have no other.
+	IssuerAliases []string
 	// Tenants says which tenants of a templated Issuer are let in.
 	Tenants TenantRule
 	// Audiences are who this service is to the issuer: "aud" must name at least
@@ -86,7 +98,7 @@ func (c *VerifierConfig) validate() (p problems) {
 		bad("Keys is required")
 	} else if other := c.keysOfAnother(); other != "" {
 		bad("Keys are those of the issuer %.200q, and Issuer is %.200q: the two must be the same to the byte. "+
-			"Where this issuer's keys are published elsewhere, RemoteKeysConfig has a JWKSURL for them", other, c.Issuer)
+			"Where they are spellings of one issuer, the one that the metadata name is Issuer, and IssuerAliases has the other. Where this issuer's keys are published elsewhere, RemoteKeysConfig has a JWKSURL for them", other, c.Issuer)
 	} else if i := slices.IndexFunc(c.Algorithms, Algorithm.Symmetric); i >= 0 && neverSecret(c.Keys) {
 		bad("Algorithms has %s, and Keys of a key set are never secrets; NewStaticKeys takes one that NewHMACKey made", c.Algorithms[i])
 	}
@@ -150,6 +162,7 @@ func (c *VerifierConfig) validateNames(p *problems) {
 	case templates == 0 && c.Tenants != nil:
 		bad("Tenants means nothing because Issuer does not contain %s", TenantPlaceholder)
 	}
+	c.validateAliases(p)
 	if c.Claims != nil && c.Claims.cfg.SPIFFE {
 		if _, path, ok := spiffeid.Split(c.Issuer); !ok || path != "" {
 			bad("Issuer must be a trust domain, such as spiffe://example.org, because Claims are those of SPIFFE; it is %.200q", c.Issuer)
@@ -181,7 +194,7 @@ func (c *VerifierConfig) validateNames(p *problems) {
 // nothing to be guessed later.
 func (c VerifierConfig) withDefaults() VerifierConfig {
 	c.Audiences, c.ClientIDs = slices.Clone(c.Audiences), slices.Clone(c.ClientIDs)
-	c.Algorithms = slices.Clone(c.Algorithms)
+	c.IssuerAliases, c.Algorithms = slices.Clone(c.IssuerAliases), slices.Clone(c.Algorithms)
 	for i, a := range c.Algorithms {
 		c.Algorithms[i] = a.short()
 	}

@@ -36,6 +36,9 @@ type BadToken struct {
 // A [jwtauth.TxnAuthenticator] answers the JSON serialization with 400, because its
 // commas look like several tokens.
 //
+// A service whose [jwtauth.VerifierConfig.IssuerAliases] has the issuer of good with a
+// slash more accepts that one of bad: leave it out by its Name.
+//
 // One of bad names a key that is never published, the same in every call. A service
 // answers it with 503 instead while its [jwtauth.RemoteKeys] cool down after
 // another unknown key, see [Issuer.Rotate].
