@@ -214,12 +214,16 @@ func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 	bySubject := func(c *jwtauth.IntrospectorConfig) {
 		c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{Subject: []jwtauth.ClaimSource{jwtauth.Claim("employee")}}))
 	}
+	noLogin := func(c *jwtauth.IntrospectorConfig) {
+		c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{AuthTime: []jwtauth.ClaimSource{}}))
+	}
 	for name, refused := range map[string]*jwtauth.Introspector{
 		"a user's name":               i(client + `,"username":"alice"}`),
 		"a name":                      i(client + `,"name":"Alice"}`),
 		"an address":                  i(client + `,"email":"alice@example.com"}`),
 		"a session":                   i(client + `,"sid":"s1"}`),
 		"a login":                     i(client + `,"auth_time":1767225000}`),
+		"a login that is not read":    i(client+`,"auth_time":"yesterday"}`, noLogin),
 		"an actor":                    i(client + `,"act":{"sub":"bot"}}`),
 		"an actor that is a client":   i(client + `,"act":{"client_id":"bot"}}`),
 		"an empty subject":            i(client + `,"sub":""}`),

@@ -33,8 +33,7 @@ type ClaimMapping struct {
 // is read from where RFC 9068 and OpenID Connect put it; one that is empty but
 // not nil is read from nowhere.
 //
-// "iat", "auth_time" and the actors in "act" (RFC 8693 section 4.1) are always
-// read. An actor without an issuer has the token's. One that has a "client_id"
+// "iat" and the actors in "act" (RFC 8693 section 4.1) are always read. An actor without an issuer has the token's. One that has a "client_id"
 // and nothing else, "iss" and "act" apart, is that client; otherwise an actor
 // without "sub" makes the token invalid.
 type ClaimMappingConfig struct {
@@ -48,6 +47,12 @@ type ClaimMappingConfig struct {
 	SessionID []ClaimSource // sid
 	TokenID   []ClaimSource // jti
 	ACR       []ClaimSource // acr
+
+	// AuthTime is a date from the first source that is present: seconds since 1970
+	// (RFC 7519 section 2), and what is there and is none makes the token invalid.
+	// AD FS writes a text: empty but not nil leaves it unread, and a rule of
+	// [authctx.MaxAuthAge] then lets nobody of this issuer in.
+	AuthTime []ClaimSource // auth_time
 
 	// Roles and the other lists are merged from all sources, in order and each
 	// value once.
@@ -173,6 +178,7 @@ func rfc9068Config() ClaimMappingConfig {
 		SessionID:   []ClaimSource{Claim("sid")},
 		TokenID:     []ClaimSource{Claim("jti")},
 		ACR:         []ClaimSource{Claim("acr")},
+		AuthTime:    []ClaimSource{Claim("auth_time")},
 		AMR:         []ClaimSource{{Path: []string{"amr"}, Member: "method"}},
 		Roles:       []ClaimSource{Claim("roles")},
 		Permissions: []ClaimSource{Claim("permissions"), Claim("entitlements")},
@@ -194,7 +200,7 @@ func (c *ClaimMappingConfig) lists(yield func(string, *[]ClaimSource) bool) {
 		yield("Scopes", &c.Scopes) && yield("Groups", &c.Groups)
 }
 
-// sources yields what texts and lists do.
+// sources yields what texts and lists do, and those of the one date.
 func (c *ClaimMappingConfig) sources(yield func(string, *[]ClaimSource) bool) {
 	for _, part := range []func(func(string, *[]ClaimSource) bool){c.texts, c.lists} {
 		for name, s := range part {
@@ -203,6 +209,7 @@ func (c *ClaimMappingConfig) sources(yield func(string, *[]ClaimSource) bool) {
 			}
 		}
 	}
+	yield("AuthTime", &c.AuthTime)
 }
 
 // tests yields every list of tests.
@@ -255,6 +262,9 @@ func (c *ClaimMappingConfig) validate() (p problems) {
 			note(fmt.Sprintf("%s[%d]", name, i), s.validate(false))
 		}
 	}
+	for i, s := range c.AuthTime {
+		note(fmt.Sprintf("AuthTime[%d]", i), s.validateDate())
+	}
 	for name, sources := range c.lists {
 		for i, s := range *sources {
 			note(fmt.Sprintf("%s[%d]", name, i), s.validate(true))
@@ -290,6 +300,13 @@ func (s *ClaimSource) validate(list bool) error {
 		return errors.New("has a prefix that is not valid UTF-8")
 	}
 	return nil
+}
+
+func (s *ClaimSource) validateDate() error {
+	if s.Form != ClaimValues || s.Member != "" || s.TrimPrefix != "" || s.AddPrefix != "" {
+		return errors.New("is a date and has a path alone")
+	}
+	return s.validate(false)
 }
 
 func (t *ClaimTest) validate() error {

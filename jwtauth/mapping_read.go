@@ -23,7 +23,7 @@ func (m *ClaimMapping) attributes(a *authctx.Attributes, doc *strictjson.Doc, is
 	a.Issuer = issuer
 	r.texts(&m.cfg, a)
 	r.lists(&m.cfg, a)
-	a.AuthTime = r.date("auth_time")
+	a.AuthTime = r.date(m.cfg.AuthTime)
 	a.Actors = r.actors(issuer)
 	a.GroupsIncomplete = r.anyHolds(m.cfg.GroupsIncomplete)
 	if m.cfg.clientAlone && a.Subject == "" && namesNoPerson(r.root, a) {
@@ -46,8 +46,12 @@ func (m *ClaimMapping) attributes(a *authctx.Attributes, doc *strictjson.Doc, is
 // that a client got for itself. No list of what names a user is complete: that
 // the server names one is for the operator to know.
 func namesNoPerson(root strictjson.Value, a *authctx.Attributes) bool {
-	return !root.Get("sub").Exists() && !root.Get("username").Exists() && a.Name == "" && a.Email == "" &&
-		a.SessionID == "" && a.AuthTime.IsZero() && len(a.Actors) == 0
+	for _, name := range [...]string{"sub", "username", "auth_time"} {
+		if root.Get(name).Exists() {
+			return false
+		}
+	}
+	return a.Name == "" && a.Email == "" && a.SessionID == "" && a.AuthTime.IsZero() && len(a.Actors) == 0
 }
 
 // checkKind refuses tokens of another kind than m is about.
@@ -202,17 +206,20 @@ func (r *claimReader) text(sources []ClaimSource) string {
 	return ""
 }
 
-// date returns a NumericDate, zero when absent.
-func (r *claimReader) date(name string) time.Time {
-	v := r.root.Get(name)
-	if !v.Exists() {
-		return time.Time{}
+// date returns the first NumericDate that is there, zero when none is.
+func (r *claimReader) date(sources []ClaimSource) time.Time {
+	for i := range sources {
+		v := r.follow(sources[i].Path)
+		if !v.Exists() {
+			continue
+		}
+		t, ok := v.Date()
+		if !ok {
+			r.fail(sources[i].Path, "is not a date")
+		}
+		return t
 	}
-	t, ok := v.Date()
-	if !ok {
-		r.fail([]string{name}, "is not a date")
-	}
-	return t
+	return time.Time{}
 }
 
 // actors reads who acts on the subject's behalf, outermost first (RFC 8693

@@ -206,7 +206,7 @@ func ZitadelClaims(projects ...string) *ClaimMapping {
 func HydraClaims() *ClaimMapping {
 	cfg := rfc9068Config()
 	for name, sources := range cfg.sources {
-		if name == "Subject" || name == "ClientID" || name == "TokenID" || name == "Scopes" {
+		if name == "Subject" || name == "ClientID" || name == "TokenID" || name == "Scopes" || name == "AuthTime" {
 			continue // Hydra's own
 		}
 		for _, s := range *sources {
