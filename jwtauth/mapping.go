@@ -39,6 +39,11 @@ type ClaimMapping struct {
 type ClaimMappingConfig struct {
 	// Subject and the other texts are taken from the first source that is
 	// present. A token without a subject is refused.
+	//
+	// Where a source is a claim of the issuer's own, such as "user_id" or "org_id", a
+	// whole number in digits is the text that they are, so that 123 and "123" are one
+	// caller. "iss", "aud" and the claims named below are strings, whatever they are
+	// mapped to (RFC 7519 section 4.1, RFC 9068 section 2.2).
 	Subject   []ClaimSource // sub
 	Name      []ClaimSource // name, preferred_username, username
 	Email     []ClaimSource // email

@@ -186,26 +186,6 @@ func (r *claimReader) lists(c *ClaimMappingConfig, a *authctx.Attributes) {
 	}
 }
 
-// text returns the first text that is there.
-func (r *claimReader) text(sources []ClaimSource) string {
-	for i := range sources {
-		s := &sources[i]
-		v := r.follow(s.Path)
-		if !v.Exists() {
-			continue
-		}
-		text, ok := v.Text()
-		if !ok {
-			r.fail(s.Path, "is not a string")
-			return ""
-		}
-		if text != "" {
-			return s.prefixed(text)
-		}
-	}
-	return ""
-}
-
 // date returns the first NumericDate that is there, zero when none is.
 func (r *claimReader) date(sources []ClaimSource) time.Time {
 	for i := range sources {
