@@ -37,7 +37,7 @@ func ExampleAuthenticated() {
 	fmt.Println(authctx.Authorize(ctx, authctx.Authenticated()))
 	fmt.Println(authctx.Authorize(authctx.NewContext(ctx, caller()), authctx.Authenticated()))
 	// Output:
-	// authctx: no credentials: no caller in the context: no Server of httpctx or grpcctx around this has let one in
+	// authctx: no credentials: no caller in the context: there is no Server of httpctx or grpcctx around this, or it let the request in without one
 	// <nil>
 }
 

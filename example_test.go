@@ -59,7 +59,7 @@ func ExampleAuthorize() {
 	// Output:
 	// <nil>
 	// authctx: permission denied: permission "orders:delete" required true
-	// authctx: no credentials: no caller in the context: no Server of httpctx or grpcctx around this has let one in
+	// authctx: no credentials: no caller in the context: there is no Server of httpctx or grpcctx around this, or it let the request in without one
 }
 
 // A handler for a framework that knows nothing of this package, and would send the

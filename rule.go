@@ -62,7 +62,7 @@ func Authorize(ctx context.Context, rule Rule) error {
 	return checkRule(ctx, rule, p)
 }
 
-var errNoCaller = &Error{Reason: NoCredentials, Cause: errors.New("no caller in the context: no Server of httpctx or grpcctx around this has let one in")}
+var errNoCaller = &Error{Reason: NoCredentials, Cause: errors.New("no caller in the context: there is no Server of httpctx or grpcctx around this, or it let the request in without one")}
 
 // checkRule is the one place where a rule meets a caller.
 func checkRule(ctx context.Context, rule Rule, p Principal) error {
