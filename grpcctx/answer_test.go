@@ -141,6 +141,52 @@ func TestHandlersRefuseWithTheReasonOfARule(t *testing.T) {
 	}
 }
 
+// ServerOptions says so.
+func TestAnInterceptorAroundGivesRefusalsCodesOfItsOwn(t *testing.T) {
+	own := func(err error) error {
+		switch {
+		case errors.Is(err, authctx.NoCredentials):
+			return status.Error(codes.Code(1001), "log in first")
+		case errors.Is(err, authctx.InvalidToken): // and every reason that is one
+			return status.Error(codes.Code(1002), "log in again")
+		}
+		return err
+	}
+	around := []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			resp, err := next(ctx, req)
+			return resp, own(err)
+		}),
+		grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			return own(next(srv, ss))
+		}),
+	}
+	for _, test := range []struct {
+		name, token string
+		result      error // of the handler
+		code        codes.Code
+		text        string
+	}{
+		{"no token", "", nil, 1001, "log in first"},
+		{"a forged token", "mallory", nil, 1002, "log in again"},
+		{"a refusal of the handler", "alice", &authctx.Error{Reason: authctx.TokenRevoked, Cause: errors.New("secret-detail")}, 1002, "log in again"},
+		{"another refusal", "alice", authctx.PermissionDenied, codes.PermissionDenied, authctx.PermissionDenied.Description()},
+		{"a status of the handler", "alice", status.Error(codes.NotFound, "no such order"), codes.NotFound, "no such order"},
+		{"none", "alice", nil, codes.OK, ""},
+	} {
+		cc := dial(t, serve(t, &echo{result: test.result}, append(around, newServer(t).ServerOptions()...)...))
+		for _, method := range kinds {
+			ctx := t.Context()
+			if test.token != "" {
+				ctx = withToken(ctx, test.token)
+			}
+			if st := status.Convert(call(ctx, cc, method)); st.Code() != test.code || !strings.HasSuffix(st.Message(), test.text) || strings.Contains(st.Message(), "secret") {
+				t.Errorf("%s, %s: %v %q", test.name, method, st.Code(), st.Message())
+			}
+		}
+	}
+}
+
 // hidden is a handler's own error for what a caller may not even know of.
 type hidden struct{ error }
 

@@ -145,6 +145,17 @@ func (cfg *ServerConfig) validate() error {
 // interceptor of go-kratos, for example, puts all metadata there, for
 // transport.FromServerContext: put [Server.UnaryInterceptor] in front of it.
 //
+// An interceptor of options before these can answer with codes of its own: the error
+// that it gets has the reason of a refusal, by [errors.Is], and what it returns in
+// its place is sent. The cause is not for clients, and [FromError] reads no reason of
+// a status that another has made:
+//
+//	resp, err := next(ctx, req)
+//	if errors.Is(err, authctx.NoCredentials) {
+//		err = status.Error(codes.FailedPrecondition, "log in first")
+//	}
+//	return resp, err
+//
 // Interceptors of options after these know the caller. A refusal that a handler
 // returns has no status there yet, so that a logger or a metric counts it as
 // Unknown; those that run earlier see the code that is sent.
