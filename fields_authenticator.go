@@ -38,7 +38,9 @@ type FieldsAuthenticatorConfig struct {
 //
 // A trusted peer vouches for the header of a request and not for what it passes
 // on unread. Do not use plain fields in a server that takes fields from messages,
-// as gRPC-Web does over a WebSocket: the client writes those.
+// as gRPC-Web does over a WebSocket: the client writes those. A service with a
+// grpc-gateway of its own is its own peer, and that passes on what clients write: the
+// documentation of package grpcctx says what belongs around it.
 //
 // A zero FieldsAuthenticator reads nobody: where one is configured it counts as missing,
 // and its Authenticate finds [NoCredentials] in every request.

@@ -34,7 +34,8 @@ func (f TrustFunc) Trusts(r *Request) error {
 //
 // It is as strong as the network's promise that nobody else can use those
 // addresses. A prefix that holds every address is an error: whoever means that
-// says [TrustNetworkAlone].
+// says [TrustNetworkAlone]. A prefix of loopback trusts every program on this
+// machine, this one included, see [FieldsAuthenticator] about a grpc-gateway in it.
 //
 // Over net/http, where the [net/http.Server] has the ConnContext of package
 // httpctx, the address is that of the connection. Otherwise it is

@@ -57,4 +57,26 @@
 // Both servers may have the same policy. Streams end at their caller's effective
 // end. The Recheck of the authenticator in front is lost, though: if a revocation
 // is to end streams, set a Recheck in the Result above.
+//
+// # A grpc-gateway of the service's own
+//
+// Where the HTTP side of a service dials its own gRPC port, the peer is the service
+// itself, at a loopback address or a Unix socket, and grpc-gateway makes metadata of
+// what clients write: "Grpc-Metadata-X-User-Id: root" becomes x-user-id. If the gRPC
+// side believes plain fields from there, because of an [authctx.TrustPeerCIDR] that
+// covers loopback or of [authctx.TrustNetworkAlone], whoever reaches the HTTP port is
+// any caller they like. Put an httpctx.Server in front of the mux, which takes such
+// headers away, and a [Client] on the connection, which carries on whom that Server
+// has let in:
+//
+//	conn, err := grpc.NewClient(own, append([]grpc.DialOption{creds}, carry.DialOptions()...)...)
+//	…
+//	mux := runtime.NewServeMux()
+//	err = pb.RegisterUsersHandler(ctx, mux, conn)
+//	…
+//	err = http.ListenAndServe(addr, front.Handler(mux))
+//
+// A gRPC side that believes bearer tokens alone gets them from the mux and needs none
+// of this. RegisterUsersHandlerServer, which has no connection, calls the handlers
+// without interceptors: nothing of this package runs then.
 package grpcctx
