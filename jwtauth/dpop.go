@@ -48,6 +48,9 @@ const (
 	// replayMargin is how much longer than it is good a proof is remembered, in
 	// case replicas that share a store do not share a clock.
 	replayMargin = 10 * time.Second
+
+	// replayTime bounds one question to a replay store.
+	replayTime = 5 * time.Second
 )
 
 // NewDPoP returns an authenticator that asks v about tokens, or an error that
@@ -140,6 +143,8 @@ func (d *DPoP) spend(ctx context.Context, thumbprint, url string, claims proofCl
 	// A thumbprint has a fixed length, so no two proofs can be written alike.
 	text := binary.BigEndian.AppendUint32([]byte(thumbprint), uint32(len(url)))
 	text = append(append(text, url...), claims.id...)
+	ctx, cancel := context.WithTimeout(ctx, replayTime)
+	defer cancel()
 	fresh, err := d.cfg.Replays.Use(ctx, sha256.Sum256(text), claims.end(d.cfg).Add(replayMargin))
 	if err != nil {
 		return unavailable("replay store", err)

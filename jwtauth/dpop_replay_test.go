@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -97,6 +98,27 @@ func TestRule8_AReplayStoreOutOfReachIsNeitherYesNorNo(t *testing.T) {
 	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.Replays = failingStore{errors.New("connection refused")} })
 	c.try(t, c.request(c.proof().Sign()), authctx.Unavailable)
 	c.try(t, c.request(c.proof().Set("htm", "PUT").Sign()), authctx.InvalidProof)
+}
+
+// hangingStore answers when it is not waited for any more.
+type hangingStore struct{}
+
+func (hangingStore) Use(ctx context.Context, _ [32]byte, _ time.Time) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+// The context of a request often has no deadline.
+func TestRule8_AReplayStoreThatHangsIsWaitedForFiveSeconds(t *testing.T) {
+	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.Replays = hangingStore{} })
+	request := c.request(c.proof().Sign())
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		c.try(t, request, authctx.Unavailable)
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("waited %v", d)
+		}
+	})
 }
 
 func TestRule8_AVerifierOutOfReachIsNotABadProof(t *testing.T) {

@@ -18,7 +18,12 @@ type ReplayStore interface {
 	// key, a hash, may be forgotten at until and not before.
 	//
 	// An error means that nobody could tell, and the request is answered with
-	// [authctx.Unavailable].
+	// [authctx.Unavailable]. A lost answer is one: a client that repeats its command,
+	// as those of Redis do, would be told that the first had used the key. Such a
+	// store does not repeat, or writes a random value and compares it.
+	//
+	// ctx is the request's, with a deadline in at most five seconds. Use must return
+	// when it ends, or the request waits on.
 	Use(ctx context.Context, key [32]byte, until time.Time) (fresh bool, err error)
 }
 

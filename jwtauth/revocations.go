@@ -12,7 +12,8 @@ import (
 )
 
 // Revocations knows what was withdrawn before its time. Implementations are safe
-// for concurrent use and quick: they are asked on every request.
+// for concurrent use and quick: they are asked on every request, and nothing here
+// bounds how long that waits for them.
 type Revocations interface {
 	// Revoked reports whether the credential that named p counts no longer: by
 	// issuer with token ID, session, or subject and issue time. A failure means
@@ -22,6 +23,9 @@ type Revocations interface {
 	// What was revoked must be known for as long as anything counts that came of
 	// it: a consumer of deferred work is asked about a credential that may have
 	// ended [MaxDeferredLifetime] ago.
+	//
+	// ctx is the request's, which may have no deadline: who asks somebody else sets
+	// one, and returns an error when it has passed.
 	Revoked(ctx context.Context, p authctx.Principal) (bool, error)
 }
 
