@@ -190,7 +190,7 @@ func ExampleNewRemoteKeys() {
 	fmt.Println(err)
 	// Output:
 	// key "2026-11" (EdDSA) <nil>
-	// authctx: unknown signing key: jwtauth: the issuer has no key of that ID
+	// authctx: unknown signing key: jwtauth: the issuer has no usable key of that ID
 }
 
 // Whether a program can serve yet, for whoever sends it traffic: it starts while

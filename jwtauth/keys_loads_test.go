@@ -3,6 +3,8 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -102,8 +104,8 @@ func TestMaxStaleWithdrawsKeysThatNobodyConfirms(t *testing.T) {
 			t.Error("not withdrawn")
 		}
 		wantFind(t, keys, "k1", "unavailable")
-		if keys.Ready(t.Context()) == nil {
-			t.Error("ready without keys")
+		if err := keys.Ready(t.Context()); !strings.Contains(fmt.Sprint(err), "longer ago than MaxStale") {
+			t.Errorf("without keys: %v", err)
 		}
 		s.change(func(s *keyServer) { s.down = false })
 		time.Sleep(30 * time.Second)
@@ -261,4 +263,20 @@ func TestStrictStartFailsWhereLenientStartRecovers(t *testing.T) {
 		s.serve(edSet(1, 2))
 		wantFind(t, keys, "k2", "found")
 	})
+}
+
+func TestTheStateOfKeysSaysWhatIsWrongInJSONAndInALog(t *testing.T) {
+	var log strings.Builder
+	logger := slog.New(slog.NewJSONHandler(&log, nil))
+	logger.Info("x", "stats", jwtauth.RemoteKeysStats{
+		Keys: 2, Loads: 3, LastError: errors.New("no connection"), Skipped: []error{errors.New("weak"), errors.New("secret")},
+	})
+	logger.Info("x", "stats", jwtauth.RemoteKeysStats{Age: time.Second})
+	for _, want := range []string{
+		`"Keys":2,`, `"Loads":3,`, `"Skipped":["weak","secret"],"LastError":"no connection"`, `"Age":1000000000,`, `"Skipped":null,"LastError":null`,
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %s in %s", want, log.String())
+		}
+	}
 }

@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -152,10 +153,14 @@ func (r *RemoteKeys) Ready(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.stats.LoadedAt.IsZero() {
+		return r.unavailable(errStaleKeys)
+	}
 	return r.unavailable(errNoKeys)
 }
 
-// RemoteKeysStats is what a health endpoint wants to know.
+// RemoteKeysStats is what a health endpoint wants to know. In JSON, errors are
+// their texts, which are for operators and not for strangers.
 type RemoteKeysStats struct {
 	// Keys is how many keys are believed now.
 	Keys int
@@ -172,6 +177,23 @@ type RemoteKeysStats struct {
 	LastError error
 	// Loads counts the loads that ended, Failures those that brought nothing.
 	Loads, Failures uint64
+}
+
+// MarshalJSON implements [json.Marshaler]; [slog.JSONHandler] logs the same.
+func (s RemoteKeysStats) MarshalJSON() ([]byte, error) {
+	type stats RemoteKeysStats // without this method
+	texts := struct {
+		stats
+		Skipped   []string
+		LastError any
+	}{stats: stats(s)}
+	for _, err := range s.Skipped {
+		texts.Skipped = append(texts.Skipped, err.Error())
+	}
+	if s.LastError != nil {
+		texts.LastError = s.LastError.Error()
+	}
+	return json.Marshal(texts)
 }
 
 // Stats returns the state of the keys.
@@ -210,6 +232,7 @@ func (r *RemoteKeys) Close() error {
 
 var (
 	errNoKeys     = errors.New("the keys have not been loaded")
+	errStaleKeys  = errors.New("the keys were last loaded longer ago than MaxStale")
 	errClosed     = errors.New("the key source is closed")
 	errCoolDown   = errors.New("the key is not known, and it is too early to look for it")
 	errFailedLoad = errors.New("the keys could not be loaded")

@@ -72,5 +72,5 @@ func (s *staticKeys) origins() []any { return s.fingerprints }
 // Refusals that say nothing of the request are made once.
 var (
 	errNoKeyID   = refusal(authctx.UnknownKey, "the token does not name its key, and there may be several")
-	errNoSuchKey = refusal(authctx.UnknownKey, "the issuer has no key of that ID")
+	errNoSuchKey = refusal(authctx.UnknownKey, "the issuer has no usable key of that ID")
 )
