@@ -61,7 +61,7 @@ func TestAnIDTokenWithoutHashesIsNoAccessToken(t *testing.T) {
 		}
 	}
 	_, err := policy(jwtauth.TypePolicy{}).Verify(t.Context(), token("", nil))
-	wantRefusal(t, err, "wrong_type", "jwtauth: claims are those of an ID token: nonce beside azp, or without scope and client_id")
+	wantRefusal(t, err, "wrong_type", `jwtauth: issuer "https://issuer.example": claims are those of an ID token: nonce beside azp, or without scope and client_id`)
 	for name, accessToken := range map[string]string{
 		"with the nonce of its login":         token("", map[string]any{"scope": "openid"}),
 		"with the nonce of its login and scp": token("", map[string]any{"scp": []string{"read"}}),

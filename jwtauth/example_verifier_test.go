@@ -279,7 +279,7 @@ func ExampleRevocationList() {
 	// Output:
 	// <nil>
 	// <nil>
-	// authctx: token revoked
+	// authctx: token revoked: jwtauth: issuer "https://auth.example.com": by its subject and time of issue
 }
 
 // One token that has leaked, named by its "jti". The caller's others go on.

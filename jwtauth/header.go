@@ -31,8 +31,10 @@ type accepted struct {
 }
 
 func newAccepted(algorithms []Algorithm) accepted {
-	return accepted{algorithms, expected(authctx.InvalidToken, "alg is none of %v", algorithms)}
+	return accepted{algorithms, expected(authctx.InvalidToken, notAccepted, algorithms)}
 }
+
+const notAccepted = "alg is none of %v"
 
 func (a *accepted) check(alg Algorithm) error {
 	if !slices.Contains(a.algorithms, alg) {

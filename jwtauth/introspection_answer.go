@@ -54,6 +54,7 @@ func (i *Introspector) read(v *verified, body []byte, asked time.Time) error {
 	switch s.doc.Get("active").Kind() {
 	case strictjson.True:
 		v.token, v.refused = i.judge(&s, asked)
+		v.refused = i.policy.about(v.refused)
 		v.size += s.listBytes
 	case strictjson.False:
 		v.refused = errInactive
@@ -156,7 +157,7 @@ func (i *Introspector) judge(s *scratch, asked time.Time) (VerifiedToken, error)
 	attrs.Claims, s.listBytes = doc.Root().Raw(), listBytes(&attrs)
 	principal, err := authctx.New(attrs)
 	if err != nil {
-		return VerifiedToken{}, refusedClaim(err)
+		return VerifiedToken{}, p.refusal(authctx.InvalidToken, err)
 	}
 	return VerifiedToken{Principal: principal, Confirmation: confirmation}, nil
 }

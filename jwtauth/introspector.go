@@ -143,7 +143,12 @@ func (i *Introspector) VerifyToken(ctx context.Context, token string) (VerifiedT
 	return found, err
 }
 
-func (i *Introspector) verify(ctx context.Context, token string) (_ *verified, cached bool, err error) {
+func (i *Introspector) verify(ctx context.Context, token string) (*verified, bool, error) {
+	v, cached, err := i.judged(ctx, token)
+	return v, cached, i.policy.about(err)
+}
+
+func (i *Introspector) judged(ctx context.Context, token string) (_ *verified, cached bool, err error) {
 	switch {
 	case len(token) > i.policy.MaxTokenBytes:
 		return nil, false, errTooLong

@@ -19,7 +19,8 @@ type issuerPolicy struct {
 	until  time.Time // when a cache must forget what was verified, by either clock; zero sets no end
 	answer *resolved // to which this belongs; nil for a Verifier of its own
 
-	// Refusals that say what was expected, for operators.
+	// Refusals that name the issuer or say what was expected, for operators.
+	refusals                                           issuerRefusals
 	accepted                                           accepted
 	wrongType, wrongIssuer, wrongAudience, wrongClient authctx.Error
 
@@ -46,15 +47,17 @@ func completePolicy(cfg VerifierConfig, names ...string) *issuerPolicy {
 		issuer:         newIssuerName(cfg.Issuer, cfg.Tenants),
 		parser:         claimsParser(slices.Concat(names, cfg.Claims.names())),
 		holder:         holder,
+		refusals:       newIssuerRefusals(cfg.Issuer),
 		accepted:       newAccepted(cfg.Algorithms),
-		wrongType:      expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types),
 		wrongIssuer:    expected(authctx.WrongIssuer, "iss is not %q", cfg.Issuer),
-		wrongAudience:  expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences),
-		wrongClient:    expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs),
 	}
 	if len(cfg.IssuerAliases) > 0 {
 		p.wrongIssuer = expected(authctx.WrongIssuer, "iss is none of %q", cfg.spellings())
 	}
+	p.accepted.refusal = p.expected(authctx.InvalidToken, notAccepted, cfg.Algorithms)
+	p.wrongType = p.expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types)
+	p.wrongAudience = p.expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences)
+	p.wrongClient = p.expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs)
 	return p
 }
 
@@ -75,7 +78,7 @@ func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal)
 	case err != nil:
 		return unavailable("revocations", err)
 	case yes:
-		return errRevoked
+		return p.about(revokedBy(p.Revocations, principal))
 	}
 	return nil
 }
@@ -235,7 +238,7 @@ func (p *issuerPolicy) principal(iss string, life lifetime, s *scratch) (authctx
 	}
 	principal, err := authctx.New(attrs)
 	if err != nil {
-		return authctx.Principal{}, refusedClaim(err)
+		return authctx.Principal{}, p.refusal(authctx.InvalidToken, err)
 	}
 	return principal, nil
 }

@@ -55,7 +55,8 @@ func (p *issuerPolicy) checkBegin(notBefore, issued, now time.Time) error {
 
 // offClock refuses a token for one of its dates.
 func (p *issuerPolicy) offClock(reason authctx.Reason, claim string, date, now time.Time) error {
-	r := &clockRefusal{cause: clockError{claim, date.Sub(now), p.Leeway}}
+	r := &clockRefusal{clock: clockError{claim, date.Sub(now), p.Leeway}}
+	r.cause = issuerError{p.Issuer, &r.clock}
 	r.refusal = authctx.Error{Reason: reason, Cause: &r.cause}
 	return &r.refusal
 }
@@ -64,7 +65,8 @@ func (p *issuerPolicy) offClock(reason authctx.Reason, claim string, date, now t
 // have expired.
 type clockRefusal struct {
 	refusal authctx.Error
-	cause   clockError
+	cause   issuerError
+	clock   clockError
 }
 
 // clockError says how far a date is off, by which operators tell a clock that is

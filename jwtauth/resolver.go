@@ -160,10 +160,11 @@ func (r *resolver) collect(ctx context.Context, call *resolveCall) (*issuerPolic
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable("issuer", err)
 	}
-	if known := r.known[call.issuer]; known != nil && r.goOn(known, now) {
+	known := r.known[call.issuer]
+	if known != nil && r.goOn(known, now) {
 		return known.use(), nil
 	}
-	return nil, errNotResolved
+	return nil, known.about(*errNotResolved)
 }
 
 // goOn lets an answer be believed for a little longer that could not be renewed,

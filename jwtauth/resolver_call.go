@@ -167,19 +167,28 @@ func (r *resolver) fail(call *resolveCall, err error) {
 	case known != nil && r.goOn(known, now):
 		call.answer(known.policy, nil)
 	default:
-		err = later(err)
+		err = known.about(later(err))
 		r.failing.add(call.issuer, err, now.Add(resolveCoolDown), r.cfg.MaxIssuers)
 	}
 	call.answer(nil, err)
 }
 
 // later says when to try again.
-func later(err error) error {
+func later(err error) authctx.Error {
 	refused := authctx.Error{Reason: authctx.Unavailable}
 	if named, ok := errors.AsType[*authctx.Error](err); ok {
 		refused = *named
 	}
 	refused.RetryAfter = cmp.Or(refused.RetryAfter, resolveCoolDown)
+	return refused
+}
+
+// about is [issuerPolicy.about] for an issuer that was known; any other is only
+// what a token says, and a is nil.
+func (a *resolved) about(refused authctx.Error) error {
+	if a != nil {
+		refused.Cause = &issuerError{a.policy.Issuer, refused.Cause}
+	}
 	return &refused
 }
 

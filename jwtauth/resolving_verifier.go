@@ -16,7 +16,7 @@ type ResolvingVerifierConfig struct {
 	// that nobody has verified: look the name up, and never derive an address from
 	// it. Return [authctx.WrongIssuer] if there is no such issuer. Any other error
 	// means that nobody could tell, and Resolve is not called for that issuer again
-	// for ten seconds.
+	// for ten seconds; it should say which issuer it is about, for the operator.
 	//
 	// Requests for the same issuer wait for one call. Its context is none of
 	// theirs, and Resolve must return when it ends. A call that does not is given

@@ -162,16 +162,37 @@ func (l *RevocationList) Len() int {
 
 // Revoked implements [Revocations]. It never fails and does not allocate.
 func (l *RevocationList) Revoked(_ context.Context, p authctx.Principal) (bool, error) {
+	return l.why(p) != nil, nil
+}
+
+// revokedBy says by what a list has revoked p, if it is one of ours.
+func revokedBy(list Revocations, p authctx.Principal) error {
+	if l, ok := list.(*RevocationList); ok {
+		if why := l.why(p); why != nil {
+			return why
+		}
+	}
+	return errRevoked
+}
+
+// why returns nil where nothing is revoked.
+func (l *RevocationList) why(p authctx.Principal) *authctx.Error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if len(l.entries) == 0 {
-		return false, nil
+		return nil
 	}
 	now, issuer := clockOf(l.Now)(), p.Issuer()
 	subject, ok := l.entry(revocation{revokedSubject, issuer, p.Subject()}, now)
-	return ok && !p.IssuedAt().After(subject.issuedBefore) ||
-		l.has(revocation{revokedToken, issuer, p.TokenID()}, now) ||
-		l.has(revocation{revokedSession, issuer, p.SessionID()}, now), nil
+	switch {
+	case ok && !p.IssuedAt().After(subject.issuedBefore):
+		return errSubjectRevoked
+	case l.has(revocation{revokedToken, issuer, p.TokenID()}, now):
+		return errTokenRevoked
+	case l.has(revocation{revokedSession, issuer, p.SessionID()}, now):
+		return errSessionRevoked
+	}
+	return nil
 }
 
 func (l *RevocationList) has(r revocation, now time.Time) bool {

@@ -136,7 +136,7 @@ func (t *TxnAuthenticator) Authenticate(ctx context.Context, r *authctx.Request)
 		return authctx.Result{}, err
 	}
 	if !found.token.Confirmation.IsZero() {
-		return authctx.Result{}, errBound
+		return authctx.Result{}, found.policy.about(errBound)
 	}
 	return authctx.Result{
 		Principal:    found.token.Principal,

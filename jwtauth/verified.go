@@ -41,7 +41,7 @@ func (v *verified) stands(ctx context.Context, now time.Time) error {
 // admitted asks whoever may change their mind about a token that was verified.
 func (v *verified) admitted(ctx context.Context) error {
 	if err := v.policy.issuer.admits(v.tenant); err != nil {
-		return err
+		return v.policy.about(err)
 	}
 	return v.policy.revoked(ctx, v.token.Principal)
 }
@@ -58,7 +58,9 @@ func (v *verified) lasts(now time.Time) error {
 }
 
 // recheck is VerifiedToken.Recheck.
-func (v *verified) recheck(ctx context.Context) error {
+func (v *verified) recheck(ctx context.Context) error { return v.policy.about(v.stillStands(ctx)) }
+
+func (v *verified) stillStands(ctx context.Context) error {
 	now := v.policy.Now()
 	switch err := v.lasts(now); {
 	case err == error(errKeyRestated), err == error(errKeyUnconfirmed) && v.mayBeConfirmed(),

@@ -134,6 +134,12 @@ func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header
 		return nil, err
 	}
 	defer func() { policy.answer.leave(found != nil) }()
+	found, err = f.judge(ctx, policy, c, h, d, s)
+	return found, policy.about(err)
+}
+
+// judge verifies a token by the policy that was chosen for it.
+func (f *front) judge(ctx context.Context, policy *issuerPolicy, c compact, h *header, d digest, s *scratch) (*verified, error) {
 	if len(c.token) > policy.MaxTokenBytes {
 		return nil, errTooLong
 	}
@@ -166,7 +172,7 @@ func plain(v *verified, err error) (authctx.Principal, error) {
 		return authctx.Principal{}, err
 	}
 	if !v.token.Confirmation.IsZero() {
-		return authctx.Principal{}, errBound
+		return authctx.Principal{}, v.policy.about(errBound)
 	}
 	return v.token.Principal, nil
 }
