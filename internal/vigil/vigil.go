@@ -118,6 +118,9 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 	if err != nil && v.result.Principal.ExpiredAt(v.now()) {
 		return &authctx.Error{Reason: authctx.TokenExpired, Cause: errPastEnd}
 	}
+	if err != nil && err == check.Err() {
+		return fmt.Errorf("the recheck gave no answer in time: %w", err)
+	}
 	return err
 }
 

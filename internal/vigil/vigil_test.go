@@ -127,6 +127,27 @@ func TestAWatchEndsWithTheCaller(t *testing.T) {
 	}
 }
 
+func TestARecheckThatHangsIsNamedAsTheCause(t *testing.T) {
+	for name, recheck := range map[string]func(context.Context) error{
+		"deaf": func(context.Context) error {
+			time.Sleep(time.Hour)
+			return nil
+		},
+		"without a word of its own": func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			err := watch(t.Context(), vigil.New(authctx.Result{Recheck: recheck}, time.Minute, time.Now))
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the recheck gave no answer in time") {
+				t.Errorf("%s: %v", name, err)
+			}
+			time.Sleep(time.Hour)
+		})
+	}
+}
+
 func TestAClockThatIsSetIsSeenWithinAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ahead atomic.Int64
