@@ -70,7 +70,10 @@ const (
 	Allowed Outcome = iota + 1
 	// Denied: the caller was refused.
 	Denied
-	// Failed: the caller was refused because nobody could tell.
+	// Failed: the caller was refused because nobody could tell. Strangers can cause
+	// it too, with tokens that name keys nobody knows, of which not each is looked
+	// for, and clients that leave. So it is no measure of whether a provider is up:
+	// for an alert on that, there is the LastError of jwtauth.RemoteKeys.Stats.
 	Failed
 	// Ended: a stream that had been allowed was ended.
 	Ended

@@ -7,9 +7,9 @@ import (
 )
 
 // NewSlogObserver returns an observer that logs each event as one record: what
-// was allowed as information, failures as errors, everything else, such as
-// refusals and ended streams, as warnings. A nil logger means [slog.Default] at
-// the time of each event.
+// was allowed as information, failures as errors unless whoever asked has left,
+// everything else, such as refusals and ended streams, as warnings. A nil logger
+// means [slog.Default] at the time of each event.
 //
 // Of the caller it logs issuer, subject, kind and provenance and no other
 // attribute. It logs no tokens and no field values. What a peer or an issuer chose
@@ -26,18 +26,18 @@ func (o slogObserver) Observe(ctx context.Context, e Event) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	level := slogLevel(e.Outcome)
+	level := slogLevel(ctx, e.Outcome)
 	if !logger.Enabled(ctx, level) {
 		return
 	}
 	logger.LogAttrs(ctx, level, "authctx: "+e.Outcome.String(), slogAttrs(e)...)
 }
 
-func slogLevel(o Outcome) slog.Level {
-	switch o {
-	case Allowed:
+func slogLevel(ctx context.Context, o Outcome) slog.Level {
+	switch {
+	case o == Allowed:
 		return slog.LevelInfo
-	case Failed:
+	case o == Failed && ctx.Err() != context.Canceled:
 		return slog.LevelError
 	}
 	return slog.LevelWarn

@@ -53,6 +53,22 @@ func TestSlogObserverWritesOneRecordPerDecision(t *testing.T) {
 	}
 }
 
+// Whoever asked may have given up before anybody could tell.
+func TestSlogObserverLogsNoErrorForWhoHasLeft(t *testing.T) {
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for ctx, level := range map[context.Context]string{left: "WARN", late: "ERROR", t.Context(): "ERROR"} {
+		var out strings.Builder
+		event := authctx.Event{Outcome: authctx.Failed, Reason: authctx.Unavailable, Err: context.Canceled} // a source's own, perhaps
+		authctx.NewSlogObserver(slog.New(slog.NewJSONHandler(&out, nil))).Observe(ctx, event)
+		if !strings.Contains(out.String(), `"level":"`+level+`"`) {
+			t.Errorf("%v: logged %s", ctx.Err(), out.String())
+		}
+	}
+}
+
 // An issuer may let users choose what they are called.
 func TestSlogObserverCutsWhatOthersChose(t *testing.T) {
 	long := "x" + strings.Repeat("é", 30_000) // whose halves no bound must part
