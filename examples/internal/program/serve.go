@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -146,9 +147,11 @@ func Serve(ctx context.Context, servers ...Server) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
+	var all sync.WaitGroup
 	for _, s := range servers {
-		s.stop(ctx)
+		all.Go(func() { s.stop(ctx) }) // at once: none takes new requests while another waits
 	}
+	all.Wait()
 	for range running {
 		<-failed
 	}

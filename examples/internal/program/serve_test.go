@@ -377,3 +377,35 @@ func exchanged(conn net.Conn, sent string) iter.Seq[http2.Frame] {
 		}
 	}
 }
+
+// A slow client of one keeps no other from ending its requests in good order.
+func TestServersAreStoppedSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stopped []time.Duration
+		var mu sync.Mutex
+		start := time.Now()
+		server := func(slow bool) Server {
+			ended := make(chan struct{})
+			return Server{
+				serve: func() error { <-ended; return nil },
+				stop: func(ctx context.Context) {
+					if slow {
+						<-ctx.Done()
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					stopped = append(stopped, time.Since(start))
+					close(ended)
+				},
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := Serve(ctx, server(true), server(false)); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(stopped, []time.Duration{0, grace}) {
+			t.Errorf("stopped after %v", stopped)
+		}
+	})
+}
