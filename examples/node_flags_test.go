@@ -1,12 +1,14 @@
 package examples_test
 
 import (
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -132,6 +134,36 @@ func TestNodeServicesListenOnIPv6(t *testing.T) {
 	grpc := startNode(t, "node/grpc.mjs", "--listen", "[::1]:0", "--trust", trust)
 	if _, err := pb.NewWhoAmIClient(dial(t, grpc)).Get(ctx, &pb.GetRequest{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Neither must a client that never finishes its request, or never hangs up.
+func TestNodeServicesStopWithASlowClient(t *testing.T) {
+	t.Parallel()
+	needNode(t, "node")
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	for _, c := range []struct{ script, sent string }{
+		{"node/http.mjs", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n"},
+		{"node/grpc.mjs", preface[:16]},
+		{"node/grpc.mjs", preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"}, // empty settings
+	} {
+		p := startCommand(t, exec.Command("node", c.script, "--listen", "127.0.0.1:0", "--trust", "cidr:127.0.0.0/8"))
+		conn, err := net.Dial("tcp", p.address("listening on"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, c.sent); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil { // the service knows of the client
+			t.Fatal(err)
+		}
+		start := time.Now()
+		p.signal(syscall.SIGTERM)
+		if code := p.wait(); code != 0 || time.Since(start) > 30*time.Second {
+			t.Errorf("%s, %q: exit status %d after %v", c.script, c.sent, code, time.Since(start))
+		}
 	}
 }
 

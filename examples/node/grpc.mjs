@@ -94,5 +94,5 @@ server.bindAsync(`${host}:${port}`, grpc.ServerCredentials.createInsecure(), (er
 })
 process.once('SIGTERM', () => {
   server.tryShutdown(() => {})
-  setTimeout(() => server.forceShutdown(), 3000).unref() // streams may go on for ever
+  setTimeout(() => process.exit(), 3000).unref() // streams, and clients without a call, may go on for ever
 })

@@ -62,4 +62,7 @@ server.once('error', failed)
 server.listen(port, host.replace(/^\[(.*)\]$/, '$1'), () => {
   console.log(`listening on ${host}:${server.address().port}`)
 })
-process.once('SIGTERM', () => server.close())
+process.once('SIGTERM', () => {
+  server.close()
+  setTimeout(() => server.closeAllConnections(), 3000).unref() // some never finish their request
+})
