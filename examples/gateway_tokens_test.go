@@ -68,6 +68,24 @@ func TestGatewayLogsWhyItIsNotReady(t *testing.T) {
 	}
 }
 
+// It goes on with the keys it has, and who looks after it must learn of that.
+func TestGatewayLogsThatKeysCannotBeLoadedAgain(t *testing.T) {
+	t.Parallel()
+	p := startProvider(t)
+	s := startGateway(t, p, "-upstream", "http://127.0.0.1:1", "-keys-refresh", "1s")
+	s.waitReady(t)
+	logged := func(line string) bool {
+		if r := send(t, "GET", s.url+"/readyz"); r.status != 200 {
+			t.Errorf("readyz: status %d", r.status)
+		}
+		return strings.Count(s.gateway.stderr.String(), line) == 1
+	}
+	p.setDown(true)
+	eventually(t, "the cause", func() bool { return logged("502") && logged("keys do not load") && logged(p.issuer+": ") })
+	p.setDown(false)
+	eventually(t, "the end of it", func() bool { return logged(`"keys load`) })
+}
+
 // A client that knows nothing but the address of an API asks that first, and each
 // answer says whom to ask next (RFC 9728 section 5).
 func TestGatewayTellsClientsWhereTheyGetTokens(t *testing.T) {

@@ -23,6 +23,7 @@ type provider struct {
 	mu    sync.Mutex
 	key   ed25519.PrivateKey
 	keyID string
+	down  bool // it has no keys to give
 }
 
 // rotate replaces the key by another.
@@ -35,6 +36,18 @@ func (p *provider) rotate(t *testing.T, keyID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.key, p.keyID = key, keyID
+}
+
+func (p *provider) setDown(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+}
+
+func (p *provider) isDown() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.down
 }
 
 func (p *provider) current() (ed25519.PrivateKey, string) {
@@ -89,6 +102,10 @@ func (p *provider) serve(t *testing.T, l net.Listener) {
 		writeJSON(w, map[string]any{"issuer": p.issuer, "jwks_uri": p.issuer + "/keys"})
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		if p.isDown() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
 		key, keyID := p.current()
 		writeJSON(w, map[string]any{"keys": []any{map[string]any{
 			"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": keyID,

@@ -11,13 +11,15 @@ import (
 )
 
 // health answers the two questions of whoever runs the gateway, and tells the log
-// why the answer is no.
+// why the answer is no. Known keys go on without their provider, so the log is told
+// too when they cannot be loaded again.
 type health struct {
-	keys func(context.Context) error // nil when there are any
-	log  *slog.Logger
+	keys  func(context.Context) error // nil when there are any
+	loads func() error                // nil when the last load of all went well
+	log   *slog.Logger
 
-	mu    sync.Mutex
-	cause string // that was logged last, without ports; empty when the gateway is ready
+	mu           sync.Mutex
+	unready, old string // causes that were logged last, without ports; empty when all is well
 }
 
 // handler leaves everything else to next.
@@ -45,11 +47,17 @@ func (h *health) isReady(ctx context.Context) bool {
 	return err == nil
 }
 
-// begin tells of a first load that has failed also when nobody asks.
-func (h *health) begin(ctx context.Context) {
+// watch tells of what changes also when nobody asks.
+func (h *health) watch(ctx context.Context) {
 	_ = h.keys(ctx) // takes as long as the slowest issuer: what failed may be there by then
-	if ctx.Err() == nil {
+	look := time.NewTicker(10 * time.Second)
+	defer look.Stop()
+	for ctx.Err() == nil {
 		h.isReady(ctx)
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -57,22 +65,30 @@ func (h *health) begin(ctx context.Context) {
 var clientPort = regexp.MustCompile(`:\d+->`)
 
 // tell logs what is not what it logged last.
-func (h *health) tell(ctx context.Context, err error) {
+func (h *health) tell(ctx context.Context, unready error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.note(ctx, &h.unready, unready, "not ready: there are no keys", "ready: there are keys")
+	if unready == nil { // else that says it already
+		h.note(ctx, &h.old, h.loads(), "keys do not load as they should: those that are known go on", "keys load as they should")
+	}
+}
+
+// note needs the lock.
+func (h *health) note(ctx context.Context, last *string, err error, bad, good string) {
 	cause := ""
 	if err != nil {
 		cause = clientPort.ReplaceAllString(err.Error(), "->")
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	switch {
-	case cause == h.cause:
+	case cause == *last:
 		return
 	case err != nil:
-		h.log.WarnContext(ctx, "not ready: there are no keys", "cause", cause)
+		h.log.WarnContext(ctx, bad, "cause", cause)
 	default:
-		h.log.InfoContext(ctx, "ready: there are keys")
+		h.log.InfoContext(ctx, good)
 	}
-	h.cause = cause
+	*last = cause
 }
 
 func writeStatus(w http.ResponseWriter, status int, text string) {

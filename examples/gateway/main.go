@@ -20,7 +20,8 @@ type application/grpc go to -grpc-upstream, any method, unary and streaming;
 everything else, gRPC-Web and Connect too, goes to -upstream, in HTTP/1.1 unless
 that is https:// and offers HTTP/2. GET /healthz (alive) and GET /readyz (there
 are keys of any issuer) are answered by the gateway itself, without a token.
-Decisions, and why it is not ready, are logged as JSON on standard error.
+Decisions, and why it is not ready or its keys are old, are logged as JSON on
+standard error.
 
 Identity fields and Transaction Tokens that a client sends are removed on every
 path. So is its token: services believe the gateway, not the client.
@@ -78,8 +79,8 @@ func (g *gateway) Run(ctx context.Context) error {
 		fmt.Println("internal listening on", forward.internal.Addr())
 	}
 	go forward.rotateKeys(ctx, log)
-	health := &health{keys: g.tokens.ready, log: log}
-	go health.begin(ctx)
+	health := &health{keys: g.tokens.ready, loads: g.tokens.loads, log: log}
+	go health.watch(ctx)
 	main := program.HTTP(l, health.handler(proxy))
 	return program.Serve(ctx, append([]program.Server{main}, forward.servers()...)...)
 }

@@ -268,6 +268,17 @@ func (t *tokens) ready(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// loads returns what was wrong with the last load of each issuer's keys.
+func (t *tokens) loads() error {
+	var errs []error
+	for i, keys := range t.keys {
+		if err := keys.Stats().LastError; err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.issuers[i], err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // close ends what runs in the background.
 func (t *tokens) close() {
 	for _, c := range t.closing {
