@@ -288,6 +288,12 @@ func TestRule1_DeferredConfigNamesEveryMissingSetting(t *testing.T) {
 			t.Errorf("propagator: error does not name %s: %v", want, err)
 		}
 	}
+	for _, life := range []time.Duration{-time.Minute, time.Second - 1, 1500 * time.Millisecond, jwtauth.MaxDeferredLifetime + time.Second} {
+		_, err := jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{Lifetime: life})
+		if err == nil || !strings.Contains(err.Error(), "Lifetime is required and must be whole seconds") {
+			t.Errorf("propagator: a life of %v: %v", life, err)
+		}
+	}
 	_, err = jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{})
 	for _, want := range []string{"TrustDomain", "Topics", "Keys"} {
 		if err == nil || !strings.Contains(err.Error(), "jwtauth: deferred work authenticator: "+want) {

@@ -35,8 +35,8 @@ type IssuerConfig struct {
 	Audiences []string
 	// Keys signs. Retain of the set must not be shorter than Lifetime.
 	Keys *SigningKeys
-	// Lifetime is how long a token is good, from one second to 24 hours. Minutes
-	// are usual, since a signed token cannot be taken back.
+	// Lifetime is how long a token is good, whole seconds between 1 s and 24 hours.
+	// Minutes are usual, since a signed token cannot be taken back.
 	Lifetime time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -70,8 +70,8 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	}
 	problems.exact("Issuer", cfg.Issuer)
 	problems.exact("Audiences", cfg.Audiences...)
-	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime {
-		bad("Lifetime is required and must lie between %v and %v", time.Second, maxIssuedLifetime)
+	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime || cfg.Lifetime%time.Second != 0 {
+		bad("Lifetime is required and must be whole seconds between %v and %v", time.Second, maxIssuedLifetime)
 	}
 	if absent.Unmade(cfg.Keys) {
 		bad("Keys is required")

@@ -92,6 +92,8 @@ func TestIssuerRefusesContradictions(t *testing.T) {
 		"an issuer with a user":              func(c *jwtauth.IssuerConfig) { c.Issuer = "https://u:p@a.example" },
 		"an empty audience":                  func(c *jwtauth.IssuerConfig) { c.Audiences = []string{"api", ""} },
 		"no lifetime":                        func(c *jwtauth.IssuerConfig) { c.Lifetime = 0 },
+		"a lifetime of less than a second":   func(c *jwtauth.IssuerConfig) { c.Lifetime = time.Second - 1 },
+		"a lifetime that no token can say":   func(c *jwtauth.IssuerConfig) { c.Lifetime = 1500 * time.Millisecond },
 		"a lifetime of a week":               func(c *jwtauth.IssuerConfig) { c.Lifetime = 7 * 24 * time.Hour },
 		"tokens that outlive published keys": func(c *jwtauth.IssuerConfig) { c.Lifetime = 2 * time.Minute },
 	} {

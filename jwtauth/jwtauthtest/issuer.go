@@ -28,8 +28,8 @@ type Options struct {
 	Algorithm jwtauth.Algorithm
 	// Audience is "aud"; empty means [Audience].
 	Audience string
-	// Lifetime is how long tokens are good, from one second to 24 hours; zero
-	// means five minutes.
+	// Lifetime is how long tokens are good, whole seconds between 1 s and 24 hours;
+	// zero means five minutes.
 	Lifetime time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
