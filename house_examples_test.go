@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestEveryEntryPointHasAnExample: where go doc shows an exported function of a
-// package, it shows an example of it or of what it makes, or one of the package
+// TestEveryEntryPointHasAnExample: where pkg.go.dev shows an exported function of
+// a package, it shows an example of it or of what it makes, or one of the package
 // calls it. All examples are run.
 func TestEveryEntryPointHasAnExample(t *testing.T) {
 	for _, dir := range []string{".", "jwtauth", "jwtauth/jwtauthtest", "httpctx", "grpcctx"} {

@@ -190,11 +190,11 @@ func TestRefusingAllocatesNothing(t *testing.T) {
 func TestPolicyConfigReportsEverythingThatIsWrong(t *testing.T) {
 	rule := authctx.Authenticated()
 	_, err := authctx.NewPolicy(authctx.PolicyConfig{
-		Rules: map[string]authctx.Rule{"GET /nil": nil, "orders": rule, "/pkg.*/M": rule, "/*": rule, "GET /a/*": rule, "/shop.v1.*": rule, "/shop.v1.Orders*": rule, "/shop.v1.Orders/**": rule, "/both": rule, "": rule,
+		Rules: map[string]authctx.Rule{"GET /nil": nil, "orders": rule, "/pkg.*/M": rule, "/shop.*/*": rule, "/*": rule, "GET /a/*": rule, "/shop.v1.*": rule, "/shop.v1.Orders*": rule, "/shop.v1.Orders/**": rule, "/both": rule, "": rule,
 			" /pkg.S/M": rule, "/pkg.S/N\n": rule, "/a\tb": rule, "/a\u200cb": rule},
 		Public: []string{"/both", "health"},
 	})
-	for _, part := range []string{`"GET /nil"`, `"orders"`, `"/pkg.*/M"`, `"/*"`, `"GET /a/*"`, `"/shop.v1.*"`, `"/shop.v1.Orders*"`, `"/shop.v1.Orders/**"`, `"/both"`, `"health"`, `""`,
+	for _, part := range []string{`"GET /nil"`, `"orders"`, `"/pkg.*/M"`, `"/shop.*/*"`, `"/*"`, `"GET /a/*"`, `"/shop.v1.*"`, `"/shop.v1.Orders*"`, `"/shop.v1.Orders/**"`, `"/both"`, `"health"`, `""`,
 		`" /pkg.S/M" has white space around it`, `"/pkg.S/N\n" has white space around it`, `"/a\tb" has a control character`, `"/a\u200cb" must be UTF-8`} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error does not name %s:\n%v", part, err)
