@@ -137,10 +137,11 @@ func TestGatewayIsNotItsOwnUpstream(t *testing.T) {
 		{"127.0.0.1", "-grpc-upstream", "127.0.0.1:%s"},
 		{"", "-upstream", "http://localhost:%s"},
 		{"", "-grpc-upstream", "127.0.0.2:%s"},
+		{"", "-grpc-upstream", "0.0.0.0:%s"},
 	} {
 		_, port, _ := net.SplitHostPort(freeAddress(t))
 		upstream := fmt.Sprintf(c.upstream, port)
-		code, stdout, stderr := runToEnd(t, "gateway", "-listen", c.host+":"+port, "-issuer", "http://127.0.0.1:1", "-audience", "a", c.flag, upstream)
+		code, stdout, stderr := runToEnd(t, "gateway", "-listen", c.host+":"+port, "-issuer", "http://127.0.0.1:1", "-audience", "a", "-allow-plaintext", c.flag, upstream)
 		if code != 2 || stdout != "" || !strings.Contains(stderr, c.flag) || !strings.Contains(stderr, "where the gateway itself listens") {
 			t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", c.flag, upstream, code, stdout, stderr)
 		}

@@ -102,29 +102,36 @@ var errPort = errors.New("want a port from 1 to 65535")
 func (u *upstreams) checkListening(l net.Addr) error {
 	var errs []error
 	for name, upstream := range map[string]*url.URL{"-upstream": u.http, "-grpc-upstream": u.grpc} {
-		if upstream != nil && isAt(upstream, l.(*net.TCPAddr)) {
+		if upstream != nil && isAt(upstream, l.(*net.TCPAddr), net.LookupHost) {
 			errs = append(errs, fmt.Errorf("%s %s is where the gateway itself listens", name, upstream.Host))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// isAt reports whether an upstream is what listens at an address of this machine, as
-// far as that can be told: of names, localhost alone is looked up.
-func isAt(upstream *url.URL, at *net.TCPAddr) bool {
+// isAt reports whether an upstream leads to what listens at an address of this machine,
+// as far as that can be told: of names, localhost alone is looked up. One of its
+// addresses is enough, since whoever dials it takes any that answers.
+func isAt(upstream *url.URL, at *net.TCPAddr, lookup func(host string) ([]string, error)) bool {
 	port, _ := strconv.Atoi(cmp.Or(upstream.Port(), map[string]string{"http": "80", "https": "443"}[upstream.Scheme]))
 	hosts := []string{upstream.Hostname()}
 	if hosts[0] == "localhost" {
-		hosts, _ = net.LookupHost(hosts[0]) // none: it cannot be told
+		hosts, _ = lookup(hosts[0]) // none: it cannot be told
 	}
-	elsewhere := func(host string) bool { return !listensFor(host, at) }
-	return port == at.Port && len(hosts) > 0 && !slices.ContainsFunc(hosts, elsewhere)
+	here := func(host string) bool { return listensFor(host, at) }
+	return port == at.Port && slices.ContainsFunc(hosts, here)
 }
 
 // listensFor reports whether what listens at an address has connections to host.
 func listensFor(host string, at *net.TCPAddr) bool {
 	addr, err := netip.ParseAddr(host)
-	if addr = addr.Unmap(); err != nil || !at.IP.IsUnspecified() {
+	switch addr = addr.Unmap(); addr { // an unspecified address is this machine to whoever dials it
+	case netip.IPv4Unspecified():
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case netip.IPv6Unspecified():
+		addr = netip.IPv6Loopback()
+	}
+	if err != nil || !at.IP.IsUnspecified() {
 		return err == nil && addr == at.AddrPort().Addr().Unmap()
 	}
 	return addr.IsLoopback() && (addr.Is4() || at.IP.To4() == nil) // [::] has both
