@@ -50,8 +50,10 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"clients, nobody to ask": {with("-introspect-clients"), []string{"-introspect-clients needs -introspect"}},
 		"a bad URL to ask":       {with("-introspect", "http://id:s3cret@["), []string{"-introspect"}},
 		"a negative leeway":      {with("-leeway", "-1ns"), []string{"-leeway"}},
+		"a leeway too long":      {with("-leeway", "10m"), []string{"-leeway 10m0s: want whole seconds between 0s and 5m0s"}},
 		"times without a unit":   {with("-leeway", "10", "-forward", "txn", "-txn-life", "3"), []string{`"10" for flag -leeway: want a time with its unit`, `"3" for flag -txn-life: want`}},
 		"keys loaded all along":  {with("-keys-refresh", "0s"), []string{"-keys-refresh"}},
+		"keys loaded too often":  {with("-keys-refresh", "99ms"), []string{"-keys-refresh must be at least 100ms"}},
 		"no cool-down":           {with("-keys-cooldown", "0s"), []string{"-keys-cooldown"}},
 		"a negative cool-down":   {with("-keys-cooldown", "-1s"), []string{"-keys-cooldown"}},
 		"Transaction Tokens":     {with("-typ", "at+jwt,txntoken+jwt"), []string{"txntoken+jwt"}},
@@ -61,6 +63,8 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"two resources":          {with("-resource", "https://a", "-resource", "https://b"), []string{"-resource is given 2 times"}},
 		"an unknown flag":        {with("-nonsense"), []string{"-nonsense"}},
 		"a type with a space":    {with("-typ", "at+jwt, JWT"), []string{`Types: " jwt"`}},
+		"fractions of a second": {with("-leeway", "1500ms", "-forward", "txn", "-txn-life", "2500ms"),
+			[]string{"-leeway 1.5s: want whole seconds", "-txn-life 2.5s: want whole seconds between 1s and 10m0s"}},
 		"what counts once, twice": {with("-upstream", "http://id:s3cret@127.0.0.1:1", "-claims", "okta", "-claims", "auth0", "-external-url", "https://a", "-external-url", "https://b",
 			"-introspect", "http://id:s3cret@127.0.0.1:1", "-introspect", "http://id:s3cret@127.0.0.1:2"),
 			[]string{"-upstream is given 2 times", "-claims is given 2 times", "-external-url is given 2 times", "-introspect is given 2 times"}},
@@ -206,6 +210,7 @@ func TestHelpOfTheGatewaySaysWhatElseAFlagMeans(t *testing.T) {
 		"leeway":        {"DPoP", "(default 30s)"},
 		"keys-refresh":  {"(default 15m0s)"},
 		"keys-cooldown": {"(default 10s)"},
+		"txn-life":      {"whole seconds", "(default 2m0s)"},
 	} {
 		_, rest, _ := strings.Cut(help, "  -"+flag+" ")
 		explained, _, _ := strings.Cut(rest, "\n  -")

@@ -120,7 +120,7 @@ func TestQuickstartLoginAnswersInTheWordsOfATokenEndpoint(t *testing.T) {
 
 func TestQuickstartRefusesBadFlags(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-token-life", "0s"}, {"-token-life", "1s"}, {"-token-life", "48h"}, {"-token-life", "soon"}, {"x"}} {
+	for _, args := range [][]string{{"-token-life", "0s"}, {"-token-life", "1s"}, {"-token-life", "2.5s"}, {"-token-life", "48h"}, {"-token-life", "soon"}, {"x"}} {
 		if code, _, stderr := runToEnd(t, "quickstart", args...); code != 2 || !strings.Contains(stderr, args[len(args)-1]) {
 			t.Errorf("%q: exit status %d, standard error %q", args, code, stderr)
 		}

@@ -35,7 +35,7 @@ func (f *forwarding) flags(fs *flag.FlagSet) {
 	program.AddressVar(fs, &f.internalListen, "internal-listen", "127.0.0.1:0", "publish the keys of Transaction Tokens on `ADDR`, at /.well-known/jwks.json; only\n"+
 		"services need to reach it. With -forward fields only if given: for services that\n"+
 		"begin to read tokens before this gateway signs. Every start makes a new key")
-	program.DurationVar(fs, &f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good")
+	program.DurationVar(fs, &f.life, "txn-life", jwtauth.DefaultTxnLifetime, "with -forward txn: the `TIME` for which a token is good, in whole seconds")
 	program.DurationVar(fs, &f.rotate, "rotate", 0, "with -forward txn: begin to sign with a new key after every such `TIME`, 2s or\n"+
 		"more, depending on -txn-life; 0 keeps one key for as long as the gateway runs")
 }
@@ -46,8 +46,8 @@ func (f *forwarding) check() error {
 		return program.Needs("-forward txn", f.given, "trust-domain", "txn-life", "rotate")
 	case f.kind != "txn":
 		return fmt.Errorf("-forward %q: want fields or txn", f.kind)
-	case f.life < time.Second || f.life > jwtauth.MaxTxnLifetime:
-		return fmt.Errorf("-txn-life %v: want between %v and %v", f.life, time.Second, jwtauth.MaxTxnLifetime)
+	case f.life < time.Second || f.life > jwtauth.MaxTxnLifetime || f.life%time.Second != 0:
+		return fmt.Errorf("-txn-life %v: want whole seconds between %v and %v", f.life, time.Second, jwtauth.MaxTxnLifetime)
 	case f.rotate != 0 && f.rotate < f.minRotate():
 		return fmt.Errorf("-rotate %v: want at least %v", f.rotate, f.minRotate())
 	}

@@ -102,11 +102,11 @@ func (t *tokens) check() error {
 	if t.resource.Text != "" && len(t.authorizationServers()) == 0 {
 		errs = append(errs, errors.New("-resource needs an -issuer of which clients get tokens"))
 	}
-	if t.leeway < 0 {
-		errs = append(errs, errors.New("-leeway must not be negative"))
+	if t.leeway < 0 || t.leeway > jwtauth.MaxLeeway || t.leeway%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("-leeway %v: want whole seconds between 0s and %v", t.leeway, jwtauth.MaxLeeway))
 	}
-	if t.keysRefresh <= 0 || t.keysCoolDown <= 0 {
-		errs = append(errs, errors.New("-keys-refresh and -keys-cooldown must be more than 0"))
+	if t.keysRefresh < 100*time.Millisecond || t.keysCoolDown <= 0 {
+		errs = append(errs, errors.New("-keys-refresh must be at least 100ms, and -keys-cooldown more than 0"))
 	}
 	return errors.Join(errs...)
 }

@@ -33,13 +33,13 @@ type quickstart struct {
 func main() { program.Main("quickstart", about, &quickstart{}) }
 
 func (q *quickstart) Flags(fs *flag.FlagSet) {
-	program.DurationVar(fs, &q.tokenLife, "token-life", time.Minute, "how long a token is good, a `TIME` from 2s to 1h")
+	program.DurationVar(fs, &q.tokenLife, "token-life", time.Minute, "how long a token is good, a `TIME` in whole seconds from 2s to 1h")
 	fs.BoolVar(&q.serve, "serve", false, "keep running and print curl lines instead of the story")
 }
 
 func (q *quickstart) Run(ctx context.Context) error {
-	if q.tokenLife < 2*time.Second || q.tokenLife > time.Hour {
-		return program.Usage(fmt.Errorf("-token-life %v: want 2s to 1h", q.tokenLife))
+	if q.tokenLife < 2*time.Second || q.tokenLife > time.Hour || q.tokenLife%time.Second != 0 {
+		return program.Usage(fmt.Errorf("-token-life %v: want whole seconds from 2s to 1h", q.tokenLife))
 	}
 	s, err := newSystem(q.tokenLife)
 	if err != nil {
