@@ -5,6 +5,7 @@ package examples_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -126,7 +127,9 @@ func (p *process) signal(s os.Signal) {
 // runToEnd runs a program that ends by itself.
 func runToEnd(t *testing.T, name string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	return run(t, exec.CommandContext(t.Context(), filepath.Join(programs, name), args...))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return run(t, exec.CommandContext(ctx, filepath.Join(programs, name), args...))
 }
 
 func run(t *testing.T, cmd *exec.Cmd) (status int, stdout, stderr string) {

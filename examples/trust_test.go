@@ -180,7 +180,7 @@ func TestTransactionTokensHaveTheFormOfTheDraft(t *testing.T) {
 	s.waitReady(t)
 	send(t, "GET", s.url+"/", "Authorization: Bearer "+s.token(t, nil))
 
-	token, _, err := jwt.NewParser().ParseUnverified(<-seen, jwt.MapClaims{})
+	token, _, err := jwt.NewParser().ParseUnverified(arrived(t, seen), jwt.MapClaims{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,12 +218,24 @@ func TestTransactionTokensNeedNoFurtherFlag(t *testing.T) {
 		t.Fatalf("status %d, body %s", r.status, r.body)
 	}
 	claims := jwt.MapClaims{}
-	if _, _, err := jwt.NewParser().ParseUnverified(<-seen, claims); err != nil {
+	if _, _, err := jwt.NewParser().ParseUnverified(arrived(t, seen), claims); err != nil {
 		t.Fatal(err)
 	}
 	life := claims["exp"].(float64) - claims["iat"].(float64)
 	if claims["aud"] != "authctx.local" || claims["req_wl"] != "spiffe://authctx.local/gateway" || life != 120 {
 		t.Errorf("claims %v", claims)
+	}
+}
+
+// arrived returns what an upstream was sent with a request that has been answered.
+func arrived(t *testing.T, sent <-chan string) string {
+	t.Helper()
+	select {
+	case s := <-sent:
+		return s
+	default:
+		t.Fatal("the gateway answered without asking its upstream")
+		return ""
 	}
 }
 
@@ -263,7 +275,7 @@ func TestTransactionTokenKeysRotateWithoutAFailedRequest(t *testing.T) {
 	seen := map[string]bool{}
 	eventually(t, "two other keys to sign", func() bool {
 		send(t, "GET", s.url+"/", header)
-		seen[<-keyIDs] = true
+		seen[arrived(t, keyIDs)] = true
 		return len(seen) == 3
 	})
 	close(stop)

@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +22,10 @@ func TestWhoamiRefusesCertificatesThatNobodyBelieves(t *testing.T) {
 	ended := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Unix(0, 0), time.Now().Add(-time.Minute) }
 	ca, good := file("ca.pem", newAuthority(t).PEM()), file("good.pem", asPEM(t, selfSigned(t, server)))
 	other, client := file("other.pem", asPEM(t, selfSigned(t, server))), file("client.pem", asPEM(t, selfSigned(t)))
+	gateway := func(c *x509.Certificate) { // of a VPN: id-kp-ipsecIKE, of which crypto/x509 knows nothing
+		c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, []asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 17}}
+	}
+	vpn := file("vpn.pem", asPEM(t, selfSigned(t, gateway)))
 	old, empty := file("old.pem", asPEM(t, selfSigned(t, server, ended))), file("empty.pem", nil)
 	const secret = "-----BEGIN PRIVATE KEY----- s3cret"
 	for name, test := range map[string]struct {
@@ -32,6 +37,7 @@ func TestWhoamiRefusesCertificatesThatNobodyBelieves(t *testing.T) {
 		"a directory":                  {dir, good, good, []string{"-trust: ", dir, "directory"}},
 		"a certificate that has ended": {ca, old, old, []string{"-cert: the certificate has ended at"}},
 		"the certificate of a client":  {ca, client, client, []string{"-cert: the certificate is not one of a server"}},
+		"the certificate of a VPN":     {ca, vpn, vpn, []string{"-cert: the certificate is not one of a server"}},
 		"a key of another":             {ca, good, other, []string{"-cert and -key: ", "does not match"}},
 		"no key":                       {ca, good, empty, []string{"-cert and -key: ", "key input"}},
 		"neither file":                 {ca, dir, filepath.Join(dir, "key.pem"), []string{"-cert: is a directory", "-key: no such file"}},
