@@ -128,7 +128,7 @@ func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, se
 	if err != nil {
 		return err
 	}
-	token, err := d.mint(p, scopes, now)
+	token, err := d.mint(ctx, p, scopes, now)
 	if err == nil {
 		set(DeferredField, token)
 	}
@@ -136,8 +136,8 @@ func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, se
 }
 
 // mint signs a token that is good for as long as p's work may wait.
-func (d *DeferredPropagator) mint(p authctx.Principal, scopes []string, now time.Time) (string, error) {
-	subject, err := d.minter.subject(p)
+func (d *DeferredPropagator) mint(ctx context.Context, p authctx.Principal, scopes []string, now time.Time) (string, error) {
+	subject, err := d.minter.subject(ctx, p)
 	if err != nil {
 		return "", err
 	}

@@ -188,7 +188,7 @@ func TestTxnPropagatorRefusesContradictions(t *testing.T) {
 		"tokens that outlive published keys": {func(c *jwtauth.TxnPropagatorConfig) { c.Lifetime = 4 * time.Minute }, "set SigningKeysConfig.Retain"},
 		"reuse for more than half a life":    {func(c *jwtauth.TxnPropagatorConfig) { c.Reuse = 61 * time.Second }, "Reuse must not"},
 		"two ways to name subjects": {func(c *jwtauth.TxnPropagatorConfig) {
-			c.SoleIssuer, c.Subject = "i", func(authctx.Principal) (string, error) { return "s", nil }
+			c.SoleIssuer, c.Subject = "i", func(context.Context, authctx.Principal) (string, error) { return "s", nil }
 		}, "SoleIssuer and Subject"},
 		"a symmetric key without its name": {func(c *jwtauth.TxnPropagatorConfig) {
 			c.Keys = must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.HS256)}))

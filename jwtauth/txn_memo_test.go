@@ -42,7 +42,7 @@ func TestEveryCallHasATokenOfItsOwn(t *testing.T) {
 func TestARememberedCallerIsComparedInFull(t *testing.T) {
 	subject, scope := "alice", "orders.read"
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
-		e.Subject = func(authctx.Principal) (string, error) { return subject, nil }
+		e.Subject = func(context.Context, authctx.Principal) (string, error) { return subject, nil }
 		e.Scopes = func(context.Context, authctx.Principal) ([]string, error) { return []string{scope}, nil }
 	})
 	alice := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Scopes = nil })

@@ -25,7 +25,7 @@ type txnMinter struct {
 	workload string
 	keys     *SigningKeys
 	lifetime time.Duration
-	subject  func(authctx.Principal) (string, error)
+	subject  func(context.Context, authctx.Principal) (string, error)
 	scopes   func(context.Context, authctx.Principal) ([]string, error)
 }
 
@@ -152,8 +152,8 @@ func (m *txnMinter) sign(c *txnCall, caller string, now time.Time) (minted, erro
 
 // soleIssuerSubject takes subjects as they are, since they are all of one
 // issuer.
-func soleIssuerSubject(issuer string) func(authctx.Principal) (string, error) {
-	return func(p authctx.Principal) (string, error) {
+func soleIssuerSubject(issuer string) func(context.Context, authctx.Principal) (string, error) {
+	return func(_ context.Context, p authctx.Principal) (string, error) {
 		if p.Issuer() != issuer {
 			return "", errOtherIssuer
 		}
@@ -167,6 +167,6 @@ var issuerEscaper = strings.NewReplacer("%", "%25", "#", "%23")
 
 // qualifiedSubject returns ISSUER#SUBJECT. No issuer of one "#" can be mistaken
 // for another with a part of the subject.
-func qualifiedSubject(p authctx.Principal) (string, error) {
+func qualifiedSubject(_ context.Context, p authctx.Principal) (string, error) {
 	return issuerEscaper.Replace(p.Issuer()) + "#" + p.Subject(), nil
 }

@@ -57,7 +57,7 @@ type TxnPropagatorConfig struct {
 	SoleIssuer string
 	// Subject, when it is not nil, says what the trust domain calls a caller, in
 	// place of SoleIssuer, which must then be empty. Its results must be unique.
-	Subject func(authctx.Principal) (string, error)
+	Subject func(context.Context, authctx.Principal) (string, error)
 	// Scopes returns the scopes that a token carries. For a caller with scopes, they
 	// must be among the caller's. For a caller without any, whose issuer may know no
 	// scopes, they are whatever it returns, none included. When Scopes is nil,
@@ -174,11 +174,11 @@ func checkTrustDomain(name string, p *problems) (ok bool) {
 	return false
 }
 
-func (cfg *TxnPropagatorConfig) subject() func(authctx.Principal) (string, error) {
+func (cfg *TxnPropagatorConfig) subject() func(context.Context, authctx.Principal) (string, error) {
 	switch {
 	case cfg.Subject != nil:
-		return func(p authctx.Principal) (string, error) {
-			subject, err := cfg.Subject(p)
+		return func(ctx context.Context, p authctx.Principal) (string, error) {
+			subject, err := cfg.Subject(ctx, p)
 			if err == nil && subject == "" {
 				err = errors.New("it returned an empty subject")
 			}
@@ -237,7 +237,7 @@ func (t *TxnPropagator) token(ctx context.Context, p authctx.Principal, now time
 	}
 	caller := t.memo.get(p, scopes)
 	if t.renames || !caller.reusable(now) {
-		if caller, err = t.encoded(caller, p, scopes); err != nil {
+		if caller, err = t.encoded(ctx, caller, p, scopes); err != nil {
 			return "", err
 		}
 	}
@@ -257,8 +257,8 @@ func (t *TxnPropagator) token(ctx context.Context, p authctx.Principal, now time
 
 // encoded returns what is known of p, if its subject is still the same, or else
 // encodes what tokens are to say.
-func (t *TxnPropagator) encoded(known *txnEntry, p authctx.Principal, scopes []string) (*txnEntry, error) {
-	subject, err := t.minter.subject(p)
+func (t *TxnPropagator) encoded(ctx context.Context, known *txnEntry, p authctx.Principal, scopes []string) (*txnEntry, error) {
+	subject, err := t.minter.subject(ctx, p)
 	if err != nil || known != nil && known.subject == subject {
 		return known, err
 	}

@@ -105,7 +105,7 @@ func TestReuseEndsWithTheSubject(t *testing.T) {
 	subject, refusal := "alice", error(nil)
 	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
 		e.Reuse = time.Minute
-		e.Subject = func(authctx.Principal) (string, error) { return subject, refusal }
+		e.Subject = func(context.Context, authctx.Principal) (string, error) { return subject, refusal }
 	})
 	p := jwtauthtest.User(t)
 	first := must(inject(t.Context(), w.edge, p))

@@ -192,6 +192,30 @@ func TestTxnMintsOneTokenPerCall(t *testing.T) {
 	}
 }
 
+// Subject may have to ask somebody: it learns that the request is gone, and its
+// failure is told as it is.
+func TestRule8_ASubjectThatNobodyCanTellIsUnavailable(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+		e.Reuse = time.Minute
+		e.Subject = func(ctx context.Context, p authctx.Principal) (string, error) {
+			if err := ctx.Err(); err != nil {
+				return "", &authctx.Error{Reason: authctx.Unavailable, Cause: err}
+			}
+			return "u-" + p.Subject(), nil
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 2 { // the second time the token is there already
+		if _, err := inject(ctx, w.edge, jwtauthtest.User(t)); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	if _, err := inject(ctx, w.edge, jwtauthtest.User(t)); !errors.Is(err, authctx.Unavailable) || !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 func TestTxnSubjectIsUniqueInTheTrustDomain(t *testing.T) {
 	who := func(issuer, subject string) authctx.Principal {
 		return must(authctx.New(authctx.Attributes{Issuer: issuer, Subject: subject, Scopes: []string{"x"}}))
@@ -220,7 +244,9 @@ func TestTxnSubjectIsUniqueInTheTrustDomain(t *testing.T) {
 		t.Errorf("a caller of another issuer: %v", err)
 	}
 	mapped := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
-		e.Subject = func(p authctx.Principal) (string, error) { return strings.TrimPrefix(p.Subject(), "none"), nil }
+		e.Subject = func(_ context.Context, p authctx.Principal) (string, error) {
+			return strings.TrimPrefix(p.Subject(), "none"), nil
+		}
 	})
 	if got := sub(mapped, who("https://b.test", "none7")); got != "7" {
 		t.Errorf("sub by function: %v", got)
