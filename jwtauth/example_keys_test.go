@@ -108,14 +108,17 @@ func ExampleGenerateSigningKey() {
 }
 
 func ExampleOnlyTenants() {
-	rule := jwtauth.OnlyTenants("acme", "globex")
-	fmt.Println(rule("acme"), rule("somebody"))
-	// Output: true false
+	tenants := jwtauth.OnlyTenants("acme", "globex")
+	fmt.Println(tenants(context.Background(), "acme"))
+	fmt.Println(tenants(context.Background(), "somebody"))
+	// Output:
+	// true <nil>
+	// false <nil>
 }
 
 func ExampleAnyTenant() {
-	fmt.Println(jwtauth.AnyTenant()("whoever signs up"))
-	// Output: true
+	fmt.Println(jwtauth.AnyTenant()(context.Background(), "whoever signs up"))
+	// Output: true <nil>
 }
 
 func ExampleRFC9068Types() {

@@ -10,6 +10,16 @@ func Restrict(k *Key, issuer string) *Key {
 	return &Key{id: k.id, algorithm: k.algorithm, material: k.material, issuer: issuer}
 }
 
+// Held returns a copy of k, a secret, that calls hold in the midst of every
+// verification.
+func Held(k *Key, hold func()) *Key {
+	secret := k.material.(hmacSecret)
+	return &Key{id: k.id, algorithm: k.algorithm, material: hmacSecret(func() []byte {
+		hold()
+		return secret()
+	})}
+}
+
 // CacheLen returns how many tokens v remembers.
 func CacheLen(v *Verifier) (n int) {
 	for i := range v.front.cache.shards {

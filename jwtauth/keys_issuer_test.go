@@ -154,7 +154,10 @@ func TestRFC8725_3_8_ATokenNamesItsIssuerInTheWayOfItsIssuer(t *testing.T) {
 	signer := signerFor(t, jwtauth.EdDSA)
 	entra := func(c *jwtauth.VerifierConfig) {
 		c.Issuer = "https://login.example/" + jwtauth.TenantPlaceholder + "/v2.0"
-		c.Tenants = func(string) bool { t.Error("the tenant of a forged token was judged"); return true }
+		c.Tenants = func(context.Context, string) (bool, error) {
+			t.Error("the tenant of a forged token was judged")
+			return true, nil
+		}
 	}
 	svid := func(c *jwtauth.VerifierConfig) {
 		c.Issuer, c.Claims, c.Types = svidDomain, jwtauth.SPIFFEClaims(), jwtauth.SPIFFETypes()

@@ -130,7 +130,7 @@ func (t *issuerTable) choose(_ context.Context, s *scratch) (*issuerPolicy, erro
 		if !ok {
 			continue
 		}
-		switch _, err := p.issuer.fit(own, &s.doc); {
+		switch err := p.issuer.check(own, &s.doc); {
 		case err == nil:
 			return p, nil
 		case err == errTenant && named == nil:

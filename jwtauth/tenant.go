@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -12,65 +13,72 @@ import (
 // then be the template filled in with the token's own "tid".
 const TenantPlaceholder = "{tenantid}"
 
-// TenantRule says whether a tenant is let in. A nil TenantRule lets nobody in.
-// Only tokens whose signature is good are asked about, and then on every request
-// and recheck, as [Revocations] are: a rule may change its mind, answers from
-// memory and is safe for concurrent use.
-type TenantRule func(tenant string) bool
+// TenantFunc says whether a tenant is let in. A nil TenantFunc lets nobody in. An
+// error means that nobody could tell, and is answered with [authctx.Unavailable],
+// whatever is returned beside it.
+//
+// Only tokens that are good otherwise are asked about, and then on every request
+// and recheck, whatever was remembered of the token, as [Revocations] are: it may
+// change its mind, is quick and is safe for concurrent use.
+type TenantFunc func(ctx context.Context, tenant string) (bool, error)
 
 // OnlyTenants lets in exactly these tenants.
-func OnlyTenants(first string, rest ...string) TenantRule {
+func OnlyTenants(first string, rest ...string) TenantFunc {
 	tenants := append([]string{first}, rest...)
-	return func(tenant string) bool { return tenant != "" && slices.Contains(tenants, tenant) }
+	return func(_ context.Context, tenant string) (bool, error) {
+		return tenant != "" && slices.Contains(tenants, tenant), nil
+	}
 }
 
 // AnyTenant lets in every tenant of the provider, which may be anybody who signs
 // up there. The application must then tell its own customers from others by
 // [authctx.Principal.Issuer] and tenant.
-func AnyTenant() TenantRule { return func(string) bool { return true } }
+func AnyTenant() TenantFunc {
+	return func(context.Context, string) (bool, error) { return true, nil }
+}
 
 // issuerName matches "iss" against a configured issuer, templated or not.
 type issuerName struct {
-	text           string // as configured
-	before, after  string // around the placeholder
-	templated      bool
-	tenantAccepted TenantRule
+	text          string // as configured
+	before, after string // around the placeholder
+	templated     bool
+	tenants       TenantFunc
 }
 
-func newIssuerName(issuer string, tenants TenantRule) issuerName {
+func newIssuerName(issuer string, tenants TenantFunc) issuerName {
 	before, after, templated := strings.Cut(issuer, TenantPlaceholder)
 	return issuerName{issuer, before, after, templated, tenants}
 }
 
-// check judges iss, and what is in doc about the tenant. It is for claims that
-// were verified: names of strangers are none of the tenant rule's business.
+// check judges iss, and what is in doc about the tenant, but not whether that is
+// let in, see admits.
 func (n *issuerName) check(iss string, doc *strictjson.Doc) error {
-	tenant, err := n.fit(iss, doc)
-	if err != nil {
-		return err
-	}
-	return n.admits(tenant)
-}
-
-// fit is check without the tenant rule. It returns the tenant, empty when there
-// is no template.
-func (n *issuerName) fit(iss string, doc *strictjson.Doc) (tenant string, _ error) {
 	tenant, ok := n.match(iss)
 	if !ok {
-		return "", errIssuer
+		return errIssuer
 	}
 	if !n.templated {
-		return "", nil
+		return nil
 	}
 	if tid, _ := doc.Get("tid").Text(); tid != tenant {
-		return "", errTenant
+		return errTenant
 	}
-	return tenant, nil
+	return nil
 }
 
-// admits asks the tenant rule, if there is a template.
-func (n *issuerName) admits(tenant string) error {
-	if n.templated && (n.tenantAccepted == nil || !n.tenantAccepted(tenant)) {
+// admits asks whether a tenant is let in, if there is a template. It is for claims
+// that were verified: names of strangers are none of the application's business.
+func (n *issuerName) admits(ctx context.Context, tenant string) error {
+	if !n.templated {
+		return nil
+	}
+	if n.tenants == nil {
+		return errTenant
+	}
+	switch yes, err := n.tenants(ctx, tenant); {
+	case err != nil:
+		return unavailable("Tenants", err)
+	case !yes:
 		return errTenant
 	}
 	return nil

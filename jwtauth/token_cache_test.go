@@ -211,17 +211,16 @@ func TestADisabledCacheRemembersNothing(t *testing.T) {
 
 func TestRequestsForOneTokenShareOneVerification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSigner(t, "k1")
+		s := signerFor(t, jwtauth.HS256)
 		var verifications atomic.Int32
 		gate := make(chan struct{})
 		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
-			c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
+			c.Keys = oneKey(jwtauth.Held(s.key, func() {
 				verifications.Add(1)
-				<-gate // in the midst of a verification
-				return true
-			}
+				<-gate
+			}))
 		})
-		token := s.token(t, goodClaims(map[string]any{"iss": "https://login.example/t/v2.0", "tid": "t"}))
+		token := s.token(t, goodClaims(nil))
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
@@ -240,11 +239,11 @@ func TestRequestsForOneTokenShareOneVerification(t *testing.T) {
 		synctest.Wait()
 		cancel() // one that leaves takes nobody along
 		synctest.Wait()
-		close(gate)
-		all.Wait()
 		if n := verifications.Load(); n != 1 {
 			t.Errorf("%d verifications", n)
 		}
+		close(gate)
+		all.Wait()
 		cached(t, v, token, true)
 	})
 }
@@ -285,19 +284,17 @@ func TestARequestThatLeavesDuringAKeyLookupChangesNothing(t *testing.T) {
 }
 
 func TestAPanicInAVerificationLeavesNobodyWaiting(t *testing.T) {
-	s := newSigner(t, "k1")
+	s := signerFor(t, jwtauth.HS256)
 	var broken atomic.Bool
 	broken.Store(true)
 	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
-		c.Now = func() time.Time { return testNow }
-		c.Issuer, c.Tenants = "https://login.example/{tenantid}/v2.0", func(string) bool {
+		c.Keys = oneKey(jwtauth.Held(s.key, func() {
 			if broken.Load() {
-				panic("a rule that panics")
+				panic("a key that panics")
 			}
-			return true
-		}
+		}))
 	})
-	token := s.token(t, goodClaims(map[string]any{"iss": "https://login.example/t/v2.0", "tid": "t"}))
+	token := s.token(t, goodClaims(nil))
 	func() {
 		defer func() {
 			if recover() == nil {

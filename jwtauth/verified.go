@@ -40,7 +40,7 @@ func (v *verified) stands(ctx context.Context, now time.Time) error {
 
 // admitted asks whoever may change their mind about a token that was verified.
 func (v *verified) admitted(ctx context.Context) error {
-	if err := v.policy.issuer.admits(v.tenant); err != nil {
+	if err := v.policy.issuer.admits(ctx, v.tenant); err != nil {
 		return v.policy.about(err)
 	}
 	return v.policy.revoked(ctx, v.token.Principal)
@@ -107,7 +107,7 @@ func (v *verified) confirm(ctx context.Context) (err error) {
 		return errKeyIssuer
 	}
 	tenant, _ := policy.issuer.tenant(iss)
-	if err := policy.issuer.admits(tenant); err != nil {
+	if err := policy.issuer.admits(ctx, tenant); err != nil {
 		return err
 	}
 	return policy.revoked(ctx, v.token.Principal)

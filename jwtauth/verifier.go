@@ -120,9 +120,8 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	return v, false, nil
 }
 
-// first verifies a token that is not in the cache. Only the search for the key
-// runs on the caller's context; what requests for the same token share is
-// computation alone, which no caller can abort for the others.
+// first verifies a token that is not in the cache. The search for the key and the
+// question about its tenant run on the context of the caller.
 func (f *front) first(ctx context.Context, issuers chooser, c compact, h *header, d digest) (found *verified, _ error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
@@ -153,7 +152,20 @@ func (f *front) judge(ctx context.Context, policy *issuerPolicy, c compact, h *h
 	if err != nil {
 		return nil, err
 	}
-	now := policy.Now() // the search may have taken its time
+	v, err := f.together(ctx, policy, c, h, key, s, d)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.letIn(ctx, v, d); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// together verifies a token once for all requests that come with it meanwhile. What
+// they share is computation alone, which no caller can abort for the others.
+func (f *front) together(ctx context.Context, policy *issuerPolicy, c compact, h *header, key *Key, s *scratch, d digest) (*verified, error) {
+	now := policy.Now() // the search for the key may have taken its time
 	if f.cache == nil {
 		return policy.verify(c, h, key, s, now)
 	}
@@ -164,6 +176,16 @@ func (f *front) judge(ctx context.Context, policy *issuerPolicy, c compact, h *h
 	defer f.cache.finish(shared)
 	shared.found, shared.err = policy.verify(c, h, key, s, now)
 	return shared.found, shared.err
+}
+
+// letIn asks about the tenant of a token that was verified just now. One who is not
+// let in takes nobody's place in the cache.
+func (f *front) letIn(ctx context.Context, v *verified, d digest) error {
+	err := v.policy.issuer.admits(ctx, v.tenant)
+	if err == error(errTenant) && f.cache != nil {
+		f.cache.shard(d).forget(d, v)
+	}
+	return err
 }
 
 // plain returns the principal of a token that asks for no proof of possession.

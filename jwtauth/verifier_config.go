@@ -30,7 +30,7 @@ type VerifierConfig struct {
 	// a templated Issuer and one of SPIFFE have no other.
 	IssuerAliases []string
 	// Tenants says which tenants of a templated Issuer are let in.
-	Tenants TenantRule
+	Tenants TenantFunc
 	// Audiences are who this service is to the issuer: "aud" must name at least
 	// one of them (RFC 7519 section 4.1.3).
 	Audiences []string
