@@ -41,8 +41,9 @@ type Authenticator interface {
 // type and not an Authenticator, as in the example.
 type Presenter interface {
 	// Presents reports whether the request presents credentials of this
-	// authenticator's kind, good or bad. It is cheap and verifies nothing.
-	Presents(r *Request) bool
+	// authenticator's kind, good or bad, or may do so where nobody can tell, for
+	// which Authenticate then answers [Unavailable]. It is cheap and verifies nothing.
+	Presents(ctx context.Context, r *Request) bool
 }
 
 // Result is what authentication found out. It is a struct so that it can grow.
@@ -177,17 +178,44 @@ type oneOf struct {
 
 func (o *oneOf) Fields() FieldSet { return o.fields }
 
-func (o *oneOf) Presents(r *Request) bool {
-	return slices.ContainsFunc(o.members, func(m Authenticator) bool { return presents(m, r) })
+func (o *oneOf) Presents(ctx context.Context, r *Request) bool {
+	return slices.ContainsFunc(o.members, func(m Authenticator) bool {
+		_, ok := presentedTo(ctx, m, r)
+		return ok
+	})
+}
+
+// unsure is a member that may not be able to tell whether fields are credentials.
+// As a [Presenter] it says that they are; two kinds are then not two for certain.
+type unsure interface {
+	// untold returns why nobody can tell, which is [Unavailable], and otherwise nil.
+	untold(ctx context.Context, r *Request) error
+}
+
+func (o *oneOf) untold(ctx context.Context, r *Request) error {
+	for _, m := range o.members {
+		if u, ok := m.(unsure); ok {
+			if err := u.untold(ctx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
-	if presented, ok := o.presented(r); !ok {
-		return Result{Read: presented}, &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
+	var usual [8]bool
+	to, presented, ok := o.presented(ctx, r, usual[:0])
+	if !ok {
+		err := o.untold(ctx, r)
+		if err == nil {
+			err = &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
+		}
+		return Result{Read: presented}, err
 	}
 	var passed Result // with what a member has left to the others
 	var refusal, none error
-	for _, m := range o.members {
+	for i, m := range o.members {
 		res, err := Authenticate(ctx, m, r)
 		switch {
 		case err == nil:
@@ -198,7 +226,7 @@ func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 			}
 		case !errors.Is(err, NoCredentials):
 			return res, err
-		case none == nil || presents(m, r) || !saysWhy(none) && saysWhy(err):
+		case none == nil || to[i] || !saysWhy(none) && saysWhy(err):
 			none = err
 		}
 	}
@@ -219,39 +247,37 @@ func notMine(err error) bool {
 	return ok && e != nil && e.NotMine && e.Reason.blamesToken()
 }
 
-// presented returns the fields with which r presents credentials, and whether
-// they are those of a single member.
-func (o *oneOf) presented(r *Request) (presented FieldSet, ok bool) {
+// presented appends to each for every member whether r presents credentials to it,
+// and returns the fields with which it does, and whether they are those of a single
+// member.
+func (o *oneOf) presented(ctx context.Context, r *Request, each []bool) (_ []bool, presented FieldSet, single bool) {
 	var usual [4]FieldSet
 	found := usual[:0]
 	for _, m := range o.members {
-		if p, ok := m.(Presenter); !ok || p.Presents(r) {
-			if f := fieldsIn(m, r); !f.empty() {
-				found = append(found, f)
-			}
+		fields, ok := presentedTo(ctx, m, r)
+		if ok && !fields.empty() {
+			found = append(found, fields)
 		}
+		each = append(each, ok)
 	}
 	presented = FieldSet{}.Union(found...)
-	return presented, presented.empty() ||
+	return each, presented, presented.empty() ||
 		slices.ContainsFunc(o.members, func(m Authenticator) bool { return m.Fields().covers(presented) })
 }
 
-// fieldsIn returns the fields with which r presents credentials to m. A
-// Presenter's word that there are some counts for all prefixes, which cannot be
+// presentedTo returns the fields with which r presents credentials to m, and
+// whether it does. A Presenter's word counts for all prefixes, which cannot be
 // looked up.
-func fieldsIn(m Authenticator, r *Request) FieldSet {
+func presentedTo(ctx context.Context, m Authenticator, r *Request) (FieldSet, bool) {
+	p, ok := m.(Presenter)
+	if ok && !p.Presents(ctx, r) {
+		return FieldSet{}, false
+	}
 	found := m.Fields().in(r)
-	if _, ok := m.(Presenter); ok {
+	if ok {
 		found.Prefixes = m.Fields().Prefixes
 	}
-	return found
-}
-
-func presents(m Authenticator, r *Request) bool {
-	if p, ok := m.(Presenter); ok {
-		return p.Presents(r)
-	}
-	return !m.Fields().in(r).empty()
+	return found, ok || !found.empty()
 }
 
 // Authenticate asks a and holds it to its contract: a nil authenticator and a

@@ -318,7 +318,7 @@ func TestNilAuthenticatorsAndObservers(t *testing.T) {
 // hollow fails when it is nil, as most types do.
 type hollow struct{ err error }
 
-func (h *hollow) Trusts(*authctx.Request) error                  { return h.err }
+func (h *hollow) Trusts(context.Context, *authctx.Request) error { return h.err }
 func (h *hollow) Check(context.Context, authctx.Principal) error { return h.err }
 
 func TestRule1_NilPointersAreNoSettings(t *testing.T) {

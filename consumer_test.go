@@ -193,7 +193,7 @@ func TestAMessageIsToldToHaveNoPeer(t *testing.T) {
 			!strings.Contains(err.Error(), "TrustNetworkAlone") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := trust.Trusts(&authctx.Request{Transport: authctx.TransportHTTP}); strings.Contains(err.Error(), "message") {
+		if err := trust.Trusts(t.Context(), &authctx.Request{Transport: authctx.TransportHTTP}); strings.Contains(err.Error(), "message") {
 			t.Errorf("%s of a request: %v", name, err)
 		}
 	}

@@ -43,7 +43,7 @@ func ExampleKubernetesLayout_aggregator() {
 		fmt.Println(err)
 		return
 	}
-	aggregator := authctx.TrustAllOf(authority, authctx.TrustFunc(func(r *authctx.Request) error {
+	aggregator := authctx.TrustAllOf(authority, authctx.TrustFunc(func(_ context.Context, r *authctx.Request) error {
 		if name := r.PeerCertificates[0].Subject.CommonName; name != "front-proxy-client" {
 			return fmt.Errorf("%q is not the aggregator", name)
 		}
@@ -58,7 +58,7 @@ func ExampleKubernetesLayout_aggregator() {
 	for _, name := range []string{"front-proxy-client", "metrics"} {
 		leaf, _ := ca.issue(&x509.Certificate{Subject: pkix.Name{CommonName: name}})
 		chain := []*x509.Certificate{leaf, ca.Certificate} // verified by the TLS server
-		fmt.Println(aggregator.Trusts(&authctx.Request{PeerCertificates: chain}))
+		fmt.Println(aggregator.Trusts(context.Background(), &authctx.Request{PeerCertificates: chain}))
 	}
 	// Output:
 	// <nil>
@@ -219,8 +219,8 @@ func ExampleTrustPeerCIDR() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}))
-	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.2.2.3:4711")}))
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}))
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{Peer: netip.MustParseAddrPort("10.2.2.3:4711")}))
 	_, err = authctx.TrustPeerCIDR("0.0.0.0/0")
 	fmt.Println(err)
 	// Output:
@@ -236,8 +236,8 @@ func ExampleTrustDNSName() {
 		return
 	}
 	gateway := &x509.Certificate{DNSNames: []string{"gateway.prod.example"}} // verified by the TLS server
-	fmt.Println(trust.Trusts(&authctx.Request{PeerCertificates: []*x509.Certificate{gateway}}))
-	fmt.Println(trust.Trusts(&authctx.Request{}) != nil)
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{PeerCertificates: []*x509.Certificate{gateway}}))
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{}) != nil)
 	// Output:
 	// <nil>
 	// true
@@ -251,7 +251,7 @@ func ExampleTrustSPIFFEDomain() {
 	}
 	id, _ := url.Parse("spiffe://prod.example/orders")
 	orders := &x509.Certificate{URIs: []*url.URL{id}} // verified by the TLS server
-	fmt.Println(trust.Trusts(&authctx.Request{PeerCertificates: []*x509.Certificate{orders}}))
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{PeerCertificates: []*x509.Certificate{orders}}))
 	// Output: <nil>
 }
 
@@ -272,7 +272,7 @@ func ExampleTrustAuthority() {
 	for _, issuer := range []*authority{prod, partner} {
 		orders, _ := issuer.issue(&x509.Certificate{URIs: []*url.URL{id}})
 		chain := []*x509.Certificate{orders, issuer.Certificate} // verified by the TLS server
-		fmt.Println(trust.Trusts(&authctx.Request{PeerCertificates: chain}))
+		fmt.Println(trust.Trusts(context.Background(), &authctx.Request{PeerCertificates: chain}))
 	}
 	// Output:
 	// <nil>
@@ -290,13 +290,15 @@ func ExampleTrustAuthority_rotation() {
 		}
 		return err
 	}
-	trust := authctx.TrustFunc(func(r *authctx.Request) error { return (*latest.Load()).Trusts(r) })
+	trust := authctx.TrustFunc(func(_ context.Context, r *authctx.Request) error {
+		return (*latest.Load()).Trusts(context.Background(), r)
+	})
 
 	retired, current := newAuthority("2025", nil), newAuthority("2026", nil)
 	gateway, _ := retired.issue(&x509.Certificate{})
 	r := &authctx.Request{PeerCertificates: []*x509.Certificate{gateway, retired.Certificate}}
-	fmt.Println(changed(retired.Certificate, current.Certificate), trust.Trusts(r) == nil)
-	fmt.Println(changed(current.Certificate), trust.Trusts(r) == nil)
+	fmt.Println(changed(retired.Certificate, current.Certificate), trust.Trusts(context.Background(), r) == nil)
+	fmt.Println(changed(current.Certificate), trust.Trusts(context.Background(), r) == nil)
 	// Output:
 	// <nil> true
 	// <nil> false
@@ -311,7 +313,7 @@ func ExampleTrustAllOf() {
 		return
 	}
 	trust := authctx.TrustAllOf(network, gateway)
-	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}) == nil)
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}) == nil)
 	// Output: false
 }
 
@@ -324,26 +326,26 @@ func ExampleTrustAnyOf() {
 		return
 	}
 	trust := authctx.TrustAnyOf(network, gateway)
-	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}) == nil)
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}) == nil)
 	// Output: true
 }
 
 // A container network that only the gateway shares with the service.
 func ExampleTrustNetworkAlone() {
-	fmt.Println(authctx.TrustNetworkAlone().Trusts(&authctx.Request{}))
+	fmt.Println(authctx.TrustNetworkAlone().Trusts(context.Background(), &authctx.Request{}))
 	// Output: <nil>
 }
 
 // Peers on the same machine.
 func ExampleTrustFunc() {
-	trust := authctx.TrustFunc(func(r *authctx.Request) error {
+	trust := authctx.TrustFunc(func(_ context.Context, r *authctx.Request) error {
 		if !r.Peer.Addr().IsLoopback() {
 			return errors.New("the peer is another machine")
 		}
 		return nil
 	})
-	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("[::1]:4711")}))
-	fmt.Println(trust.Trusts(&authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}))
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{Peer: netip.MustParseAddrPort("[::1]:4711")}))
+	fmt.Println(trust.Trusts(context.Background(), &authctx.Request{Peer: netip.MustParseAddrPort("10.1.2.3:4711")}))
 	// Output:
 	// <nil>
 	// the peer is another machine

@@ -94,10 +94,42 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 // Fields returns everything that the layout owns.
 func (f *FieldsAuthenticator) Fields() FieldSet { return f.fields }
 
-// Presents reports whether a trusted peer wrote any identity field. Fields from
-// anybody else are absent, and so are those whose subject is Nobody of the layout.
-func (f *FieldsAuthenticator) Presents(r *Request) bool {
-	return f.anyField(r) && !f.layout.namesNobody(r) && f.trust.Trusts(r) == nil
+// Presents reports whether a trusted peer wrote any identity field, or one of whom
+// nobody can tell. Fields from anybody else are absent, and so are those whose
+// subject is Nobody of the layout.
+func (f *FieldsAuthenticator) Presents(ctx context.Context, r *Request) bool {
+	if !f.anyField(r) || f.layout.namesNobody(r) {
+		return false
+	}
+	err := f.trust.Trusts(ctx, r)
+	return err == nil || errors.Is(err, Unavailable)
+}
+
+// untold implements unsure.
+func (f *FieldsAuthenticator) untold(ctx context.Context, r *Request) error {
+	if !f.anyField(r) || f.layout.namesNobody(r) {
+		return nil
+	}
+	if err := f.believed(ctx, r); errors.Is(err, Unavailable) {
+		return err
+	}
+	return nil
+}
+
+// believed returns nil when the fields of r count, and otherwise why not.
+func (f *FieldsAuthenticator) believed(ctx context.Context, r *Request) error {
+	err := f.trust.Trusts(ctx, r)
+	if err == nil {
+		return nil
+	}
+	refusal := &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
+	if errors.Is(err, Unavailable) {
+		refusal.Reason = Unavailable
+		if e, ok := errors.AsType[*Error](err); ok && e != nil {
+			refusal.RetryAfter = e.RetryAfter
+		}
+	}
+	return refusal
 }
 
 func (f *FieldsAuthenticator) anyField(r *Request) bool {
@@ -121,19 +153,20 @@ func (f *FieldsAuthenticator) anyExtra(r *Request) bool {
 // Authenticate reads the caller. Its principal is [Asserted].
 //
 // Fields are absent, and the answer [NoCredentials], when there are none, when
-// the peer is not trusted, or when the subject is Nobody of the layout. A doubled
-// field, a subject without its issuer or the other way round, a value outside the
-// grammar, and a Transaction Token or a token for deferred work beside the fields
-// are [InvalidRequest]; a caller whose effective end has come is [TokenExpired].
-func (f *FieldsAuthenticator) Authenticate(_ context.Context, r *Request) (Result, error) {
+// the peer is not trusted, or when the subject is Nobody of the layout; where the
+// Trust cannot tell, it is [Unavailable]. A doubled field, a subject without its
+// issuer or the other way round, a value outside the grammar, and a Transaction
+// Token or a token for deferred work beside the fields are [InvalidRequest]; a
+// caller whose effective end has come is [TokenExpired].
+func (f *FieldsAuthenticator) Authenticate(ctx context.Context, r *Request) (Result, error) {
 	if !f.anyField(r) {
 		return Result{}, NoCredentials
 	}
-	if err := f.trust.Trusts(r); err != nil {
-		return Result{}, &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
-	}
-	if f.layout.namesNobody(r) {
+	if f.layout.namesNobody(r) { // whoever says so
 		return Result{}, errNobody
+	}
+	if err := f.believed(ctx, r); err != nil {
+		return Result{}, err
 	}
 	if len(r.Values(TxnTokenField)) > 0 || len(r.Values(deferredField)) > 0 {
 		return Result{}, &Error{Reason: InvalidRequest, Cause: errTwoKinds}

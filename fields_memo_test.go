@@ -56,7 +56,7 @@ func TestRule5_ARememberedCallerIsStillJudged(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var distrust error
 	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{
-		Trust: TrustFunc(func(*Request) error { return distrust }),
+		Trust: TrustFunc(func(context.Context, *Request) error { return distrust }),
 		Now:   func() time.Time { return now },
 	})
 	if err != nil {

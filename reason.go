@@ -57,8 +57,8 @@ const (
 	InsufficientScope
 	// PermissionDenied: a rule said no, or no rule was written.
 	PermissionDenied
-	// Unavailable: nobody could tell, because keys or an introspection endpoint
-	// are out of reach. It never means that the token is bad.
+	// Unavailable: nobody could tell, because keys, an introspection endpoint or
+	// whoever else must be asked is out of reach. It never means that the token is bad.
 	Unavailable
 
 	reasonEnd

@@ -1,6 +1,7 @@
 package authctx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,22 +11,27 @@ import (
 // Trust says whose word about a caller is believed. Implementations are safe
 // for concurrent use.
 type Trust interface {
-	// Trusts returns nil when the peer of r may say who is calling, and
-	// otherwise why not, for operators. It judges by the connection, never by
-	// fields: those are what is in question.
-	Trusts(r *Request) error
+	// Trusts returns nil when the peer of r may say who is calling, and otherwise
+	// why not, for operators; what the peer wrote then counts as absent. Where nobody
+	// can tell, the error is [Unavailable]: that of a lookup which failed must say so,
+	// or the caller may pass for nobody. It judges by the connection, never by fields:
+	// those are what is in question.
+	//
+	// It is asked on requests with fields that it decides about, and asked again for
+	// each [OneOf] around: who looks the answer up remembers it for a moment.
+	Trusts(ctx context.Context, r *Request) error
 }
 
 // TrustFunc makes a function a [Trust]. A nil TrustFunc trusts nobody, and
 // [NewFieldsAuthenticator] refuses it.
-type TrustFunc func(r *Request) error
+type TrustFunc func(ctx context.Context, r *Request) error
 
 // Trusts calls f.
-func (f TrustFunc) Trusts(r *Request) error {
+func (f TrustFunc) Trusts(ctx context.Context, r *Request) error {
 	if f == nil {
 		return errors.New("trust is nil")
 	}
-	return f(r)
+	return f(ctx, r)
 }
 
 // TrustPeerCIDR trusts peers whose address lies in one of the prefixes, such as
@@ -59,7 +65,7 @@ func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return TrustFunc(func(r *Request) error {
+	return TrustFunc(func(_ context.Context, r *Request) error {
 		if !r.Peer.IsValid() {
 			return withoutPeer(r, errNoPeer)
 		}
@@ -105,27 +111,35 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // the gateway connect. Of messages, which have no peer that another trust could
 // judge, it trusts whoever can write to their topic.
 func TrustNetworkAlone() Trust {
-	return TrustFunc(func(*Request) error { return nil })
+	return TrustFunc(func(context.Context, *Request) error { return nil })
 }
 
 // TrustAnyOf trusts a peer that at least one of its members trusts. It asks them
-// in order and stops at the first that does. Where none does, the first eight say
-// why. With a nil member it trusts nobody, and [NewFieldsAuthenticator] refuses it.
+// in order and stops at the first that does, whatever others could not tell. Where
+// none does, the answer is that of the first that could not tell ([Unavailable]),
+// if there is one, and otherwise the first eight say why. With a nil member it
+// trusts nobody, and [NewFieldsAuthenticator] refuses it.
 func TrustAnyOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
 	if slices.ContainsFunc(members, nilTrust) {
 		return TrustFunc(nil)
 	}
-	return TrustFunc(func(r *Request) error {
+	return TrustFunc(func(ctx context.Context, r *Request) error {
 		var errs []error
+		var unknown error
 		for _, m := range members {
-			err := m.Trusts(r)
-			if err == nil {
+			err := m.Trusts(ctx, r)
+			switch {
+			case err == nil:
 				return nil
-			}
-			if len(errs) < maxTrustCauses {
+			case unknown == nil && errors.Is(err, Unavailable):
+				unknown = err
+			case len(errs) < maxTrustCauses:
 				errs = append(errs, err)
 			}
+		}
+		if unknown != nil {
+			return unknown
 		}
 		if more := len(members) - len(errs); more > 0 {
 			errs = append(errs, fmt.Errorf("nor is it trusted by %d more", more))
@@ -138,17 +152,18 @@ func TrustAnyOf(first Trust, rest ...Trust) Trust {
 const maxTrustCauses = 8
 
 // TrustAllOf trusts a peer that every one of its members trusts. It asks them in
-// order and stops at the first that does not, so a later one may rely on what an
-// earlier one has found, such as a certificate. With a nil member it trusts
-// nobody, and [NewFieldsAuthenticator] refuses it.
+// order and stops at the first that does not, or cannot tell ([Unavailable]), and
+// its answer is that one's: a later one may rely on what an earlier one has found,
+// such as a certificate, and what looks something up belongs behind what does not.
+// With a nil member it trusts nobody, and [NewFieldsAuthenticator] refuses it.
 func TrustAllOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
 	if slices.ContainsFunc(members, nilTrust) {
 		return TrustFunc(nil)
 	}
-	return TrustFunc(func(r *Request) error {
+	return TrustFunc(func(ctx context.Context, r *Request) error {
 		for _, m := range members {
-			if err := m.Trusts(r); err != nil {
+			if err := m.Trusts(ctx, r); err != nil {
 				return err
 			}
 		}

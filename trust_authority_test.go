@@ -135,7 +135,7 @@ func TestSPIFFE_AnAuthorityVouchesForItsOwnTrustDomainOnly(t *testing.T) {
 	} {
 		leaf, key := c.issuer.issue(&x509.Certificate{URIs: uris(c.id)})
 		chain := verified(t, prod.pool(partner), leaf, key, between)
-		if err := trust.Trusts(&authctx.Request{PeerCertificates: chain}); (err == nil) != c.want {
+		if err := trust.Trusts(t.Context(), &authctx.Request{PeerCertificates: chain}); (err == nil) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -172,10 +172,10 @@ func TestAnAuthorityIsItsNameAndItsKey(t *testing.T) {
 		"one that was shown and vouches for nobody": {namesake, root, leaf, key, []*authority{namesake}, false},
 	} {
 		r := &authctx.Request{PeerCertificates: verified(t, c.in.pool(), c.leaf, c.key, c.between...)}
-		if err := must(t)(authctx.TrustAuthority(c.trusted.Certificate)).Trusts(r); (err == nil) != c.want {
+		if err := must(t)(authctx.TrustAuthority(c.trusted.Certificate)).Trusts(t.Context(), r); (err == nil) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := must(t)(authctx.TrustAuthority(newAuthority("first", nil).Certificate, c.trusted.Certificate)).Trusts(r); (err == nil) != c.want {
+		if err := must(t)(authctx.TrustAuthority(newAuthority("first", nil).Certificate, c.trusted.Certificate)).Trusts(t.Context(), r); (err == nil) != c.want {
 			t.Errorf("%s, named second: %v", name, err)
 		}
 	}
@@ -211,7 +211,7 @@ func TestRule12_AnAuthorityThatIsLentIsCopied(t *testing.T) {
 	lent = *other.Certificate
 	for want, by := range map[bool]*authority{true: root, false: other} {
 		leaf, key := by.issue(&x509.Certificate{URIs: uris(ours)})
-		if err := trust.Trusts(&authctx.Request{PeerCertificates: verified(t, root.pool(other), leaf, key)}); (err == nil) != want {
+		if err := trust.Trusts(t.Context(), &authctx.Request{PeerCertificates: verified(t, root.pool(other), leaf, key)}); (err == nil) != want {
 			t.Errorf("%s: %v", by.Subject, err)
 		}
 	}
@@ -222,7 +222,7 @@ func TestAnAuthorityIsLookedForWithoutAllocating(t *testing.T) {
 	leaf, key := root.issue(&x509.Certificate{URIs: uris(ours)})
 	r := &authctx.Request{PeerCertificates: verified(t, root.pool(), leaf, key)}
 	trust := must(t)(authctx.TrustAuthority(newAuthority("root", nil).Certificate, root.Certificate))
-	if n := testing.AllocsPerRun(20, func() { _ = trust.Trusts(r) }); n != 0 {
+	if n := testing.AllocsPerRun(20, func() { _ = trust.Trusts(t.Context(), r) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -1,6 +1,7 @@
 package authctx
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func trustCertificate(judge func(leaf *x509.Certificate) error) Trust {
 
 // trustChain judges a verified chain; without one there is no trust.
 func trustChain(judge func(chain []*x509.Certificate) error) Trust {
-	return TrustFunc(func(r *Request) error {
+	return TrustFunc(func(_ context.Context, r *Request) error {
 		switch {
 		case len(r.PeerCertificates) > 0:
 			return judge(r.PeerCertificates)

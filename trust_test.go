@@ -1,6 +1,7 @@
 package authctx_test
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func TestTrustByPeerAddress(t *testing.T) {
 		"10.1.2.3": true, "::ffff:10.1.2.3": true, "::1": true, "fe80::1%eth0": true,
 		"10.2.0.1": false, "127.0.0.1": false, "::2": false, "": false,
 	} {
-		if got := trust.Trusts(from(peer)) == nil; got != want {
+		if got := trust.Trusts(t.Context(), from(peer)) == nil; got != want {
 			t.Errorf("peer %q trusted: %v, want %v", peer, got, want)
 		}
 	}
@@ -102,12 +103,12 @@ func TestTrustByCertificate(t *testing.T) {
 		{"a wildcard in the certificate", dns, nil, []string{"*.internal"}, false},
 		{"no DNS name", dns, nil, nil, false},
 	} {
-		if got := c.trust.Trusts(withCertificate(c.uris, c.dns)) == nil; got != c.want {
+		if got := c.trust.Trusts(t.Context(), withCertificate(c.uris, c.dns)) == nil; got != c.want {
 			t.Errorf("%s: trusted %v, want %v", c.name, got, c.want)
 		}
 	}
 	for name, trust := range map[string]authctx.Trust{"id": gateway, "domain": domain, "dns": dns} {
-		if trust.Trusts(from("127.0.0.1")) == nil {
+		if trust.Trusts(t.Context(), from("127.0.0.1")) == nil {
 			t.Errorf("%s: a peer without a verified certificate is trusted", name)
 		}
 	}
@@ -123,7 +124,7 @@ func TestATrustByCertificateSaysWhatWasMissing(t *testing.T) {
 		"ClientCAs":                  shown,
 		"VerifyPeerCertificate":      shown,
 	} {
-		if err := trust.Trusts(r); err == nil || !strings.Contains(err.Error(), want) {
+		if err := trust.Trusts(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
@@ -131,7 +132,7 @@ func TestATrustByCertificateSaysWhatWasMissing(t *testing.T) {
 
 func TestARefusedCertificateIsNoLongText(t *testing.T) {
 	names := slices.Repeat([]string{strings.Repeat("n", 250)}, 500)
-	err := must(t)(authctx.TrustDNSName("gateway.internal")).Trusts(withCertificate(nil, names))
+	err := must(t)(authctx.TrustDNSName("gateway.internal")).Trusts(t.Context(), withCertificate(nil, names))
 	if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "500 DNS names") || !strings.Contains(err.Error(), "nnn") {
 		t.Errorf("%.300v", err)
 	}
@@ -158,7 +159,7 @@ func TestSPIFFE_ACertificateThatMaySignNamesNoWorkload(t *testing.T) {
 		for which, trust := range map[string]authctx.Trust{
 			"ID": must(t)(authctx.TrustSPIFFEID(workload)), "domain": must(t)(authctx.TrustSPIFFEDomain("prod.example")),
 		} {
-			if err := trust.Trusts(r); (err == nil) != c.want {
+			if err := trust.Trusts(t.Context(), r); (err == nil) != c.want {
 				t.Errorf("%s by %s: %v", name, which, err)
 			}
 		}
@@ -216,7 +217,7 @@ func TestAnAddressIsToldHowToBeAPrefix(t *testing.T) {
 func TestTrustCombines(t *testing.T) {
 	yes := authctx.TrustNetworkAlone()
 	var dropped *hollow
-	no := authctx.TrustFunc(func(*authctx.Request) error { return errors.New("no") })
+	no := authctx.TrustFunc(func(context.Context, *authctx.Request) error { return errors.New("no") })
 	for _, c := range []struct {
 		name  string
 		trust authctx.Trust
@@ -229,7 +230,7 @@ func TestTrustCombines(t *testing.T) {
 		{"all with nil", authctx.TrustAllOf(yes, nil), false}, {"all with a nil function", authctx.TrustAllOf(yes, authctx.TrustFunc(nil)), false},
 		{"a nil function", authctx.TrustFunc(nil), false}, {"any of one that is", authctx.TrustAnyOf(authctx.TrustAllOf(nil), yes), false},
 	} {
-		if got := c.trust.Trusts(from("127.0.0.1")) == nil; got != c.want {
+		if got := c.trust.Trusts(t.Context(), from("127.0.0.1")) == nil; got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -238,8 +239,8 @@ func TestTrustCombines(t *testing.T) {
 // Whoever is trusted by none of many makes nobody write down why for each.
 func TestTrustAnyOfSaysWhyEightTimes(t *testing.T) {
 	for n, more := range map[int]string{1: "", 8: "", 9: "by 1 more", 5000: "by 4992 more"} {
-		no := slices.Repeat([]authctx.Trust{authctx.TrustFunc(func(*authctx.Request) error { return errors.New("because") })}, n)
-		err := authctx.TrustAnyOf(no[0], no[1:]...).Trusts(from("127.0.0.1"))
+		no := slices.Repeat([]authctx.Trust{authctx.TrustFunc(func(context.Context, *authctx.Request) error { return errors.New("because") })}, n)
+		err := authctx.TrustAnyOf(no[0], no[1:]...).Trusts(t.Context(), from("127.0.0.1"))
 		said := fmt.Sprint(err)
 		if strings.Count(said, "because") != min(n, 8) || !strings.Contains(said, more) || (more == "") == strings.Contains(said, "more") {
 			t.Errorf("of %d: %v", n, err)
@@ -264,13 +265,13 @@ func TestRule1_ATrustThatHoldsNothingIsNone(t *testing.T) {
 // What comes first is what a later member may rely on.
 func TestTrustAllOfStopsAtTheFirstRefusal(t *testing.T) {
 	certificate := must(t)(authctx.TrustDNSName("gateway.internal"))
-	fresh := authctx.TrustFunc(func(r *authctx.Request) error {
+	fresh := authctx.TrustFunc(func(_ context.Context, r *authctx.Request) error {
 		if r.PeerCertificates[0].NotAfter.Before(time.Now()) {
 			return errors.New("expired")
 		}
 		return nil
 	})
-	if err := authctx.TrustAllOf(certificate, fresh).Trusts(from("127.0.0.1")); err == nil {
+	if err := authctx.TrustAllOf(certificate, fresh).Trusts(t.Context(), from("127.0.0.1")); err == nil {
 		t.Error("a peer without a certificate is trusted")
 	}
 }

@@ -65,7 +65,9 @@ type BearerOptions struct {
 	// CertificateProxies are the TLS-terminating proxies that are believed when
 	// they say in the client-cert field which certificate their client has
 	// shown (RFC 9440). They must remove what clients send under that name.
-	// From everybody else the field counts for nothing. Nil believes nobody.
+	// From everybody else the field counts for nothing. Nil believes nobody. Tokens
+	// that are bound to no certificate do not ask it; where it cannot tell, the others
+	// are answered with [authctx.Unavailable].
 	//
 	// HAProxy writes it by "http-request set-header Client-Cert
 	// :%[ssl_c_der,base64]:", Caddy by `header_up Client-Cert
@@ -177,7 +179,7 @@ var notForTokens = plainNames.Union(txnFields, deferredFields(), authctx.FieldSe
 func (b *Bearer) Fields() authctx.FieldSet { return b.fields }
 
 // Presents implements [authctx.Presenter].
-func (b *Bearer) Presents(r *authctx.Request) bool {
+func (b *Bearer) Presents(_ context.Context, r *authctx.Request) bool {
 	_, err := b.token(r)
 	return presents(err)
 }
@@ -190,7 +192,7 @@ func (b *Bearer) Authenticate(ctx context.Context, r *authctx.Request) (authctx.
 	}
 	found, err := ask(ctx, b.verifier, token)
 	if err == nil {
-		err = b.possession.check(found.Confirmation, r, "")
+		err = b.possession.check(ctx, found.Confirmation, r, "")
 	}
 	if err != nil {
 		return authctx.Result{}, err

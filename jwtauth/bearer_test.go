@@ -113,7 +113,7 @@ func TestBearerReadsOneTokenFromOnePlace(t *testing.T) {
 			if !errors.Is(err, test.want) || test.want == nil && res.Principal.Subject() != "alice" {
 				t.Errorf("%v, %v; want %v", res.Principal, err, test.want)
 			}
-			if got := b.Presents(test.request); got == errors.Is(test.want, authctx.NoCredentials) {
+			if got := b.Presents(t.Context(), test.request); got == errors.Is(test.want, authctx.NoCredentials) {
 				t.Errorf("Presents: %v", got)
 			}
 		})

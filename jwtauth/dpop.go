@@ -75,7 +75,7 @@ func NewDPoP(v TokenVerifier, cfg DPoPConfig) (*DPoP, error) {
 func (d *DPoP) Fields() authctx.FieldSet { return d.fields }
 
 // Presents implements [authctx.Presenter]. A proof without a token is none.
-func (d *DPoP) Presents(r *authctx.Request) bool {
+func (d *DPoP) Presents(_ context.Context, r *authctx.Request) bool {
 	_, err := d.token(r)
 	return presents(err)
 }
@@ -115,7 +115,7 @@ func (d *DPoP) prove(ctx context.Context, r *authctx.Request, token string, c Co
 		return nil, err
 	}
 	// Only who holds the right key gets anything verified.
-	if err := d.possession.check(c, r, p.thumbprint); err != nil {
+	if err := d.possession.check(ctx, c, r, p.thumbprint); err != nil {
 		return nil, err
 	}
 	claims, err := p.verify()

@@ -1,9 +1,11 @@
 package jwtauth
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -19,7 +21,7 @@ type possession struct {
 
 // check compares a token's bindings with what r proves. The key is the
 // thumbprint of the proof that came with the token, empty when there was none.
-func (p possession) check(c Confirmation, r *authctx.Request, key string) error {
+func (p possession) check(ctx context.Context, c Confirmation, r *authctx.Request, key string) error {
 	switch {
 	case c.KeyThumbprint == "" && key != "":
 		return errNotBound
@@ -30,7 +32,7 @@ func (p possession) check(c Confirmation, r *authctx.Request, key string) error 
 	case c.CertificateThumbprint == "":
 		return nil
 	}
-	der, err := p.certificate(r)
+	der, err := p.certificate(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -43,11 +45,17 @@ func (p possession) check(c Confirmation, r *authctx.Request, key string) error 
 
 // certificate returns the certificate that the client itself has proved to own,
 // empty when there is none. Whether a root vouches for it was the issuer's to ask
-// (RFC 8705 section 6.2). A trusted proxy's own certificate never counts: a
-// token bound to it would be good for everybody behind the proxy.
-func (p possession) certificate(r *authctx.Request) ([]byte, error) {
-	if p.proxies != nil && p.proxies.Trusts(r) == nil {
-		return clientCert(r.Values(clientCertField))
+// (RFC 8705 section 6.2). A trusted proxy's own certificate never counts, nor one
+// of whom nobody can tell whether it is such a proxy: a token bound to it would be
+// good for everybody behind the proxy.
+func (p possession) certificate(ctx context.Context, r *authctx.Request) ([]byte, error) {
+	if p.proxies != nil {
+		switch err := p.proxies.Trusts(ctx, r); {
+		case err == nil:
+			return clientCert(r.Values(clientCertField))
+		case errors.Is(err, authctx.Unavailable):
+			return nil, unavailable("CertificateProxies", err)
+		}
 	}
 	switch {
 	case r.UnverifiedPeerCertificate != nil:

@@ -98,7 +98,7 @@ func TestRFC8705_Section6_2_ASelfSignedCertificateBindsAndIsNeverTrusted(t *test
 			must(authctx.TrustDNSName("gateway.internal")), must(authctx.TrustSPIFFEDomain("prod.example")),
 			must(authctx.TrustSPIFFEID("spiffe://prod.example/gateway")),
 		} {
-			if trust.Trusts(&seen) == nil || seen.PeerCertificates != nil {
+			if trust.Trusts(t.Context(), &seen) == nil || seen.PeerCertificates != nil {
 				t.Errorf("%s: a certificate that nobody verified is trusted", name)
 			}
 		}

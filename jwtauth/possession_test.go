@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"math/big"
 	"net/http"
@@ -181,6 +183,50 @@ func TestACertificateBoundTokenNeedsItsCertificate(t *testing.T) {
 				t.Error("the error repeats the certificate")
 			}
 		})
+	}
+}
+
+// A proxy that nobody can tell from a client might be one: its own certificate is
+// not taken for that of a client, nor the field for empty words.
+func TestRule8_ACertificateOfWhomNobodyCanTellIsUnavailable(t *testing.T) {
+	proxy, own := newCertificate(t), newCertificate(t)
+	type ctxKey struct{}
+	unknown := authctx.TrustFunc(func(ctx context.Context, _ *authctx.Request) error {
+		if ctx.Value(ctxKey{}) == nil {
+			t.Error("asked in another context")
+		}
+		return fmt.Errorf("whois: %w", &authctx.Error{Reason: authctx.Unavailable, RetryAfter: time.Second})
+	})
+	ctx := context.WithValue(t.Context(), ctxKey{}, true)
+	c := newDPoPCase(t, func(cfg *jwtauth.DPoPConfig) { cfg.CertificateProxies = unknown })
+	b := newBearer(t, newVerifier(t, c.signer, nil), &jwtauth.BearerOptions{CertificateProxies: unknown})
+	bearer := func(cnf map[string]any) *authctx.Request {
+		return fields("authorization", "Bearer "+c.signer.token(t, goodClaims(map[string]any{"cnf": cnf})))
+	}
+	to := func(cert *x509.Certificate) map[string]any { return map[string]any{"x5t#S256": thumbprintOf(cert)} }
+	c.token = c.bound(t, map[string]any{"jkt": c.key.Thumbprint(), "x5t#S256": thumbprintOf(own)})
+	for name, test := range map[string]struct {
+		auth authctx.Authenticator
+		r    *authctx.Request
+		cert *x509.Certificate
+		want authctx.Reason
+	}{
+		"the certificate of the connection": {b, bearer(to(proxy)), proxy, authctx.Unavailable},
+		"that in the field":                 {b, withField(bearer(to(own)), "client-cert", byteSequence(own)), proxy, authctx.Unavailable},
+		"no certificate":                    {b, bearer(to(own)), nil, authctx.Unavailable},
+		"a token of another certificate":    {b, bearer(to(own)), proxy, authctx.Unavailable},
+		"beside a proof":                    {c.dpop, c.request(c.proof().Sign()), own, authctx.Unavailable},
+		"a token without a binding":         {b, fields("authorization", "Bearer "+c.signer.token(t, goodClaims(nil))), proxy, 0},
+		"a token that is bad anyway":        {b, bearer(map[string]any{"jkt": "x", "x5t#S256": thumbprintOf(proxy)}), proxy, authctx.InvalidToken},
+	} {
+		test.r.UnverifiedPeerCertificate = test.cert
+		_, err := authctx.Authenticate(ctx, test.auth, test.r)
+		if authctx.ReasonOf(err) != test.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if e, ok := errors.AsType[*authctx.Error](err); test.want == authctx.Unavailable && (!ok || e.RetryAfter != time.Second || !strings.Contains(err.Error(), "CertificateProxies")) {
+			t.Errorf("%s: %v does not say who could not tell, and when to ask again", name, err)
+		}
 	}
 }
 

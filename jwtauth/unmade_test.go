@@ -17,7 +17,7 @@ type (
 	nilStore struct{ asked int }
 )
 
-func (n *nilTrust) Trusts(*authctx.Request) error {
+func (n *nilTrust) Trusts(context.Context, *authctx.Request) error {
 	n.asked++
 	return nil
 }

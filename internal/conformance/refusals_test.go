@@ -1,8 +1,10 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/httpctx"
 )
 
 // refusedFor checks that a call did not get to a handler, and what its client and
@@ -23,14 +26,17 @@ func refusedFor(t *testing.T, far *far, err error, want authctx.Reason) {
 	if _, _, told := far.last(); authctx.ReasonOf(told) != want {
 		t.Errorf("the operator was told %v, want %v", told, want)
 	}
-	answer := http.StatusUnauthorized
-	if want == authctx.InvalidRequest {
+	answer, code := http.StatusUnauthorized, codes.Unauthenticated
+	switch want {
+	case authctx.InvalidRequest:
 		answer = http.StatusBadRequest
+	case authctx.Unavailable:
+		answer, code = http.StatusServiceUnavailable, codes.Unavailable
 	}
-	if code, ok := errors.AsType[errStatus](err); ok && int(code) != answer {
-		t.Errorf("HTTP status %d, want %d", code, answer)
+	if got, ok := errors.AsType[errStatus](err); ok && int(got) != answer {
+		t.Errorf("HTTP status %d, want %d", got, answer)
 	}
-	if st, ok := status.FromError(err); ok && st.Code() != codes.Unauthenticated {
+	if st, ok := status.FromError(err); ok && st.Code() != code {
 		t.Errorf("gRPC status %v", st)
 	}
 }
@@ -64,12 +70,44 @@ func TestFieldsThatNameNobodyForSureAreRefused(t *testing.T) {
 
 // A peer that is not trusted may write what it likes.
 func TestFieldsFromStrangersCountAsAbsent(t *testing.T) {
-	nobody := authctx.TrustFunc(func(*authctx.Request) error { return errors.New("a stranger") })
+	nobody := authctx.TrustFunc(func(context.Context, *authctx.Request) error { return errors.New("a stranger") })
 	auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: nobody}))
 	for _, route := range routes {
 		far := route.open(t, auth)
 		err := far.send(t.Context(), map[string][]string{"x-user-id": {"7"}, "x-user-issuer": {"i"}})
 		refusedFor(t, far, err, authctx.NoCredentials)
+	}
+}
+
+// Whether they count is for nobody to say then, and no transport serves their
+// writer as nobody or by another credential.
+func TestRule8_FieldsOfAPeerThatNobodyCanJudgeAreUnavailableEverywhere(t *testing.T) {
+	unknown := authctx.TrustFunc(func(ctx context.Context, _ *authctx.Request) error {
+		return &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("whois: connection refused"), RetryAfter: time.Second}
+	})
+	auth := must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: unknown}))
+	prop, txn := txnTokens(t)
+	token := ""
+	alice := must[authctx.Principal](t)(authctx.New(authctx.Attributes{Issuer: "i", Subject: "alice"}))
+	if err := prop.Inject(t.Context(), alice, func(_, value string) { token = value }); err != nil {
+		t.Fatal(err)
+	}
+	mallory := map[string][]string{"x-user-id": {"mallory"}, "x-user-issuer": {"i"}}
+	beside := map[string][]string{"x-user-id": {"mallory"}, "x-user-issuer": {"i"}, "txn-token": {token}}
+	for _, route := range routes {
+		for _, auth := range []authctx.Authenticator{auth, authctx.OneOf(auth, txn), authctx.OneOf(txn, auth)} {
+			for _, fields := range []map[string][]string{mallory, beside} {
+				far := route.open(t, auth)
+				refusedFor(t, far, far.send(t.Context(), fields), authctx.Unavailable)
+			}
+		}
+	}
+	anybody := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, AllowAnonymous: true}))
+	r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+	r.Header["X-User-Id"], r.Header["X-User-Issuer"] = mallory["x-user-id"], mallory["x-user-issuer"]
+	anybody.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("served as nobody") })).ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
+		t.Errorf("where anonymous callers are let in: %d %v", w.Code, w.Header())
 	}
 }
 
