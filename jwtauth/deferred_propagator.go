@@ -141,7 +141,8 @@ func (d *DeferredPropagator) mint(ctx context.Context, p authctx.Principal, scop
 	if err != nil {
 		return "", err
 	}
-	c, err := d.minter.caller(p, subject)
+	a := p.Attributes()
+	c, err := d.minter.caller(&a, subject)
 	if err != nil {
 		return "", err
 	}

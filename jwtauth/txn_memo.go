@@ -16,7 +16,10 @@ const (
 	// more where they save signing.
 	encodedPerPart  = 128
 	reusablePerPart = 1024
-	encodedWindow   = time.Minute
+	// What the entries of one generation of one shard take, roughly: 64 MiB in
+	// all, since clients choose how large their tokens are.
+	memoBytesPerPart = 64 << 20 / memoShards / 2
+	encodedWindow    = time.Minute
 )
 
 // txnMemo remembers callers that tokens were minted for, of each shard those of
@@ -33,6 +36,7 @@ type txnMemo struct {
 type memoShard struct {
 	mu         sync.RWMutex
 	young, old map[memoKey]*txnEntry
+	bytes      int       // of young
 	since      time.Time // when young began
 }
 
@@ -50,6 +54,7 @@ type txnEntry struct {
 	scopes    []string
 	subject   string // what the trust domain calls the caller
 	claims    string // an encoded txnCaller
+	size      int    // in bytes, roughly, without a token
 	minted           // what may be sent again before until; zero when nothing may
 	until     time.Time
 }
@@ -65,6 +70,8 @@ func (e *txnEntry) reuse(m minted, until time.Time) *txnEntry {
 	again.minted, again.until = m, until
 	return &again
 }
+
+func (e *txnEntry) bytes() int { return e.size + len(e.token) }
 
 // newTxnMemo returns a memo of tokens that are reused for that long, or, when
 // that is zero, of encoded callers.
@@ -100,11 +107,19 @@ func (m *txnMemo) get(p authctx.Principal, scopes []string) *txnEntry {
 
 // put remembers e, which lasts for a window at least while there is room.
 func (m *txnMemo) put(e *txnEntry, now time.Time) {
+	if e.bytes() > memoBytesPerPart {
+		return
+	}
 	s, key := m.shard(e.principal, e.scopes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.young == nil || len(s.young) >= m.perPart || !now.Before(s.since.Add(m.window)) {
-		s.old, s.young, s.since = s.young, map[memoKey]*txnEntry{}, now
+	full := len(s.young) >= m.perPart || s.bytes+e.bytes() > memoBytesPerPart
+	if s.young == nil || full || !now.Before(s.since.Add(m.window)) {
+		s.old, s.young, s.bytes, s.since = s.young, map[memoKey]*txnEntry{}, 0, now
+	}
+	if before := s.young[key]; before != nil {
+		s.bytes -= before.bytes()
 	}
 	s.young[key] = e
+	s.bytes += e.bytes()
 }

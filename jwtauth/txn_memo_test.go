@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -173,5 +175,51 @@ func TestTheMemoOfCallersIsBoundedAndSharedSafely(t *testing.T) {
 	wg.Wait()
 	if n := jwtauth.RememberedCallers(w.edge); n < 256 || n > 4096 {
 		t.Errorf("%d callers are remembered", n)
+	}
+}
+
+// One client can have many tokens, as large as a verifier takes them.
+func TestRule4_TheMemoOfCallersIsBoundedByBytes(t *testing.T) {
+	const callers, most = 500, 64 << 20
+	claims := `{"x":"` + strings.Repeat("x", 300<<10) + `"}`
+	for _, reuse := range []time.Duration{0, time.Minute} {
+		w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+			e.Reuse = reuse
+		})
+		before := heapInUse()
+		for n := range callers {
+			must(inject(t.Context(), w.edge, jwtauthtest.User(t, func(a *authctx.Attributes) {
+				a.TokenID, a.Claims = fmt.Sprint(n), strings.Clone(claims)
+			})))
+		}
+		if took := heapInUse() - before; took > most*5/4 {
+			t.Errorf("reuse %v: %d MiB are kept", reuse, took>>20)
+		}
+		if n := jwtauth.RememberedCallers(w.edge); n < 50 {
+			t.Errorf("reuse %v: only %d callers are remembered", reuse, n)
+		}
+	}
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// What is kept for one caller is counted once, however often that is minted for.
+func TestMintingAgainForACallerPushesOutNobody(t *testing.T) {
+	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	alice := jwtauthtest.User(t, func(a *authctx.Attributes) { a.Claims = `{"x":"` + strings.Repeat("x", 500<<10) + `"}` })
+	for n := range 50 {
+		must(inject(t.Context(), w.edge, jwtauthtest.User(t, func(a *authctx.Attributes) { a.Subject = fmt.Sprint(n) })))
+	}
+	for range 20 {
+		must(inject(t.Context(), w.edge, alice))
+	}
+	if n := jwtauth.RememberedCallers(w.edge); n != 51 {
+		t.Errorf("%d callers are remembered, want 51", n)
 	}
 }

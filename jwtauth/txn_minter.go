@@ -104,13 +104,12 @@ func subset(list, of []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 }
 
-// caller says who p is, whom the trust domain calls subject.
-func (m *txnMinter) caller(p authctx.Principal, subject string) (*txnCaller, error) {
-	a := p.Attributes()
+// caller says who a describes, whom the trust domain calls subject.
+func (m *txnMinter) caller(a *authctx.Attributes, subject string) (*txnCaller, error) {
 	if len(a.Actors) > maxActors {
 		return nil, fmt.Errorf("jwtauth: the caller has %d actors and a token can name %d", len(a.Actors), maxActors)
 	}
-	return newTxnCaller(&a, subject), nil
+	return newTxnCaller(a, subject), nil
 }
 
 // encode completes what tokens say of a caller.

@@ -80,8 +80,8 @@ type TxnPropagatorConfig struct {
 	// Lifetime; zero mints a token for each call. "txn" then no longer names a
 	// single request but all that one caller does in that time, so Reuse excludes
 	// RequestContext. Subject and Scopes are still asked for every call. Up to
-	// 32,768 tokens are kept in memory in clear, each with its caller, until others
-	// take their places.
+	// 32,768 tokens, or roughly 64 MiB, are kept in memory in clear, each with its
+	// caller, until others take their places.
 	Reuse time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -98,7 +98,8 @@ type TxnPropagatorConfig struct {
 // credential is never part of a token.
 //
 // What tokens say of a caller is encoded once and kept with the caller, for up to
-// 4,096 callers, until others take their places. Each token is signed.
+// 4,096 callers, or roughly 64 MiB, until others take their places. Each token is
+// signed.
 //
 // A TxnPropagator is safe for concurrent use. A nil or zero one writes nobody: where
 // one is configured it counts as missing, and its Inject panics.
@@ -262,7 +263,8 @@ func (t *TxnPropagator) encoded(ctx context.Context, known *txnEntry, p authctx.
 	if err != nil || known != nil && known.subject == subject {
 		return known, err
 	}
-	c, err := t.minter.caller(p, subject)
+	a := p.Attributes()
+	c, err := t.minter.caller(&a, subject)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +272,9 @@ func (t *TxnPropagator) encoded(ctx context.Context, known *txnEntry, p authctx.
 	if err != nil {
 		return nil, err
 	}
-	return &txnEntry{principal: p, scopes: slices.Clone(scopes), subject: subject, claims: claims}, nil
+	// Texts of the caller that are not parts of its Claims are in claims, too.
+	size := verifiedOverhead + len(a.Claims) + listBytes(&a) + 2*len(claims) + textBytes(scopes)
+	return &txnEntry{principal: p, scopes: slices.Clone(scopes), subject: subject, claims: claims, size: size}, nil
 }
 
 // mint signs a token that is good for its lifetime and no longer than p is;
