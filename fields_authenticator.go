@@ -28,9 +28,10 @@ type FieldsAuthenticatorConfig struct {
 }
 
 // FieldsAuthenticator reads a caller from the plain fields that a trusted peer
-// wrote. It remembers up to 4,096 callers that it decoded, of at most 8 KiB
-// each, until others take their places; whom to trust and whether the caller's
-// end has come is asked every time. It is safe for concurrent use.
+// wrote. It remembers up to 4,096 callers that it decoded, of at most 8 KiB and
+// about a thousand values each, until others take their places; whom to trust and
+// whether the caller's end has come is asked every time. It is safe for concurrent
+// use.
 //
 // A caller who is not remembered, by a layout with Repeat or ExtraPrefix or for having
 // more than that, is good for as long as the request where the server uses its memory

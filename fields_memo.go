@@ -13,9 +13,10 @@ const (
 	// remembers at most.
 	memoPlaces = 1024
 	memoWays   = 4
-	// maxMemoized is the most bytes of one caller that are worth keeping; larger
-	// callers are decoded every time.
-	maxMemoized = 8 << 10
+	// maxMemoized is the most bytes of one caller's values, and of what its lists
+	// take besides, that are worth keeping; larger callers are decoded every time.
+	maxMemoized      = 8 << 10
+	maxMemoizedLists = 16 << 10
 	// maxMemoNames is more names than a layout has.
 	maxMemoNames = 32
 )
@@ -107,11 +108,22 @@ func (m *fieldsMemo) read(r *Request, names []string, decode func(*Request) (Pri
 	own := *r
 	own.Fields = e
 	p, err := decode(&own)
-	if err == nil {
+	if err == nil && listBytes(p.a.Attributes) <= maxMemoizedLists {
 		e.principal = p
 		place.put(e)
 	}
 	return p, err
+}
+
+// listBytes is roughly what lists take besides their texts, which is much more
+// where they are short.
+func listBytes(a *Attributes) int {
+	const header = 16 // of a string
+	n := len(a.AMR) + len(a.Roles) + len(a.Permissions) + len(a.Scopes) + len(a.Groups) + 2*len(a.Actors)
+	for _, list := range a.Extra {
+		n += 8 + len(list) // with the entry of the map
+	}
+	return n * header
 }
 
 // singleValues appends to values the value of each field, empty for one that is

@@ -217,21 +217,23 @@ func TestCallersThatAreNotSingleValuesAreNotRemembered(t *testing.T) {
 	}
 }
 
+// remembered is how many callers a memo holds.
+func (m *fieldsMemo) remembered() (n int) {
+	for i := range m.places {
+		for j := range m.places[i] {
+			if m.places[i][j].Load() != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // The memo has places for 4,096 callers, each of which may not be larger than said.
 func TestALargeCallerIsNotRemembered(t *testing.T) {
 	auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
 	if err != nil {
 		t.Fatal(err)
-	}
-	remembered := func() (n int) {
-		for i := range auth.memo.places {
-			for j := range auth.memo.places[i] {
-				if auth.memo.places[i][j].Load() != nil {
-					n++
-				}
-			}
-		}
-		return n
 	}
 	for _, c := range []struct{ size, want int }{{maxMemoized + 1, 0}, {maxMemoized, 1}} {
 		id, issuer := "7", "https://i"
@@ -241,8 +243,44 @@ func TestALargeCallerIsNotRemembered(t *testing.T) {
 		if _, err := auth.Authenticate(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		if n := remembered(); n != c.want {
+		if n := auth.memo.remembered(); n != c.want {
 			t.Errorf("%d bytes: %d callers are remembered, want %d", c.size, n, c.want)
+		}
+	}
+}
+
+// Lists of next to nothing take far more memory than the fields that they come in,
+// and whoever chooses the roles of a caller, say, chooses them so.
+func TestRule4_TheMemoOfFieldsIsBoundedByBytes(t *testing.T) {
+	many := func(n int, format string) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(format, i))
+		}
+		return strings.Join(list, ",")
+	}
+	for name, c := range map[string]struct {
+		field, value string
+		want         int
+	}{
+		"a thousand roles":           {"x-user-roles", many(1000, "%x"), 1},
+		"two thousand":               {"x-user-roles", many(2000, "%x"), 0},
+		"a hundred extra attributes": {"x-user-extra", many(100, "%x=b"), 1},
+		"a thousand":                 {"x-user-extra", many(1000, "%x=b"), 0},
+		"a thousand values of one":   {"x-user-extra", many(1000, "k=%x"), 1},
+	} {
+		auth, err := NewFieldsAuthenticator(FieldsAuthenticatorConfig{Trust: TrustNetworkAlone()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &Request{Fields: lowerCaseFields{"x-user-id": {"7"}, "x-user-issuer": {"https://i"}, c.field: {c.value}}}
+		for range 2 {
+			if res, err := auth.Authenticate(t.Context(), r); err != nil || res.Principal.Subject() != "7" {
+				t.Fatal(res.Principal, err)
+			}
+		}
+		if n := auth.memo.remembered(); n != c.want {
+			t.Errorf("%s: %d callers are remembered, want %d", name, n, c.want)
 		}
 	}
 }
