@@ -60,7 +60,6 @@ type resolved struct {
 	issuer   string
 	held     *held
 	policy   *issuerPolicy // of the verifier, but it ends with the answer
-	origins  []any         // of its keys
 	since    time.Time     // when it was taken over
 	goingOn  bool          // it could not be renewed in time: nobody waits for that any more
 	requests int           // that use it

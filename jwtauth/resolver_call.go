@@ -48,6 +48,7 @@ func (r *resolver) ask(ctx context.Context, call *resolveCall) {
 	h, err := r.resolve(ctx, call)
 	if err == nil {
 		defer r.letGo(h)
+		r.askOwners(ctx, call, h)
 		err = r.waitForKeys(ctx, call, h)
 	}
 	r.mu.Lock()
@@ -140,12 +141,10 @@ func (r *resolver) keep(call *resolveCall, h *held) error {
 		return errResolverClosed
 	}
 	now, policy := r.cfg.Now(), *h.verifier.policy
-	a := &resolved{
-		resolver: r, issuer: call.issuer, held: h, policy: &policy, origins: keyOrigins(policy.Keys), since: now,
-	}
+	a := &resolved{resolver: r, issuer: call.issuer, held: h, policy: &policy, since: now}
 	policy.until, policy.Now, policy.answer = now.Add(r.cfg.MaxAge), r.cfg.Now, a
 	policy.Cache.MaxAge = min(policy.Cache.MaxAge, r.cfg.Cache.MaxAge)
-	if err := r.ownKeys(a, now); err != nil {
+	if err := r.ownKeys(call.issuer, h, now); err != nil {
 		h.borrowed = true
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 // or in use, and calls. It is released when there are none.
 type held struct {
 	verifier *Verifier
+	origins  []any // of its keys
 	users    int
 	kept     bool // by some issuer, at some time
 	borrowed bool // its keys were another's, whom a Release would hurt, unless it was kept
@@ -44,7 +45,7 @@ func (r *resolver) hold(call *resolveCall, v *Verifier) (*held, <-chan struct{})
 	}
 	h := r.held[v]
 	if h == nil {
-		h = &held{verifier: v}
+		h = &held{verifier: v, origins: keyOrigins(v.policy.Keys)}
 		r.held[v] = h
 		r.owned.Add(1)
 	}

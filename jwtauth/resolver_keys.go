@@ -1,7 +1,9 @@
 package jwtauth
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -21,7 +23,7 @@ type keyOwner struct {
 
 // add takes in an answer that is kept. Nobody else owns its keys.
 func (o keyOwners) add(a *resolved) {
-	for _, origin := range a.origins {
+	for _, origin := range a.held.origins {
 		owner := o[origin]
 		if owner == nil {
 			owner = &keyOwner{a.policy.Issuer, map[*resolved]struct{}{}}
@@ -32,7 +34,7 @@ func (o keyOwners) add(a *resolved) {
 }
 
 func (o keyOwners) remove(a *resolved) {
-	for _, origin := range a.origins {
+	for _, origin := range a.held.origins {
 		owner := o[origin]
 		if owner == nil {
 			continue // joined sources have it twice
@@ -43,24 +45,70 @@ func (o keyOwners) remove(a *resolved) {
 	}
 }
 
-// ownKeys refuses an answer whose keys are another issuer's too: a key serves
-// one issuer. Another whose answer is over is dropped. It needs the lock.
-func (r *resolver) ownKeys(a *resolved, now time.Time) error {
-	for _, origin := range a.origins {
-		owner := r.owners[origin]
-		if owner == nil || owner.issuer == a.policy.Issuer {
-			continue
-		}
-		for other := range owner.answers {
-			switch {
-			case other.issuer == a.issuer: // a takes its place
-			case !moment.Reached(other.policy.until, now):
-				return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
-					"jwtauth: Resolve: the issuer %q shares its Keys with %q", a.policy.Issuer, other.policy.Issuer)}
-			default:
-				r.drop(other)
+// sharing yields the answers about other issuers that have keys of h too, of what
+// Resolve said of issuer. It needs the lock.
+func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
+	return func(yield func(*resolved) bool) {
+		for _, origin := range h.origins {
+			owner := r.owners[origin]
+			if owner == nil || owner.issuer == h.verifier.policy.Issuer {
+				continue
+			}
+			for other := range owner.answers {
+				if other.issuer != issuer && !yield(other) { // its own gives way to h
+					return
+				}
 			}
 		}
 	}
+}
+
+// ownKeys refuses an answer whose keys are another issuer's too: a key serves
+// one issuer. Another whose answer is over is dropped, unless it is a proven one,
+// which askOwners had asked about. It needs the lock.
+func (r *resolver) ownKeys(issuer string, h *held, now time.Time) error {
+	for other := range r.sharing(issuer, h) {
+		if other.proven || !moment.Reached(other.policy.until, now) {
+			return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
+				"jwtauth: Resolve: the issuer %q shares its Keys with %q", h.verifier.policy.Issuer, other.policy.Issuer)}
+		}
+		r.drop(other)
+	}
 	return nil
+}
+
+// askOwners asks again about proven issuers that have keys of h and whose answers
+// are over. Otherwise whoever names another with the same keys, which takes no
+// token that is good, could take them away from those that nobody has asked about
+// for MaxAge. They are asked about one by one, for the first that keeps its keys
+// settles it.
+func (r *resolver) askOwners(ctx context.Context, call *resolveCall, h *held) {
+	asked := map[string]bool{}
+	for {
+		issuer := r.overdueOwner(call.issuer, h, asked)
+		if issuer == "" {
+			return
+		}
+		asked[issuer] = true
+		if policy, err := r.find(ctx, issuer); err == nil {
+			policy.answer.leave(false)
+		}
+	}
+}
+
+// overdueOwner returns a proven issuer to ask about, or none if there is none or
+// the keys stay with another whatever that says.
+func (r *resolver) overdueOwner(issuer string, h *held, asked map[string]bool) (overdue string) {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for other := range r.sharing(issuer, h) {
+		switch {
+		case asked[other.issuer], !moment.Reached(other.policy.until, now):
+			return ""
+		case other.proven:
+			overdue = other.issuer
+		}
+	}
+	return overdue
 }

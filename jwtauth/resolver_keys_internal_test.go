@@ -62,10 +62,13 @@ func (o *ownersTest) step() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		for _, a := range o.known { // any
-			if o.random.IntN(2) == 0 {
-				o.goOn(a, o.now)
-			} else {
+			switch o.random.IntN(4) {
+			case 0:
 				o.drop(a)
+			case 1:
+				o.list(a, true)
+			default:
+				o.goOn(a, o.now)
 			}
 			return
 		}
@@ -87,13 +90,12 @@ func (o *ownersTest) answer() {
 		conflict := name != iss && other.policy.Issuer != v.policy.Issuer &&
 			slices.ContainsFunc(o.numbers[v], func(n int) bool { return slices.Contains(o.numbers[other.held.verifier], n) })
 		over := moment.Reached(other.policy.until, o.now)
-		shared = shared || conflict && !over
+		shared = shared || conflict && (!over || other.proven)
 		if !conflict {
 			rest[name] = other
 		}
 	}
-	a := &resolved{issuer: iss, policy: v.policy, origins: keyOrigins(v.policy.Keys)}
-	if err := o.ownKeys(a, o.now); (err != nil) != shared {
+	if err := o.ownKeys(iss, h, o.now); (err != nil) != shared {
 		o.Fatalf("%v; a search says %v", err, shared)
 	}
 	if !shared && !maps.Equal(o.known, rest) {

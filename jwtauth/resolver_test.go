@@ -162,35 +162,45 @@ func TestRule2_AResolvedIssuerUsesNoAlgorithmBesidesThoseOfAll(t *testing.T) {
 	}
 }
 
-// An issuer that was renamed has its keys free after MaxAge.
+// An issuer that was renamed, or has other keys now, has its keys free after MaxAge.
 func TestRule2_AnAnswerThatIsOverHoldsNoKeys(t *testing.T) {
-	s := newSigner(t, "k1")
-	keys := must(jwtauth.NewStaticKeys(s.key))
-	var released sync.Map
-	now := testNow
-	r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
-		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-			return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys }), nil
-		},
-		Release:    func(v *jwtauth.Verifier) { released.Store(v.Issuer(), true) },
-		Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
-	}))
-	try := func(issuer string, want error) {
-		t.Helper()
-		if _, err := r.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"iss": issuer}))); !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", issuer, err, want)
+	s, others := newSigner(t, "k1"), newSigner(t, "k1")
+	const before, after = "https://a.example/", "https://a.example"
+	for name, afterwards := range map[string]func() (testSigner, error){
+		"it is not known any more": func() (testSigner, error) { return s, authctx.WrongIssuer },
+		"it has other keys":        func() (testSigner, error) { return others, nil },
+	} {
+		var released sync.Map
+		now, renamed := testNow, false
+		r := must(jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
+			Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+				s, err := s, error(nil)
+				if renamed && issuer == before {
+					s, err = afterwards()
+				}
+				return verifierOf(t, issuer, s), err
+			},
+			Release:    func(v *jwtauth.Verifier) { released.Store(v.Issuer(), true) },
+			Algorithms: []jwtauth.Algorithm{jwtauth.ES256}, MaxAge: time.Minute, Now: func() time.Time { return now },
+		}))
+		try := func(issuer string, want error) {
+			t.Helper()
+			if _, err := r.Verify(t.Context(), s.token(t, goodClaims(map[string]any{"iss": issuer}))); !errors.Is(err, want) {
+				t.Errorf("%s: %s: %v, want %v", name, issuer, err, want)
+			}
 		}
-	}
-	try("https://a.example/", nil)
-	try("https://a.example", authctx.Unavailable)
-	now = now.Add(time.Minute)
-	try("https://a.example", nil)
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
-	for _, issuer := range []string{"https://a.example/", "https://a.example"} {
-		if _, ok := released.Load(issuer); !ok {
-			t.Errorf("%s was not released", issuer)
+		try(before, nil)
+		renamed = true
+		try(after, authctx.Unavailable)
+		now = now.Add(time.Minute)
+		try(after, nil)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, issuer := range []string{before, after} {
+			if _, ok := released.Load(issuer); !ok {
+				t.Errorf("%s: %s was not released", name, issuer)
+			}
 		}
 	}
 }

@@ -39,9 +39,17 @@ type ResolvingVerifierConfig struct {
 	//
 	// Two issuers must not share a key source or a static key: while the answer
 	// about the first is believed, the second is answered with
-	// [authctx.Unavailable], and its verifier is not released. Resolve is asked about
-	// each spelling of an issuer that has [VerifierConfig.IssuerAliases], and returns
-	// one verifier for all.
+	// [authctx.Unavailable], and its verifier is not released. Then Resolve is asked
+	// again about a first of which a token was verified, and its keys stay its own
+	// until Resolve returns others or WrongIssuer.
+	//
+	// So where customers bring keys of their own, let each prove that it has the
+	// private key, and register no key twice. Public keys are no secret: a customer
+	// that has another's registered beside its own, and is asked about first, keeps
+	// the other out.
+	//
+	// Resolve is asked about each spelling of an issuer that has
+	// [VerifierConfig.IssuerAliases], and returns one verifier for all.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, when it is not nil, is called with every verifier that Resolve
 	// returned once it is not kept any more and no request uses it, so that its

@@ -1,0 +1,201 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/jwtauth"
+)
+
+// tenantKeys are issuers whose static keys are what each of them says.
+type tenantKeys struct {
+	t     *testing.T
+	r     *jwtauth.ResolvingVerifier
+	mu    sync.Mutex
+	keys  map[string][]*jwtauth.Key
+	asked map[string]int
+	fail  map[string]func(context.Context) error
+}
+
+func newTenantKeys(t *testing.T, change func(*jwtauth.ResolvingVerifierConfig)) *tenantKeys {
+	c := &tenantKeys{t: t, keys: map[string][]*jwtauth.Key{}, asked: map[string]int{}, fail: map[string]func(context.Context) error{}}
+	cfg := jwtauth.ResolvingVerifierConfig{Resolve: c.resolve, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}}
+	if change != nil {
+		change(&cfg)
+	}
+	c.r = must(jwtauth.NewResolvingVerifier(cfg))
+	return c
+}
+
+func (c *tenantKeys) resolve(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
+	c.mu.Lock()
+	keys, fail := c.keys[issuer], c.fail[issuer]
+	c.asked[issuer]++
+	c.mu.Unlock()
+	if fail != nil {
+		return nil, fail(ctx)
+	}
+	if keys == nil {
+		return nil, authctx.WrongIssuer
+	}
+	return jwtauth.NewVerifier(jwtauth.VerifierConfig{
+		Issuer: issuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256},
+		Keys: must(jwtauth.NewStaticKeys(keys[0], keys[1:]...)),
+	})
+}
+
+// calls returns of how many calls of Resolve nobody was told yet.
+func (c *tenantKeys) calls() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asked := c.asked
+	c.asked = map[string]int{}
+	return asked
+}
+
+func (c *tenantKeys) tokenOf(issuer string, s testSigner) string {
+	claims := goodClaims(map[string]any{"iss": issuer, "exp": time.Now().Add(1000 * time.Hour).Unix(), "iat": nil})
+	return s.compact(c.t, `{"alg":"ES256","typ":"at+jwt","kid":"`+s.key.ID()+`"}`, asJSON(c.t, claims))
+}
+
+func (c *tenantKeys) try(when, token string, want error) {
+	c.t.Helper()
+	if _, err := c.r.Verify(c.t.Context(), token); !errors.Is(err, want) || want == nil && err != nil {
+		c.t.Errorf("%s: %v, want %v", when, err, want)
+	}
+}
+
+const victim, hostile = "https://victim.example", "https://hostile.example"
+
+// Public keys are public: a customer can say that another's are its own, and anybody
+// can name that customer in a token that is not even signed by it.
+func TestRule4_WhoeverNamesTheKeysOfAProvenIssuerTakesNothingFromIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTenantKeys(t, nil)
+		defer c.r.Close()
+		v, h := newSigner(t, "v"), newSigner(t, "h")
+		c.keys[victim], c.keys[hostile] = []*jwtauth.Key{v.key}, []*jwtauth.Key{h.key, v.key}
+		good, bad, forged := c.tokenOf(victim, v), c.tokenOf(hostile, h), c.tokenOf(hostile, newSigner(t, "h"))
+		found, err := c.r.VerifyToken(t.Context(), good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 6 {
+			time.Sleep(10*time.Minute + time.Second) // the answer is over, and nobody has asked
+			c.calls()
+			for range 60 {
+				c.try("another's token", bad, authctx.Unavailable)
+				c.try("a forged token", forged, authctx.Unavailable)
+				time.Sleep(time.Second)
+			}
+			if got := c.calls(); !maps.Equal(got, map[string]int{victim: 1, hostile: 6}) {
+				t.Errorf("in a minute, Resolve is asked %v", got)
+			}
+			c.try("the proven issuer's", good, nil)
+			if err := found.Recheck(t.Context()); err != nil {
+				t.Errorf("its stream: %v", err)
+			}
+		}
+	})
+}
+
+// Nor does a newcomer with everybody's keys have everybody asked about.
+func TestRule4_ANewcomerCausesOneCallAboutThoseWhoseKeysItHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTenantKeys(t, nil)
+		defer c.r.Close()
+		h := newSigner(t, "h")
+		c.keys[hostile] = []*jwtauth.Key{h.key}
+		for i := range 20 {
+			s, issuer := newSigner(t, fmt.Sprint(i)), fmt.Sprintf("https://%d.example", i)
+			c.keys[issuer] = []*jwtauth.Key{s.key}
+			c.keys[hostile] = append(c.keys[hostile], s.key)
+			c.try(issuer, c.tokenOf(issuer, s), nil)
+		}
+		time.Sleep(10 * time.Minute)
+		c.calls()
+		for range 2 {
+			c.try("everybody's keys", c.tokenOf(hostile, h), authctx.Unavailable)
+			if got := c.calls(); len(got) > 2 {
+				t.Errorf("Resolve is asked %v", got)
+			}
+			time.Sleep(10 * time.Second)
+		}
+	})
+}
+
+// "Cannot tell" is not "renamed", however long that lasts.
+func TestRule8_AProvenIssuerOfWhichNobodyCanTellKeepsItsKeys(t *testing.T) {
+	for name, after := range map[string]time.Duration{"while it goes on": 10 * time.Minute, "after MaxStale": 2 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newTenantKeys(t, func(cfg *jwtauth.ResolvingVerifierConfig) { cfg.MaxStale = time.Hour })
+			defer c.r.Close()
+			v, h := newSigner(t, "v"), newSigner(t, "h")
+			c.keys[victim], c.keys[hostile] = []*jwtauth.Key{v.key}, []*jwtauth.Key{h.key, v.key}
+			good, bad := c.tokenOf(victim, v), c.tokenOf(hostile, h)
+			c.try(name, good, nil)
+			c.fail[victim] = func(context.Context) error { return errors.New("no database") }
+			time.Sleep(after)
+			c.calls()
+			for range 60 {
+				c.try(name, bad, authctx.Unavailable)
+				time.Sleep(time.Second)
+			}
+			if got := c.calls(); got[victim] > 6 || got[hostile] > 6 {
+				t.Errorf("%s: in a minute, Resolve is asked %v", name, got)
+			}
+			delete(c.fail, victim)
+			time.Sleep(10 * time.Second)
+			c.try(name+", told again", good, nil)
+		})
+	}
+}
+
+// A Resolve that hangs, or two issuers that each ask about the other.
+func TestRule4_AskingWhoseKeysTheyAreTakesNoLongerThanTheTimeout(t *testing.T) {
+	wait := func(t *testing.T, c *tenantKeys, name, token string, want error, most time.Duration) {
+		t.Helper()
+		began := time.Now()
+		if c.try(name, token, want); time.Since(began) > most {
+			t.Errorf("%s: waited %v", name, time.Since(began))
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newTenantKeys(t, nil)
+		defer c.r.Close()
+		v, h := newSigner(t, "v"), newSigner(t, "h")
+		c.keys[victim], c.keys[hostile] = []*jwtauth.Key{v.key}, []*jwtauth.Key{h.key, v.key}
+		good, bad := c.tokenOf(victim, v), c.tokenOf(hostile, h)
+		c.try("first", good, nil)
+		time.Sleep(10 * time.Minute)
+		c.fail[victim] = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		wait(t, c, "the newcomer", bad, authctx.Unavailable, 5*time.Second)
+		time.Sleep(time.Minute)
+		wait(t, c, "the proven issuer, going on", good, nil, 0)
+		wait(t, c, "the newcomer again", bad, authctx.Unavailable, 5*time.Second)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c := newTenantKeys(t, func(cfg *jwtauth.ResolvingVerifierConfig) { cfg.Cache.Disabled = true })
+		defer c.r.Close()
+		v, h := newSigner(t, "v"), newSigner(t, "h")
+		c.keys[victim], c.keys[hostile] = []*jwtauth.Key{v.key}, []*jwtauth.Key{h.key}
+		good, bad := c.tokenOf(victim, v), c.tokenOf(hostile, h)
+		c.try("one", good, nil)
+		c.try("the other", bad, nil)
+		c.keys[victim], c.keys[hostile] = []*jwtauth.Key{v.key, h.key}, []*jwtauth.Key{h.key, v.key}
+		time.Sleep(10 * time.Minute)
+		var both sync.WaitGroup
+		for _, token := range []string{good, bad} {
+			both.Go(func() { wait(t, c, "each asks about the other", token, nil, 5*time.Second) })
+		}
+		both.Wait()
+		wait(t, c, "going on", good, nil, 0)
+	})
+}
