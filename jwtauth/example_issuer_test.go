@@ -115,9 +115,11 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 // A token endpoint that refreshes: the old refresh token goes, a new one and a
 // new access token come.
 func ExampleRefreshTokens() {
+	revocations := new(jwtauth.RevocationList) // which the verifiers ask, too
 	logins, err := jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
-		Store:    &jwtauth.MemoryRefreshStore{},
-		Lifetime: 30 * 24 * time.Hour,
+		Store:       &jwtauth.MemoryRefreshStore{},
+		Lifetime:    30 * 24 * time.Hour,
+		Revocations: revocations,
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -154,20 +156,27 @@ func ExampleRefreshTokens() {
 	}
 
 	alice, _ := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", ClientID: "web"})
-	refresh, err := logins.Issue(context.Background(), alice)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for range 2 { // the second time ends the login
-		r := httptest.NewRequest("POST", "/token", strings.NewReader("grant_type=refresh_token&refresh_token="+refresh))
+	refresh := func(token string) {
+		r := httptest.NewRequest("POST", "/token", strings.NewReader("grant_type=refresh_token&refresh_token="+token))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		rec := httptest.NewRecorder()
 		endpoint(rec, r)
 		fmt.Println(rec.Code, strings.Contains(rec.Body.String(), "invalid_grant"))
 	}
+	laptop, _ := logins.Issue(context.Background(), alice)
+	phone, _ := logins.Issue(context.Background(), alice)
+	refresh(laptop)
+	refresh(laptop) // ends that login
+
+	// Alice has left: no login of hers is refreshed any more.
+	now := time.Now()
+	if err := revocations.RevokeSubject("https://auth.example.com", "alice", now, now.Add(30*24*time.Hour)); err != nil {
+		fmt.Println(err)
+	}
+	refresh(phone)
 	// Output:
 	// 200 false
+	// 400 true
 	// 400 true
 }
 

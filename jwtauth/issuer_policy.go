@@ -71,16 +71,7 @@ func (p *issuerPolicy) over(now time.Time) bool {
 }
 
 func (p *issuerPolicy) revoked(ctx context.Context, principal authctx.Principal) error {
-	if p.Revocations == nil {
-		return nil
-	}
-	switch yes, err := p.Revocations.Revoked(ctx, principal); {
-	case err != nil:
-		return unavailable("revocations", err)
-	case yes:
-		return p.about(revokedBy(p.Revocations, principal))
-	}
-	return nil
+	return p.about(checkRevoked(ctx, p.Revocations, principal))
 }
 
 // checkHeader judges what a header says before its key is looked for.

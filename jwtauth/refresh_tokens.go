@@ -26,6 +26,12 @@ type RefreshTokensConfig struct {
 	// IdleLifetime ends a login that was not refreshed for that long: at least 1 s;
 	// zero means Lifetime, which is also the most.
 	IdleLifetime time.Duration
+	// Revocations, when it is not nil, is asked at each use about the caller as of
+	// the login: by session, or by subject and the IssuedAt of the login, which has
+	// no TokenID. It should be what verifiers ask. When it is nil, revoking a
+	// session or a subject ends access tokens and no login: whoever has a refresh
+	// token gets new ones that count. [RefreshTokens.Revoke] is about one login.
+	Revocations Revocations
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 }
@@ -43,6 +49,7 @@ type RefreshTokensConfig struct {
 type RefreshTokens struct {
 	store          RefreshStore
 	lifetime, idle time.Duration
+	revocations    Revocations // nil revokes nobody
 	now            func() time.Time
 }
 
@@ -61,11 +68,13 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 	if cfg.IdleLifetime > cfg.Lifetime {
 		bad("IdleLifetime must not be longer than Lifetime")
 	}
+	problems.hollow("Revocations", cfg.Revocations)
 	if err := problems.of("refresh tokens"); err != nil {
 		return nil, err
 	}
 	return &RefreshTokens{
-		store: cfg.Store, lifetime: cfg.Lifetime, idle: cmp.Or(cfg.IdleLifetime, cfg.Lifetime), now: clockOf(cfg.Now),
+		store: cfg.Store, lifetime: cfg.Lifetime, idle: cmp.Or(cfg.IdleLifetime, cfg.Lifetime),
+		revocations: cfg.Revocations, now: clockOf(cfg.Now),
 	}, nil
 }
 
@@ -129,11 +138,12 @@ func newDetached(a authctx.Attributes) (authctx.Principal, error) {
 // access token for the caller's Attributes. The token is used up even if that fails.
 //
 // The error is [authctx.InvalidToken] for what is no token or another client's,
-// [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used
-// before, which ends the login, and [authctx.Unavailable] when the store fails.
-// A token endpoint answers the last with 503 and all others with 400 and
-// "invalid_grant" (RFC 6749 section 5.2). The answers of httpctx are those of a
-// resource server that refuses an access token: 401 and "invalid_token".
+// [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used before
+// or a caller who was revoked, which ends the login, and [authctx.Unavailable] when
+// the store fails, or Revocations do, after which the token is still good. A token
+// endpoint answers the last with 503 and all others with 400 and "invalid_grant"
+// (RFC 6749 section 5.2). The answers of httpctx are those of a resource server
+// that refuses an access token: 401 and "invalid_token".
 func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authctx.Principal, string, error) {
 	g, used, err := r.find(ctx, clientID, token)
 	if err != nil {
@@ -143,11 +153,26 @@ func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authct
 	if !now.Before(g.Ends) || !now.Before(g.IdleEnds) {
 		return authctx.Principal{}, "", errRefreshExpired
 	}
+	if err := r.admit(ctx, g); err != nil {
+		return authctx.Principal{}, "", err
+	}
 	next := r.next(&g, token[:refreshLoginLength], now)
 	if err := r.replace(ctx, used, g); err != nil {
 		return authctx.Principal{}, "", err
 	}
 	return g.Principal, next, nil
+}
+
+// admit refuses a login whose caller was revoked, and ends it.
+func (r *RefreshTokens) admit(ctx context.Context, g RefreshGrant) error {
+	err := checkRevoked(ctx, r.revocations, g.Principal)
+	if authctx.ReasonOf(err) != authctx.TokenRevoked {
+		return err
+	}
+	if err := r.end(ctx, g.ID); err != nil {
+		return unavailable("refresh tokens", fmt.Errorf("a caller was revoked, and the login could not be ended: %w", err))
+	}
+	return err
 }
 
 // replace puts g in the place of the grant whose last token has the hash used.

@@ -22,11 +22,26 @@ type Revocations interface {
 	//
 	// What was revoked must be known for as long as anything counts that came of
 	// it: a consumer of deferred work is asked about a credential that may have
-	// ended [MaxDeferredLifetime] ago.
+	// ended [MaxDeferredLifetime] ago, and [RefreshTokens] about a login as long as
+	// that is refreshed.
 	//
 	// ctx is the request's, which may have no deadline: who asks somebody else sets
 	// one, and returns an error when it has passed.
 	Revoked(ctx context.Context, p authctx.Principal) (bool, error)
+}
+
+// checkRevoked asks r, which may be nil, about p.
+func checkRevoked(ctx context.Context, r Revocations, p authctx.Principal) error {
+	if r == nil {
+		return nil
+	}
+	switch yes, err := r.Revoked(ctx, p); {
+	case err != nil:
+		return unavailable("revocations", err)
+	case yes:
+		return revokedBy(r, p)
+	}
+	return nil
 }
 
 // RevocationList is [Revocations] in memory, for one process. The zero
@@ -86,7 +101,7 @@ func (l *RevocationList) RevokeToken(issuer, tokenID string, until time.Time) er
 }
 
 // RevokeSession revokes every token of a session ("sid"), the last of which ends
-// at until.
+// at until. Of its refresh tokens, that is as with [RevocationList.RevokeSubject].
 func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time) error {
 	return l.add(revocation{revokedSession, issuer, sessionID}, revoked{until: until})
 }
@@ -95,6 +110,11 @@ func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time
 // of issuedBy or earlier, or does not say when it was issued. The last of them
 // ends at until. The present time as issuedBy means all that there are; zero is
 // an error.
+//
+// Refresh tokens count among them only where [RefreshTokensConfig.Revocations] is
+// this list. Until is then when the subject's last login ends, which is Lifetime
+// from now at the latest. Otherwise its logins go on, and each refresh gives an
+// access token that was issued after the revocation.
 func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until time.Time) error {
 	if issuedBy.IsZero() {
 		return errors.New("jwtauth: RevocationList: issuedBy is zero; the present time revokes all that was issued so far")

@@ -73,6 +73,9 @@ func TestRule1_NilPointersAndValuesThatNobodyMadeAreNoSettings(t *testing.T) {
 		"a Verifier's Claims":          {config(func(c *jwtauth.VerifierConfig) { c.Claims = new(jwtauth.ClaimMapping) }), "Claims is a zero ClaimMapping"},
 		"a Verifier's Revocations":     {config(func(c *jwtauth.VerifierConfig) { c.Revocations = (*jwtauth.RevocationList)(nil) }), "Revocations holds a nil"},
 		"an Introspector's Claims":     {introspection(func(c *jwtauth.IntrospectorConfig) { c.Claims = new(jwtauth.ClaimMapping) }), "Claims is a zero ClaimMapping"},
+		"the Revocations of RefreshTokens": {errorOf(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
+			Store: &jwtauth.MemoryRefreshStore{}, Lifetime: time.Hour, Revocations: (*jwtauth.RevocationList)(nil),
+		})), "Revocations holds a nil"},
 		"an Introspector's Revocations": {introspection(func(c *jwtauth.IntrospectorConfig) { c.Revocations = (*jwtauth.RevocationList)(nil) }),
 			"Revocations holds a nil"},
 		"an Introspector's Transport": {introspection(func(c *jwtauth.IntrospectorConfig) { c.Transport = (*http.Transport)(nil) }), "Transport holds a nil pointer"},
