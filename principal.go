@@ -105,7 +105,8 @@ func (p Principal) Name() string { return p.get().Name }
 // nobody.
 func (p Principal) Email() string { return p.get().Email }
 
-// Tenant returns the tenant or organization the caller acts in.
+// Tenant returns the tenant or organization the caller acts in, by what the issuer
+// says. Where callers of several issuers come, any of those can name any tenant.
 func (p Principal) Tenant() string { return p.get().Tenant }
 
 // ClientID returns the OAuth client the credential was issued to (RFC 9068

@@ -15,7 +15,8 @@ import (
 // MultiVerifier verifies the tokens of several issuers, each by the rules, keys
 // and claim mapping of its own [Verifier]. Which one is decided by the exact
 // "iss" of the token, before any key is looked up, and that verifier then checks
-// it as if it were alone (RFC 8725 section 3.8).
+// it as if it were alone (RFC 8725 section 3.8). What the issuers say of roles and
+// tenants counts the same, whoever says it: see [ResolvingVerifier].
 //
 // It has one memory of verified tokens, as large as those of its members
 // together, and does not use theirs. It is safe for concurrent use.

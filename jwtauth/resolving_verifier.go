@@ -100,6 +100,14 @@ type ResolvingVerifierConfig struct {
 // advance, such as one for each customer. It keeps a bounded number of them, and
 // strangers who name issuers cannot push out one a token of which was verified,
 // nor hold up its renewal. It is safe for concurrent use.
+//
+// Each issuer says of its callers which roles, permissions, scopes and groups they
+// have and which tenant they act in, and [authctx.Role] and its like ask for no
+// issuer: a customer whose provider writes "admin" has admins, of whichever tenant
+// it names. Where not all issuers are believed alike, let the [ClaimMapping] of each
+// keep that apart, by a prefix of your own ([ClaimSource].AddPrefix) and a Tenant that
+// is read from nowhere, as the issuer says it; or let rules look at
+// [authctx.Principal.Issuer].
 type ResolvingVerifier struct {
 	front    front
 	resolver resolver

@@ -32,7 +32,8 @@ func OnlyTenants(first string, rest ...string) TenantFunc {
 
 // AnyTenant lets in every tenant of the provider, which may be anybody who signs
 // up there. The application must then tell its own customers from others by
-// [authctx.Principal.Issuer] and tenant.
+// [authctx.Principal.Issuer] and tenant. A tenant says what roles its users have, as
+// an issuer of a [ResolvingVerifier] does.
 func AnyTenant() TenantFunc {
 	return func(context.Context, string) (bool, error) { return true, nil }
 }
