@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// DefaultFieldsBudget is how many bytes of names and values a caller may take
-// in plain fields: 4 KiB, which leaves room for other fields in the 8 KiB that
-// many servers allow for all of them.
-const DefaultFieldsBudget = 4 << 10
+// defaultFieldsBudget leaves room for other fields in the 8 KiB that many servers
+// allow for all of them.
+const defaultFieldsBudget = 4 << 10
 
 // FieldsPropagatorConfig configures [NewFieldsPropagator]. The zero value is
 // complete.
@@ -23,7 +22,7 @@ type FieldsPropagatorConfig struct {
 	// could be taken for one another.
 	SoleIssuer string
 	// Budget is the most bytes that names and values may take together; zero
-	// means [DefaultFieldsBudget]. It is at most the 64 KiB that a
+	// means 4 KiB. It is at most the 64 KiB that a
 	// [FieldsAuthenticator] reads.
 	Budget int
 	// Now is the clock; nil means [time.Now].
@@ -63,7 +62,7 @@ func NewFieldsPropagator(cfg FieldsPropagatorConfig) (*FieldsPropagator, error) 
 	}
 	p := &FieldsPropagator{layout: layout, fields: layout.Fields(), issuer: cfg.SoleIssuer, budget: cfg.Budget, now: cfg.Now}
 	if p.budget == 0 {
-		p.budget = DefaultFieldsBudget
+		p.budget = defaultFieldsBudget
 	}
 	if p.now == nil {
 		p.now = time.Now

@@ -303,7 +303,7 @@ func TestAHandlerThatIgnoresItsContextIsStillWatched(t *testing.T) {
 // it opened, and no others.
 func TestRule9_ARevokedTokenEndsItsStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		revoked := new(jwtauth.RevocationList)
+		revoked := new(jwtauth.MemoryRevocations)
 		issuer, authenticator := accessTokens(t, revoked)
 		s := newServer(t, func(c *grpcctx.ServerConfig) {
 			c.Authenticator, c.RecheckInterval = authenticator, 15*time.Second

@@ -47,7 +47,7 @@ type ResourceMetadata struct {
 	CertificateBoundTokens bool
 	// Name is shown to people who are asked for their consent; it may be empty, and
 	// so may the addresses of pages for them.
-	Name, Documentation, Policy, TermsOfService string
+	Name, DocumentationURL, PolicyURL, TermsOfServiceURL string
 }
 
 // metadataDocument is what clients read (RFC 9728 section 2).
@@ -91,7 +91,7 @@ func (m *ResourceMetadata) validate(bad func(string)) {
 		}
 	}
 	for _, page := range [...]struct{ name, url string }{
-		{"Documentation", m.Documentation}, {"Policy", m.Policy}, {"TermsOfService", m.TermsOfService},
+		{"DocumentationURL", m.DocumentationURL}, {"PolicyURL", m.PolicyURL}, {"TermsOfServiceURL", m.TermsOfServiceURL},
 	} {
 		u, err := url.Parse(page.url)
 		if page.url != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
@@ -157,7 +157,7 @@ func newMetadata(m *ResourceMetadata, schemes []string) *metadata {
 	doc := metadataDocument{
 		Resource: m.Resource, AuthorizationServers: m.AuthorizationServers, Scopes: m.Scopes,
 		CertificateBoundTokens: m.CertificateBoundTokens, Name: m.Name,
-		Documentation: m.Documentation, Policy: m.Policy, TermsOfService: m.TermsOfService,
+		Documentation: m.DocumentationURL, Policy: m.PolicyURL, TermsOfService: m.TermsOfServiceURL,
 	}
 	doc.describe(schemes)
 	body, _ := json.Marshal(doc) // texts and truth values cannot fail

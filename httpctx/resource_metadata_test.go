@@ -35,7 +35,7 @@ func TestResourceMetadata(t *testing.T) {
 		Resource:             "https://api.example/v1/orders",
 		AuthorizationServers: []string{"https://idp.example/", "https://other.example/realms/a"},
 		Scopes:               []string{"orders:read", "orders:write"}, CertificateBoundTokens: true,
-		Name: "Orders & more", Documentation: "https://docs.example/", Policy: "https://docs.example/policy", TermsOfService: "https://docs.example/tos",
+		Name: "Orders & more", DocumentationURL: "https://docs.example/", PolicyURL: "https://docs.example/policy", TermsOfServiceURL: "https://docs.example/tos",
 	}
 	const short = `,"authorization_servers":["https://idp.example/"]`
 	for _, tc := range []struct {
@@ -216,15 +216,15 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 	}
 	for _, resource := range []string{"https://api.example.", "https://a_b.example:65535", "https://192.0.2.1/a", "https://[2001:db8::1]:8443", "http://[::1]"} {
 		metadata := metadataOf(resource)
-		metadata.Documentation, metadata.Policy = "http://docs.example", "https://docs.example/policy"
+		metadata.DocumentationURL, metadata.PolicyURL = "http://docs.example", "https://docs.example/policy"
 		if _, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), AllowAnonymous: true, ResourceMetadata: metadata}); err != nil {
 			t.Errorf("%q: %v", resource, err)
 		}
 	}
 	_, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: &httpctx.ResourceMetadata{
-		Scopes: []string{"a", "b c", ""}, Documentation: "docs", Policy: "javascript://a/%0aalert(1)", TermsOfService: "https://"}})
+		Scopes: []string{"a", "b c", ""}, DocumentationURL: "docs", PolicyURL: "javascript://a/%0aalert(1)", TermsOfServiceURL: "https://"}})
 	for _, want := range []string{
-		"Resource is required", "AuthorizationServers is required", "Scopes[1] is not", "Scopes[2] is not", "Documentation is not", "Policy is not", "TermsOfService is not",
+		"Resource is required", "AuthorizationServers is required", "Scopes[1] is not", "Scopes[2] is not", "DocumentationURL is not", "PolicyURL is not", "TermsOfServiceURL is not",
 	} {
 		if err == nil || !strings.Contains(err.Error(), "ResourceMetadata."+want) {
 			t.Errorf("%q is not in %v", want, err)
@@ -236,8 +236,8 @@ func TestNewServerNamesWhatIsWrongWithResourceMetadata(t *testing.T) {
 	}
 	for _, page := range []string{"https://[::1", "//docs.example", "mailto:docs@docs.example"} {
 		metadata := metadataOf("https://api.example")
-		metadata.Documentation = page
-		if _, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: metadata}); err == nil || !strings.Contains(err.Error(), "Documentation is not") {
+		metadata.DocumentationURL = page
+		if _, err := httpctx.NewServer(httpctx.ServerConfig{Authenticator: bearer(), ResourceMetadata: metadata}); err == nil || !strings.Contains(err.Error(), "DocumentationURL is not") {
 			t.Errorf("%q: %v", page, err)
 		}
 	}

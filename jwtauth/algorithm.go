@@ -52,7 +52,7 @@ func (a Algorithm) short() Algorithm {
 }
 
 // Symmetric reports whether whoever can verify can also sign.
-func (a Algorithm) Symmetric() bool { return a == HS256 || a == HS384 || a == HS512 }
+func (a Algorithm) symmetric() bool { return a == HS256 || a == HS384 || a == HS512 }
 
 // fits reports whether a key of this type can be used with a. A secret must be
 // as long as the hash (RFC 7518 section 3.2); other sizes are checked where keys
@@ -60,7 +60,7 @@ func (a Algorithm) Symmetric() bool { return a == HS256 || a == HS384 || a == HS
 func (a Algorithm) fits(material any) bool {
 	switch k := material.(type) {
 	case hmacSecret:
-		return a.Symmetric() && len(k()) >= a.hash().Size()
+		return a.symmetric() && len(k()) >= a.hash().Size()
 	case *rsa.PublicKey:
 		switch a {
 		case RS256, RS384, RS512, PS256, PS384, PS512:

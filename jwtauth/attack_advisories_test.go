@@ -109,7 +109,7 @@ func TestCVE_2025_64527_TwoTokensAreRefusedWhateverTheKeysDo(t *testing.T) {
 }
 
 func TestCVE_2026_71326_NoChoiceOfNamesMakesTwoRevocationsOne(t *testing.T) {
-	list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
+	list := &jwtauth.MemoryRevocations{Now: func() time.Time { return testNow }}
 	list.RevokeToken("ab", "c", testNow.Add(time.Hour))
 	list.RevokeSession("a|b", "c", testNow.Add(time.Hour))
 	for _, a := range []authctx.Attributes{
@@ -133,7 +133,7 @@ func TestBCP_3_8_CallersOfTwoIssuersAreNeverOne(t *testing.T) {
 }
 
 func TestCVE_2026_47203_OnlyTheSubjectOfThatSpellingIsRevoked(t *testing.T) {
-	list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
+	list := &jwtauth.MemoryRevocations{Now: func() time.Time { return testNow }}
 	list.RevokeSubject(testIssuer, "\u00c9ve", testNow, testNow.Add(time.Hour))
 	for subject, want := range map[string]bool{"\u00c9ve": true, "\u00e9ve": false, "E\u0301ve": false, "\u00c9ve ": false} {
 		p := principalOf(t, authctx.Attributes{Issuer: testIssuer, Subject: subject})

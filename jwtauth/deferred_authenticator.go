@@ -29,7 +29,7 @@ type DeferredAuthenticatorConfig struct {
 	Leeway time.Duration
 	// Revocations is as in [VerifierConfig]. It is asked when the work is done, when the
 	// caller's credential may have ended long ago: what was revoked must be
-	// remembered for the publishers' Lifetime beyond that, as a [RevocationList]
+	// remembered for the publishers' Lifetime beyond that, as a [MemoryRevocations]
 	// does.
 	Revocations Revocations
 	// Now is the clock; nil means [time.Now].

@@ -237,7 +237,7 @@ func TestScopesThatWereNarrowedToNoneStayNone(t *testing.T) {
 }
 
 func TestDeferredWorkIsRevocable(t *testing.T) {
-	list := &jwtauth.RevocationList{}
+	list := &jwtauth.MemoryRevocations{}
 	w := newDeferredWorld(t, func(c *jwtauth.DeferredAuthenticatorConfig) { c.Revocations = list })
 	p := jwtauthtest.User(t)
 	headers := w.message(t, w.publish, p)
@@ -253,7 +253,7 @@ func TestDeferredWorkIsRevocable(t *testing.T) {
 // The credential is what somebody revokes, and its end is what they know.
 func TestRule5_ARevocationOutlastsTheWorkThatWaits(t *testing.T) {
 	clock := newTestClock()
-	list := &jwtauth.RevocationList{Now: clock.Now}
+	list := &jwtauth.MemoryRevocations{Now: clock.Now}
 	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{
 		Current: newTestKey(t, jwtauth.EdDSA), Retain: 2 * jwtauth.MaxDeferredLifetime, Now: clock.Now,
 	}))

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -66,9 +67,10 @@ const (
 
 // Format implements [fmt.Formatter], so that no verb prints NonceSecret, with the
 // exceptions that [SigningKeyConfig.Format] names.
-func (c DPoPConfig) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "DPoP at %q", shownURL(c.ExternalURL))
-}
+func (c DPoPConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+
+// String is what all verbs print, for printers that ask for nothing else.
+func (c DPoPConfig) String() string { return fmt.Sprintf("DPoP at %q", shownURL(c.ExternalURL)) }
 
 // validate reports everything that is missing or contradictory.
 func (c *DPoPConfig) validate(v TokenVerifier) error {
@@ -81,7 +83,7 @@ func (c *DPoPConfig) validate(v TokenVerifier) error {
 		bad("%w", err)
 	}
 	for _, a := range c.Algorithms {
-		if known, err := ParseAlgorithm(string(a)); err != nil || known.Symmetric() {
+		if known, err := ParseAlgorithm(string(a)); err != nil || known.symmetric() {
 			bad("Algorithms has %q, which no proof may be signed with", a)
 		}
 	}

@@ -115,7 +115,7 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 // A token endpoint that refreshes: the old refresh token goes, a new one and a
 // new access token come.
 func ExampleRefreshTokens() {
-	revocations := new(jwtauth.RevocationList) // which the verifiers ask, too
+	revocations := new(jwtauth.MemoryRevocations) // which the verifiers ask, too
 	logins, err := jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
 		Store:       &jwtauth.MemoryRefreshStore{},
 		Lifetime:    30 * 24 * time.Hour,

@@ -255,9 +255,9 @@ func ExampleNewBearer() {
 }
 
 // A log-out that counts at once, for tokens that were verified before too.
-func ExampleRevocationList() {
+func ExampleMemoryRevocations() {
 	token, keys, now := exampleIssuer("https://auth.example.com", "alice")
-	revocations := &jwtauth.RevocationList{Now: now}
+	revocations := &jwtauth.MemoryRevocations{Now: now}
 	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
 		Issuer:      "https://auth.example.com",
 		Audiences:   []string{"https://api.example.com"},
@@ -283,9 +283,9 @@ func ExampleRevocationList() {
 }
 
 // One token that has leaked, named by its "jti". The caller's others go on.
-func ExampleRevocationList_RevokeToken() {
+func ExampleMemoryRevocations_RevokeToken() {
 	_, _, now := exampleIssuer("https://auth.example.com", "alice")
-	revocations := &jwtauth.RevocationList{Now: now}
+	revocations := &jwtauth.MemoryRevocations{Now: now}
 	fmt.Println(revocations.RevokeToken("https://auth.example.com", "leaked", now().Add(time.Hour)))
 	for _, token := range []string{"leaked", "another"} {
 		p, err := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", TokenID: token})
@@ -304,9 +304,9 @@ func ExampleRevocationList_RevokeToken() {
 // A log-out of one device: whatever was issued in that session ("sid") counts no
 // longer, and the caller's other sessions go on. The time is when the last token
 // of the session ends.
-func ExampleRevocationList_RevokeSession() {
+func ExampleMemoryRevocations_RevokeSession() {
 	_, _, now := exampleIssuer("https://auth.example.com", "alice")
-	revocations := &jwtauth.RevocationList{Now: now}
+	revocations := &jwtauth.MemoryRevocations{Now: now}
 	fmt.Println(revocations.RevokeSession("https://auth.example.com", "phone", now().Add(time.Hour)))
 	for _, session := range []string{"phone", "laptop"} {
 		p, err := authctx.New(authctx.Attributes{Issuer: "https://auth.example.com", Subject: "alice", SessionID: session})

@@ -83,7 +83,7 @@ type IntrospectorConfig struct {
 	// Revocations is as in [VerifierConfig]. Tokens without an ID are taken. Of a token
 	// for which the endpoint names no "exp", [authctx.Principal.Expires] is the
 	// end of its answer and says nothing of how long it must stay revoked, see
-	// [RevocationList].
+	// [MemoryRevocations].
 	Revocations Revocations
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -126,7 +126,7 @@ func (c *IntrospectorConfig) validate() error {
 	problems.leeway(c.Leeway)
 	if c.Claims.unmade() {
 		bad(unmadeClaims)
-	} else if c.Claims != nil && c.Claims.cfg.SPIFFE {
+	} else if c.Claims != nil && c.Claims.cfg.spiffe {
 		bad("Claims are those of SPIFFE, whose tokens are JWTs and for a Verifier")
 	}
 	problems.hollow("Revocations", c.Revocations)

@@ -112,9 +112,6 @@ func (i *Introspector) Close() error {
 	return nil
 }
 
-// Issuer returns the issuer as it was configured.
-func (i *Introspector) Issuer() string { return i.policy.Issuer }
-
 // String names the endpoint and shows no secret.
 func (i *Introspector) String() string {
 	return fmt.Sprintf("introspection of tokens of %q at %q", i.policy.Issuer, shownURL(i.endpoint))

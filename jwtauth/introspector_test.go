@@ -457,7 +457,7 @@ func TestCVE_2026_33496_IntrospectorsShareNoAnswers(t *testing.T) {
 
 func TestRevocationsAreAskedAboutCachedAnswersToo(t *testing.T) {
 	e, c := newEndpoint(t, answer(good)), newClock()
-	cfg, list := introspectionConfig(e.URL, c), &jwtauth.RevocationList{Now: c.now}
+	cfg, list := introspectionConfig(e.URL, c), &jwtauth.MemoryRevocations{Now: c.now}
 	cfg.Revocations = list
 	i := newIntrospector(t, cfg)
 	found, err := i.VerifyToken(t.Context(), "opaque")
@@ -476,7 +476,7 @@ func TestRevocationsAreAskedAboutCachedAnswersToo(t *testing.T) {
 // The natural call, though what ends then is the answer and not the token.
 func TestRule5_ARevocationOutlastsTheAnswerAboutATokenWithoutAnEnd(t *testing.T) {
 	e, c := newEndpoint(t, answer(`{"active":true,"sub":"alice","aud":"orders","jti":"t1"}`)), newClock()
-	cfg, list := introspectionConfig(e.URL, c), &jwtauth.RevocationList{Now: c.now}
+	cfg, list := introspectionConfig(e.URL, c), &jwtauth.MemoryRevocations{Now: c.now}
 	cfg.Revocations = list
 	i := newIntrospector(t, cfg)
 	p := must(i.Verify(t.Context(), "opaque"))

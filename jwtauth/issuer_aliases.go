@@ -14,7 +14,7 @@ func (c *VerifierConfig) validateAliases(p *problems) {
 		return
 	case strings.Contains(c.Issuer, TenantPlaceholder):
 		p.add("IssuerAliases means nothing because Issuer contains %s", TenantPlaceholder)
-	case c.Claims != nil && c.Claims.cfg.SPIFFE:
+	case c.Claims != nil && c.Claims.cfg.spiffe:
 		p.add("IssuerAliases means nothing because Claims are those of SPIFFE, which do not read iss")
 	}
 	for i, alias := range c.IssuerAliases {

@@ -60,7 +60,7 @@ func TestACallerIsOneUnderEverySpellingOfTheIssuer(t *testing.T) {
 
 func TestRule5_ASubjectIsRevokedUnderEverySpellingOfItsIssuer(t *testing.T) {
 	s := newSigner(t, "k1")
-	list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
+	list := &jwtauth.MemoryRevocations{Now: func() time.Time { return testNow }}
 	verifiers := aliasVerifiers(t, s, list)
 	tokens := []string{s.token(t, goodClaims(nil)), s.token(t, goodClaims(map[string]any{"iss": testAlias}))}
 	var found []jwtauth.VerifiedToken

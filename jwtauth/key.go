@@ -77,7 +77,7 @@ func NewPublicKey(id string, algorithm Algorithm, pub crypto.PublicKey) (*Key, e
 // and at least as long as the algorithm's hash (RFC 7518 section 3.2).
 func NewHMACKey(id string, algorithm Algorithm, secret []byte) (*Key, error) {
 	switch {
-	case !algorithm.Symmetric():
+	case !algorithm.symmetric():
 		return nil, keyError(id, fmt.Errorf("%q is not an HMAC algorithm", algorithm))
 	case len(secret) < algorithm.hash().Size():
 		return nil, keyError(id, fmt.Errorf("%s needs a secret of at least %d bytes", algorithm, algorithm.hash().Size()))

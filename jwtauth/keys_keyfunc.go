@@ -56,7 +56,7 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 	switch {
 	case keyID == "":
 		return nil, errNoKeyID
-	case len(keyID) > maxKeyIDLength || algorithm.Symmetric():
+	case len(keyID) > maxKeyIDLength || algorithm.symmetric():
 		return nil, errNoSuchKey
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyfuncWait)

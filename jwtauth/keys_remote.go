@@ -129,7 +129,7 @@ func (r *RemoteKeys) Key(ctx context.Context, keyID string, algorithm Algorithm)
 	switch {
 	case keyID == "":
 		return nil, errNoKeyID
-	case len(keyID) > maxKeyIDLength || algorithm.Symmetric():
+	case len(keyID) > maxKeyIDLength || algorithm.symmetric():
 		return nil, errNoSuchKey // no set could bring it
 	}
 	return r.find(ctx, keyID)

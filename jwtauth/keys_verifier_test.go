@@ -214,7 +214,7 @@ func TestAStreamIsInThePositionOfARequestWhenAnOutageIsOver(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			signer, s, now := signerFor(t, jwtauth.EdDSA), newKeyServer(same), testNow
 			clock := func() time.Time { return now }
-			keys, list := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour }), &jwtauth.RevocationList{Now: clock}
+			keys, list := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour }), &jwtauth.MemoryRevocations{Now: clock}
 			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys, c.Revocations, c.Now = keys, list, clock })
 			token := edToken(t, signer, "k1", 0)
 			stream, before := must(v.VerifyToken(t.Context(), token)), must(keys.Key(t.Context(), "k1", jwtauth.EdDSA))

@@ -85,10 +85,10 @@ type ClaimMappingConfig struct {
 	// kind.
 	Require, Refuse []ClaimTest
 
-	// SPIFFE takes the issuer from the subject, which must be a SPIFFE ID: the
+	// spiffe takes the issuer from the subject, which must be a SPIFFE ID: the
 	// trust domain, as "spiffe://example.org". "iss", which SPIFFE leaves
 	// optional, is then ignored.
-	SPIFFE bool
+	spiffe bool
 }
 
 // ClaimSource is a place in the claims and how to read what is there.
@@ -121,9 +121,9 @@ const (
 	ClaimCommaList
 	// ClaimKeys: the member names of an object, or of the objects in an array.
 	ClaimKeys
-	// ClaimClerkPermissions: the permissions in the organization claim of Clerk's
+	// claimClerkPermissions: the permissions in the organization claim of Clerk's
 	// second version, where bit masks spread "per" over the features in "fea".
-	ClaimClerkPermissions
+	claimClerkPermissions
 
 	claimFormEnd
 )

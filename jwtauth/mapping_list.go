@@ -41,7 +41,7 @@ func (l *listReader) read(v strictjson.Value) bool {
 	switch form := l.source.Form; {
 	case form == ClaimKeys:
 		return l.keys(v)
-	case form == ClaimClerkPermissions:
+	case form == claimClerkPermissions:
 		return l.clerk(v)
 	case v.Kind() == strictjson.Array:
 		return l.elements(v)

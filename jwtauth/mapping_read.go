@@ -86,7 +86,7 @@ func refusedClaim(cause error) error {
 // in the way they must. It looks at nothing else, so it may be asked before
 // anything was verified.
 func (m *ClaimMapping) issuer(doc *strictjson.Doc) (string, bool) {
-	if !m.cfg.SPIFFE {
+	if !m.cfg.spiffe {
 		iss, _ := doc.Get("iss").Text()
 		return iss, iss != ""
 	}
@@ -96,7 +96,7 @@ func (m *ClaimMapping) issuer(doc *strictjson.Doc) (string, bool) {
 
 // errNoIssuer says why issuer found none.
 func (m *ClaimMapping) errNoIssuer() error {
-	if m.cfg.SPIFFE {
+	if m.cfg.spiffe {
 		return errNoSPIFFEID
 	}
 	return errIssuerType

@@ -17,7 +17,7 @@ func TestWhatOutlivesATokenDoesNotHoldItsClaims(t *testing.T) {
 	s := signerFor(t, jwtauth.HS256)
 	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Cache = jwtauth.CacheConfig{Disabled: true} })
 	now := func() time.Time { return testNow }
-	list := &jwtauth.RevocationList{Now: now}
+	list := &jwtauth.MemoryRevocations{Now: now}
 	refresh := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
 		Store: &jwtauth.MemoryRefreshStore{Now: now}, Lifetime: time.Hour, Now: now,
 	}))

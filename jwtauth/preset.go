@@ -232,7 +232,7 @@ func ClerkClaims() *ClaimMapping {
 			{Path: []string{"org_role"}, TrimPrefix: "org:"},
 		},
 		Permissions: []ClaimSource{
-			{Path: []string{"o"}, Form: ClaimClerkPermissions},
+			{Path: []string{"o"}, Form: claimClerkPermissions},
 			{Path: []string{"org_permissions"}, TrimPrefix: "org:"},
 		},
 	})

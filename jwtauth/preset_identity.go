@@ -73,7 +73,7 @@ func KubernetesClaims() *ClaimMapping {
 // that an OpenID Connect discovery provider publishes for it.
 func SPIFFEClaims() *ClaimMapping {
 	return newClaimMapping(ClaimMappingConfig{
-		SPIFFE:  true,
+		spiffe:  true,
 		Service: []ClaimTest{{Path: []string{"sub"}, Present: true}},
 	})
 }

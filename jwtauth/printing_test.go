@@ -90,6 +90,9 @@ func TestRule11_NoVerbThatAsksPrintsTheSecretOfAConfiguration(t *testing.T) {
 				t.Errorf("%T shows its secret in the forms %q", v, forms)
 			}
 		}
+		if _, ok := inner.(fmt.Stringer); !ok {
+			t.Errorf("a printer that knows only fmt.Stringer shows the fields of %T", inner)
+		}
 	}
 }
 

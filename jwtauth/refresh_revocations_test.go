@@ -16,23 +16,23 @@ import (
 func TestRule5_ARevokedCallerIsNotRefreshed(t *testing.T) {
 	clock := newTestClock()
 	for name, test := range map[string]struct {
-		revoke func(*jwtauth.RevocationList, authctx.Principal, time.Time) error
+		revoke func(*jwtauth.MemoryRevocations, authctx.Principal, time.Time) error
 		ends   bool
 	}{
-		"the subject": {func(l *jwtauth.RevocationList, p authctx.Principal, until time.Time) error {
+		"the subject": {func(l *jwtauth.MemoryRevocations, p authctx.Principal, until time.Time) error {
 			return l.RevokeSubject(p.Issuer(), p.Subject(), clock.Now(), until)
 		}, true},
-		"the session": {func(l *jwtauth.RevocationList, p authctx.Principal, until time.Time) error {
+		"the session": {func(l *jwtauth.MemoryRevocations, p authctx.Principal, until time.Time) error {
 			return l.RevokeSession(p.Issuer(), p.SessionID(), until)
 		}, true},
-		"the token that the login began with": {func(l *jwtauth.RevocationList, p authctx.Principal, until time.Time) error {
+		"the token that the login began with": {func(l *jwtauth.MemoryRevocations, p authctx.Principal, until time.Time) error {
 			return l.RevokeToken(p.Issuer(), p.TokenID(), until)
 		}, false},
-		"another subject": {func(l *jwtauth.RevocationList, p authctx.Principal, until time.Time) error {
+		"another subject": {func(l *jwtauth.MemoryRevocations, p authctx.Principal, until time.Time) error {
 			return l.RevokeSubject(p.Issuer(), "bob", clock.Now(), until)
 		}, false},
 	} {
-		list := &jwtauth.RevocationList{Now: clock.Now}
+		list := &jwtauth.MemoryRevocations{Now: clock.Now}
 		r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
 			Store: &jwtauth.MemoryRefreshStore{Now: clock.Now}, Lifetime: 24 * time.Hour, Revocations: list, Now: clock.Now,
 		}))

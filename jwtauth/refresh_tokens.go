@@ -85,7 +85,7 @@ func NewRefreshTokens(cfg RefreshTokensConfig) (*RefreshTokens, error) {
 // login: its TokenID, Expires and Claims are left out, so that [Issuer.Issue]
 // takes the Attributes of whoever [RefreshTokens.Use] returns. The login lasts for
 // Lifetime, whenever that credential ends. IssuedAt stays, and is the present
-// time where there is none: [RevocationList.RevokeSubject] tells logins by it.
+// time where there is none: [MemoryRevocations.RevokeSubject] tells logins by it.
 //
 // The error is [authctx.TokenExpired] when the caller's effective end has come,
 // and [authctx.Unavailable] when the store fails. A caller with AsOf is refused:

@@ -98,7 +98,7 @@ func TestALoginKeepsEveryAttributeButThoseOfItsCredential(t *testing.T) {
 
 func TestASubjectThatWasRevokedLogsInAgain(t *testing.T) {
 	r, clock := newRefreshTokens(t)
-	list := &jwtauth.RevocationList{Now: clock.Now}
+	list := &jwtauth.MemoryRevocations{Now: clock.Now}
 	type login struct {
 		name, token string
 		revoked     bool

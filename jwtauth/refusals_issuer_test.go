@@ -17,7 +17,7 @@ import (
 func TestRefusalsNameTheIssuerThatIsConfigured(t *testing.T) {
 	const issuer, stranger = "https://b.example", "https://c.example"
 	a, b, forger := newSigner(t, "k1"), newSigner(t, "k1"), newSigner(t, "k1")
-	list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
+	list := &jwtauth.MemoryRevocations{Now: func() time.Time { return testNow }}
 	until := testNow.Add(time.Hour)
 	must(0, errors.Join(list.RevokeToken(issuer, "t", until), list.RevokeSession(issuer, "s", until), list.RevokeSubject(issuer, "bob", testNow, until)))
 	verifierOfB := newVerifier(t, b, func(c *jwtauth.VerifierConfig) {

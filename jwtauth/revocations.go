@@ -44,8 +44,8 @@ func checkRevoked(ctx context.Context, r Revocations, p authctx.Principal) error
 	return nil
 }
 
-// RevocationList is [Revocations] in memory, for one process. The zero
-// RevocationList is empty and ready; it must not be copied. It is safe for
+// MemoryRevocations is [Revocations] in memory, for one process. The zero
+// MemoryRevocations is empty and ready; it must not be copied. It is safe for
 // concurrent use.
 //
 // Whoever revokes says until when: when the last token that the entry is about
@@ -58,7 +58,7 @@ func checkRevoked(ctx context.Context, r Revocations, p authctx.Principal) error
 // Revoking fails when it could have no effect: because the issuer or the name of
 // what is revoked is empty, as the token had none; because the entry would have
 // ended already, Keep included; or because no time of issue was given.
-type RevocationList struct {
+type MemoryRevocations struct {
 	// Keep is how much longer an entry counts than it was told to, for what
 	// outlives the credential: work that waits in a queue. When less than 1 ms it
 	// is 8 days, more than [MaxDeferredLifetime]; an entry takes about 250 bytes,
@@ -96,13 +96,13 @@ type revoked struct {
 }
 
 // RevokeToken revokes the token with this ID ("jti"), which ends at until.
-func (l *RevocationList) RevokeToken(issuer, tokenID string, until time.Time) error {
+func (l *MemoryRevocations) RevokeToken(issuer, tokenID string, until time.Time) error {
 	return l.add(revocation{revokedToken, issuer, tokenID}, revoked{until: until})
 }
 
 // RevokeSession revokes every token of a session ("sid"), the last of which ends
-// at until. Of its refresh tokens, that is as with [RevocationList.RevokeSubject].
-func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time) error {
+// at until. Of its refresh tokens, that is as with [MemoryRevocations.RevokeSubject].
+func (l *MemoryRevocations) RevokeSession(issuer, sessionID string, until time.Time) error {
 	return l.add(revocation{revokedSession, issuer, sessionID}, revoked{until: until})
 }
 
@@ -115,17 +115,17 @@ func (l *RevocationList) RevokeSession(issuer, sessionID string, until time.Time
 // this list. Until is then when the subject's last login ends, which is Lifetime
 // from now at the latest. Otherwise its logins go on, and each refresh gives an
 // access token that was issued after the revocation.
-func (l *RevocationList) RevokeSubject(issuer, subject string, issuedBy, until time.Time) error {
+func (l *MemoryRevocations) RevokeSubject(issuer, subject string, issuedBy, until time.Time) error {
 	if issuedBy.IsZero() {
-		return errors.New("jwtauth: RevocationList: issuedBy is zero; the present time revokes all that was issued so far")
+		return errors.New("jwtauth: MemoryRevocations: issuedBy is zero; the present time revokes all that was issued so far")
 	}
 	return l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
 }
 
 // add never shortens what still counts.
-func (l *RevocationList) add(r revocation, e revoked) error {
+func (l *MemoryRevocations) add(r revocation, e revoked) error {
 	if r.issuer == "" || r.id == "" {
-		return errors.New("jwtauth: RevocationList: the issuer, or the token, session or subject to revoke, is empty")
+		return errors.New("jwtauth: MemoryRevocations: the issuer, or the token, session or subject to revoke, is empty")
 	}
 	if e.until.IsZero() {
 		e.until = time.Unix(strictjson.MaxDate, 0)
@@ -133,7 +133,7 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 	e.until = e.until.Round(0).Add(l.keep()) // by the wall clock, as tokens end
 	now := clockOf(l.Now)()
 	if !now.Before(e.until) {
-		return errors.New("jwtauth: RevocationList: until has passed, by more than Keep; zero stands for no end")
+		return errors.New("jwtauth: MemoryRevocations: until has passed, by more than Keep; zero stands for no end")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -158,7 +158,7 @@ func (l *RevocationList) add(r revocation, e revoked) error {
 	return nil
 }
 
-func (l *RevocationList) purge(now time.Time) {
+func (l *MemoryRevocations) purge(now time.Time) {
 	for r, e := range l.entries {
 		if !now.Before(e.until) {
 			delete(l.entries, r)
@@ -166,7 +166,7 @@ func (l *RevocationList) purge(now time.Time) {
 	}
 }
 
-func (l *RevocationList) keep() time.Duration {
+func (l *MemoryRevocations) keep() time.Duration {
 	if l.Keep < time.Millisecond { // a number without its unit is nanoseconds
 		return defaultRevocationKeep
 	}
@@ -174,20 +174,20 @@ func (l *RevocationList) keep() time.Duration {
 }
 
 // Len returns how many entries are in memory, ended ones included.
-func (l *RevocationList) Len() int {
+func (l *MemoryRevocations) Len() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return len(l.entries)
 }
 
 // Revoked implements [Revocations]. It never fails and does not allocate.
-func (l *RevocationList) Revoked(_ context.Context, p authctx.Principal) (bool, error) {
+func (l *MemoryRevocations) Revoked(_ context.Context, p authctx.Principal) (bool, error) {
 	return l.why(p) != nil, nil
 }
 
 // revokedBy says by what a list has revoked p, if it is one of ours.
 func revokedBy(list Revocations, p authctx.Principal) error {
-	if l, ok := list.(*RevocationList); ok {
+	if l, ok := list.(*MemoryRevocations); ok {
 		if why := l.why(p); why != nil {
 			return why
 		}
@@ -196,7 +196,7 @@ func revokedBy(list Revocations, p authctx.Principal) error {
 }
 
 // why returns nil where nothing is revoked.
-func (l *RevocationList) why(p authctx.Principal) *authctx.Error {
+func (l *MemoryRevocations) why(p authctx.Principal) *authctx.Error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if len(l.entries) == 0 {
@@ -215,12 +215,12 @@ func (l *RevocationList) why(p authctx.Principal) *authctx.Error {
 	return nil
 }
 
-func (l *RevocationList) has(r revocation, now time.Time) bool {
+func (l *MemoryRevocations) has(r revocation, now time.Time) bool {
 	_, ok := l.entry(r, now)
 	return ok
 }
 
-func (l *RevocationList) entry(r revocation, now time.Time) (revoked, bool) {
+func (l *MemoryRevocations) entry(r revocation, now time.Time) (revoked, bool) {
 	e, ok := l.entries[r]
 	return e, ok && now.Before(e.until)
 }

@@ -17,9 +17,9 @@ func principalOf(t testing.TB, a authctx.Attributes) authctx.Principal {
 	return must(authctx.New(a))
 }
 
-func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
+func TestMemoryRevocationsKnowWhatItWasTold(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Minute}
+	list := &jwtauth.MemoryRevocations{Now: c.now, Keep: time.Minute}
 	until := testNow.Add(time.Hour)
 	list.RevokeToken("iss", "t1", until)
 	list.RevokeSession("iss", "s1", until)
@@ -58,7 +58,7 @@ func TestRevocationListKnowsWhatItWasTold(t *testing.T) {
 
 func TestARevocationIsNeverShortened(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Second} // less than what is between the two
+	list := &jwtauth.MemoryRevocations{Now: c.now, Keep: time.Second} // less than what is between the two
 	list.RevokeSubject("iss", "bob", testNow, testNow.Add(time.Hour))
 	list.RevokeSubject("iss", "bob", testNow.Add(-time.Hour), testNow.Add(time.Minute))
 	must(0, list.RevokeToken("iss", "t1", testNow.Add(time.Hour)))
@@ -80,7 +80,7 @@ func TestARevocationIsNeverShortened(t *testing.T) {
 
 func TestARevocationThatHasEndedAddsNothingToANewOne(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Second}
+	list := &jwtauth.MemoryRevocations{Now: c.now, Keep: time.Second}
 	must(0, list.RevokeSubject("iss", "bob", testNow, testNow.Add(time.Minute)))
 	c.add(time.Minute + time.Second)
 	must(0, list.RevokeSubject("iss", "bob", testNow.Add(-time.Hour), testNow.Add(time.Hour)))
@@ -92,7 +92,7 @@ func TestARevocationThatHasEndedAddsNothingToANewOne(t *testing.T) {
 
 func TestRevocationsThatHaveEndedAreForgotten(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now, Keep: time.Second}
+	list := &jwtauth.MemoryRevocations{Now: c.now, Keep: time.Second}
 	for i := range 20000 {
 		list.RevokeToken("iss", fmt.Sprint(i), c.now().Add(time.Second))
 		c.add(10 * time.Millisecond)
@@ -131,15 +131,15 @@ func (f revocationsFunc) Revoked(context.Context, authctx.Principal) (bool, erro
 // The credential is what somebody revokes, and behind the edge only the
 // Transaction Token still names it.
 func TestTransactionTokensAreRevocable(t *testing.T) {
-	for name, revoke := range map[string]func(*jwtauth.RevocationList, authctx.Principal) error{
-		"token": func(l *jwtauth.RevocationList, p authctx.Principal) error {
+	for name, revoke := range map[string]func(*jwtauth.MemoryRevocations, authctx.Principal) error{
+		"token": func(l *jwtauth.MemoryRevocations, p authctx.Principal) error {
 			return l.RevokeToken(p.Issuer(), p.TokenID(), time.Now().Add(time.Hour))
 		},
-		"session": func(l *jwtauth.RevocationList, p authctx.Principal) error {
+		"session": func(l *jwtauth.MemoryRevocations, p authctx.Principal) error {
 			return l.RevokeSession(p.Issuer(), p.SessionID(), time.Now().Add(time.Hour))
 		},
 	} {
-		list := new(jwtauth.RevocationList)
+		list := new(jwtauth.MemoryRevocations)
 		w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(_ *jwtauth.TxnPropagatorConfig, s *jwtauth.TxnAuthenticatorConfig) {
 			s.Revocations = list
 		})
@@ -166,12 +166,12 @@ func TestTransactionTokensAreRevocable(t *testing.T) {
 func TestATokenWithoutIDCannotBeRevokedAndNeedsPermission(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	token := s.token(t, goodClaims(map[string]any{"jti": nil}))
-	strict := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Revocations = new(jwtauth.RevocationList) })
+	strict := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Revocations = new(jwtauth.MemoryRevocations) })
 	if _, err := strict.Verify(t.Context(), token); !errors.Is(err, authctx.InvalidToken) {
 		t.Error(err)
 	}
 	allowed := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
-		c.Revocations, c.AllowMissingTokenID = new(jwtauth.RevocationList), true
+		c.Revocations, c.AllowMissingTokenID = new(jwtauth.MemoryRevocations), true
 	})
 	cached(t, allowed, token, false)
 }
@@ -179,7 +179,7 @@ func TestATokenWithoutIDCannotBeRevokedAndNeedsPermission(t *testing.T) {
 // The natural call, with what the token of the caller said.
 func TestARevocationNeverDoesNothingInSilence(t *testing.T) {
 	c := newHandClock()
-	list := &jwtauth.RevocationList{Now: c.now}
+	list := &jwtauth.MemoryRevocations{Now: c.now}
 	p := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "a", TokenID: "t1"}) // ends never
 	if err := list.RevokeToken(p.Issuer(), p.TokenID(), p.Expires()); err != nil {
 		t.Error(err)

@@ -42,8 +42,11 @@ type SigningKeyConfig struct {
 // Format implements [fmt.Formatter], so that no verb prints a secret. There are two
 // exceptions, in which fmt does not call Format and prints all fields: the verbs %p
 // and %w, and a configuration in an unexported field of a struct that is printed.
-func (c SigningKeyConfig) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "configuration of signing key %q for %s", c.ID, c.Algorithm)
+func (c SigningKeyConfig) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+
+// String is what all verbs print, for printers that ask for nothing else.
+func (c SigningKeyConfig) String() string {
+	return fmt.Sprintf("configuration of signing key %q for %s", c.ID, c.Algorithm)
 }
 
 // SigningKey is a private key bound to one algorithm. It never changes and may
@@ -74,9 +77,9 @@ func NewSigningKey(cfg SigningKeyConfig) (*SigningKey, error) {
 	switch secret := len(cfg.Secret) > 0; {
 	case given != 1:
 		bad("exactly one of Signer, PEM and Secret is required, not %d", given)
-	case secret && err == nil && !alg.Symmetric():
+	case secret && err == nil && !alg.symmetric():
 		bad("Secret is for HMAC algorithms, and Algorithm is %s, which signs with a Signer or PEM", alg)
-	case !secret && alg.Symmetric():
+	case !secret && alg.symmetric():
 		bad("Algorithm is %s, which signs with a Secret and not with a Signer or PEM", alg)
 	}
 	if ed, is := cfg.Signer.(ed25519.PrivateKey); is && len(ed) != ed25519.PrivateKeySize {

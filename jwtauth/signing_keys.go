@@ -15,8 +15,8 @@ import (
 
 // What [SigningKeysConfig] means by zero.
 const (
-	DefaultKeyAhead  = 10 * time.Minute
-	DefaultKeyRetain = 24 * time.Hour
+	defaultKeyAhead  = 10 * time.Minute
+	defaultKeyRetain = 24 * time.Hour
 )
 
 // SigningKeysConfig configures [NewSigningKeys]. Current is required.
@@ -31,14 +31,14 @@ type SigningKeysConfig struct {
 	// Ahead is how long a new key is published before it signs, so that
 	// verifiers know it by then. It should exceed the time for which verifiers
 	// cache the key set and the time it takes to rotate all replicas, together.
-	// Zero means [DefaultKeyAhead]; it is at least 1 ms.
+	// Zero means 10 minutes; it is at least 1 ms.
 	Ahead time.Duration
 	// Retain is how long a key is published after it signed last, here or in a
 	// replica that was told of the rotation up to Ahead later. It must cover the
 	// life of every token signed with it, leeway, and streams that are
 	// rechecked: a key that is not published any more ends those too, but for
 	// streams of verifiers whose KeySource is this set, which go on. It is at least
-	// 1 s; zero means [DefaultKeyRetain]. A set of more than 100 keys is refused here
+	// 1 s; zero means 24 hours. A set of more than 100 keys is refused here
 	// as by verifiers, so what is rotated often must be retained for less.
 	Retain time.Duration
 	// Now is the clock; nil means [time.Now].
@@ -80,7 +80,7 @@ func NewSigningKeys(cfg SigningKeysConfig) (*SigningKeys, error) {
 	var problems problems
 	bad := problems.add
 	s := &SigningKeys{
-		ahead: cmp.Or(cfg.Ahead, DefaultKeyAhead), retain: cmp.Or(cfg.Retain, DefaultKeyRetain), now: clockOf(cfg.Now),
+		ahead: cmp.Or(cfg.Ahead, defaultKeyAhead), retain: cmp.Or(cfg.Retain, defaultKeyRetain), now: clockOf(cfg.Now),
 	}
 	problems.atLeast(time.Millisecond, "Ahead", cfg.Ahead)
 	problems.atLeast(time.Second, "Retain", cfg.Retain)

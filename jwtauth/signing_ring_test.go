@@ -69,7 +69,7 @@ func TestRule5_AKeyThatLeftTheSetIsWithdrawnByItself(t *testing.T) {
 	}))
 	stream := must(auth.Authenticate(t.Context(), txnRequest(must(inject(t.Context(), edge, caller)))))
 	must(0, keys.Rotate(newTestKey(t, jwtauth.EdDSA)))
-	clock.Advance(2*jwtauth.DefaultKeyAhead + jwtauth.DefaultKeyRetain)
+	clock.Advance(2*10*time.Minute + 24*time.Hour)
 	if err := stream.Recheck(t.Context()); err != nil {
 		t.Errorf("recheck: %v", err)
 	}

@@ -146,7 +146,7 @@ func TestMaxStaleEndsWhileTheMachineIsSuspended(t *testing.T) {
 
 func TestARevocationLastsAsLongAsTheTokenByTheWallClock(t *testing.T) {
 	clock := new(momenttest.Clock)
-	list := &jwtauth.RevocationList{Now: clock.Now, Keep: time.Minute}
+	list := &jwtauth.MemoryRevocations{Now: clock.Now, Keep: time.Minute}
 	must(0, list.RevokeToken("iss", "t1", clock.Now().Add(time.Hour)))
 	p := principalOf(t, authctx.Attributes{Issuer: "iss", Subject: "a", TokenID: "t1"})
 	clock.SetWall(-time.Hour) // which gives the token another hour

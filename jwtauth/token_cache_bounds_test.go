@@ -74,7 +74,7 @@ func TestWhatIsUsedIsNotForgottenForWhatIsNot(t *testing.T) {
 
 func TestARepeatedTokenCostsNoAllocation(t *testing.T) {
 	s := signerFor(t, jwtauth.RS256)
-	revocations := new(jwtauth.RevocationList)
+	revocations := new(jwtauth.MemoryRevocations)
 	revocations.RevokeToken("other", "x", testNow.Add(time.Hour))
 	single := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Revocations = revocations })
 	multi := must(jwtauth.NewMultiVerifier(single, verifierOf(t, "https://other.example", newSigner(t, "k1"))))

@@ -80,14 +80,14 @@ func TestRule5_ACachedTokenEndsWithItsKey(t *testing.T) {
 
 func TestRule5_ACachedTokenEndsWithARevocation(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
-	for name, revoke := range map[string]func(*jwtauth.RevocationList){
-		"token":   func(l *jwtauth.RevocationList) { l.RevokeToken(testIssuer, "t1", testNow.Add(time.Hour)) },
-		"session": func(l *jwtauth.RevocationList) { l.RevokeSession(testIssuer, "s1", testNow.Add(time.Hour)) },
-		"subject": func(l *jwtauth.RevocationList) {
+	for name, revoke := range map[string]func(*jwtauth.MemoryRevocations){
+		"token":   func(l *jwtauth.MemoryRevocations) { l.RevokeToken(testIssuer, "t1", testNow.Add(time.Hour)) },
+		"session": func(l *jwtauth.MemoryRevocations) { l.RevokeSession(testIssuer, "s1", testNow.Add(time.Hour)) },
+		"subject": func(l *jwtauth.MemoryRevocations) {
 			l.RevokeSubject(testIssuer, "alice", testNow, testNow.Add(time.Hour))
 		},
 	} {
-		list := &jwtauth.RevocationList{Now: func() time.Time { return testNow }}
+		list := &jwtauth.MemoryRevocations{Now: func() time.Time { return testNow }}
 		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Revocations = list })
 		token := s.token(t, goodClaims(map[string]any{"sid": "s1"}))
 		cached(t, v, token, false)

@@ -101,6 +101,11 @@ type TxnPropagatorConfig struct {
 // 4,096 callers, or roughly 64 MiB, until others take their places. Each token is
 // signed.
 //
+// The draft is not an RFC yet, and what tokens are called and hold may change with
+// it, in a minor version of this module too, which its CHANGELOG then names: upgrade
+// the services before the gateway. They take tokens of the version before, where
+// that is possible by TxnAuthenticatorConfig.AcceptOlderDrafts.
+//
 // A TxnPropagator is safe for concurrent use. A nil or zero one writes nobody: where
 // one is configured it counts as missing, and its Inject panics.
 type TxnPropagator struct {

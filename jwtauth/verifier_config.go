@@ -99,7 +99,7 @@ func (c *VerifierConfig) validate() (p problems) {
 	} else if other := c.keysOfAnother(); other != "" {
 		bad("Keys are those of the issuer %.200q, and Issuer is %.200q: the two must be the same to the byte. "+
 			"Where they are spellings of one issuer, the one that the metadata name is Issuer, and IssuerAliases has the other. Where this issuer's keys are published elsewhere, RemoteKeysConfig has a JWKSURL for them", other, c.Issuer)
-	} else if i := slices.IndexFunc(c.Algorithms, Algorithm.Symmetric); i >= 0 && neverSecret(c.Keys) {
+	} else if i := slices.IndexFunc(c.Algorithms, Algorithm.symmetric); i >= 0 && neverSecret(c.Keys) {
 		bad("Algorithms has %s, and Keys of a key set are never secrets; NewStaticKeys takes one that NewHMACKey made", c.Algorithms[i])
 	}
 	if c.Claims.unmade() {
@@ -163,7 +163,7 @@ func (c *VerifierConfig) validateNames(p *problems) {
 		bad("Tenants means nothing because Issuer does not contain %s", TenantPlaceholder)
 	}
 	c.validateAliases(p)
-	if c.Claims != nil && c.Claims.cfg.SPIFFE {
+	if c.Claims != nil && c.Claims.cfg.spiffe {
 		if _, path, ok := spiffeid.Split(c.Issuer); !ok || path != "" {
 			bad("Issuer must be a trust domain, such as spiffe://example.org, because Claims are those of SPIFFE; it is %.200q", c.Issuer)
 		}

@@ -309,7 +309,7 @@ func TestSenderConstrainedTokensAreRefusedAsPlainBearer(t *testing.T) {
 func TestRecheckAsksAboutTimeAndRevocationAgain(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	now := testNow
-	revocations := &jwtauth.RevocationList{Now: func() time.Time { return now }}
+	revocations := &jwtauth.MemoryRevocations{Now: func() time.Time { return now }}
 	v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 		c.Now, c.Revocations = func() time.Time { return now }, revocations
 	})

@@ -23,7 +23,7 @@ func TestRule1_ANilPointerIsNoConfiguration(t *testing.T) {
 	problem := func(_ any, err error) error { return err }
 	for want, err := range map[string]error{
 		"Keys is required":        problem(jwtauth.NewVerifier(jwtauth.VerifierConfig{Keys: keys})),
-		"Revocations holds a nil": problem(jwtauth.NewVerifier(jwtauth.VerifierConfig{Revocations: (*jwtauth.RevocationList)(nil)})),
+		"Revocations holds a nil": problem(jwtauth.NewVerifier(jwtauth.VerifierConfig{Revocations: (*jwtauth.MemoryRevocations)(nil)})),
 		"bearer: a TokenVerifier": problem(jwtauth.NewBearer(verifier, nil)),
 		"DPoP":                    problem(jwtauth.NewDPoP(verifier, jwtauth.DPoPConfig{ExternalURL: "https://a.test"})),
 		"transaction token authenticator: Keys is required": problem(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "a", Keys: keys})),
