@@ -41,9 +41,9 @@ type Authenticator interface {
 // type and not an Authenticator, as in the example.
 type Presenter interface {
 	// Presents reports whether the request presents credentials of this
-	// authenticator's kind, good or bad, or may do so where nobody can tell, for
-	// which Authenticate then answers [Unavailable]. It is cheap and verifies nothing.
-	Presents(ctx context.Context, r *Request) bool
+	// authenticator's kind, good or bad. It is cheap and verifies nothing. An error
+	// says that nobody can tell, and counts as [Unavailable] whatever its reason.
+	Presents(ctx context.Context, r *Request) (bool, error)
 }
 
 // Result is what authentication found out. It is a struct so that it can grow.
@@ -178,40 +178,20 @@ type oneOf struct {
 
 func (o *oneOf) Fields() FieldSet { return o.fields }
 
-func (o *oneOf) Presents(ctx context.Context, r *Request) bool {
-	return slices.ContainsFunc(o.members, func(m Authenticator) bool {
-		_, ok := presentedTo(ctx, m, r)
-		return ok
-	})
-}
-
-// unsure is a member that may not be able to tell whether fields are credentials.
-// As a [Presenter] it says that they are; two kinds are then not two for certain.
-type unsure interface {
-	// untold returns why nobody can tell, which is [Unavailable], and otherwise nil.
-	untold(ctx context.Context, r *Request) error
-}
-
-func (o *oneOf) untold(ctx context.Context, r *Request) error {
-	for _, m := range o.members {
-		if u, ok := m.(unsure); ok {
-			if err := u.untold(ctx, r); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+func (o *oneOf) Presents(ctx context.Context, r *Request) (bool, error) {
+	var usual [8]bool
+	to, _, _, err := o.presented(ctx, r, usual[:0])
+	return slices.Contains(to, true), err
 }
 
 func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 	var usual [8]bool
-	to, presented, ok := o.presented(ctx, r, usual[:0])
-	if !ok {
-		err := o.untold(ctx, r)
-		if err == nil {
-			err = &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
-		}
+	to, presented, single, err := o.presented(ctx, r, usual[:0])
+	if err != nil {
 		return Result{Read: presented}, err
+	}
+	if !single {
+		return Result{Read: presented}, &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
 	}
 	var passed Result // with what a member has left to the others
 	var refusal, none error
@@ -249,35 +229,44 @@ func notMine(err error) bool {
 
 // presented appends to each for every member whether r presents credentials to it,
 // and returns the fields with which it does, and whether they are those of a single
-// member.
-func (o *oneOf) presented(ctx context.Context, r *Request, each []bool) (_ []bool, presented FieldSet, single bool) {
+// member. The error, [Unavailable], is that of the first of whom nobody can tell.
+func (o *oneOf) presented(ctx context.Context, r *Request, each []bool) (_ []bool, presented FieldSet, single bool, unknown error) {
 	var usual [4]FieldSet
 	found := usual[:0]
 	for _, m := range o.members {
-		fields, ok := presentedTo(ctx, m, r)
+		fields, ok, err := presentedTo(ctx, m, r)
 		if ok && !fields.empty() {
 			found = append(found, fields)
 		}
 		each = append(each, ok)
+		if err != nil && unknown == nil {
+			unknown = err
+		}
 	}
 	presented = FieldSet{}.Union(found...)
 	return each, presented, presented.empty() ||
-		slices.ContainsFunc(o.members, func(m Authenticator) bool { return m.Fields().covers(presented) })
+		slices.ContainsFunc(o.members, func(m Authenticator) bool { return m.Fields().covers(presented) }), unknown
 }
 
 // presentedTo returns the fields with which r presents credentials to m, and
-// whether it does. A Presenter's word counts for all prefixes, which cannot be
-// looked up.
-func presentedTo(ctx context.Context, m Authenticator, r *Request) (FieldSet, bool) {
-	p, ok := m.(Presenter)
-	if ok && !p.Presents(ctx, r) {
-		return FieldSet{}, false
+// whether it does, or may do so where the error says that nobody can tell. A
+// Presenter's word counts for all prefixes, which cannot be looked up.
+func presentedTo(ctx context.Context, m Authenticator, r *Request) (found FieldSet, ok bool, unknown error) {
+	p, asked := m.(Presenter)
+	if asked {
+		ok, unknown = p.Presents(ctx, r)
+		if unknown != nil && !errors.Is(unknown, Unavailable) {
+			unknown = &Error{Reason: Unavailable, Cause: unknown}
+		}
+		if !ok && unknown == nil {
+			return FieldSet{}, false, nil
+		}
 	}
-	found := m.Fields().in(r)
-	if ok {
+	found = m.Fields().in(r)
+	if asked {
 		found.Prefixes = m.Fields().Prefixes
 	}
-	return found, ok || !found.empty()
+	return found, asked || !found.empty(), unknown
 }
 
 // Authenticate asks a and holds it to its contract: a nil authenticator and a

@@ -95,26 +95,18 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 // Fields returns everything that the layout owns.
 func (f *FieldsAuthenticator) Fields() FieldSet { return f.fields }
 
-// Presents reports whether a trusted peer wrote any identity field, or one of whom
-// nobody can tell. Fields from anybody else are absent, and so are those whose
-// subject is Nobody of the layout.
-func (f *FieldsAuthenticator) Presents(ctx context.Context, r *Request) bool {
+// Presents reports whether a trusted peer wrote any identity field. Fields from
+// anybody else are absent, and so are those whose subject is Nobody of the layout.
+// The error is [Unavailable], where the trust cannot tell.
+func (f *FieldsAuthenticator) Presents(ctx context.Context, r *Request) (bool, error) {
 	if !f.anyField(r) || f.layout.namesNobody(r) {
-		return false
+		return false, nil
 	}
-	err := f.trust.Trusts(ctx, r)
-	return err == nil || errors.Is(err, Unavailable)
-}
-
-// untold implements unsure.
-func (f *FieldsAuthenticator) untold(ctx context.Context, r *Request) error {
-	if !f.anyField(r) || f.layout.namesNobody(r) {
-		return nil
+	err := f.believed(ctx, r)
+	if errors.Is(err, Unavailable) {
+		return false, err
 	}
-	if err := f.believed(ctx, r); errors.Is(err, Unavailable) {
-		return err
-	}
-	return nil
+	return err == nil, nil
 }
 
 // believed returns nil when the fields of r count, and otherwise why not.

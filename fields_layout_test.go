@@ -48,7 +48,8 @@ func TestAPrefixOfExtraAttributesReadsNoOtherField(t *testing.T) {
 		"X-Forwarded-Proto-Original": {"https"}, "Access-Control-Request-Headers": {"a"}, "X-Remote-Extra-": {"nameless"},
 		"X-Remote-Extr-a-scopes": {"b"}, "XX-Remote-Extra-scopes": {"c"},
 	}
-	if _, err := auth.Authenticate(t.Context(), request(others)); auth.Presents(t.Context(), request(others)) || !errors.Is(err, authctx.NoCredentials) {
+	yes, unknown := presents(t, auth, request(others))
+	if _, err := auth.Authenticate(t.Context(), request(others)); yes || unknown || !errors.Is(err, authctx.NoCredentials) {
 		t.Errorf("without a caller: %v", err)
 	}
 	others["X-Remote-User"], others["x-remote-EXTRA-scopes"] = []string{"alice"}, []string{"a"}
@@ -212,7 +213,8 @@ func TestHalfAnIdentityIsRefusedWhateverItsFields(t *testing.T) {
 		"X-Remote-Extra-": authctx.NoCredentials, "X-Remote-Uid": authctx.NoCredentials,
 	} {
 		r := request(map[string][]string{name: {"admin"}})
-		if _, err := auth.Authenticate(t.Context(), r); !errors.Is(err, want) || auth.Presents(t.Context(), r) != (want == authctx.InvalidRequest) {
+		yes, unknown := presents(t, auth, r)
+		if _, err := auth.Authenticate(t.Context(), r); !errors.Is(err, want) || unknown || yes != (want == authctx.InvalidRequest) {
 			t.Errorf("%s alone: %v", name, err)
 		}
 	}

@@ -179,9 +179,9 @@ var notForTokens = plainNames.Union(txnFields, deferredFields(), authctx.FieldSe
 func (b *Bearer) Fields() authctx.FieldSet { return b.fields }
 
 // Presents implements [authctx.Presenter].
-func (b *Bearer) Presents(_ context.Context, r *authctx.Request) bool {
+func (b *Bearer) Presents(_ context.Context, r *authctx.Request) (bool, error) {
 	_, err := b.token(r)
-	return presents(err)
+	return presents(err), nil
 }
 
 // Authenticate implements [authctx.Authenticator].

@@ -46,8 +46,8 @@ func TestBearerReadsASubprotocolFromAWebSocketHandshakeOnly(t *testing.T) {
 			if !errors.Is(err, test.want) || test.want == nil && res.Principal.Subject() != "alice" {
 				t.Errorf("%v, %v; want %v", res.Principal, err, test.want)
 			}
-			if got := test.b.Presents(t.Context(), test.request); got == errors.Is(test.want, authctx.NoCredentials) {
-				t.Errorf("Presents: %v", got)
+			if got, err := test.b.Presents(t.Context(), test.request); err != nil || got == errors.Is(test.want, authctx.NoCredentials) {
+				t.Errorf("Presents: %v, %v", got, err)
 			}
 		})
 	}

@@ -113,8 +113,8 @@ func TestBearerReadsOneTokenFromOnePlace(t *testing.T) {
 			if !errors.Is(err, test.want) || test.want == nil && res.Principal.Subject() != "alice" {
 				t.Errorf("%v, %v; want %v", res.Principal, err, test.want)
 			}
-			if got := b.Presents(t.Context(), test.request); got == errors.Is(test.want, authctx.NoCredentials) {
-				t.Errorf("Presents: %v", got)
+			if got, err := b.Presents(t.Context(), test.request); err != nil || got == errors.Is(test.want, authctx.NoCredentials) {
+				t.Errorf("Presents: %v, %v", got, err)
 			}
 		})
 	}

@@ -75,9 +75,9 @@ func NewDPoP(v TokenVerifier, cfg DPoPConfig) (*DPoP, error) {
 func (d *DPoP) Fields() authctx.FieldSet { return d.fields }
 
 // Presents implements [authctx.Presenter]. A proof without a token is none.
-func (d *DPoP) Presents(_ context.Context, r *authctx.Request) bool {
+func (d *DPoP) Presents(_ context.Context, r *authctx.Request) (bool, error) {
 	_, err := d.token(r)
-	return presents(err)
+	return presents(err), nil
 }
 
 func (d *DPoP) token(r *authctx.Request) (string, error) {
