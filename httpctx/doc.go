@@ -108,7 +108,8 @@
 // another host than the request's. Rule what is behind such a server by a strict
 // Default. Nor is a method known that a query or a body names, as _method does for
 // Rails, Spring and others: where a server goes by that, rule all methods of a path
-// alike.
+// alike, and let it not go by that for OPTIONS, as WordPress does, since a CORS
+// preflight reaches it without a caller.
 //
 // Refused as [authctx.InvalidRequest] are
 //

@@ -4,12 +4,13 @@ import "net/http"
 
 // isPreflight reports whether r is what a browser sends before a cross-origin
 // request: it has no body and thus no content type, asks for no other protocol,
-// and is not itself the request it asks about (Fetch standard, "CORS-preflight
-// request"). For a route that the policy does not list there is none.
+// names no method to be served by in place of OPTIONS, and is not itself the request
+// it asks about (Fetch standard, "CORS-preflight request"). For a route that the
+// policy does not list there is none.
 func (s *Server) isPreflight(r *http.Request, rt route) bool {
 	return r.Method == http.MethodOptions && mayBeEmpty(r) &&
 		single(r.Header["Origin"]) && single(r.Header["Access-Control-Request-Method"]) &&
-		len(r.Header["Content-Type"]) == 0 && len(r.Header["Upgrade"]) == 0 &&
+		len(r.Header["Content-Type"]) == 0 && len(r.Header["Upgrade"]) == 0 && !overridesMethod(r) &&
 		(s.policy == nil || rt.answered || rt.asked || rt.entry.Listed())
 }
 

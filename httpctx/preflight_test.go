@@ -35,6 +35,7 @@ func TestOnlyARealPreflightPasses(t *testing.T) {
 		"with a chunk":      {request("OPTIONS /", origin, method, "Transfer-Encoding: chunked") + "0\r\n\r\n", 401},
 		"of gRPC":           {request("OPTIONS /", origin, method, "Content-Type: application/grpc"), 401},
 		"with an upgrade":   {request("OPTIONS /", origin, method, "Connection: Upgrade", "Upgrade: websocket"), 401},
+		"with an override":  {request("OPTIONS /", origin, method, "X_HTTP_Method_Override: DELETE"), 401},
 		"method override":   {request("GET /", origin, method, "X-HTTP-Method-Override: OPTIONS"), 401},
 	} {
 		t.Run(name, func(t *testing.T) {
