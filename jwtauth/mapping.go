@@ -33,9 +33,10 @@ type ClaimMapping struct {
 // is read from where RFC 9068 and OpenID Connect put it; one that is empty but
 // not nil is read from nowhere.
 //
-// "iat" and the actors in "act" (RFC 8693 section 4.1) are always read. An actor without an issuer has the token's. One that has a "client_id"
-// and nothing else, "iss" and "act" apart, is that client; otherwise an actor
-// without "sub" makes the token invalid.
+// "iat" and the actors in "act" (RFC 8693 section 4.1) are always read. An actor
+// without an issuer has the token's. One that has a "client_id" and nothing else,
+// "iss" and "act" apart, is that client; otherwise an actor without "sub" makes the
+// token invalid.
 type ClaimMappingConfig struct {
 	// Subject and the other texts are taken from the first source that is
 	// present. A token without a subject is refused.
@@ -43,7 +44,9 @@ type ClaimMappingConfig struct {
 	// Where a source is a claim of the issuer's own, such as "user_id" or "org_id", a
 	// whole number in digits is the text that they are, so that 123 and "123" are one
 	// caller. "iss", "aud" and the claims named below are strings, whatever they are
-	// mapped to (RFC 7519 section 4.1, RFC 9068 section 2.2).
+	// mapped to (RFC 7519 section 4.1, RFC 9068 section 2.2). Where numbers of users
+	// and of clients are from two tables, give one of the sources an AddPrefix: a
+	// caller whose Subject is its ClientID is that client, a service. 0 is a caller.
 	Subject   []ClaimSource // sub
 	Name      []ClaimSource // name, preferred_username, username
 	Email     []ClaimSource // email

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -46,8 +47,10 @@ func (o keyOwners) remove(a *resolved) {
 }
 
 // sharing yields the answers about other issuers that have keys of h too, of what
-// Resolve said of issuer. It needs the lock.
+// Resolve said of issuer. Those about other spellings of h's issuer are not about
+// another, even if they are from when another of these was its name. It needs the lock.
 func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
+	same := append(h.verifier.policy.spellings(), issuer)
 	return func(yield func(*resolved) bool) {
 		for _, origin := range h.origins {
 			owner := r.owners[origin]
@@ -55,7 +58,7 @@ func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
 				continue
 			}
 			for other := range owner.answers {
-				if other.issuer != issuer && !yield(other) { // its own gives way to h
+				if !slices.Contains(same, other.issuer) && !yield(other) { // its own gives way to h
 					return
 				}
 			}

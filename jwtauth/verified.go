@@ -77,8 +77,8 @@ func (v *verified) stillStands(ctx context.Context) error {
 // Otherwise its source was asked just now and could not tell.
 func (v *verified) mayBeConfirmed() bool { return v.key.ended() != nil || v.policy.answer != nil }
 
-// confirm asks the issuer's present verifier whether it still has v's key, and
-// would verify the token with it, because the source that v came from has another
+// confirm asks the issuer's present verifier whether it still has v's key for that
+// algorithm, issuer and tenant, because the source that v came from has another
 // Key for it, had none for too long or was closed, or the answer about the issuer
 // is over.
 func (v *verified) confirm(ctx context.Context) (err error) {
