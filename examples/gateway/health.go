@@ -70,7 +70,7 @@ func (h *health) tell(ctx context.Context, unready error) {
 	defer h.mu.Unlock()
 	h.note(ctx, &h.unready, unready, "not ready: there are no keys", "ready: there are keys")
 	if unready == nil { // else that says it already
-		h.note(ctx, &h.old, h.loads(), "keys do not load as they should: those that are known go on", "keys load as they should")
+		h.note(ctx, &h.old, h.loads(), "keys do not load as they should: those of issuers that are known go on", "keys load as they should")
 	}
 }
 
