@@ -65,7 +65,7 @@ func (s *Server) unrouted(r *http.Request) route {
 }
 
 // name is what the observer is told: which route it was rather than that the default
-// rule decided, where both are known.
+// rule decided ("default", see [authctx.Entry]), where both are known.
 func (rt route) name() string {
 	if rt.entry.Listed() && (rt.entry.Name != "default" || rt.pattern == "") {
 		return rt.entry.Name

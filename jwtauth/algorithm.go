@@ -51,7 +51,7 @@ func (a Algorithm) short() Algorithm {
 	return a
 }
 
-// Symmetric reports whether whoever can verify can also sign.
+// symmetric reports whether whoever can verify can also sign.
 func (a Algorithm) symmetric() bool { return a == HS256 || a == HS384 || a == HS512 }
 
 // fits reports whether a key of this type can be used with a. A secret must be

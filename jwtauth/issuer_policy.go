@@ -191,8 +191,8 @@ func (p *issuerPolicy) verify(c compact, h *header, key *Key, s *scratch, now ti
 	return v, nil
 }
 
-// checkIssuer returns who issued the claims, under one name, if that is this issuer and the key
-// may serve it.
+// checkIssuer returns who issued the claims, under one name, if that is this issuer
+// and the key may serve it.
 func (p *issuerPolicy) checkIssuer(key *Key, doc *strictjson.Doc) (string, error) {
 	iss, ok := p.named(doc)
 	if !ok {

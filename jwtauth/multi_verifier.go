@@ -36,8 +36,8 @@ type issuerTable struct {
 }
 
 // NewMultiVerifier returns a verifier over those given. It is an error to name
-// an issuer twice, by an alias too, to give two issuers one key source or one static key, under
-// whatever ID, or to give nil. The addresses of [RemoteKeys] are not compared: a
+// an issuer twice, by an alias too, to give two issuers one key source or one static
+// key, under whatever ID, or to give nil. The addresses of [RemoteKeys] are not compared: a
 // provider may sign for several issuers with the same keys, as Firebase does for
 // all projects, and whoever has those can name any of them.
 func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
