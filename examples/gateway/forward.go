@@ -118,14 +118,14 @@ func (f *forwarding) publish(forward *forwarder) error {
 	return err
 }
 
-// servers returns what has to run beside the gateway.
+// servers returns what has to run beside the gateway, and for as long as it signs.
 func (f *forwarder) servers() []program.Server {
 	if f.keys == nil {
 		return nil
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/.well-known/jwks.json", f.keys.JWKSHandler())
-	return []program.Server{program.HTTP(f.internal, mux)}
+	return []program.Server{program.Last(program.HTTP(f.internal, mux))}
 }
 
 // rotateKeys starts using a new key again and again until ctx ends.

@@ -107,13 +107,14 @@ func (s *system) buildGateway(issuer string) error {
 	return err
 }
 
-// serve runs everything until ctx ends.
+// serve runs everything until ctx ends. The gateway stops first, for it needs the others
+// to answer what it has begun.
 func (s *system) serve(ctx context.Context) error {
 	err := program.Serve(ctx,
-		program.HTTP(s.gatewayListener, s.gatewayHandler), // first, so that it stops first
-		program.HTTP(s.authListener, s.authHandler),
-		program.HTTP(s.ordersListener, s.ordersHandler),
-		program.GRPC(s.usersListener, s.usersServer),
+		program.HTTP(s.gatewayListener, s.gatewayHandler),
+		program.Last(program.HTTP(s.authListener, s.authHandler)),
+		program.Last(program.HTTP(s.ordersListener, s.ordersHandler)),
+		program.Last(program.GRPC(s.usersListener, s.usersServer)),
 	)
 	errs := []error{err, s.keys.Close()}
 	for _, closing := range s.gateway.closing {

@@ -19,6 +19,14 @@ const grace = 3 * time.Second
 type Server struct {
 	serve func() error
 	stop  func(ctx context.Context) // returns when everything ended, or was ended with ctx
+	last  bool
+}
+
+// Last returns s as a server that others need until they have ended, such as one that
+// publishes the keys of what they sign: it takes requests until then.
+func Last(s Server) Server {
+	s.last = true
+	return s
 }
 
 // HTTP serves h on l: HTTP/1.1 and, with prior knowledge, HTTP/2 without TLS.
@@ -132,7 +140,7 @@ func GRPC(l net.Listener, s *grpc.Server) Server {
 }
 
 // Serve runs the servers until ctx ends or one of them fails, and then stops
-// them all. It returns when they have stopped.
+// them all, those that are [Last] after the others. It returns when they have stopped.
 func Serve(ctx context.Context, servers ...Server) error {
 	failed := make(chan error, len(servers))
 	for _, s := range servers {
@@ -147,11 +155,9 @@ func Serve(ctx context.Context, servers ...Server) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	var all sync.WaitGroup
-	for _, s := range servers {
-		all.Go(func() { s.stop(ctx) }) // at once: none takes new requests while another waits
+	for _, last := range []bool{false, true} {
+		stop(ctx, servers, last)
 	}
-	all.Wait()
 	for range running {
 		<-failed
 	}
@@ -159,4 +165,16 @@ func Serve(ctx context.Context, servers ...Server) error {
 		return nil
 	}
 	return err
+}
+
+// stop stops those servers that are last, or those that are not, at once: none takes
+// new requests while another waits.
+func stop(ctx context.Context, servers []Server, last bool) {
+	var all sync.WaitGroup
+	for _, s := range servers {
+		if s.last == last {
+			all.Go(func() { s.stop(ctx) })
+		}
+	}
+	all.Wait()
 }

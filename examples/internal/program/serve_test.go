@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -378,34 +379,55 @@ func exchanged(conn net.Conn, sent string) iter.Seq[http2.Frame] {
 	}
 }
 
-// A slow client of one keeps no other from ending its requests in good order.
-func TestServersAreStoppedSideBySide(t *testing.T) {
+// stoppedAfter is when each server is told to stop if the one named slow takes all the
+// time there is.
+func stoppedAfter(t *testing.T, slow string, servers map[string]func(Server) Server) map[string]time.Duration {
+	t.Helper()
+	told := map[string]time.Duration{}
 	synctest.Test(t, func(t *testing.T) {
-		var stopped []time.Duration
 		var mu sync.Mutex
+		var all []Server
 		start := time.Now()
-		server := func(slow bool) Server {
+		for name, as := range servers {
 			ended := make(chan struct{})
-			return Server{
+			all = append(all, as(Server{
 				serve: func() error { <-ended; return nil },
 				stop: func(ctx context.Context) {
-					if slow {
+					defer close(ended)
+					mu.Lock()
+					told[name] = time.Since(start)
+					mu.Unlock()
+					if name == slow {
 						<-ctx.Done()
 					}
-					mu.Lock()
-					defer mu.Unlock()
-					stopped = append(stopped, time.Since(start))
-					close(ended)
 				},
-			}
+			}))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := Serve(ctx, server(true), server(false)); err != nil {
+		if err := Serve(ctx, all...); err != nil {
 			t.Error(err)
 		}
-		if !slices.Equal(stopped, []time.Duration{0, grace}) {
-			t.Errorf("stopped after %v", stopped)
-		}
 	})
+	return told
+}
+
+func usual(s Server) Server { return s }
+
+// A slow client of one keeps no other from ending its requests in good order.
+func TestServersAreStoppedSideBySide(t *testing.T) {
+	got := stoppedAfter(t, "a", map[string]func(Server) Server{"a": usual, "b": usual})
+	if want := map[string]time.Duration{"a": 0, "b": 0}; !maps.Equal(got, want) {
+		t.Errorf("stopped after %v, want %v", got, want)
+	}
+}
+
+func TestAServerThatOthersNeedIsStoppedAfterThem(t *testing.T) {
+	servers := map[string]func(Server) Server{"keys": Last, "a": usual, "b": usual}
+	for slow, wait := range map[string]time.Duration{"a": grace, "b": grace, "nobody": 0, "keys": 0} {
+		got := stoppedAfter(t, slow, servers)
+		if want := map[string]time.Duration{"a": 0, "b": 0, "keys": wait}; !maps.Equal(got, want) {
+			t.Errorf("%s slow: stopped after %v, want %v", slow, got, want)
+		}
+	}
 }
