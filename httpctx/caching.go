@@ -17,6 +17,7 @@ type controlWriter struct {
 	begun   bool
 	preset  bool      // line stands in the header, for handlers that keep to the writer outside
 	line    [1]string // of the header, to save an allocation
+	vary    [1]string // so too
 }
 
 // newControlWriter returns nil if caches need not be told anything. An authenticator
@@ -73,7 +74,7 @@ func (w *controlWriter) finish() {
 		return
 	}
 	if asIfAuthorized(h, &w.line) && mayBeReused(h) {
-		w.server.vary.addTo(h)
+		w.server.vary.addTo(h, &w.vary)
 	}
 }
 

@@ -11,35 +11,49 @@ import (
 // vary is the names of the fields that an authenticator reads. A cache that takes
 // itself for private, such as one in a client of a gateway, would otherwise give one
 // caller's answer to all who share it (RFC 9111 section 4.1).
-type vary []string
-
-func newVary(read authctx.FieldSet) vary {
-	var v vary
-	for _, name := range read.Names {
-		v = append(v, http.CanonicalHeaderKey(name))
-	}
-	if len(read.Cookies) > 0 {
-		v = append(v, "Cookie")
-	}
-	if len(read.Subprotocols) > 0 {
-		v = append(v, "Sec-Websocket-Protocol")
-	}
-	slices.Sort(v)
-	return slices.Compact(v)
+type vary struct {
+	names []string
+	all   string // of them, for most answers name none
 }
 
-// addTo adds to the Vary of h what that does not name yet.
-func (v vary) addTo(h http.Header) {
+func newVary(read authctx.FieldSet) vary {
+	var names []string
+	for _, name := range read.Names {
+		names = append(names, http.CanonicalHeaderKey(name))
+	}
+	if len(read.Cookies) > 0 {
+		names = append(names, "Cookie")
+	}
+	if len(read.Subprotocols) > 0 {
+		names = append(names, "Sec-Websocket-Protocol")
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return vary{names, strings.Join(names, ", ")}
+}
+
+// addTo adds to the Vary of h what that does not name yet. It writes to line.
+func (v vary) addTo(h http.Header, line *[1]string) {
 	said := strings.Trim(strings.Join(h["Vary"], ", "), ", ")
-	all := said
-	for _, name := range v {
-		if !variesBy(said, name) {
-			all += ", " + name
-		}
+	all := v.all
+	if said != "" && said != all {
+		all = v.join(said)
 	}
 	if all != said {
-		h["Vary"] = []string{strings.TrimPrefix(all, ", ")} // in one line, for caches that look at no other
+		line[0] = all
+		h["Vary"] = line[:] // in one line, for caches that look at no other
 	}
+}
+
+// join returns said with the names that it lacks.
+func (v vary) join(said string) string {
+	names := append(make([]string, 0, 1+len(v.names)), said)
+	for _, name := range v.names {
+		if !variesBy(said, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // variesBy reports whether a Vary names a field, or says that everything counts.

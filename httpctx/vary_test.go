@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"slices"
@@ -149,5 +150,36 @@ func TestAnAnswerThatMayBeKeptNamesTheFieldsThatWereRead(t *testing.T) {
 	}
 	if !slices.Equal(shared, []string{"accept", "COOKIE"}) {
 		t.Errorf("the handler's own has become %q", shared)
+	}
+}
+
+// An answer that may be kept costs no more for it, however many fields are read.
+func TestAllocationsOfTheNamesOfTheFieldsThatWereRead(t *testing.T) {
+	fields, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone(), Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = fieldsHeader(t)
+	allocations := func(says http.Header) float64 {
+		h := newServer(t, httpctx.ServerConfig{Authenticator: fields}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			maps.Copy(w.Header(), says)
+			_, _ = w.Write(nil)
+		}))
+		w := discard{http.Header{}}
+		return testing.AllocsPerRun(100, func() {
+			clear(w.header)
+			h.ServeHTTP(w, r)
+			if got := strings.Contains(w.header.Get("Vary"), "X-User-Id"); got != (says != nil) {
+				t.Fatalf("%v: Vary %q", says, w.header["Vary"])
+			}
+		})
+	}
+	least := allocations(nil)
+	if got := allocations(http.Header{"Expires": {"0"}}); got > least {
+		t.Errorf("%v allocations, and %v for an answer that nobody keeps", got, least)
+	}
+	if got := allocations(http.Header{"Expires": {"0"}, "Vary": {"Accept-Encoding"}}); got > least+3 {
+		t.Errorf("with a Vary of the handler: %v allocations, and %v for an answer that nobody keeps", got, least)
 	}
 }
