@@ -28,6 +28,15 @@ func withoutBody(r *http.Request) *http.Request {
 	return r
 }
 
+// dropBody takes from an answer to a preflight what [preflightWriter] does.
+func dropBody(res *http.Response) {
+	if res.Body != nil {
+		_ = res.Body.Close()
+	}
+	res.Body, res.ContentLength = http.NoBody, 0
+	res.Header.Del("Content-Length")
+}
+
 func single(values []string) bool { return len(values) == 1 && values[0] != "" }
 
 // preflightWriter is what a handler answers a preflight with that nobody has

@@ -10,11 +10,12 @@ import (
 // proxied is the context of a request to an upstream, with the one that came in.
 type proxied struct {
 	context.Context
-	in       *http.Request
-	upstream string      // its authority, empty if that is left to the transport
-	body     *clientBody // nil if it cannot be sent anew
-	answered bool        // by the upstream
-	call     call        // if it is one of gRPC
+	in        *http.Request
+	upstream  string      // its authority, empty if that is left to the transport
+	body      *clientBody // nil if it cannot be sent anew
+	answered  bool        // by the upstream
+	preflight bool        // whose answer has no body, and no preflightWriter may have seen to that
+	call      call        // if it is one of gRPC
 }
 
 type proxiedKey struct{}

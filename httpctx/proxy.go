@@ -214,13 +214,16 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 
 // Rewrite finishes pr.Out, and is to be the last thing that a
 // [httputil.ReverseProxy.Rewrite] function does. Use [Proxy.Handler] unless you
-// need to call it yourself: Rewrite does not ask the policy, and removes a credential
-// that the function has written for the upstream as if it had come in.
+// need to call it yourself, together with [Proxy.ModifyResponse]: Rewrite removes a
+// credential or a Client-Cert that the function has written for the upstream as if it
+// had come in, refusals are left to the proxy's ErrorHandler, and identity fields in
+// informational answers (1xx) of the upstream reach the client.
 //
 // A request that may not go out gets a context that is already cancelled, with the
 // error as its [context.Cause]: the transport sends nothing, and the proxy's
 // ErrorHandler gets that error. It may not go out when
 //
+//   - the Server's policy, which is asked as by Handler behind a mux, refuses it;
 //   - its caller cannot be written, or may not be sent in plaintext, where the
 //     transport is taken to be [http.DefaultTransport];
 //   - it has a caller and more than 500 header fields, some of which an upstream
@@ -229,7 +232,15 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 //     [Proxy] does not let pass.
 func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 	p.stripRequest(pr)
-	p.finish(pr, nil, false)
+	preflight, err := p.server.checkBehindMux(pr.In)
+	if err != nil {
+		p.hold(pr, err)
+		return
+	}
+	if preflight {
+		pr.Out = withoutBody(pr.Out)
+	}
+	p.finish(pr, nil, false).preflight = preflight
 }
 
 // ModifyResponse removes identity fields from what the upstream answered, so that
@@ -243,6 +254,9 @@ func (p *Proxy) ModifyResponse(res *http.Response) error {
 	if res.Request != nil {
 		if out, ok := proxiedFrom(res.Request.Context()); ok {
 			out.answer()
+			if out.preflight {
+				dropBody(res)
+			}
 		}
 	}
 	p.clean.delete(res.Header)

@@ -42,7 +42,7 @@ func (p *Proxy) stripRequest(pr *httputil.ProxyRequest) {
 
 // finish does what Rewrite does for a transport, nil for the default; ownBody
 // says that pr.Out still has the body that the ReverseProxy made.
-func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) {
+func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, ownBody bool) *proxied {
 	p.clean.delete(pr.Out.Header)
 	p.clean.delete(pr.Out.Trailer)
 	inbound.RemoveRead(pr.In.Context(), pr.In.Context(), pr.Out.Header) // by another Server than p's
@@ -53,13 +53,19 @@ func (p *Proxy) finish(pr *httputil.ProxyRequest, transport http.RoundTripper, o
 	pr.Out = pr.Out.WithContext(out)
 	if err := p.prepare(pr, transport, &out.call); err != nil {
 		p.server.observeRefusal(pr.In, err)
-		p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
-		pr.Out.Header.Del("Connection")
-		pr.Out.Header.Del("Upgrade")
-		ctx, cancel := context.WithCancelCause(pr.Out.Context())
-		cancel(&refusal{err})
-		pr.Out = pr.Out.WithContext(ctx)
+		p.hold(pr, err)
 	}
+	return out
+}
+
+// hold has nothing sent.
+func (p *Proxy) hold(pr *httputil.ProxyRequest, err error) {
+	p.strip.delete(pr.Out.Header) // for a transport that does not look at the context
+	pr.Out.Header.Del("Connection")
+	pr.Out.Header.Del("Upgrade")
+	ctx, cancel := context.WithCancelCause(pr.Out.Context())
+	cancel(&refusal{err})
+	pr.Out = pr.Out.WithContext(ctx)
 }
 
 // prepare writes the caller and bounds the life of a WebSocket or a gRPC call.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +43,109 @@ func TestRewriteAloneIsSafe(t *testing.T) {
 	passed = time.Hour
 	if res, _ := do(t, "GET", gate.URL, token("carol")); res.StatusCode != 502 || !errors.Is(got, authctx.TokenExpired) {
 		t.Errorf("%d, %v", res.StatusCode, got)
+	}
+}
+
+// byHand returns a ReverseProxy that calls the methods of a Proxy, and what became of
+// its last request.
+func byHand(t *testing.T, s *httpctx.Server, says string) (h http.Handler, sent *string, failure *error) {
+	t.Helper()
+	p := newProxy(t, s, newFields(t))
+	sent, failure = new(string), new(error)
+	return &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(&url.URL{Scheme: "https", Host: "upstream"})
+			p.Rewrite(pr)
+		},
+		ModifyResponse: p.ModifyResponse,
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if err := r.Context().Err(); err != nil {
+				return nil, context.Cause(r.Context())
+			}
+			var body []byte
+			if r.Body != nil {
+				body, _ = io.ReadAll(r.Body)
+			}
+			*sent = r.Method + " " + r.Header.Get("X-User-Id") + " " + string(body)
+			return &http.Response{
+				StatusCode: 200, Header: http.Header{"Content-Length": {strconv.Itoa(len(says))}, "Allow": {"GET"}}, ContentLength: int64(len(says)),
+				Body: io.NopCloser(strings.NewReader(says)), Request: r,
+			}, nil
+		}),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			*failure = err
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	}, sent, failure
+}
+
+// An upstream may read a path in another way than the mux did that led to it.
+func TestRule10_RewriteAloneAsksThePolicyBehindAMux(t *testing.T) {
+	asks := 0
+	admin := authctx.RuleFunc(func(ctx context.Context, p authctx.Principal) error {
+		asks++
+		return authctx.Role("admin").Check(ctx, p)
+	})
+	var j journal
+	s := newServer(t, httpctx.ServerConfig{Observer: &j, Policy: newPolicy(t, authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"/": authctx.Authenticated(), "/admin/": admin}, Public: []string{"/static/"},
+	})})
+	proxy, sent, failure := byHand(t, s, "what it has")
+	mux := http.NewServeMux()
+	mux.Handle("/", proxy)
+	mux.Handle("/static/", proxy)
+	for _, tc := range []struct {
+		name, line, token string
+		h                 http.Handler
+		want              error
+		sent, entry       string
+		asks              int
+	}{
+		{"the mux knows", "GET /else", "bob", s.Handler(mux), nil, "GET bob ", "/", 0},
+		{"another case", "GET /ADMIN/x", "bob", s.Handler(mux), authctx.PermissionDenied, "", "/admin/", 1},
+		{"a hidden slash", "GET /admin%2fx", "bob", s.Handler(mux), authctx.PermissionDenied, "", "/admin/", 1},
+		{"an admin", "GET /admin%2fx", "alice", s.Handler(mux), nil, "GET alice ", "/", 1},
+		{"public to the mux", "GET /st%61tic/x", "alice", s.Handler(mux), authctx.NoCredentials, "", "/", 0},
+		{"public to all", "GET /static/x", "alice", s.Handler(mux), nil, "GET  ", "/static/", 0},
+		{"no mux", "GET /admin/x", "alice", s.Handler(proxy), nil, "GET alice ", "/admin/", 1},
+		{"no Server", "GET /else", "alice", proxy, authctx.NoCredentials, "", "/", 0},
+	} {
+		*sent, *failure, asks = "", nil, 0
+		w := asked(t, tc.h, tc.line, "api", tc.token)
+		if (w.Code == 200) != (tc.want == nil) || !errors.Is(*failure, tc.want) || *sent != tc.sent || asks != tc.asks {
+			t.Errorf("%s: %d, %v, sent %q, asked %d times", tc.name, w.Code, *failure, *sent, asks)
+		}
+		if e := j.last(t); e.Entry != tc.entry || (e.Outcome == authctx.Allowed) != (tc.want == nil) {
+			t.Errorf("%s: observed %v of %q", tc.name, e.Outcome, e.Entry)
+		}
+	}
+}
+
+// What the mux took for a public route, nobody else has taken for a preflight.
+func TestRule6_APreflightPassesRewriteWithoutABody(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{"/": authctx.Authenticated()}, Public: []string{"/static/"},
+	})})
+	proxy, sent, failure := byHand(t, s, "what it has")
+	mux := http.NewServeMux()
+	mux.Handle("/", proxy)
+	mux.Handle("/static/", proxy)
+	for path, body := range map[string]string{"/x": "", "/st%61tic/x": "", "/static/x": "what it has"} {
+		r := httptest.NewRequest("OPTIONS", "http://api"+path, strings.NewReader("what it brings"))
+		r.ProtoMajor, r.ContentLength = 3, -1 // where a preflight need not say that it has no body
+		r.Header = http.Header{"Origin": {"https://app.example"}, "Access-Control-Request-Method": {"GET"}}
+		w := httptest.NewRecorder()
+		s.Handler(mux).ServeHTTP(w, r)
+		brought := ""
+		if body != "" {
+			brought = "what it brings"
+		}
+		if w.Code != 200 || w.Body.String() != body || w.Header().Get("Allow") != "GET" || *sent != "OPTIONS  "+brought {
+			t.Errorf("%s: %d %q, sent %q, %v", path, w.Code, w.Body, *sent, *failure)
+		}
+		if length := w.Header().Get("Content-Length"); length != "" && length != strconv.Itoa(len(body)) {
+			t.Errorf("%s: said to be of %s bytes", path, length)
+		}
 	}
 }
 
