@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/authctx/authctx/internal/loopback"
 )
@@ -29,6 +30,8 @@ func parseDestination(pattern string) (destination, error) {
 		d.host, d.any = rest, true
 	}
 	switch {
+	case !isASCII(pattern):
+		return destination{}, errors.New("its host is not in ASCII (xn--…)")
 	case d.host == "" || strings.ContainsAny(d.host, "*/@?#% \t") || strings.HasSuffix(d.host, "."):
 		return destination{}, errors.New(`it is not "host", "host:port" or "*.suffix"`)
 	case d.any && (len(d.host) < 2 || d.host[0] != '.'):
@@ -74,7 +77,7 @@ func parseDestinations(patterns []string) ([]destination, error) {
 // does not say where a request goes.
 func (d destination) matches(u *url.URL) bool {
 	host := hostOf(u)
-	if d.port != "" && d.port != portOf(u) {
+	if !isASCII(host) || d.port != "" && d.port != portOf(u) {
 		return false
 	}
 	if d.any { // a zone, which may look like names, is part of an address
@@ -100,7 +103,19 @@ func sameHost(a, b *url.URL) bool {
 
 func isDefaultPort(u *url.URL) bool { return portOf(u) == portOf(&url.URL{Scheme: u.Scheme}) }
 
-func hostOf(u *url.URL) string { return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) }
+// hostOf leaves alone what is not ASCII: net/http asks for it in xn--…, and that is not
+// always the host that lower case would make of it, which for "\u0130" is "i".
+func hostOf(u *url.URL) string {
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if !isASCII(host) {
+		return host
+	}
+	return strings.ToLower(host)
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf })
+}
 
 func portOf(u *url.URL) string {
 	port := u.Port()

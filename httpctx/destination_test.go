@@ -37,6 +37,13 @@ func TestRule7_OnlyNamedDestinationsLearnTheCaller(t *testing.T) {
 			[]string{"https://a.svc.internal:99/"},
 			[]string{"https://a.svc.internal/"}},
 		{"[2001:db8::1]:8443", []string{"https://[2001:db8::1]:8443/"}, []string{"https://[2001:db8::2]:8443/", "https://[2001:db8::1]/"}},
+		// net/http asks for these names in xn--…, whatever lower case makes of them.
+		{"billing.internal",
+			[]string{"https://BILLING.internal/"},
+			[]string{"https://b\u0130lling.internal/", "https://b%C4%B0lling.internal/", "https://billing.\u0130nternal./", "https://billing.internal\u3002/"}},
+		{"*.kube.internal",
+			[]string{"https://xn--tda.kube.internal/"},
+			[]string{"https://a.\u212Aube.internal/", "https://a.kube.\u0130nternal/", "https://\u00FC.kube.internal/", "https://a\u3002kube.internal/"}},
 		{"192.0.2.7", []string{"https://192.0.2.7/"}, []string{"https://192.0.2.70/", "https://1192.0.2.7/"}},
 	} {
 		t.Run(tc.pattern, func(t *testing.T) {

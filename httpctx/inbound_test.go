@@ -135,6 +135,7 @@ func TestAnUnreadAuthorizationGoesToTheUpstreamAlone(t *testing.T) {
 		Transport: answering(func(r *http.Request) {
 			ask(r, "up.internal")
 			ask(r, "audit.internal")
+			ask(r, "up.\u0130nternal") // which is not "i" to net/http
 			service.ServeHTTP(httptest.NewRecorder(), r)
 		}),
 	})
@@ -144,7 +145,7 @@ func TestAnUnreadAuthorizationGoesToTheUpstreamAlone(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Basic YTpi")
 	s.Handler(h).ServeHTTP(httptest.NewRecorder(), r)
-	for host, want := range map[string]string{"up.internal": "Basic YTpi", "audit.internal": "", "behind.internal": ""} {
+	for host, want := range map[string]string{"up.internal": "Basic YTpi", "audit.internal": "", "up.\u0130nternal": "", "behind.internal": ""} {
 		if header, asked := got[host]; !asked || header.Get("Authorization") != want {
 			t.Errorf("%s was asked: %v, and got %v", host, asked, header)
 		}

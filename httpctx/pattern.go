@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/authctx/authctx"
 )
@@ -84,7 +83,7 @@ func (p *pattern) wrong() string {
 		return name + " is for a method of that name; leave it out to rule every method, or have a pattern for each"
 	case strings.ContainsAny(p.host, " \t"):
 		return name + " has a space where none belongs"
-	case strings.ContainsFunc(p.host, func(c rune) bool { return c >= utf8.RuneSelf }):
+	case !isASCII(p.host):
 		return "the host of " + name + " is not in ASCII, as clients send it (xn--…)"
 	case p.host != strings.ToLower(p.host) || strings.HasSuffix(p.host, ".") || strings.Contains(p.host, ":") && !isIPv6(p.host):
 		return "the host of " + name + " has a capital, a port or a dot at its end, and is no request's"

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // A reading is what is sure of a request's path, whoever reads it.
@@ -162,7 +161,7 @@ func encoded(path string) (c byte, ok bool) {
 // fold makes one of all strings that some server does not tell apart by letter
 // case. In upper case first, some more letters become the same.
 func fold(s string) string {
-	if !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf }) {
+	if isASCII(s) {
 		return strings.ToLower(s)
 	}
 	return strings.Map(func(c rune) rune { return unicode.ToLower(unicode.ToUpper(c)) }, s)

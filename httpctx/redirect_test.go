@@ -72,6 +72,8 @@ func TestRule7_ACallerFollowsNoRedirectToAnotherHost(t *testing.T) {
 		{[]string{"http://localhost:8080/", "https://localhost/"}, []string{told, untold}},
 		{[]string{"http://localhost/", "http://127.0.0.1/"}, []string{told, untold}},
 		{[]string{"http://[::1]:80/", "http://[::1]:81/"}, []string{told, untold}},
+		{[]string{"https://billing.internal/", "https://b\u0130lling.internal/"}, []string{told, untold}}, // which is not "i" to net/http
+		{[]string{"https://billing.internal/", "https://b%C4%B0lling.internal/", "https://billing.internal/"}, []string{told, untold, untold}},
 		{[]string{"https://a.internal/", "http://b.internal/"}, []string{told, untold}},
 		{[]string{"https://a.internal/", "https://b.internal/", "https://a.internal/", "/x"}, []string{told, untold, untold, untold}},
 		{[]string{"https://elsewhere.example/", "https://a.internal/"}, []string{untold, untold}},

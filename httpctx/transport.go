@@ -27,7 +27,8 @@ type TransportConfig struct {
 	Propagator authctx.Propagator
 	// Destinations are the hosts that learn who is calling: "orders.internal",
 	// on any port, "10.1.2.3:8080", "[::1]:8080", or "*.svc.internal" for every
-	// name below svc.internal. At least one is required.
+	// name below svc.internal. At least one is required. They are in ASCII (xn--…),
+	// and a request whose URL has another host than that goes to none of them.
 	Destinations []string
 	// InsecureAllowPlaintext allows sending the caller without TLS to hosts
 	// other than this machine, where whoever is on the path can read and change

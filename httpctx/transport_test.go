@@ -61,6 +61,7 @@ func TestNewTransportNamesEverySettingThatIsWrong(t *testing.T) {
 	bad := []string{
 		"", "*", "*.", "*foo", "a.*.b", "**.b", "https://a.example", "a.example/path", "user@a.example", "a example", "a:b",
 		"a:", ":80", "a:80:90", "a:0", "a:65536", "a:0443", "*.a:080", "[::1", "::1", "*.a.*", "a.example.", "a?b", "a#b", "fe80::1%eth0",
+		"b\u0130lling.example", "*.\u212Aube", "\u00FC.example:443", "*.example\u3002",
 	}
 	_, err = httpctx.NewTransport(httpctx.TransportConfig{Propagator: newFields(t), Destinations: bad})
 	for _, pattern := range bad {
