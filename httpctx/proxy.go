@@ -15,9 +15,9 @@ import (
 
 // ProxyConfig configures [NewProxy].
 //
-// The Transport of the ReverseProxy serves several callers, so it must have no cache
-// that takes itself for private: what [TransportConfig] says of Base holds for it, and
-// clients choose the Cache-Control of requests.
+// What [TransportConfig] says of Base holds for the Transport of the ReverseProxy: it
+// follows no redirect itself, and since it serves several callers it has no cache that
+// takes itself for private. Clients choose the Cache-Control of requests.
 type ProxyConfig struct {
 	// Server stands in front of the proxy: the credentials it reads are not
 	// passed on, and refusals are answered as it answers them. It is required.

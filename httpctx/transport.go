@@ -16,6 +16,10 @@ import (
 type TransportConfig struct {
 	// Base sends the requests; nil means [http.DefaultTransport].
 	//
+	// It follows no redirect itself, or the caller goes along to wherever that leads.
+	// A RoundTripper with an [http.Client] inside, such as that of
+	// hashicorp/go-retryablehttp, stands above, with the Transport in its client.
+	//
 	// A cache that takes itself for private (RFC 9111), as most for [http.Client] do,
 	// must not serve several callers, here or above the Transport: it keeps what is
 	// said to be private, and one above does not even see who is calling. Vary, see
