@@ -109,7 +109,8 @@
 // Default. Nor is a method known that a query or a body names, as _method does for
 // Rails, Spring and others: where a server goes by that, rule all methods of a path
 // alike, and let it not go by that for OPTIONS, as WordPress does, since a CORS
-// preflight reaches it without a caller.
+// preflight reaches it without a caller. A path that X-Original-URL or X-Rewrite-URL
+// names does not reach the upstream of a [Proxy], which removes both.
 //
 // Refused as [authctx.InvalidRequest] are
 //

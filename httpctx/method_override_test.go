@@ -1,8 +1,12 @@
 package httpctx_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
@@ -81,5 +85,60 @@ func TestNoFieldNamesAnotherMethodThanTheOneThatIsRuled(t *testing.T) {
 	w := httptest.NewRecorder()
 	if byMethod.Handler(routes).ServeHTTP(w, r); w.Code != 401 {
 		t.Errorf("nobody is answered %d", w.Code)
+	}
+}
+
+// IIS with URL Rewrite, Symfony before CVE-2018-14773, Zend and early Laminas serve the
+// path that such a field names.
+func TestNoFieldNamesAnotherPathThanTheOneThatIsRuled(t *testing.T) {
+	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{
+		Rules:  map[string]authctx.Rule{"/admin/": authctx.Role("admin"), "/": authctx.Authenticated()},
+		Public: []string{"/public"},
+	})})
+	p := newProxy(t, s, newFields(t))
+	var reached http.Header
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		reached = r.Header
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	})
+	through := func(rewrite func(*httputil.ProxyRequest)) http.Handler {
+		h, err := p.Handler(&httputil.ReverseProxy{Transport: transport, Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(&url.URL{Scheme: "https", Host: "upstream"})
+			rewrite(pr)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	for name, tc := range map[string]struct {
+		proxy http.Handler
+		want  string
+	}{
+		"a proxy":                      {through(func(*httputil.ProxyRequest) {}), ""},
+		"one that copies what came in": {through(func(pr *httputil.ProxyRequest) { maps.Copy(pr.Out.Header, pr.In.Header) }), ""},
+		"one that names a path itself": {through(func(pr *httputil.ProxyRequest) { pr.Out.Header.Set("X-Original-URL", "/own") }), "/own"},
+		"Rewrite by hand": {&httputil.ReverseProxy{Transport: transport, Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(&url.URL{Scheme: "https", Host: "upstream"})
+			p.Rewrite(pr)
+		}}, ""},
+	} {
+		for _, field := range []string{"X-Original-Url", "X-Rewrite-Url", "x-original-url", "X_Original_URL", "X.Rewrite-Url", "Grpc-Metadata-X-Rewrite-Url"} {
+			for path, header := range map[string]http.Header{"/": token("bob"), "/public": {}} {
+				r := httptest.NewRequest("GET", path, nil)
+				r.Header = with(header, field, "/admin/users")
+				w := httptest.NewRecorder()
+				s.Handler(tc.proxy).ServeHTTP(w, r)
+				got := ""
+				for field, values := range reached {
+					if strings.HasSuffix(strings.ToLower(field), "url") {
+						got += strings.Join(values, ",")
+					}
+				}
+				if w.Code != 200 || got != tc.want {
+					t.Errorf("%s, %s with %s: %d, the upstream is told %q", name, path, field, w.Code, got)
+				}
+			}
+		}
 	}
 }

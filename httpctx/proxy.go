@@ -46,11 +46,14 @@ type ProxyConfig struct {
 // token all the same, as behind oauth2-proxy, [ServerConfig].Strip removes it.
 //
 // Client-Cert and Client-Cert-Chain (RFC 9440) of a request are removed, whether the
-// Server reads them or not: an upstream would take them for the gateway's word.
+// Server reads them or not: an upstream would take them for the gateway's word. So are
+// X-Original-URL and X-Rewrite-URL, by which IIS and some frameworks serve another path
+// than the one that was ruled.
 //
 // All of this is gone from pr.Out when Rewrite of the ReverseProxy gets it. Rewrite
-// may add fields of its own, such as a login of the gateway or a Client-Cert from
-// pr.In.TLS; only identity fields and the caller's own credential are removed again.
+// may add fields of its own, such as a login of the gateway, a Client-Cert from
+// pr.In.TLS or an X-Original-URL from pr.In.URL; only identity fields and the caller's
+// own credential are removed again.
 //
 // Identity fields are removed from headers and trailers of the answer too. Bodies
 // are not looked into, which is where Connect and gRPC-Web have the trailers of a
@@ -118,7 +121,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		server:    cfg.Server,
 		injector:  newInjector(cfg.Propagator),
 		plaintext: cfg.InsecureAllowPlaintext,
-		strip:     newStripper(cfg.Server.strip.set.FieldSet, written, clientCertificate),
+		strip:     newStripper(cfg.Server.strip.set.FieldSet, written, proxyFields),
 		clean:     newStripper(written),
 	}, nil
 }
@@ -199,7 +202,7 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 		case preflight:
 			w, r = &preflightWriter{ResponseWriter: w}, withoutBody(r)
 		}
-		in := abortable(withUpload(withoutCertificate(r)))
+		in := abortable(withUpload(withoutProxyFields(r)))
 		if len(r.Header["Upgrade"]) > 0 || grpchttp.MayBe(r.Header) {
 			// Not every server ends the context of a request with its handler, and
 			// this returns when a WebSocket is closed.
@@ -215,9 +218,9 @@ func (p *Proxy) Handler(rp *httputil.ReverseProxy) (http.Handler, error) {
 // Rewrite finishes pr.Out, and is to be the last thing that a
 // [httputil.ReverseProxy.Rewrite] function does. Use [Proxy.Handler] unless you
 // need to call it yourself, together with [Proxy.ModifyResponse]: Rewrite removes a
-// credential or a Client-Cert that the function has written for the upstream as if it
-// had come in, refusals are left to the proxy's ErrorHandler, and identity fields in
-// informational answers (1xx) of the upstream reach the client.
+// credential, Client-Cert or X-Original-URL that the function has written for the
+// upstream as if it had come in, refusals are left to the proxy's ErrorHandler, and
+// identity fields in informational answers (1xx) of the upstream reach the client.
 //
 // A request that may not go out gets a context that is already cancelled, with the
 // error as its [context.Cause]: the transport sends nothing, and the proxy's

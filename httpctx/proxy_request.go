@@ -14,19 +14,19 @@ import (
 	"github.com/authctx/authctx/internal/inbound"
 )
 
-// clientCertificate is what proxies that end TLS say of their clients. None passes on
-// what the client says there (RFC 9440 section 4): an upstream knows that it is the
-// proxy who speaks, and no more.
-var clientCertificate = authctx.FieldSet{Names: []string{"client-cert", "client-cert-chain"}}
+// proxyFields are what proxies say: those that end TLS of their clients, and those
+// that map paths of the path to serve. None passes on what the client says there (RFC
+// 9440 section 4): an upstream knows that it is the proxy who speaks, and no more.
+var proxyFields = authctx.FieldSet{Names: []string{"client-cert", "client-cert-chain", "x-original-url", "x-rewrite-url"}}
 
-// withoutCertificate returns r without them, so that what is in a request to the
+// withoutProxyFields returns r without them, so that what is in a request to the
 // upstream was written by Rewrite.
-func withoutCertificate(r *http.Request) *http.Request {
+func withoutProxyFields(r *http.Request) *http.Request {
 	for name := range r.Header {
-		if clientCertificate.Owns(name) {
+		if proxyFields.Owns(name) {
 			r = r.WithContext(r.Context())
 			r.Header = maps.Clone(r.Header)
-			maps.DeleteFunc(r.Header, func(name string, _ []string) bool { return clientCertificate.Owns(name) })
+			maps.DeleteFunc(r.Header, func(name string, _ []string) bool { return proxyFields.Owns(name) })
 			break
 		}
 	}
