@@ -83,21 +83,23 @@ func (w *controlWriter) unless(sent, before bool) { w.begun = sent || before }
 
 // asIfAuthorized makes of the Cache-Control of an answer what it says to a request
 // that has an Authorization: no shared cache keeps the answer, unless it is told to
-// (RFC 9111 section 3.5). By "must-revalidate", which counts for that there, people
-// mean the opposite. It writes to line, and reports whether a private cache may keep
-// what no shared one does.
+// (RFC 9111 section 3.5) and nothing else forbids it. By "must-revalidate" and an
+// "s-maxage" of 0, which count for that there, people mean the opposite. It writes to
+// line, and reports whether a private cache may keep what no shared one does.
 func asIfAuthorized(h http.Header, line *[1]string) (private bool) {
-	said := strings.Trim(strings.Join(h["Cache-Control"], ", "), ", ")
+	said, shared := strings.Trim(strings.Join(h["Cache-Control"], ", "), ", "), false
 	for directive := range strings.SplitSeq(unquoted(said), ",") {
 		switch name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "="); {
-		case name == "public", strings.TrimSpace(name) == "s-maxage", name == "no-store":
+		case name == "no-store":
 			return false
+		case name == "public", strings.TrimSpace(name) == "s-maxage" && strings.Trim(value, " 0") != "":
+			shared = true
 		case name == "private" && value == "": // otherwise it is about some fields
 			private = true
 		}
 	}
-	if private {
-		return true
+	if private || shared {
+		return private
 	}
 	if said != "" {
 		said += ", "

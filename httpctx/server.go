@@ -171,10 +171,10 @@ func (cfg *ServerConfig) validate() error {
 // [Server.StreamContext].
 //
 // Answers to GET and HEAD get "private" added to their Cache-Control, unless they
-// are for public entries or next has set "public", "s-maxage" or "no-store". Shared
-// caches keep no answer to a request with an Authorization, unless it allows that
-// (RFC 9111 section 3.5), but do not know that cookies, or the fields that a gateway
-// writes in place of Authorization, make an answer personal. So say "public" or
+// are for public entries or next has set "public", an "s-maxage" above 0 or "no-store".
+// Shared caches keep no answer to a request with an Authorization, unless it allows
+// that (RFC 9111 section 3.5), but do not know that cookies, or the fields that a
+// gateway writes in place of Authorization, make an answer personal. So say "public" or
 // "s-maxage" only of what is the same for all callers and may be seen by anybody. A
 // Cache-Control in Result.Response, which comes with a new DPoP nonce, replaces what
 // next sets.

@@ -72,6 +72,7 @@ func TestRFC9111_4_1_APrivateCacheOfAClientGivesNobodyTheAnswerOfAnother(t *test
 	}
 	for _, says := range []http.Header{
 		{"Cache-Control": {"max-age=60"}}, {"Cache-Control": {"private, max-age=60"}}, {"Cache-Control": {"max-age=60"}, "Vary": {"Accept-Encoding"}},
+		{"Cache-Control": {"private, max-age=60, s-maxage=0"}}, {"Cache-Control": {"s-maxage=60, max-age=60, private"}}, {"Cache-Control": {"max-age=60, s-maxage=0"}},
 		{"Expires": {"Fri, 01 Jan 2100 00:00:00 GMT"}}, {"Last-Modified": {"Sat, 01 Jan 2000 00:00:00 GMT"}},
 	} {
 		service := serve(t, newServer(t, httpctx.ServerConfig{Authenticator: fields}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -124,6 +125,10 @@ func TestAnAnswerThatMayBeKeptNamesTheFieldsThatWereRead(t *testing.T) {
 		"that nobody keeps it":  {http.Header{"Cache-Control": {"private, no-store"}, "Expires": {"0"}}, nil},
 		"that it is for all":    {http.Header{"Cache-Control": {"public, max-age=60"}}, nil},
 		"for shared caches":     {http.Header{"Cache-Control": {"s-maxage=60"}}, nil},
+		"whose and for shared":  {http.Header{"Cache-Control": {"private, max-age=60, s-maxage=60"}}, []string{read}},
+		"for shared and whose":  {http.Header{"Cache-Control": {"s-maxage=60", "Private"}}, []string{read}},
+		"for all and whose":     {http.Header{"Cache-Control": {"public, max-age=60, private"}}, []string{read}},
+		"for no shared caches":  {http.Header{"Cache-Control": {"s-maxage=0"}}, []string{read}},
 		"how long":              {http.Header{"Cache-Control": {"max-age=60"}}, []string{read}},
 		"that it is to ask":     {http.Header{"Cache-Control": {"no-cache"}}, []string{read}},
 		"until when":            {http.Header{"Expires": {"Fri, 01 Jan 2100 00:00:00 GMT"}}, []string{read}},
