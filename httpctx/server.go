@@ -179,7 +179,7 @@ func (cfg *ServerConfig) validate() error {
 // Cache-Control in Result.Response, which comes with a new DPoP nonce, replaces what
 // next sets.
 //
-// Where next has then said more than "private", or has set Expires or Last-Modified,
+// Where next has then said more than "private", or set Expires, Last-Modified or ETag,
 // the fields that Authenticator reads are added to Vary: a cache that takes itself for
 // private, in a client that calls for many, tells callers apart by them, unless they
 // differ only in fields that are read by a prefix. Answers that say nothing get no

@@ -68,8 +68,10 @@ func variesBy(said, name string) bool {
 
 // mayBeReused reports whether an answer that no shared cache keeps says something by
 // which a private one can give it out again. A last change is enough for a guess (RFC
-// 9111 section 4.2.2).
+// 9111 section 4.2.2), and a version for asking whether it still holds: a 304 may say
+// no more than that.
 func mayBeReused(h http.Header) bool {
 	control := h["Cache-Control"]
-	return len(control) != 1 || !strings.EqualFold(control[0], "private") || len(h["Expires"]) > 0 || len(h["Last-Modified"]) > 0
+	return len(control) != 1 || !strings.EqualFold(control[0], "private") ||
+		len(h["Expires"]) > 0 || len(h["Last-Modified"]) > 0 || len(h["Etag"]) > 0
 }

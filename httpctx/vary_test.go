@@ -133,6 +133,7 @@ func TestAnAnswerThatMayBeKeptNamesTheFieldsThatWereRead(t *testing.T) {
 		"that it is to ask":     {http.Header{"Cache-Control": {"no-cache"}}, []string{read}},
 		"until when":            {http.Header{"Expires": {"Fri, 01 Jan 2100 00:00:00 GMT"}}, []string{read}},
 		"since when":            {http.Header{"Last-Modified": {"Sat, 01 Jan 2000 00:00:00 GMT"}}, []string{read}},
+		"which version":         {http.Header{"Etag": {`"v1"`}}, []string{read}},
 		"with a Vary":           {http.Header{"Cache-Control": {"max-age=60"}, "Vary": shared}, []string{"accept, COOKIE, Authorization, Sec-Websocket-Protocol"}},
 		"with a Vary of all":    {http.Header{"Cache-Control": {"max-age=60"}, "Vary": {"Accept, *"}}, []string{"Accept, *"}},
 		"with the Vary of this": {http.Header{"Cache-Control": {"max-age=60"}, "Vary": {"Cookie,Authorization", "Sec-WebSocket-Protocol"}}, []string{"Cookie,Authorization", "Sec-WebSocket-Protocol"}},
@@ -155,6 +156,27 @@ func TestAnAnswerThatMayBeKeptNamesTheFieldsThatWereRead(t *testing.T) {
 	}
 	if !slices.Equal(shared, []string{"accept", "COOKIE"}) {
 		t.Errorf("the handler's own has become %q", shared)
+	}
+}
+
+// Of an answer with both, [http.ServeContent] leaves a 304 the Etag alone.
+func TestRFC9110_15_4_5_A304HasTheVaryOfIts200(t *testing.T) {
+	for name, etag := range map[string]string{"Last-Modified alone": "", "both": `"v1"`} {
+		url := serve(t, newServer(t, httpctx.ServerConfig{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if etag != "" {
+				w.Header().Set("Etag", etag)
+			}
+			http.ServeContent(w, r, "a.txt", epoch, strings.NewReader("text"))
+		}))).URL
+		whole, _ := do(t, "GET", url, token("alice"))
+		again := with(token("alice"), "If-Modified-Since", whole.Header.Get("Last-Modified"))
+		if etag != "" {
+			again = with(token("alice"), "If-None-Match", etag)
+		}
+		res, _ := do(t, "GET", url, again)
+		if res.StatusCode != 304 || res.Header.Get("Vary") == "" || !slices.Equal(res.Header["Vary"], whole.Header["Vary"]) {
+			t.Errorf("%s: %d with Vary %q, of a 200 with %q", name, res.StatusCode, res.Header["Vary"], whole.Header["Vary"])
+		}
 	}
 }
 
