@@ -3,7 +3,9 @@ package examples_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"syscall"
@@ -106,6 +108,23 @@ func TestAnUpstreamWithoutAHostIsOnThisMachine(t *testing.T) {
 	s.waitReady(t)
 	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+s.token(t, nil)); r.status != 200 {
 		t.Errorf("status %d, body %s", r.status, r.body)
+	}
+}
+
+// httputil drops what Go cannot parse of a query; upstreams in other languages can.
+func TestGatewayPassesAQueryOnAsItCame(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.URL.RawQuery)
+	}))
+	t.Cleanup(upstream.Close)
+	s := startGateway(t, startProvider(t), "-upstream", upstream.URL)
+	s.waitReady(t)
+	for _, query := range []string{"a=1&b=2", "q=100%&page=2", "a=1;b=2", "a=%zz"} {
+		r := send(t, "GET", s.url+"/?"+query, "Authorization: Bearer "+s.token(t, nil))
+		if r.status != 200 || r.body != query {
+			t.Errorf("?%s arrives as ?%s (status %d)", query, r.body, r.status)
+		}
 	}
 }
 

@@ -96,6 +96,33 @@ func TestWhoamiAnswersWithTheCallerItSees(t *testing.T) {
 	}
 }
 
+func TestWhoamiNamesWhatNetHTTPKeepsElsewhere(t *testing.T) {
+	t.Parallel()
+	_, url, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
+	req, err := http.NewRequestWithContext(t.Context(), "GET", url+"/whoami", io.NopCloser(strings.NewReader("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-User-Id", "alice")
+	req.Header.Set("X-User-Issuer", "https://idp.example.com")
+	req.Trailer = http.Header{"X-Sum": {"1"}}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	read, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := decode(t, reply{res.StatusCode, res.Header, string(read)})
+	for _, name := range []string{"host", "trailer", "transfer-encoding"} {
+		if !slices.Contains(got.Received, name) {
+			t.Errorf("received %q lacks %q", got.Received, name)
+		}
+	}
+}
+
 func TestWhoamiHasEveryFieldEvenWhenItIsEmpty(t *testing.T) {
 	t.Parallel()
 	_, url, _ := startWhoami(t, "-trust", "network")

@@ -130,7 +130,8 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 // what [Proxy.Rewrite] removes before rp.Rewrite and what it writes after that,
 // and [Proxy.ModifyResponse] before rp.ModifyResponse. It copies rp. It fails when
 // rp has no Rewrite, or a Director, which runs before hop-by-hop fields are removed
-// and cannot be made safe.
+// and cannot be made safe. Parameters of a query that Go cannot parse are dropped by
+// httputil; a rp.Rewrite passes them on with pr.Out.URL.RawQuery = pr.In.URL.RawQuery.
 //
 // The handler authenticates nobody: put it behind [Server.Handler].
 //

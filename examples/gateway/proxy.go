@@ -68,6 +68,8 @@ func newUpstream(carry *httpctx.Proxy, upstream *url.URL, transport http.RoundTr
 	return carry.Handler(&httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(pr *httputil.ProxyRequest) {
+			// httputil drops parameters that Go cannot parse, for proxies that decide by them.
+			pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 			pr.SetURL(upstream)
 			pr.SetXForwarded()
 		},

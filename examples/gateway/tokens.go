@@ -82,6 +82,14 @@ func (t *tokens) check() error {
 	if len(t.issuers) == 0 || slices.Contains(t.issuers, "") {
 		errs = append(errs, errors.New("-issuer is required"))
 	}
+	for i, issuer := range t.issuers {
+		if slices.Contains(t.issuers[:i], issuer) {
+			errs = append(errs, fmt.Errorf("-issuer %q is given twice", issuer))
+		}
+	}
+	if slices.Contains(t.types, "") {
+		errs = append(errs, errors.New("-typ has an empty name"))
+	}
 	if len(t.audiences) == 0 || slices.Contains(t.audiences, "") {
 		errs = append(errs, errors.New("-audience is required"))
 	} else if _, err := t.config(); err != nil {
@@ -210,6 +218,9 @@ func (t *tokens) config() (jwtauth.VerifierConfig, error) {
 	var errs []error
 	for _, name := range t.algorithms {
 		algorithm, err := jwtauth.ParseAlgorithm(name)
+		if err == nil && strings.HasPrefix(name, "HS") {
+			err = fmt.Errorf("%s is for secrets, which no provider publishes", name)
+		}
 		cfg.Algorithms, errs = append(cfg.Algorithms, algorithm), append(errs, program.About("algorithms", err))
 	}
 	errs = append(errs, program.About("claims", applyPreset(&cfg, t.claims.Text, len(t.types) > 0)))

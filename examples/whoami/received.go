@@ -30,20 +30,27 @@ func receivedNames(ctx context.Context) []string {
 	return names
 }
 
-// recordReceived notes the names of the headers before next can strip any. The
-// Host header of HTTP/1 is one that net/http keeps elsewhere.
+// recordReceived notes the names of the headers before next can strip any. Some
+// of HTTP/1 are kept elsewhere by net/http.
 func recordReceived(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var names []string
 		if r.ProtoMajor == 1 && r.Host != "" {
 			names = append(names, "host")
 		}
+		if len(r.TransferEncoding) > 0 {
+			names = append(names, "transfer-encoding")
+		}
+		if len(r.Trailer) > 0 {
+			names = append(names, "trailer")
+		}
 		next.ServeHTTP(w, r.WithContext(withReceived(r.Context(), r.Header, names...)))
 	})
 }
 
 // receivedRecorder does the same for gRPC. A stats handler is asked before any
-// interceptor.
+// interceptor. What gRPC keeps for itself, such as te and grpc-timeout, it tells
+// nobody.
 type receivedRecorder struct{}
 
 func (receivedRecorder) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
