@@ -80,6 +80,30 @@ func TestRule8_RevocationsThatCannotTellUseUpNoRefreshToken(t *testing.T) {
 	}
 }
 
+// A thief whose copy came too late must be noticed even then: it need not try again.
+func TestRFC9700_4_14_2_ATokenUsedTwiceEndsTheLoginWhileRevocationsCannotTell(t *testing.T) {
+	var failure error
+	store := &database{}
+	r := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
+		Store: store, Lifetime: time.Hour, Revocations: revocationsFunc(func() (bool, error) { return false, failure }),
+	}))
+	first := must(r.Issue(t.Context(), jwtauthtest.User(t)))
+	second := used(t, r, first)
+	failure = errors.New("database down")
+	store.onDelete = func(context.Context) error { return errConnection }
+	if _, _, err := r.Use(t.Context(), "web", first); !errors.Is(err, authctx.Unavailable) || !errors.Is(err, errConnection) {
+		t.Errorf("while the login cannot be ended: %v", err)
+	}
+	store.onDelete = nil
+	if _, _, err := r.Use(t.Context(), "web", first); !errors.Is(err, authctx.TokenRevoked) {
+		t.Errorf("the copy: %v", err)
+	}
+	failure = nil
+	if _, _, err := r.Use(t.Context(), "web", second); !errors.Is(err, authctx.InvalidToken) {
+		t.Errorf("the login goes on: %v", err)
+	}
+}
+
 // The client tries again then, and the login ends.
 func TestARevokedLoginThatTheStoreCannotEndIsNamed(t *testing.T) {
 	store := &database{}

@@ -153,7 +153,7 @@ func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authct
 	if !now.Before(g.Ends) || !now.Before(g.IdleEnds) {
 		return authctx.Principal{}, "", errRefreshExpired
 	}
-	if err := r.admit(ctx, g); err != nil {
+	if err := r.admit(ctx, used, g); err != nil {
 		return authctx.Principal{}, "", err
 	}
 	next := r.next(&g, token[:refreshLoginLength], now)
@@ -163,14 +163,16 @@ func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authct
 	return g.Principal, next, nil
 }
 
-// admit refuses a login whose caller was revoked, and ends it.
-func (r *RefreshTokens) admit(ctx context.Context, g RefreshGrant) error {
+// admit refuses a login whose caller was revoked, and ends it. While nobody can tell,
+// it ends one whose last token does not have the hash used: whoever has a copy need
+// not come again.
+func (r *RefreshTokens) admit(ctx context.Context, used [sha256.Size]byte, g RefreshGrant) error {
 	err := checkRevoked(ctx, r.revocations, g.Principal)
-	if authctx.ReasonOf(err) != authctx.TokenRevoked {
-		return err
-	}
-	if err := r.end(ctx, g.ID); err != nil {
-		return unavailable("refresh tokens", fmt.Errorf("a caller was revoked, and the login could not be ended: %w", err))
+	switch {
+	case authctx.ReasonOf(err) == authctx.TokenRevoked:
+		return r.endFor(ctx, g.ID, "a caller was revoked", err)
+	case err != nil && g.Hash != used:
+		return r.endFor(ctx, g.ID, "a token was used before", errRefreshReused)
 	}
 	return err
 }
@@ -201,10 +203,15 @@ func (r *RefreshTokens) replace(ctx context.Context, used [sha256.Size]byte, g R
 	case !found:
 		return errNoRefreshToken
 	}
-	if err := r.end(ctx, g.ID); err != nil {
-		return unavailable("refresh tokens", fmt.Errorf("a token was used before, and its login could not be ended: %w", err))
+	return r.endFor(ctx, g.ID, "a token was used before", errRefreshReused)
+}
+
+// endFor ends a login for what has happened, and returns refused, or that it goes on.
+func (r *RefreshTokens) endFor(ctx context.Context, id, happened string, refused error) error {
+	if err := r.end(ctx, id); err != nil {
+		return unavailable("refresh tokens", fmt.Errorf("%s, and the login could not be ended: %w", happened, err))
 	}
-	return errRefreshReused
+	return refused
 }
 
 // end ends a login.
