@@ -128,8 +128,8 @@ func listensFor(host string, at *net.TCPAddr) bool {
 	switch addr = addr.Unmap(); addr { // an unspecified address is this machine to whoever dials it
 	case netip.IPv4Unspecified():
 		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case netip.IPv6Unspecified():
-		addr = netip.IPv6Loopback()
+	case netip.IPv6Unspecified(): // in IPv4 too, where nobody answers in IPv6
+		return listensFor("::1", at) || listensFor("127.0.0.1", at)
 	}
 	if err != nil || !at.IP.IsUnspecified() {
 		return err == nil && addr == at.AddrPort().Addr().Unmap()
