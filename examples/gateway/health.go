@@ -19,7 +19,7 @@ type health struct {
 	log   *slog.Logger
 
 	mu           sync.Mutex
-	unready, old string // causes that were logged last, without ports; empty when all is well
+	unready, old string // causes that were logged last, without what passes; empty when all is well
 }
 
 // handler leaves everything else to next.
@@ -61,8 +61,9 @@ func (h *health) watch(ctx context.Context) {
 	}
 }
 
-// clientPort is what tells one failure of a connection from the next.
-var clientPort = regexp.MustCompile(`:\d+->`)
+// passing is what tells one failure from the next of the same cause: the port of the
+// client, and the time at which a certificate had ended.
+var passing = regexp.MustCompile(`:\d+->|current time \S+ `)
 
 // tell logs what is not what it logged last.
 func (h *health) tell(ctx context.Context, unready error) {
@@ -78,13 +79,13 @@ func (h *health) tell(ctx context.Context, unready error) {
 func (h *health) note(ctx context.Context, last *string, err error, bad, good string) {
 	cause := ""
 	if err != nil {
-		cause = clientPort.ReplaceAllString(err.Error(), "->")
+		cause = passing.ReplaceAllString(err.Error(), "")
 	}
 	switch {
 	case cause == *last:
 		return
 	case err != nil:
-		h.log.WarnContext(ctx, bad, "cause", cause)
+		h.log.WarnContext(ctx, bad, "cause", err)
 	default:
 		h.log.InfoContext(ctx, good)
 	}
