@@ -69,6 +69,8 @@ type ResolvingVerifierConfig struct {
 	// issuer is used when a token of it is verified. Issuers of which no token was
 	// verified, which anybody can name, have the remaining room, at least one
 	// place, and the places of issuers that were not used for MaxAge plus MaxStale.
+	// An issuer counts once for each of its spellings that tokens have, though one
+	// verifier serves them all.
 	//
 	// It must exceed the number of issuers in use. Otherwise they push one another
 	// out together with their tokens in the cache, and each that comes back costs a
