@@ -48,8 +48,9 @@ func (r *resolver) ask(ctx context.Context, call *resolveCall) {
 	h, err := r.resolve(ctx, call)
 	if err == nil {
 		defer r.letGo(h)
-		r.askOwners(ctx, call, h)
-		err = r.waitForKeys(ctx, call, h)
+		if err = r.waitForKeys(ctx, call, h); err == nil {
+			r.askOwners(ctx, call, h)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -140,16 +141,11 @@ func (r *resolver) keep(call *resolveCall, h *held) error {
 	if r.closed.Load() {
 		return errResolverClosed
 	}
-	now, policy := r.cfg.Now(), *h.verifier.policy
-	a := &resolved{resolver: r, issuer: call.issuer, held: h, policy: &policy, since: now}
-	policy.until, policy.Now, policy.answer = now.Add(r.cfg.MaxAge), r.cfg.Now, a
-	policy.Cache.MaxAge = min(policy.Cache.MaxAge, r.cfg.Cache.MaxAge)
-	if err := r.ownKeys(call.issuer, h, now); err != nil {
+	if err := r.ownKeys(call.issuer, h, r.cfg.Now()); err != nil {
 		h.borrowed = true
 		return err
 	}
-	r.insert(a)
-	call.answer(a.policy, nil)
+	call.answer(r.known[call.issuer].policy, nil)
 	r.crowd()
 	return nil
 }

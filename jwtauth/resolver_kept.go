@@ -120,6 +120,7 @@ func (r *resolver) drop(a *resolved) {
 func (r *resolver) retire(a *resolved) {
 	a.ended.Store(true)
 	r.owners.remove(a)
+	r.forgetSuccessor(a)
 	r.endUnused(a)
 }
 

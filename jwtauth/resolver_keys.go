@@ -2,12 +2,9 @@ package jwtauth
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"slices"
-	"time"
 
-	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/moment"
 )
 
@@ -66,26 +63,14 @@ func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
 	}
 }
 
-// ownKeys refuses an answer whose keys are another issuer's too: a key serves
-// one issuer. Another whose answer is over is dropped, unless it is a proven one,
-// which askOwners had asked about. It needs the lock.
-func (r *resolver) ownKeys(issuer string, h *held, now time.Time) error {
-	for other := range r.sharing(issuer, h) {
-		if other.proven || !moment.Reached(other.policy.until, now) {
-			return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
-				"jwtauth: Resolve: the issuer %q shares its Keys with %q", h.verifier.policy.Issuer, other.policy.Issuer)}
-		}
-		r.drop(other)
-	}
-	return nil
-}
-
 // askOwners asks again about proven issuers that have keys of h and whose answers
 // are over. Otherwise whoever names another with the same keys, which takes no
 // token that is good, could take them away from those that nobody has asked about
 // for MaxAge. They are asked about one by one, for the first that keeps its keys
-// settles it.
+// settles it. What Resolve returned is announced before: nobody waits for a call that
+// waits here, or two could wait for one another.
 func (r *resolver) askOwners(ctx context.Context, call *resolveCall, h *held) {
+	r.announce(call, h)
 	asked := map[string]bool{}
 	for {
 		issuer := r.overdueOwner(call.issuer, h, asked)
@@ -105,13 +90,11 @@ func (r *resolver) overdueOwner(issuer string, h *held, asked map[string]bool) (
 	now := r.cfg.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for other := range r.sharing(issuer, h) {
-		switch {
-		case asked[other.issuer], !moment.Reached(other.policy.until, now):
+	for _, owner := range r.takeover(issuer, h, now).owners {
+		if asked[owner.issuer] || !moment.Reached(owner.policy.until, now) || r.successor(owner, now) != nil {
 			return ""
-		case other.proven:
-			overdue = other.issuer
 		}
+		overdue = owner.issuer
 	}
 	return overdue
 }
