@@ -39,6 +39,9 @@ func newIssuerRefusals(issuer string) issuerRefusals {
 // several, that is an operator's first question. It is the issuer as it was
 // configured, since what a token says of that may be anything.
 func (p *issuerPolicy) about(err error) error {
+	if reason, bare := err.(authctx.Reason); bare {
+		return p.refusal(reason, nil)
+	}
 	refused, ok := err.(*authctx.Error)
 	if !ok || refused == nil {
 		return err
@@ -49,6 +52,14 @@ func (p *issuerPolicy) about(err error) error {
 	switch refused.Cause.(type) {
 	case *claimError, claimsJSONError:
 		return p.refusal(refused.Reason, refused.Cause)
+	case *issuerError, *keysError: // which say it
+		return err
+	}
+	switch reason := authctx.ReasonOf(refused); reason {
+	case authctx.Unavailable, authctx.UnknownKey: // of a source, which may be anything
+		named := p.refusal(reason, refused.Cause)
+		named.RetryAfter = refused.RetryAfter
+		return named
 	}
 	return err
 }

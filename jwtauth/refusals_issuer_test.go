@@ -87,6 +87,58 @@ func TestARecheckNamesTheIssuerThatIsConfigured(t *testing.T) {
 	}
 }
 
+// Whoever could not tell is somebody whom an operator has to ask about that issuer.
+func TestRefusalsNameTheIssuerOfWhichNobodyCanTell(t *testing.T) {
+	const later = 7 * time.Second
+	s, tenants := newSigner(t, "k1"), "https://login.example/"+jwtauth.TenantPlaceholder
+	own := &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("no connection"), RetryAfter: later}
+	noKey := func(err error) func(*jwtauth.VerifierConfig) {
+		return func(c *jwtauth.VerifierConfig) {
+			c.Keys = keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) { return nil, err })
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*jwtauth.VerifierConfig)
+		want   authctx.Reason
+		says   string
+	}{
+		"Tenants": {func(c *jwtauth.VerifierConfig) {
+			c.Issuer, c.Tenants = tenants, func(context.Context, string) (bool, error) { return false, own }
+		}, authctx.Unavailable, ": no connection"},
+		"Revocations": {func(c *jwtauth.VerifierConfig) {
+			c.Revocations = revocationsFunc(func() (bool, error) { return false, errors.New("no connection") })
+		}, authctx.Unavailable, ": revocations: no connection"},
+		"Keys":                          {noKey(errors.New("no connection")), authctx.Unavailable, ": keys: no connection"},
+		"Keys, with a reason":           {noKey(own), authctx.Unavailable, ": no connection"},
+		"Keys, with nothing but that":   {noKey(authctx.Unavailable), authctx.Unavailable, ""},
+		"Keys that do not have the key": {noKey(authctx.UnknownKey), authctx.UnknownKey, ""},
+		"Keys that are joined": {func(c *jwtauth.VerifierConfig) {
+			noKey(own)(c)
+			c.Keys = must(jwtauth.JoinKeys(c.Keys))
+		}, authctx.Unavailable, ": no connection"},
+		"a request that does not wait": {noKey(context.DeadlineExceeded), authctx.Unavailable, ": keys: context deadline exceeded"},
+		"Revocations, with a reason": {func(c *jwtauth.VerifierConfig) {
+			c.Revocations = revocationsFunc(func() (bool, error) { return false, own })
+		}, authctx.Unavailable, ": no connection"},
+	} {
+		v, iss := newVerifier(t, s, c.change), testIssuer
+		if v.Issuer() == tenants {
+			iss = "https://login.example/a"
+		}
+		token := s.token(t, goodClaims(map[string]any{"iss": iss, "tid": "a"}))
+		for range 2 {
+			_, err := v.Verify(t.Context(), token)
+			want := fmt.Sprintf("%v: jwtauth: issuer %q%s", c.want, v.Issuer(), c.says)
+			if !errors.Is(err, c.want) || fmt.Sprint(err) != want {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+			if refused, _ := errors.AsType[*authctx.Error](err); errors.Is(err, own.Cause) && refused.RetryAfter != later {
+				t.Errorf("%s: to be asked again in %v", name, refused.RetryAfter)
+			}
+		}
+	}
+}
+
 // What is not known of is only what a token says.
 func TestAResolverNamesOnlyIssuersItWasToldOf(t *testing.T) {
 	clock, s, down := newHandClock(), newSigner(t, "k1"), false
