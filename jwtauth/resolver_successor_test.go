@@ -331,6 +331,44 @@ func TestRule5_AStreamIsHeldToTheRulesOfTheNextAnswer(t *testing.T) {
 	}
 }
 
+// A spelling that the issuer has no more is nobody's, and no token with it counts.
+func TestRule5_AStreamEndsWhenItsSpellingOfTheIssuerIsWithdrawn(t *testing.T) {
+	const name, alias, other = "https://a.example", "https://a.example/", "https://a.example:443"
+	for change, test := range map[string]struct {
+		issuer  string
+		aliases []string
+		want    map[string]error
+	}{
+		"none":                      {name, []string{alias, other}, map[string]error{name: nil, alias: nil}},
+		"the alias is gone":         {name, []string{other}, map[string]error{name: nil, alias: authctx.WrongIssuer}},
+		"there is no alias":         {name, nil, map[string]error{name: nil, alias: authctx.WrongIssuer}},
+		"the name is gone":          {other, []string{alias}, map[string]error{name: authctx.WrongIssuer, alias: nil}},
+		"the alias became the name": {alias, []string{name}, map[string]error{name: nil, alias: nil}},
+		"it is another":             {"https://b.example", nil, map[string]error{name: authctx.WrongIssuer, alias: authctx.WrongIssuer}},
+	} {
+		for iss, want := range test.want {
+			synctest.Test(t, func(t *testing.T) {
+				u := newSuccessors(t, nil)
+				s, issuer, aliases := newSigner(t, "k1"), name, []string{alias, other}
+				u.resolve = func(string) (*jwtauth.Verifier, error) {
+					return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.IssuerAliases = issuer, aliases }), nil
+				}
+				token := s.token(t, goodClaims(map[string]any{"iss": iss, "exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
+				stream := must(u.r.VerifyToken(t.Context(), token))
+				issuer, aliases = test.issuer, test.aliases
+				time.Sleep(11 * time.Minute)
+				_, err := u.r.Verify(t.Context(), token)
+				for what, err := range map[string]error{"the token": err, "the stream": stream.Recheck(t.Context())} {
+					if !errors.Is(err, want) || want == nil && err != nil {
+						t.Errorf("%s: %s of %s: %v, want %v", change, what, iss, err, want)
+					}
+				}
+				u.close()
+			})
+		}
+	}
+}
+
 // The same verifier is not waited for: nothing takes its place.
 func TestTheVerifierOfLastTimeIsTakenOverWithoutItsKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -82,22 +82,28 @@ func (v *verified) mayBeConfirmed() bool { return v.key.ended() != nil || v.poli
 // Key for it, had none for too long or was closed, or the answer about the issuer
 // is over.
 func (v *verified) confirm(ctx context.Context) (err error) {
-	policy := v.policy
+	policy, iss := v.policy, v.token.Principal.Issuer()
 	if a := policy.answer; a != nil {
 		if policy, err = a.resolver.find(ctx, a.issuer); err != nil {
 			return err
 		}
 		defer func() { policy.answer.leave(err == nil) }()
+		if !policy.Claims.cfg.spiffe {
+			iss = policy.canonical(a.issuer) // which may be a spelling no longer
+		}
+	}
+	if policy.vouched != nil {
+		iss = policy.Issuer // and not that of the caller who is vouched for
+	}
+	tenant, ok := policy.issuer.match(iss)
+	if !ok {
+		return &policy.wrongIssuer
 	}
 	algorithm := v.policy.algorithmOf(v.key)
 	if err := policy.accepted.check(algorithm); err != nil {
 		return err
 	}
 	key, err := policy.findKey(ctx, &header{keyID: v.key.id, algorithm: algorithm})
-	iss := v.token.Principal.Issuer()
-	if policy.vouched != nil {
-		iss = policy.Issuer // and not that of the caller who is vouched for
-	}
 	switch {
 	case err != nil:
 		return err
@@ -106,7 +112,6 @@ func (v *verified) confirm(ctx context.Context) (err error) {
 	case !policy.issuer.serves(key.issuer, iss):
 		return errKeyIssuer
 	}
-	tenant, _ := policy.issuer.tenant(iss)
 	if err := policy.issuer.admits(ctx, tenant); err != nil {
 		return err
 	}
