@@ -272,8 +272,10 @@ func TestTheStateOfKeysSaysWhatIsWrongInJSONAndInALog(t *testing.T) {
 		Keys: 2, Loads: 3, LastError: errors.New("no connection"), Skipped: []error{errors.New("weak"), errors.New("secret")},
 	})
 	logger.Info("x", "stats", jwtauth.RemoteKeysStats{Age: time.Second})
+	logger.Info("x", "stats", jwtauth.RemoteKeysStats{Skipped: []error{nil, errors.New("weak")}}) // made by hand
 	for _, want := range []string{
 		`"Keys":2,`, `"Loads":3,`, `"Skipped":["weak","secret"],"LastError":"no connection"`, `"Age":1000000000,`, `"Skipped":null,"LastError":null`,
+		`"Skipped":[null,"weak"]`,
 	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %s in %s", want, log.String())

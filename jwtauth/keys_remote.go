@@ -184,16 +184,21 @@ func (s RemoteKeysStats) MarshalJSON() ([]byte, error) {
 	type stats RemoteKeysStats // without this method
 	texts := struct {
 		stats
-		Skipped   []string
+		Skipped   []any
 		LastError any
-	}{stats: stats(s)}
+	}{stats: stats(s), LastError: textOf(s.LastError)}
 	for _, err := range s.Skipped {
-		texts.Skipped = append(texts.Skipped, err.Error())
-	}
-	if s.LastError != nil {
-		texts.LastError = s.LastError.Error()
+		texts.Skipped = append(texts.Skipped, textOf(err))
 	}
 	return json.Marshal(texts)
+}
+
+// textOf returns what JSON has of an error, null if there is none.
+func textOf(err error) any {
+	if err == nil {
+		return nil
+	}
+	return err.Error()
 }
 
 // Stats returns the state of the keys.
