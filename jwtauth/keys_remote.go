@@ -151,6 +151,11 @@ func (r *RemoteKeys) Ready(ctx context.Context) error {
 	if r.set.Load() != nil {
 		return nil
 	}
+	return r.noKeys()
+}
+
+// noKeys says why there are none to believe.
+func (r *RemoteKeys) noKeys() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.stats.LoadedAt.IsZero() {

@@ -83,10 +83,12 @@ func (s keyStorage) KeyRead(ctx context.Context, keyID string) (jwkset.JWK, erro
 	return k.jwk()
 }
 
+// KeyReadAll fails while there are no keys to believe. An empty set would say that
+// the issuer has withdrawn them.
 func (s keyStorage) KeyReadAll(context.Context) ([]jwkset.JWK, error) {
 	set := s.keys.set.Load()
 	if set == nil {
-		return nil, nil
+		return nil, s.keys.noKeys()
 	}
 	all := make([]jwkset.JWK, 0, len(set.byID))
 	for _, k := range set.byID {
@@ -128,7 +130,7 @@ func (s keyStorage) MarshalWithOptions(ctx context.Context, m jwkset.JWKMarshalO
 }
 
 // copy returns a snapshot in jwkset's own storage, which knows how to write
-// JSON. It cannot fail: reading a snapshot and writing to memory do not.
+// JSON, of no keys while there are none to believe.
 func (s keyStorage) copy() jwkset.Storage {
 	m := jwkset.NewMemoryStorage()
 	if all, err := s.KeyReadAll(context.Background()); err == nil {

@@ -168,24 +168,31 @@ func TestRule4_ARecheckAfterAnOutageIsUnavailableAndNotInvalid(t *testing.T) {
 		},
 		"Close": func(_ *keyServer, keys *jwtauth.RemoteKeys) { keys.Close() },
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			signer := signerFor(t, jwtauth.EdDSA)
-			s := newKeyServer(jwks(jwk("k1", testEdKey().Public())))
-			keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour })
-			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = keys })
-			token := edToken(t, signer, "k1", 0)
-			found, err := v.VerifyToken(t.Context(), token)
-			if err != nil {
-				t.Fatal(err)
-			}
-			end(s, keys)
-			if err := found.Recheck(t.Context()); authctx.ReasonOf(err) != authctx.Unavailable {
-				t.Errorf("%s: recheck: %v", name, err)
-			}
-			if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.Unavailable {
-				t.Errorf("%s: %v", name, err)
-			}
-		})
+		for kind, source := range remoteSources {
+			synctest.Test(t, func(t *testing.T) {
+				signer := signerFor(t, jwtauth.EdDSA)
+				s := newKeyServer(jwks(jwk("k1", testEdKey().Public())))
+				keys := keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.MaxStale = time.Hour })
+				v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source(keys) })
+				token := edToken(t, signer, "k1", 0)
+				found, err := v.VerifyToken(t.Context(), token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				end(s, keys)
+				if err := found.Recheck(t.Context()); authctx.ReasonOf(err) != authctx.Unavailable {
+					t.Errorf("%s, %s: recheck: %v", kind, name, err)
+				}
+				if _, err := v.Verify(t.Context(), token); authctx.ReasonOf(err) != authctx.Unavailable {
+					t.Errorf("%s, %s: %v", kind, name, err)
+				}
+				s.change(func(s *keyServer) { s.down = false })
+				time.Sleep(time.Minute)
+				if err := found.Recheck(t.Context()); (err == nil) != (keys.Ready(t.Context()) == nil) {
+					t.Errorf("%s, %s: recheck, later: %v", kind, name, err)
+				}
+			})
+		}
 	}
 }
 
