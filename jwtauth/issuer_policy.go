@@ -122,7 +122,7 @@ func (p *issuerPolicy) findKey(ctx context.Context, h *header) (*Key, error) {
 }
 
 func (p *issuerPolicy) askForKey(ctx context.Context, h *header) (*Key, error) {
-	key, err := p.Keys.Key(ctx, h.keyID, h.algorithm)
+	key, err := askSource(ctx, p.Keys, h.keyID, h.algorithm)
 	switch {
 	case err != nil:
 		return nil, unavailable("keys", err, authctx.UnknownKey)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/authctx/authctx"
 )
@@ -49,7 +50,26 @@ type KeySource interface {
 	// The error is [authctx.UnknownKey] when the issuer is known not to have
 	// such a key. Any other means that nobody could tell, and counts as
 	// [authctx.Unavailable].
+	//
+	// ctx is the request's, with a deadline in at most five seconds; sources of this
+	// package have bounds of their own. Key must return when it ends, or the request
+	// waits on. What other requests wait for, too, is loaded on another context, or
+	// whoever hangs up would take it from them.
 	Key(ctx context.Context, keyID string, algorithm Algorithm) (*Key, error)
+}
+
+// keyWait is how long a source of somebody else may hold up a request to find a key.
+const keyWait = 5 * time.Second
+
+// askSource asks a source no longer than is good for a request. Those of this
+// package see to that themselves.
+func askSource(ctx context.Context, source KeySource, keyID string, algorithm Algorithm) (*Key, error) {
+	if _, own := source.(keyHolder); !own {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, keyWait)
+		defer cancel()
+	}
+	return source.Key(ctx, keyID, algorithm)
 }
 
 // NewPublicKey returns a key for tokens signed with the private half of pub,

@@ -125,7 +125,7 @@ func askForKey(ctx context.Context, source KeySource, keyID string, algorithm Al
 			a.err = panicked(p)
 		}
 	}()
-	a.key, a.err = source.Key(ctx, keyID, algorithm)
+	a.key, a.err = askSource(ctx, source, keyID, algorithm)
 	switch {
 	case a.err != nil:
 	case a.key == nil:

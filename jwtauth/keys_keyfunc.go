@@ -17,12 +17,9 @@ import (
 	"github.com/authctx/authctx/internal/absent"
 )
 
-// How long a storage of somebody else may hold up a request: to find a key, and
-// to say whether it still has it.
-const (
-	keyfuncWait  = 5 * time.Second
-	keyfuncCheck = time.Second
-)
+// keyfuncCheck is how long a storage of somebody else may hold up a request to say
+// whether it still has a key.
+const keyfuncCheck = time.Second
 
 // KeysFromKeyfunc makes a [KeySource] of a keyfunc that is there already. It
 // must hold the keys of one issuer only, and tokens must name their key.
@@ -59,7 +56,7 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 	case len(keyID) > maxKeyIDLength || algorithm.symmetric():
 		return nil, errNoSuchKey
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyfuncWait)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyWait)
 	defer cancel()
 	jwk, err := s.storage.KeyRead(ctx, keyID)
 	if err != nil {
@@ -106,7 +103,7 @@ func (s *keyfuncKeys) refusal(err error) error {
 	if errors.Is(err, jwkset.ErrKeyNotFound) {
 		return errNoSuchKey
 	}
-	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyfuncWait}
+	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyWait}
 }
 
 // handOut returns the Key that was handed out for the same key before, or k,

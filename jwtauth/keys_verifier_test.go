@@ -260,6 +260,44 @@ func (s slowKeys) Key(ctx context.Context, keyID string, a jwtauth.Algorithm) (*
 	return s.KeySource.Key(ctx, keyID, a)
 }
 
+// A request need not have a deadline, and a source of somebody's own no bound.
+func TestRule4_ASourceOfOnesOwnHoldsUpARequestForABoundedTime(t *testing.T) {
+	signer := signerFor(t, jwtauth.EdDSA)
+	hangs := keySourceFunc(func(ctx context.Context, _ string, _ jwtauth.Algorithm) (*jwtauth.Key, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	for name, c := range map[string]struct {
+		source func(*testing.T) jwtauth.KeySource
+		waits  time.Duration
+	}{
+		"alone":  {func(t *testing.T) jwtauth.KeySource { return hangs }, 5 * time.Second},
+		"joined": {func(t *testing.T) jwtauth.KeySource { return must(jwtauth.JoinKeys(hangs, hangs)) }, 5 * time.Second},
+		"of this package, which has a bound": {func(t *testing.T) jwtauth.KeySource {
+			s := newKeyServer(edSet(1))
+			s.hang = make(chan struct{})
+			return keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.Timeout = 20 * time.Second })
+		}, 20 * time.Second},
+	} {
+		for deadline, want := range map[time.Duration]time.Duration{0: c.waits, time.Second: time.Second, time.Hour: c.waits} {
+			synctest.Test(t, func(t *testing.T) {
+				v := newVerifier(t, signer, func(cfg *jwtauth.VerifierConfig) { cfg.Keys = c.source(t) })
+				ctx := t.Context()
+				if deadline > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, deadline)
+					defer cancel()
+				}
+				began := time.Now()
+				_, err := v.Verify(ctx, edToken(t, signer, "k1", 0))
+				if waited := time.Since(began); authctx.ReasonOf(err) != authctx.Unavailable || waited != want {
+					t.Errorf("%s: %v after %v, want %v", name, err, waited, want)
+				}
+			})
+		}
+	}
+}
+
 func TestATokenThatExpiresWhileItsKeyIsLookedForIsExpired(t *testing.T) {
 	signer, now := signerFor(t, jwtauth.EdDSA), testNow
 	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) {
