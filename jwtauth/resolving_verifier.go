@@ -41,8 +41,9 @@ type ResolvingVerifierConfig struct {
 	// about the first is believed, the second is answered with
 	// [authctx.Unavailable], and its verifier is not released. Then Resolve is asked
 	// again about a first of which a token was verified, and its keys stay its own
-	// until Resolve returns others or WrongIssuer. Issuers that exchange keys, and
-	// of each of which a token was verified, take them over together.
+	// until it takes over others or Resolve returns WrongIssuer. Issuers that
+	// exchange keys, and of each of which a token was verified, take them over
+	// together.
 	//
 	// So where customers bring keys of their own, let each prove that it has the
 	// private key, and register no key twice. Public keys are no secret: a customer
