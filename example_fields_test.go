@@ -290,8 +290,8 @@ func ExampleTrustAuthority_rotation() {
 		}
 		return err
 	}
-	trust := authctx.TrustFunc(func(_ context.Context, r *authctx.Request) error {
-		return (*latest.Load()).Trusts(context.Background(), r)
+	trust := authctx.TrustFunc(func(ctx context.Context, r *authctx.Request) error {
+		return (*latest.Load()).Trusts(ctx, r)
 	})
 
 	retired, current := newAuthority("2025", nil), newAuthority("2026", nil)
