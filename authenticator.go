@@ -19,7 +19,7 @@ type Authenticator interface {
 	//     only another authenticator could accept are bad too, see
 	//     [Error.NotMine];
 	//   - could not check: [Unavailable]. An error that names no reason counts as
-	//     this one.
+	//     this one, and so does one that names it beside others.
 	//
 	// Result.Principal counts only with a nil error. It must not be zero then, nor
 	// past its effective end, which is [TokenExpired]: httpctx, grpcctx and a
@@ -255,10 +255,9 @@ func presentedTo(ctx context.Context, m Authenticator, r *Request) (found FieldS
 	p, asked := m.(Presenter)
 	if asked {
 		ok, unknown = p.Presents(ctx, r)
-		if unknown != nil && !errors.Is(unknown, Unavailable) {
-			unknown = &Error{Reason: Unavailable, Cause: unknown}
-		}
-		if !ok && unknown == nil {
+		if unknown != nil {
+			unknown = untold(unknown)
+		} else if !ok {
 			return FieldSet{}, false, nil
 		}
 	}
@@ -267,6 +266,14 @@ func presentedTo(ctx context.Context, m Authenticator, r *Request) (found FieldS
 		found.Prefixes = m.Fields().Prefixes
 	}
 	return found, asked || !found.empty(), unknown
+}
+
+// untold returns err as [Unavailable] and nothing else, whatever it names.
+func untold(err error) error {
+	if errors.Is(err, Unavailable) {
+		return withReason(err, Unavailable)
+	}
+	return &Error{Reason: Unavailable, Cause: err}
 }
 
 // Authenticate asks a and holds it to its contract: a nil authenticator and a

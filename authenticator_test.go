@@ -252,14 +252,21 @@ func TestRule8_BadAndUnverifiableNeverBecomeAnonymous(t *testing.T) {
 		{"success without a principal", authctx.Result{}, nil, authctx.Unavailable},
 		{"an error without a reason", authctx.Result{}, io.EOF, authctx.Unavailable},
 		{"a principal beside an error", authctx.Result{Principal: somebody}, authctx.TokenExpired, authctx.TokenExpired},
+		{"absent in one place, unverifiable in another", authctx.Result{}, errors.Join(&authctx.Error{Reason: authctx.NoCredentials}, authctx.Unavailable), authctx.Unavailable},
+		{"the other way round", authctx.Result{}, fmt.Errorf("%w; %w", authctx.Unavailable, authctx.NoCredentials), authctx.Unavailable},
+		{"absent in one place, bad in another", authctx.Result{}, errors.Join(authctx.NoCredentials, authctx.WrongIssuer), authctx.WrongIssuer},
+		{"bad in one place, unverifiable in another", authctx.Result{}, errors.Join(&authctx.Error{Reason: authctx.InvalidToken, NotMine: true}, authctx.Unavailable), authctx.Unavailable},
+		{"absent in one place, an error without a reason in another", authctx.Result{}, errors.Join(authctx.NoCredentials, &authctx.Error{Cause: io.EOF}), authctx.Unavailable},
 	} {
 		a := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) { return c.res, c.err })
 		res, err := authctx.Authenticate(context.Background(), a, request(nil))
 		if authctx.ReasonOf(err) != c.want || !res.Principal.IsZero() {
 			t.Errorf("%s: %v, %v", c.name, res.Principal, err)
 		}
-		if errors.Is(err, authctx.NoCredentials) {
-			t.Errorf("%s counts as absent", c.name)
+		for _, other := range authctx.Reasons() {
+			if errors.Is(err, other) && !errors.Is(c.want, other) {
+				t.Errorf("%s counts as %v", c.name, other)
+			}
 		}
 	}
 	for name, a := range map[string]authctx.Authenticator{"nil": nil, "nil function": authctx.NewAuthenticator(authctx.FieldSet{}, nil)} {

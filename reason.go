@@ -222,7 +222,9 @@ func (e *Error) As(target any) bool {
 
 // ReasonOf returns the reason of err: zero for nil, and [Unavailable] for an
 // error that names no reason, because an authenticator that fails without
-// saying why has not checked anything.
+// saying why has not checked anything. Of several, as [errors.Join] has them, it is
+// Unavailable if that is among them, [NoCredentials] if there is no other, and
+// otherwise the first.
 func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0
@@ -232,6 +234,23 @@ func ReasonOf(err error) Reason {
 
 // named returns the reason that err names, zero when it names none.
 func named(err error) Reason {
+	r := first(err)
+	if r == 0 || isOne(err) {
+		return r
+	}
+	if errors.Is(err, Unavailable) {
+		return Unavailable
+	}
+	for other := PermissionDenied; r == NoCredentials && other > r; other-- {
+		if errors.Is(err, other) {
+			return other
+		}
+	}
+	return r
+}
+
+// first returns the reason that is found first in err, zero for none.
+func first(err error) Reason {
 	var r Reason
 	if e, ok := errors.AsType[*Error](err); ok { // unlike the next, this allocates nothing
 		if e != nil {
@@ -246,11 +265,24 @@ func named(err error) Reason {
 	return r
 }
 
-// withReason returns err as it is when it names a reason, and as a refusal for
-// the given reason otherwise.
+// isOne reports whether err is a refusal itself, which has one reason.
+func isOne(err error) bool {
+	switch err.(type) {
+	case *Error, Reason:
+		return true
+	}
+	return false
+}
+
+// withReason returns err as it is when it names one reason, as a refusal for the one
+// that counts when it names several, and as one for the given reason otherwise.
 func withReason(err error, r Reason) error {
-	if named(err) != 0 {
+	n := named(err)
+	if n != 0 && !namesAnother(err, n) {
 		return err
+	}
+	if n != 0 {
+		return counting(err, n)
 	}
 	if e, ok := err.(*Error); ok {
 		var copied Error
@@ -261,4 +293,24 @@ func withReason(err error, r Reason) error {
 		return &copied
 	}
 	return &Error{Reason: r, Cause: err}
+}
+
+// namesAnother reports whether err, which names r, matches a reason that r does not.
+func namesAnother(err error, r Reason) bool {
+	for other := NoCredentials; other < reasonEnd && !isOne(err); other++ {
+		if !r.Is(other) && errors.Is(err, other) {
+			return true
+		}
+	}
+	return false
+}
+
+// counting returns err, in which others stand beside r, as a refusal for r alone.
+func counting(err error, r Reason) error {
+	var refusal Error
+	if e, ok := errors.AsType[*Error](err); ok && e != nil && e.Reason == r {
+		refusal = *e // with what would have sufficed
+	}
+	refusal.Reason, refusal.Cause = r, err
+	return &refusal
 }

@@ -100,6 +100,11 @@ func TestReasonOf(t *testing.T) {
 		{"an Error that forgot its reason", &authctx.Error{}, authctx.Unavailable},
 		{"an Error with a reason out of range", &authctx.Error{Reason: 200}, authctx.Unavailable},
 		{"an error without a reason could not check", io.EOF, authctx.Unavailable},
+		{"of several, that nobody could tell", errors.Join(authctx.NoCredentials, authctx.InvalidToken, authctx.Unavailable), authctx.Unavailable},
+		{"whichever comes first", fmt.Errorf("%w, %w", &authctx.Error{Reason: authctx.Unavailable}, &authctx.Error{Reason: authctx.InvalidToken}), authctx.Unavailable},
+		{"of several, that there are no credentials comes last", errors.Join(authctx.NoCredentials, &authctx.Error{Reason: authctx.TokenExpired}), authctx.TokenExpired},
+		{"even a nil Error comes before it", errors.Join(authctx.NoCredentials, (*authctx.Error)(nil)), authctx.Unavailable},
+		{"and otherwise the first", errors.Join(authctx.InsufficientScope, authctx.PermissionDenied), authctx.InsufficientScope},
 	} {
 		if got := authctx.ReasonOf(c.err); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

@@ -77,6 +77,8 @@ func TestAuthorize(t *testing.T) {
 		{"and one that is wrapped", says(fmt.Errorf("x: %w", &authctx.Error{})), authctx.PermissionDenied},
 		{"and a reason that is none", says(authctx.Reason(0)), authctx.PermissionDenied},
 		{"and one out of range", says(&authctx.Error{Reason: 200}), authctx.PermissionDenied},
+		{"of several, that nobody could tell", says(errors.Join(authctx.PermissionDenied, authctx.Unavailable)), authctx.Unavailable},
+		{"Any takes that for undecided", authctx.Any(scope, says(errors.Join(authctx.PermissionDenied, authctx.Unavailable))), authctx.Unavailable},
 		{"Any takes it for a refusal", authctx.Any(scope, says(&authctx.Error{})), authctx.InsufficientScope},
 	} {
 		if got := authctx.ReasonOf(authctx.Authorize(editor, c.rule)); got != c.want {

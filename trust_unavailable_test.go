@@ -153,6 +153,39 @@ func (d delegating) Presents(ctx context.Context, r *authctx.Request) (bool, err
 	return yes, err
 }
 
+// saying is a Presenter of one's own that asks somebody.
+type saying struct {
+	authctx.Authenticator
+	err error
+}
+
+func (s saying) Presents(context.Context, *authctx.Request) (bool, error) { return false, s.err }
+
+func TestRule8_APresenterWhoCannotTellIsUnavailableAndNothingElse(t *testing.T) {
+	for name, err := range map[string]error{
+		"a reason":                   authctx.Unavailable,
+		"another reason":             authctx.NoCredentials,
+		"none":                       errors.New("connection refused"),
+		"two":                        errors.Join(&authctx.Error{Reason: authctx.NoCredentials}, authctx.Unavailable),
+		"two, the other way round":   fmt.Errorf("%w; %w", errWhoIs, authctx.NoCredentials),
+		"bad credentials beside":     errors.Join(authctx.InvalidToken, errWhoIs),
+		"an Error without a reason":  &authctx.Error{Cause: errors.New("connection refused")},
+		"that one beside no request": errors.Join(authctx.NoCredentials, &authctx.Error{}),
+	} {
+		key := saying{reads(t, "key", authctx.FieldSet{Names: []string{"x-key"}}), err}
+		for where, auth := range map[string]authctx.Authenticator{
+			"alone": authctx.OneOf(key), "nested": authctx.OneOf(authctx.OneOf(key), reads(t, "jwt", authctx.FieldSet{Names: []string{"authorization"}})),
+		} {
+			_, got := auth.Authenticate(t.Context(), request(map[string][]string{"x-key": {"good"}}))
+			for _, reason := range authctx.Reasons() {
+				if errors.Is(got, reason) != (reason == authctx.Unavailable) {
+					t.Errorf("%s, %s: %v", name, where, got)
+				}
+			}
+		}
+	}
+}
+
 type traceKey struct{}
 
 func TestATrustIsAskedInTheContextOfTheRequestAndOnceMoreInEachOneOf(t *testing.T) {

@@ -110,6 +110,7 @@ func TestRule4_AJoinedKeyIsUnknownOnlyWhenNoSourceMayHaveIt(t *testing.T) {
 		"one has another key":       {unknown, answer(other, nil), "unknown_key", nil, 0},
 		"one without a reason":      {unknown, answer(nil, errors.New("no route")), "unavailable", []string{"no route"}, 0},
 		"one with another's reason": {unknown, broken, "unavailable", []string{"broken"}, time.Minute},
+		"one of two sources itself": {unknown, answer(nil, errors.Join(authctx.UnknownKey, authctx.Unavailable)), "unavailable", nil, 0},
 		"one wraps it":              {unknown, wraps, "unavailable", []string{"vault", "broken"}, time.Minute},
 		"both":                      {broken, down, "unavailable", []string{"broken", "down"}, time.Minute},
 		"one is deaf and has none":  {unknown, deaf, "unknown_key", nil, 0},

@@ -97,6 +97,9 @@ func (s *keyfuncKeys) origins() []any {
 }
 
 func (s *keyfuncKeys) refusal(err error) error {
+	if errors.Is(err, authctx.Unavailable) { // whatever another part of the storage says
+		return unavailable("keyfunc", err)
+	}
 	if refusal, ok := errors.AsType[*authctx.Error](err); ok {
 		return unavailable("keyfunc", refusal, authctx.UnknownKey)
 	}

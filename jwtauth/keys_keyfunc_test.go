@@ -205,20 +205,34 @@ func TestRule2_KeysFromKeyfuncAreHeldToTheSameRules(t *testing.T) {
 	}
 }
 
-// oneKeyStorage has the same key whatever it is asked for.
+// oneKeyStorage has the same key, or none, whatever it is asked for.
 type oneKeyStorage struct {
 	jwkset.Storage
 	key jwkset.JWK
+	err error
 }
 
-func (s oneKeyStorage) KeyRead(context.Context, string) (jwkset.JWK, error) { return s.key, nil }
+func (s oneKeyStorage) KeyRead(context.Context, string) (jwkset.JWK, error) { return s.key, s.err }
 
 func TestRule2_AStorageThatAnswersWithAnotherKeyHasNone(t *testing.T) {
 	_, store := memoryKeyfunc(t)
-	storage := oneKeyStorage{store, theirs("k1", edKey(1), nil)}
+	storage := oneKeyStorage{Storage: store, key: theirs("k1", edKey(1), nil)}
 	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
 	wantFind(t, source, "k1", "found")
 	wantFind(t, source, "k2", "unknown_key")
+}
+
+// Such a storage may join what several of [jwtauth.RemoteKeys] say.
+func TestRule8_AStorageOfWhichAPartCannotTellIsUnavailable(t *testing.T) {
+	_, store := memoryKeyfunc(t)
+	none := fmt.Errorf("%w: %w", jwkset.ErrKeyNotFound, &authctx.Error{Reason: authctx.UnknownKey})
+	for want, err := range map[string]error{
+		"unknown_key": none,
+		"unavailable": errors.Join(none, &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("down")}),
+	} {
+		storage := oneKeyStorage{Storage: store, err: err}
+		wantFind(t, must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage})))), "k1", want)
+	}
 }
 
 func TestKeysFromKeyfuncDoNotAddUpWithRotations(t *testing.T) {

@@ -93,6 +93,9 @@ func TestAResolveThatFailsInAnyWayIsUnavailable(t *testing.T) {
 		"panics":        func(context.Context) error { panic("nil map") },
 		"never ends":    func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 		"blames no iss": func(context.Context) error { return authctx.BadSignature },
+		"has two to ask": func(context.Context) error {
+			return errors.Join(authctx.WrongIssuer, &authctx.Error{Reason: authctx.Unavailable})
+		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSigner(t, "k1")

@@ -263,6 +263,7 @@ func TestRule8_AKeySourceThatCannotTellIsUnavailable(t *testing.T) {
 	}{
 		"failure without reason": {nil, cause, authctx.Unavailable},
 		"failure with reason":    {nil, authctx.UnknownKey, authctx.UnknownKey},
+		"failure beside it":      {nil, errors.Join(authctx.UnknownKey, authctx.Unavailable), authctx.Unavailable},
 		"neither key nor error":  {nil, nil, authctx.Unavailable},
 		"a key of another ID":    {other, nil, authctx.UnknownKey},
 	} {

@@ -10,10 +10,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/grpcctx"
 	"github.com/authctx/authctx/httpctx"
+	"github.com/authctx/authctx/jwtauth"
 )
 
 // refusedFor checks that a call did not get to a handler, and what its client and
@@ -108,6 +111,57 @@ func TestRule8_FieldsOfAPeerThatNobodyCanJudgeAreUnavailableEverywhere(t *testin
 	anybody.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("served as nobody") })).ServeHTTP(w, r)
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
 		t.Errorf("where anonymous callers are let in: %d %v", w.Code, w.Header())
+	}
+}
+
+// asks is an authenticator that asks somebody whose credentials these are.
+type asks struct {
+	authctx.Authenticator
+	err error
+}
+
+func (a asks) Presents(context.Context, *authctx.Request) (bool, error) { return false, a.err }
+
+// VerifyToken implements [jwtauth.TokenVerifier].
+func (a asks) VerifyToken(context.Context, string) (jwtauth.VerifiedToken, error) {
+	return jwtauth.VerifiedToken{}, a.err
+}
+
+// An author who asked in several places may join what came of it.
+func TestRule8_WhatNobodyCouldTellIsAnonymousOverNoTransport(t *testing.T) {
+	answering := func(err error) authctx.Authenticator {
+		return authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"x-key"}}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+			return authctx.Result{}, err
+		})
+	}
+	trusting := func(trust authctx.Trust) authctx.Authenticator {
+		return must[*authctx.FieldsAuthenticator](t)(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: trust}))
+	}
+	none, down := &authctx.Error{Reason: authctx.NoCredentials}, &authctx.Error{Reason: authctx.Unavailable}
+	header := http.Header{"X-Key": {"k"}, "X-User-Id": {"mallory"}, "X-User-Issuer": {"i"}, "Authorization": {"Bearer a.b.c"}}
+	for _, said := range []error{errors.Join(none, down), errors.Join(down, none), errors.Join(authctx.NoCredentials, authctx.InvalidToken, authctx.Unavailable)} {
+		trust := authctx.TrustFunc(func(context.Context, *authctx.Request) error { return said })
+		for name, auth := range map[string]authctx.Authenticator{
+			"an authenticator":  answering(said),
+			"a member of OneOf": authctx.OneOf(answering(none), answering(said)),
+			"a Presenter":       authctx.OneOf(asks{answering(none), said}),
+			"a Trust":           trusting(trust),
+			"one of several":    trusting(authctx.TrustAnyOf(trust, trust)),
+			"a TokenVerifier":   must[*jwtauth.Bearer](t)(jwtauth.NewBearer(asks{err: said}, nil)),
+		} {
+			overHTTP := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, AllowAnonymous: true}))
+			r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+			r.Header = header
+			overHTTP.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Errorf("%s: served as nobody", name) })).ServeHTTP(w, r)
+			if w.Code != http.StatusServiceUnavailable {
+				t.Errorf("%s, %q: HTTP status %d", name, said, w.Code)
+			}
+			overGRPC := must[*grpcctx.Server](t)(grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: auth, AllowAnonymous: true}))
+			ctx := metadata.NewIncomingContext(t.Context(), lower(header))
+			if _, err := overGRPC.Check(ctx, "/test.Test/Call"); grpcctx.Status(err).Code() != codes.Unavailable {
+				t.Errorf("%s, %q: over gRPC %v", name, said, err)
+			}
+		}
 	}
 }
 
