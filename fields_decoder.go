@@ -40,11 +40,8 @@ func (l *FieldLayout) decode(r *Request, a *Attributes) error {
 
 // namesNobody reports whether the subject in r is the one that stands for nobody.
 func (l *FieldLayout) namesNobody(r *Request) bool {
-	if l.Nobody == "" {
-		return false
-	}
 	d := fieldDecoder{layout: l, request: r}
-	return d.text(l.Subject) == l.Nobody && d.err == nil
+	return l.Nobody != "" && d.text(l.Subject) == l.Nobody // which is empty where it cannot be read
 }
 
 func (a *Attributes) addExtra(key, value string) {

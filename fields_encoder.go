@@ -19,7 +19,7 @@ type fieldEncoder struct {
 
 // encode returns the fields of a in the order of the layout.
 func (l *FieldLayout) encode(a *Attributes) ([]Field, error) {
-	if l.Nobody != "" && a.Subject == l.Nobody {
+	if a.Subject == l.Nobody { // none is empty
 		return nil, fmt.Errorf("authctx: %s: %q stands for nobody in this field layout", l.Subject, l.Nobody)
 	}
 	e := fieldEncoder{layout: l, fields: make([]Field, 0, 16)}

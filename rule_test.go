@@ -267,7 +267,8 @@ func TestRule10_WhatAPolicyDoesNotListIsRefused(t *testing.T) {
 
 func TestDefaultRuleAppliesToWhatIsNotListed(t *testing.T) {
 	p, ctx := testPolicy(t, authctx.Authenticated()), context.Background()
-	for _, e := range []authctx.Entry{p.Route("GET /else"), p.RPC("/else.S/M")} {
+	alone := authctx.DefaultPolicy(authctx.Authenticated())
+	for _, e := range []authctx.Entry{p.Route("GET /else"), p.RPC("/else.S/M"), alone.Route("GET /else"), alone.Route(""), alone.RPC("/else.S/M")} {
 		if e.Name != "default" || !e.Listed() || e.Public {
 			t.Errorf("entry %+v is not the default", e)
 		}
@@ -284,6 +285,14 @@ func TestDefaultRuleAppliesToWhatIsNotListed(t *testing.T) {
 	for _, name := range []string{"shop.Orders/Delete", "GET /orders/{id}", ""} {
 		if e := p.RPC(name); e.Listed() {
 			t.Errorf("%q is no full method and has the entry %q", name, e.Name)
+		}
+	}
+}
+
+func TestRule1_ADefaultPolicyWithoutARuleListsNothing(t *testing.T) {
+	for name, rule := range map[string]authctx.Rule{"nil": nil, "a nil pointer": (*pointerRule)(nil), "a nil function": authctx.RuleFunc(nil)} {
+		if e := authctx.DefaultPolicy(rule).Route("GET /else"); e.Listed() {
+			t.Errorf("%s: the entry %q", name, e.Name)
 		}
 	}
 }

@@ -40,6 +40,7 @@ func TestRule8_FieldsOfAPeerThatNobodyCanJudgeAreUnavailable(t *testing.T) {
 		"wrapped":                     {fmt.Errorf("whois: %w", errWhoIs), authctx.Unavailable},
 		"beside a no":                 {errors.Join(errors.New("no"), errWhoIs), authctx.Unavailable},
 		"an error without its reason": {&authctx.Error{Cause: errors.New("refused")}, authctx.Unavailable},
+		"an Error that is nil":        {(*authctx.Error)(nil), authctx.Unavailable},
 		"a no":                        {errors.New("no"), authctx.NoCredentials},
 		"a no for another reason":     {authctx.InvalidToken, authctx.NoCredentials},
 		"a lookup without a reason":   {context.DeadlineExceeded, authctx.NoCredentials},
@@ -123,6 +124,7 @@ func TestRule8_CombinedTrustsKeepNoAndUnknownApart(t *testing.T) {
 		"any: yes, then unknown":     {authctx.TrustAnyOf(yes, unknown), 0},
 		"any: unknown, then no":      {authctx.TrustAnyOf(unknown, no), authctx.Unavailable},
 		"any: no, then unknown":      {authctx.TrustAnyOf(no, unknown), authctx.Unavailable},
+		"any: unknown, for two":      {authctx.TrustAnyOf(unknown, answering(authctx.Unavailable)), authctx.Unavailable}, // as the first says
 		"any: unknown behind many":   {authctx.TrustAnyOf(no, many...), authctx.Unavailable},
 		"any: no from all":           {authctx.TrustAnyOf(no, no), authctx.PermissionDenied},
 		"all: no, then unknown":      {authctx.TrustAllOf(no, unknown), authctx.PermissionDenied},
