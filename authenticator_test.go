@@ -99,6 +99,19 @@ func TestOneOfRefusesTwoKindsWhereverTheyAreRead(t *testing.T) {
 	}
 }
 
+// Only a Presenter can say whether there are fields that are known by a prefix.
+func TestOneOfRefusesTwoKindsOfWhichOneIsReadByAPrefix(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	fields := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "i"})
+	header := reads(t, "header", authctx.FieldSet{Names: []string{"authorization"}})
+	for _, a := range []authctx.Authenticator{authctx.OneOf(header, fields), authctx.OneOf(fields, header)} {
+		r := request(map[string][]string{"Authorization": {"good"}, "X-Remote-Extra-Team": {"x"}})
+		if res, err := a.Authenticate(t.Context(), r); !errors.Is(err, authctx.InvalidRequest) {
+			t.Errorf("%v, %v", res.Principal, err)
+		}
+	}
+}
+
 // Who may call chooses how many fields there are. With work that grows with the
 // cube of their number, this would take minutes.
 func TestOneOfRefusesManyKinds(t *testing.T) {
@@ -237,6 +250,35 @@ func TestOneOfSaysWhyNobodyIsThere(t *testing.T) {
 		if refusal, ok := errors.AsType[*authctx.Error](err); !ok || !errors.Is(err, authctx.NoCredentials) ||
 			!strings.Contains(fmt.Sprint(refusal.Cause), "192.0.2.1") {
 			t.Errorf("%s: %v", order, err)
+		}
+	}
+}
+
+// Who was shown something knows more than who was not.
+func TestOneOfSaysWhyWhatWasThereIsNoCredential(t *testing.T) {
+	k8s := authctx.KubernetesLayout()
+	fields := reader(t, authctx.FieldsAuthenticatorConfig{Layout: &k8s, Issuer: "i"})
+	bearer := reads(t, "jwt", authctx.FieldSet{Names: []string{"authorization"}})
+	key := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"x-key"}}, func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
+		return authctx.Result{}, &authctx.Error{Reason: authctx.NoCredentials, Cause: fmt.Errorf("%d keys", len(r.Values("x-key")))}
+	})
+	nobody := map[string][]string{"x-remote-user": {"system:anonymous"}}
+	both := map[string][]string{"x-remote-user": {"system:anonymous"}, "x-key": {"k"}}
+	for name, test := range map[string]struct {
+		auth   authctx.Authenticator
+		fields map[string][]string
+		want   string
+	}{
+		"nobody, then who is silent": {authctx.OneOf(fields, bearer), nobody, "stands for nobody"},
+		"who is silent, then nobody": {authctx.OneOf(bearer, fields), nobody, "stands for nobody"},
+		"nobody, then a key":         {authctx.OneOf(fields, key), both, "1 keys"},
+		"a key, then nobody":         {authctx.OneOf(key, fields), both, "1 keys"},
+		"nobody, then no key":        {authctx.OneOf(fields, key), nobody, "stands for nobody"},
+		"no key, then nobody":        {authctx.OneOf(key, fields), nobody, "0 keys"},
+	} {
+		_, err := test.auth.Authenticate(t.Context(), request(test.fields))
+		if !errors.Is(err, authctx.NoCredentials) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

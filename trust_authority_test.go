@@ -203,6 +203,24 @@ func TestRule1_AnAuthorityIsACertificateThatMaySign(t *testing.T) {
 	}
 }
 
+// What has no extensions cannot say whether it may sign (RFC 5280 section 6.1.4 (k)), and
+// which key usages there are need not be said.
+func TestAnAuthorityNeedNotSayThatItMaySign(t *testing.T) {
+	root := newAuthority("root", nil)
+	silent, first := *root.Certificate, *root.Certificate
+	silent.KeyUsage = 0
+	first.Version, first.BasicConstraintsValid, first.IsCA, first.KeyUsage = 1, false, false, 0
+	leaf, key := root.issue(&x509.Certificate{URIs: uris(ours)})
+	r := &authctx.Request{PeerCertificates: verified(t, root.pool(), leaf, key)}
+	for name, c := range map[string]*x509.Certificate{"no key usage": &silent, "version 1": &first} {
+		if trust, err := authctx.TrustAuthority(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if err := trust.Trusts(t.Context(), r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // What a caller lent may change later.
 func TestRule12_AnAuthorityThatIsLentIsCopied(t *testing.T) {
 	root, other := newAuthority("root", nil), newAuthority("other", nil)

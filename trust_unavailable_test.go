@@ -144,13 +144,13 @@ func TestRule8_CombinedTrustsKeepNoAndUnknownApart(t *testing.T) {
 	}
 }
 
-// delegating wraps a Presenter by hand, and forgets that Presents names a reason.
+// delegating wraps a Presenter by hand, and gives the error of Presents another reason.
 type delegating struct{ *authctx.FieldsAuthenticator }
 
 func (d delegating) Presents(ctx context.Context, r *authctx.Request) (bool, error) {
 	yes, err := d.FieldsAuthenticator.Presents(ctx, r)
 	if err != nil {
-		err = errors.New(err.Error())
+		err = &authctx.Error{Reason: authctx.InvalidToken, Cause: errors.New(err.Error())}
 	}
 	return yes, err
 }
