@@ -1,11 +1,13 @@
 package httpctx_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,6 +107,54 @@ func TestAnUnauthenticatedPreflightReadsNothing(t *testing.T) {
 		}
 		if res, _ := do(t, "GET", serve(t, h).URL+"/files/secret.txt", preflight); res.StatusCode != 401 {
 			t.Errorf("GET: %d", res.StatusCode)
+		}
+	}
+}
+
+// statuses counts the statuses that are sent.
+type statuses struct {
+	*httptest.ResponseRecorder
+	sent []int
+}
+
+func (s *statuses) WriteHeader(status int) {
+	s.sent = append(s.sent, status)
+	if status >= http.StatusOK {
+		s.ResponseRecorder.WriteHeader(status)
+	}
+}
+
+func TestAnAnswerToAPreflightHasOneStatusAndNoLength(t *testing.T) {
+	h := newServer(t, httpctx.ServerConfig{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "7")
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, "pay")
+		_, _ = io.WriteString(w, "roll")
+	}))
+	r := httptest.NewRequest("OPTIONS", "/", nil)
+	r.Header = http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"GET"}}
+	w := &statuses{ResponseRecorder: httptest.NewRecorder()}
+	h.ServeHTTP(w, r)
+	if !slices.Equal(w.sent, []int{103, 200}) || w.Header().Get("Content-Length") != "" || w.Body.Len() > 0 {
+		t.Errorf("sent %d, header %v, body %q", w.sent, w.Header(), w.Body)
+	}
+}
+
+// Browsers send no credentials with it, but who asks may have a certificate, say.
+func TestNobodyIsAskedWhoSendsAPreflight(t *testing.T) {
+	asked := 0
+	auth := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) {
+		asked++
+		return authctx.Result{}, authctx.Unavailable
+	})
+	r := httptest.NewRequest("OPTIONS", "/", nil)
+	r.Header = http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"GET"}}
+	for name, cfg := range map[string]httpctx.ServerConfig{
+		"a policy": {Authenticator: auth}, "perhaps nobody": {Authenticator: auth, AllowAnonymous: true},
+	} {
+		w := httptest.NewRecorder()
+		if newServer(t, cfg).Handler(spy).ServeHTTP(w, r); w.Code != 200 || asked != 0 {
+			t.Errorf("%s: %d, asked %d times", name, w.Code, asked)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type redirects struct {
 	urls    []string
 	reached []string // with who is calling
 	silent  bool     // about what an answer is for
+	vague   bool     // about where that went
 }
 
 func (rd *redirects) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -32,6 +33,9 @@ func (rd *redirects) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if rd.silent {
 		res.Request = nil
+	}
+	if rd.vague {
+		res.Request = new(http.Request)
 	}
 	return res, nil
 }
@@ -84,9 +88,11 @@ func TestRule7_ACallerFollowsNoRedirectToAnotherHost(t *testing.T) {
 		}
 	}
 	// Where an answer came from has to be known.
-	silent := &redirects{urls: []string{"https://a.internal/", "https://a.internal/next"}, silent: true}
-	if got, err := follow(t, false, silent); err != nil || !slices.Equal(got, []string{told, untold}) {
-		t.Errorf("a transport that does not say what its answers are for: %q, %v", got, err)
+	for _, base := range []*redirects{{silent: true}, {vague: true}} {
+		base.urls = []string{"https://a.internal/", "https://a.internal/next"}
+		if got, err := follow(t, false, base); err != nil || !slices.Equal(got, []string{told, untold}) {
+			t.Errorf("a transport that does not say what its answers are for: %q, %v", got, err)
+		}
 	}
 }
 

@@ -130,6 +130,7 @@ func TestAnAnswerThatMayBeKeptNamesTheFieldsThatWereRead(t *testing.T) {
 		"for all and whose":     {http.Header{"Cache-Control": {"public, max-age=60, private"}}, []string{read}},
 		"for no shared caches":  {http.Header{"Cache-Control": {"s-maxage=0"}}, []string{read}},
 		"how long":              {http.Header{"Cache-Control": {"max-age=60"}}, []string{read}},
+		"how long, in two":      {http.Header{"Cache-Control": {"private", "max-age=60"}}, []string{read}},
 		"that it is to ask":     {http.Header{"Cache-Control": {"no-cache"}}, []string{read}},
 		"until when":            {http.Header{"Expires": {"Fri, 01 Jan 2100 00:00:00 GMT"}}, []string{read}},
 		"since when":            {http.Header{"Last-Modified": {"Sat, 01 Jan 2000 00:00:00 GMT"}}, []string{read}},
