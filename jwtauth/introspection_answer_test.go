@@ -217,6 +217,9 @@ func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 	noLogin := func(c *jwtauth.IntrospectorConfig) {
 		c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{AuthTime: []jwtauth.ClaimSource{}}))
 	}
+	byLogin := func(c *jwtauth.IntrospectorConfig) {
+		c.Claims = must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{AuthTime: []jwtauth.ClaimSource{jwtauth.Claim("login")}}))
+	}
 	for name, refused := range map[string]*jwtauth.Introspector{
 		"a user's name":               i(client + `,"username":"alice"}`),
 		"a name":                      i(client + `,"name":"Alice"}`),
@@ -224,6 +227,7 @@ func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 		"a session":                   i(client + `,"sid":"s1"}`),
 		"a login":                     i(client + `,"auth_time":1767225000}`),
 		"a login that is not read":    i(client+`,"auth_time":"yesterday"}`, noLogin),
+		"a login that is elsewhere":   i(client+`,"login":1767225000}`, byLogin),
 		"an actor":                    i(client + `,"act":{"sub":"bot"}}`),
 		"an actor that is a client":   i(client + `,"act":{"client_id":"bot"}}`),
 		"an empty subject":            i(client + `,"sub":""}`),
@@ -233,6 +237,9 @@ func TestAnAnswerWithoutASubjectIsAboutTheClientByChoice(t *testing.T) {
 		if p, err := refused.Verify(t.Context(), "opaque"); authctx.ReasonOf(err) != authctx.InvalidToken {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}
+	}
+	if p, err := i(client+`,"Auth_Time":1767225000}`, noLogin).Verify(t.Context(), "opaque"); err == nil {
+		t.Errorf("a login of another spelling: %v", p)
 	}
 }
 

@@ -34,6 +34,24 @@ func TestAWholeNumberIsATextWhereAMappingNamesAClaimOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestATextIsTheFirstThatIsThere(t *testing.T) {
+	mapping := must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+		Tenant: []jwtauth.ClaimSource{jwtauth.Claim("tenant", "id"), jwtauth.Claim("org"), jwtauth.Claim("site")},
+	}))
+	for claims, want := range map[string]string{
+		`"tenant":{"id":"a"},"org":"b"`:   "a",
+		`"tenant":{"id":""},"org":"b"`:    "b",
+		`"tenant":{"id":null},"site":"c"`: "c",
+		`"tenant":{},"org":"","site":3`:   "3",
+		`"tenant":{"id":7},"org":"b"`:     "7", // a claim of the issuer's own, whatever it stands in
+		`"tenant":{"id":""},"org":null`:   "",
+	} {
+		if got, err := jwtauth.ReadClaims(mapping, `{"iss":"i","sub":"s",`+claims+`}`); err != nil || got.Tenant != want {
+			t.Errorf("%s: %q, %v", claims, got.Tenant, err)
+		}
+	}
+}
+
 // RFC 7519, RFC 9068, RFC 7662 and OpenID Connect say that these are strings, and
 // whoever maps one of them to another attribute does not change that.
 func TestCVE_2025_30144_ANumberIsNoTextInAClaimThatIsAString(t *testing.T) {

@@ -103,7 +103,7 @@ func (r *RefreshTokens) Issue(ctx context.Context, p authctx.Principal) (string,
 	a := p.Attributes()
 	a.TokenID, a.Expires, a.Claims = "", time.Time{}, ""
 	if a.IssuedAt.IsZero() {
-		a.IssuedAt = now.Truncate(time.Second) // as tokens say it
+		a.IssuedAt = now
 	}
 	caller, err := newDetached(a)
 	if err != nil {
