@@ -251,7 +251,8 @@ func (p *Proxy) Rewrite(pr *httputil.ProxyRequest) {
 // nobody outside learns who is calling. Trailers are cleaned too, also those that
 // Connect (Trailer-) and grpc-gateway (Grpc-Trailer-) send as headers. Answers to
 // gRPC calls and streams of events (text/event-stream) end with the caller, as
-// [Proxy] says; other answers are finished. It never fails.
+// [Proxy] says; other answers are finished. Where [Proxy.Rewrite] takes a request for
+// a preflight, the body of the answer is dropped. It never fails.
 //
 // It knows the request by res.Request, which transports of net/http set.
 func (p *Proxy) ModifyResponse(res *http.Response) error {

@@ -13,7 +13,7 @@ import (
 // caller's answer to all who share it (RFC 9111 section 4.1).
 type vary struct {
 	names []string
-	all   string // of them, for most answers name none
+	all   string // of them in one line, for an answer that names none itself
 }
 
 func newVary(read authctx.FieldSet) vary {
