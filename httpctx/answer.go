@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authctx/authctx"
+	"github.com/authctx/authctx/internal/grpchttp"
 	"github.com/authctx/authctx/internal/hints"
 )
 
@@ -122,15 +123,19 @@ func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 
 // writeError is WriteError for what the observer knows.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	reason := authctx.ReasonOf(err).Public()
+	early := reason == authctx.Unavailable && errors.Is(err, errEarly)
+	if s.refuse != nil && !early && !grpchttp.IsRequest(r) { // gRPC would take it for metadata
+		s.challenge(w.Header(), r, reason, err)
+	}
 	if s.refused(w, r, err) {
 		return
 	}
-	reason := authctx.ReasonOf(err).Public()
-	if reason == authctx.Unavailable && errors.Is(err, errEarly) {
+	if early {
 		writeTooEarly(w, r)
 		return
 	}
-	s.challenge(w.Header(), r, reason, err)
+	s.challenge(w.Header(), r, reason, err) // whatever Refuse has made of it
 	writeProblem(w, r, problem{Status: statusOf(reason), Detail: reason.Description(), Reason: reason.String()})
 }
 

@@ -58,8 +58,16 @@ type ServerConfig struct {
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
 	// stripped. It serves clients that do not speak problem details, such as
-	// those of gRPC: package grpcctx tells their requests and answers them. A
-	// [Proxy] also asks it for the trailers of a gRPC call that it ends: the
+	// those of gRPC: package grpcctx tells their requests and answers them. Those of
+	// Connect and gRPC-Web need no Refuse: without one they make their code of the
+	// status, and do not learn the reason.
+	//
+	// The header of w has WWW-Authenticate and Retry-After already, as the Server
+	// would send them, unless the request is one of gRPC. A 401 must keep the challenge
+	// (RFC 9110 section 15.5.2); what Refuse has in place of it, it sets and does not add.
+	// Clients are told [authctx.Reason.Public] of the error, and never its text.
+	//
+	// A [Proxy] also asks Refuse for the trailers of a gRPC call that it ends: the
 	// fields that begin with Grpc- are sent, and w is not the client's.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error) bool
 	// Observer is told of every decision, those of [Server.Require] and what handlers
