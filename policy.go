@@ -22,6 +22,10 @@ import (
 // it is not, it is refused and never left to Default. A whole service does rule
 // calls that come through an HTTP proxy, or by a route above it such as "/".
 //
+// A handler of Connect that is registered as "/package.Service/" is one route for all
+// methods, and those without an entry have that route's rule. Where methods differ,
+// register each by its own name, with the same handler.
+//
 // How patterns match where an HTTP handler does not say how it routes, as a proxy
 // does not, is in the documentation of package httpctx under "How paths are
 // matched".

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -45,33 +46,72 @@ func (m *Mux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http
 // Handler returns the routes behind [Server.Handler], or an error that lists
 // every route for which the policy has neither a rule nor a public entry, nor a
 // Default that rules it, and every HTTP entry of the policy that is not a route.
-// Entries that may name an RPC method are left to whoever serves it, unless a
-// route has that very path and goes by another pattern, such as one with an HTTP
-// method. A Server without a Policy has no such handler.
+//
+// Entries that may name an RPC method are left to whoever serves it, unless HTTP does:
+// when a route has that very path and goes by another pattern, such as one with an
+// HTTP method, or when a route is for all methods of the service, such as
+// "/package.Service/" of Connect. Then each method that has an entry is a route too,
+// by the same handler, and one that was mistyped is found.
+//
+// A Server without a Policy has no such handler.
 func (m *Mux) Handler() (http.Handler, error) {
-	policy := m.server.policy
-	if policy == nil {
-		return nil, errors.New("httpctx: mux: the Server has no Policy")
+	if m.server.policy == nil {
+		return nil, errors.New("httpctx: mux: the Server has no Policy to check routes by: give an http.ServeMux to Server.Handler")
 	}
-	var errs []error
-	routed, paths := map[string]bool{}, map[string]bool{}
-	for _, pattern := range m.patterns {
-		routed[pattern] = true
-		paths[pattern[strings.IndexByte(pattern, '/'):]] = true
-		if !policy.Route(pattern).Listed() {
-			errs = append(errs, fmt.Errorf("httpctx: mux: the policy does not list the route %q", pattern))
-		}
-	}
-	for _, name := range policy.Names() {
-		if !routed[name] && (paths[name] || !maybeRPC(name)) {
-			errs = append(errs, fmt.Errorf("httpctx: mux: the policy lists %q, which is not a route", name))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(m.unruled(), m.unrouted()...)...); err != nil {
 		return nil, err
 	}
 	m.checked = true
 	return m.server.Handler(m.mux), nil
+}
+
+// unruled says which routes the policy does not list.
+func (m *Mux) unruled() (errs []error) {
+	names := m.server.policy.Names()
+	for _, pattern := range m.patterns {
+		if m.server.policy.Route(pattern).Listed() {
+			continue
+		}
+		hint := ""
+		if service, _ := cutService(pathOf(pattern)); slices.Contains(names, service+"*") {
+			hint = fmt.Sprintf(", for %q rules no route", service+"*")
+		}
+		errs = append(errs, fmt.Errorf("httpctx: mux: the policy does not list the route %q%s", pattern, hint))
+	}
+	return errs
+}
+
+// unrouted says which HTTP entries of the policy are no routes.
+func (m *Mux) unrouted() (errs []error) {
+	routed, paths, services := map[string]bool{}, map[string]bool{}, map[string]string{}
+	for _, pattern := range m.patterns {
+		path := pathOf(pattern)
+		routed[pattern], paths[path] = true, true
+		if service, method := cutService(path); method == "" || method[0] == '{' && method != "{$}" {
+			services[service] = pattern
+		}
+	}
+	for _, name := range m.server.policy.Names() {
+		service, method := cutService(name)
+		whole, served := services[service]
+		switch {
+		case routed[name]:
+		case paths[name] || !maybeRPC(name):
+			errs = append(errs, fmt.Errorf("httpctx: mux: the policy lists %q, which is not a route", name))
+		case served && method != "*" && strings.Contains(service, "."): // or else it may be a directory
+			errs = append(errs, fmt.Errorf("httpctx: mux: the policy lists %q, which is not a route: register it beside %q", name, whole))
+		}
+	}
+	return errs
+}
+
+// pathOf returns the path of a pattern, without method and host.
+func pathOf(pattern string) string { return pattern[strings.IndexByte(pattern, '/'):] }
+
+// cutService cuts "/package.Service/Method" behind the service.
+func cutService(path string) (service, method string) {
+	i := strings.IndexByte(path[1:], '/') + 2
+	return path[:i], path[i:]
 }
 
 // maybeRPC reports whether a key of the policy table has the form of a full

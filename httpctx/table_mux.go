@@ -32,7 +32,7 @@ func (t *table) addUnroutedAt(rt *route, r *http.Request) {
 		pattern = p
 		rt.and(t.policy.Route(p))
 	}
-	path := pattern[strings.IndexByte(pattern, '/'):]
+	path := pathOf(pattern)
 	for _, s := range t.services {
 		if strings.HasPrefix(r.URL.Path, s.prefix()) && !strings.HasPrefix(path, s.prefix()) {
 			rt.and(s.entry)
