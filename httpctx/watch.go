@@ -105,6 +105,15 @@ func (c *watchedConn) CloseWrite() error {
 // [context.Cause] says why. Whether the handler then stops is up to it; a [Proxy]
 // cuts off such answers of its upstream by itself.
 //
+// A handler that is blocked notices nothing of it: one that reads the request, as in
+// Receive of Connect, or writes to a client that does not read. Deadlines wake it:
+//
+//	ctx, c := server.StreamContext(r), http.NewResponseController(w)
+//	defer context.AfterFunc(ctx, func() {
+//		_ = c.SetReadDeadline(time.Now())
+//		_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second)) // to say why
+//	})()
+//
 // A framework whose handlers get nothing but a context is given this one in front, by
 // ServeHTTP(w, r.WithContext(server.StreamContext(r))). A session that goes on
 // without its request, as one of WebTransport, is closed by a [context.AfterFunc].
