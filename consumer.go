@@ -82,6 +82,9 @@ func (cfg *ConsumerConfig) validate() error {
 // the message. The context that comes with an error has no caller, and the
 // message is not to be handled.
 //
+// The topic is that which the message was published to, even if a retry brings it by
+// another queue, see [ExtractHeaders].
+//
 // What to do with a message that is refused is said at [ExtractHeaders]. A caller
 // whose effective end has come is refused as [TokenExpired], by the consumer's
 // clock too.

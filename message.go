@@ -89,6 +89,11 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 // topic, and returns a copy of ctx that carries this caller. The headers are not
 // changed.
 //
+// A message that the broker has moved to a queue for retries or for dead letters is
+// still one of the topic that it was published to, and whoever takes it from there
+// gives that topic, by its own configuration and not by a header of the message. On any
+// other, the token of a DeferredPropagator of package jwtauth is [WrongAudience].
+//
 // On an error, the context has no caller. The error is that of a, [NoCredentials]
 // included: a message without a caller is not anonymous, and its consumer decides
 // what that means. The reason says what to do with the message:

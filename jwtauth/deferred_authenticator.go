@@ -16,7 +16,8 @@ type DeferredAuthenticatorConfig struct {
 	// TrustDomain is who must have signed ("iss").
 	TrustDomain string
 	// Topics are those that this program consumes. A token counts only on the
-	// topic it was made for, even if several are listed.
+	// topic it was made for, even if several are listed. A queue for retries or for
+	// dead letters is none of them: what comes from it is of the topic before.
 	Topics []string
 	// Keys finds the publishers' keys; [JoinKeys] makes one source of several.
 	Keys KeySource

@@ -21,7 +21,9 @@ type DeferredPropagatorConfig struct {
 	TrustDomain string
 	// Topic is the one topic or queue that messages are for ("aud"), under the
 	// name that its consumers have for it. Where subjects are many and matched by
-	// patterns, as in NATS, it is that of the stream or the pattern.
+	// patterns, as in NATS, it is that of the stream or the pattern. A message that
+	// the broker moves to a queue for retries or for dead letters stays one of this
+	// topic, see [authctx.ExtractHeaders].
 	Topic string
 	// Workload is the name of this program in the trust domain ("req_wl").
 	Workload string
