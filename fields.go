@@ -68,6 +68,40 @@ type FieldLayout struct {
 
 // PlainLayout returns the layout that this module uses unless told otherwise.
 // Fields may be added in later versions; meanings never change.
+//
+// This is all that a reader in another language has to know, once it trusts the peer.
+// Names begin with x-user-, in any letter case, and mean what [Attributes] has under
+// the same name:
+//
+//	id, issuer            text   the subject, and whose subject it is
+//	kind                  word   user or service; user without it
+//	name, email, tenant   text
+//	client-id             text
+//	session, token-id     text   SessionID, TokenID
+//	acr                   text
+//	amr                   list
+//	roles, permissions    list
+//	scopes, groups        list
+//	groups-incomplete     word   true; there are more groups
+//	auth-time, issued     time   AuthTime, IssuedAt
+//	expires               time   the caller is refused from then on; no end without it
+//	as-of                 time
+//	actor                 pairs  issuer, space, subject; outermost first
+//	extra                 pairs  key, "=", value; a key comes once for each value
+//
+// A text is written in printable ASCII: comma, "=", "%", space and every byte that is no
+// printable ASCII are %XX, of its UTF-8. Writers that are not ours leave space and "="
+// within a text as they are, so a reader takes both; "+" is a plus. A list is texts with
+// commas between, none of them empty, and is cut before it is decoded. Pairs are a list
+// whose elements are two texts, cut at the first separator, neither of them empty. A
+// time is Unix seconds, digits only, up to 253402300799. A word is one of those given.
+//
+// An empty field is an absent one, and space and tabs around a field or an element are
+// dropped. Where one of these fields is there, id and issuer must be. Each occurs once,
+// lists too. What breaks a rule is refused, and never read in part or without the field;
+// so are fields beside a Txn-Token or x-user-deferred. Other names with the prefix mean
+// nothing. In testdata/fields of the repository is what a reader must read and what it
+// must refuse, for its tests.
 func PlainLayout() FieldLayout {
 	return FieldLayout{
 		Subject:          "x-user-id",

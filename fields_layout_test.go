@@ -5,12 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/authctx/authctx"
 )
+
+// A reader in another language is written by that comment.
+func TestTheCommentOfPlainLayoutListsEveryField(t *testing.T) {
+	source, err := os.ReadFile("fields.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comment, _, _ := strings.Cut(string(source), "\nfunc PlainLayout(")
+	var listed []string
+	for _, row := range regexp.MustCompile(`(?m)^//\t(.+?) +(?:text|word|list|time|pairs)\b`).FindAllStringSubmatch(comment, -1) {
+		for name := range strings.SplitSeq(row[1], ", ") {
+			listed = append(listed, "x-user-"+name)
+		}
+	}
+	if want := authctx.PlainLayout().Fields().Names; !slices.Equal(slices.Sorted(slices.Values(listed)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("it lists %q, want %q", listed, want)
+	}
+}
 
 func TestLayoutsOfOtherSystems(t *testing.T) {
 	k8s, proxy := authctx.KubernetesLayout(), authctx.OAuth2ProxyLayout()
