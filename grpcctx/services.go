@@ -57,10 +57,10 @@ func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
 	if s.policy == nil {
 		return nil
 	}
-	services := srv.GetServiceInfo()
+	services := methodsOf(srv)
 	for _, service := range slices.Sorted(maps.Keys(services)) {
-		for _, method := range services[service].Methods {
-			if full := "/" + service + "/" + method.Name; !s.policy.RPC(full).Listed() {
+		for _, method := range services[service] {
+			if full := "/" + service + "/" + method; !s.policy.RPC(full).Listed() {
 				errs = append(errs, fmt.Errorf("grpcctx: the policy says nothing about %s", full))
 			}
 		}
@@ -71,11 +71,26 @@ func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
 	return errs
 }
 
+// methodsOf returns the methods of each service, sorted: grpc has them in a map, and
+// one mistake is to have one text.
+func methodsOf(srv ServiceLister) map[string][]string {
+	services := map[string][]string{}
+	for service, info := range srv.GetServiceInfo() {
+		methods := []string{}
+		for _, m := range info.Methods {
+			methods = append(methods, m.Name)
+		}
+		slices.Sort(methods)
+		services[service] = methods
+	}
+	return services
+}
+
 // checkEntry returns why an entry that names a registered service rules none of
 // its calls: they would have the default rule, or be refused. It looks at what is
 // meant, the whole of the service, one of its methods or something else, and then
 // whether a route of HTTP may be meant.
-func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) error {
+func (s *Server) checkEntry(name string, services map[string][]string) error {
 	path, post := strings.CutPrefix(name, "POST ") // no other HTTP method brings calls
 	written, method, _ := strings.Cut(strings.Trim(path, " /"), "/")
 	service := likeliest(written, slices.Sorted(maps.Keys(services)))
@@ -84,15 +99,11 @@ func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) e
 	if service == "" || service != written && !packaged && method != "*" {
 		return nil
 	}
-	methods := []string{"*"}
-	for _, m := range services[service].Methods {
-		methods = append(methods, m.Name)
-	}
-	known := likeliest(method, methods)
+	known := likeliest(method, append([]string{"*"}, services[service]...))
 	right, wrong := "/"+service+"/"+known, false
 	switch {
 	case method == "" || strings.HasPrefix(method, "{"): // how a mux has the whole, beside the entry of gRPC
-		right, wrong = "/"+service+"/*", !asRoute && s.leftToDefault(service, services[service].Methods)
+		right, wrong = "/"+service+"/*", !asRoute && s.leftToDefault(service, services[service])
 	case known != "": // by POST, a mux may have it beside the entry of gRPC
 		wrong = name != right && (!post || s.policy.RPC(right).Name != right)
 	case !post && !strings.Contains(method, "{"): // which only a route has
@@ -105,9 +116,9 @@ func (s *Server) checkEntry(name string, services map[string]grpc.ServiceInfo) e
 }
 
 // leftToDefault reports whether a method of the service has the default rule.
-func (s *Server) leftToDefault(service string, methods []grpc.MethodInfo) bool {
-	return slices.ContainsFunc(methods, func(m grpc.MethodInfo) bool {
-		e := s.policy.RPC("/" + service + "/" + m.Name)
+func (s *Server) leftToDefault(service string, methods []string) bool {
+	return slices.ContainsFunc(methods, func(method string) bool {
+		e := s.policy.RPC("/" + service + "/" + method)
 		return e.Listed() && !strings.HasPrefix(e.Name, "/"+service+"/")
 	})
 }

@@ -2,7 +2,6 @@ package grpcctx_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -37,8 +36,10 @@ func TestRule10_CheckServicesListsWhatWasForgotten(t *testing.T) {
 		"grpcctx: the policy says nothing about " + serverStream,
 		"grpcctx: the policy names /" + echoService + "/Uary, but " + echoService + " has no such method",
 	}
-	if got := strings.Split(err.Error(), "\n"); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
-		t.Errorf("reported:\n%v\nwant:\n%v", err, strings.Join(want, "\n"))
+	for range 20 { // grpc has methods in a map, and one mistake is to have one text
+		if err := check(policy); err == nil || err.Error() != strings.Join(want, "\n") {
+			t.Fatalf("reported:\n%v\nwant:\n%v", err, strings.Join(want, "\n"))
+		}
 	}
 	whole := newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{"/" + echoService + "/*": authctx.Authenticated()}})
 	if err := check(whole); err != nil {
