@@ -125,7 +125,7 @@ func (cfg *ServerConfig) validate() error {
 		bad("AllowAnonymous contradicts Policy; list public methods in the policy")
 	}
 	if cfg.Policy != nil && absent.Unmade(cfg.Policy) {
-		bad("Policy is a zero Policy, which refuses everything; NewPolicy makes one")
+		bad("Policy is a zero Policy, which refuses everything; NewPolicy makes one, and DefaultPolicy of a rule")
 	}
 	return errors.Join(errs...)
 }

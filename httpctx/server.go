@@ -142,7 +142,7 @@ func (cfg *ServerConfig) validate() error {
 		bad("AllowAnonymous contradicts Policy; list public routes in the policy")
 	}
 	if cfg.Policy != nil && absent.Unmade(cfg.Policy) {
-		bad("Policy is a zero Policy, which refuses everything; NewPolicy makes one")
+		bad("Policy is a zero Policy, which refuses everything; NewPolicy makes one, and DefaultPolicy of a rule")
 	}
 	if !quotable(cfg.Realm) {
 		bad("Realm is not printable ASCII")

@@ -71,13 +71,15 @@ func TestRule1_AValueThatNoConstructorMadeIsNoConfiguration(t *testing.T) {
 		}
 	}
 	ready := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"authorization"}}, nil)
-	_, rpc := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: ready, Policy: new(authctx.Policy)})
-	if rpc == nil || !strings.Contains(rpc.Error(), "Policy is a zero Policy") {
-		t.Errorf("a zero policy: %v", rpc)
-	}
-	_, web := httpctx.NewServer(httpctx.ServerConfig{Authenticator: ready, Policy: new(authctx.Policy)})
-	if web == nil || !strings.Contains(web.Error(), "Policy is a zero Policy") {
-		t.Errorf("a zero policy: %v", web)
+	for name, policy := range map[string]*authctx.Policy{"a zero policy": new(authctx.Policy), "the policy of a nil rule": authctx.DefaultPolicy(nil)} {
+		_, rpc := grpcctx.NewServer(grpcctx.ServerConfig{Authenticator: ready, Policy: policy})
+		_, web := httpctx.NewServer(httpctx.ServerConfig{Authenticator: ready, Policy: policy})
+		for _, err := range []error{rpc, web} {
+			const want = "Policy is a zero Policy, which refuses everything; NewPolicy makes one, and DefaultPolicy of a rule"
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 	for _, p := range []authctx.Propagator{jwtauth.TxnForwarder{}, new(jwtauth.TxnForwarder)} {
 		if _, err := grpcctx.NewClient(grpcctx.ClientConfig{Propagator: p}); err != nil {
