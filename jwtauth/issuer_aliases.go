@@ -44,6 +44,12 @@ func (p *issuerPolicy) canonical(iss string) string {
 	return iss
 }
 
+// renames reports whether p and other are one issuer of which another spelling has
+// become the name: each has the name of the other among its own.
+func (p *issuerPolicy) renames(other *issuerPolicy) bool {
+	return slices.Contains(p.IssuerAliases, other.Issuer) && slices.Contains(other.IssuerAliases, p.Issuer)
+}
+
 // named returns the issuer that claims name, under its one name. False says that
 // they name none in the way they must.
 func (p *issuerPolicy) named(doc *strictjson.Doc) (string, bool) {

@@ -3,60 +3,63 @@ package jwtauth
 import (
 	"context"
 	"iter"
-	"slices"
 
 	"github.com/authctx/authctx/internal/moment"
 )
 
 // keyOwners finds whom keys serve, by their origins, so that no answer is
 // compared with all that are kept.
-type keyOwners map[any]*keyOwner
+type keyOwners map[any]keyOwner
 
-// keyOwner is the one issuer, as its policy names it, that keys serve. With a
-// template there may be an answer for each tenant.
-type keyOwner struct {
-	issuer  string
-	answers map[*resolved]struct{}
-}
+// keyOwner is the answers about the one issuer that keys serve, by what it is called in
+// each: while it takes another of its spellings for its name, some are from before. With
+// a template there may be an answer for each tenant.
+type keyOwner map[string]map[*resolved]struct{}
 
 // add takes in an answer that is kept. Nobody else owns its keys.
 func (o keyOwners) add(a *resolved) {
+	name := a.policy.Issuer
 	for _, origin := range a.held.origins {
 		owner := o[origin]
 		if owner == nil {
-			owner = &keyOwner{a.policy.Issuer, map[*resolved]struct{}{}}
+			owner = keyOwner{}
 			o[origin] = owner
 		}
-		owner.answers[a] = struct{}{}
+		if owner[name] == nil {
+			owner[name] = map[*resolved]struct{}{}
+		}
+		owner[name][a] = struct{}{}
 	}
 }
 
 func (o keyOwners) remove(a *resolved) {
-	for _, origin := range a.held.origins {
+	name := a.policy.Issuer
+	for _, origin := range a.held.origins { // joined sources have it twice
 		owner := o[origin]
-		if owner == nil {
-			continue // joined sources have it twice
+		if delete(owner[name], a); len(owner[name]) == 0 {
+			delete(owner, name)
 		}
-		if delete(owner.answers, a); len(owner.answers) == 0 {
+		if len(owner) == 0 {
 			delete(o, origin)
 		}
 	}
 }
 
 // sharing yields the answers about other issuers that have keys of h too, of what
-// Resolve said of issuer. Those about other spellings of h's issuer are not about
-// another, even if they are from when another of these was its name. It needs the lock.
+// Resolve said of issuer. Nothing that one says of itself alone makes it the same as
+// another. It needs the lock.
 func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
-	same := append(h.verifier.policy.spellings(), issuer)
+	policy := h.verifier.policy
 	return func(yield func(*resolved) bool) {
 		for _, origin := range h.origins {
-			owner := r.owners[origin]
-			if owner == nil || owner.issuer == h.verifier.policy.Issuer {
-				continue
-			}
-			for other := range owner.answers {
-				if !slices.Contains(same, other.issuer) && !yield(other) { // its own gives way to h
-					return
+			for name, answers := range r.owners[origin] {
+				if name == policy.Issuer {
+					continue
+				}
+				for other := range answers { // its own gives way to h
+					if other.issuer != issuer && !other.policy.renames(policy) && !yield(other) {
+						return
+					}
 				}
 			}
 		}

@@ -20,12 +20,13 @@ type tenantKeys struct {
 	r     *jwtauth.ResolvingVerifier
 	mu    sync.Mutex
 	keys  map[string][]*jwtauth.Key
+	names map[string][]string // what the verifier of an issuer is called, where that is not what was asked about
 	asked map[string]int
 	fail  map[string]func(context.Context) error
 }
 
 func newTenantKeys(t *testing.T, change func(*jwtauth.ResolvingVerifierConfig)) *tenantKeys {
-	c := &tenantKeys{t: t, keys: map[string][]*jwtauth.Key{}, asked: map[string]int{}, fail: map[string]func(context.Context) error{}}
+	c := &tenantKeys{t: t, keys: map[string][]*jwtauth.Key{}, names: map[string][]string{}, asked: map[string]int{}, fail: map[string]func(context.Context) error{}}
 	cfg := jwtauth.ResolvingVerifierConfig{Resolve: c.resolve, Algorithms: []jwtauth.Algorithm{jwtauth.ES256}}
 	if change != nil {
 		change(&cfg)
@@ -36,7 +37,7 @@ func newTenantKeys(t *testing.T, change func(*jwtauth.ResolvingVerifierConfig)) 
 
 func (c *tenantKeys) resolve(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
 	c.mu.Lock()
-	keys, fail := c.keys[issuer], c.fail[issuer]
+	keys, fail, names := c.keys[issuer], c.fail[issuer], c.names[issuer]
 	c.asked[issuer]++
 	c.mu.Unlock()
 	if fail != nil {
@@ -45,8 +46,11 @@ func (c *tenantKeys) resolve(ctx context.Context, issuer string) (*jwtauth.Verif
 	if keys == nil {
 		return nil, authctx.WrongIssuer
 	}
+	if names == nil {
+		names = []string{issuer}
+	}
 	return jwtauth.NewVerifier(jwtauth.VerifierConfig{
-		Issuer: issuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256},
+		Issuer: names[0], IssuerAliases: names[1:], Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.ES256},
 		Keys: must(jwtauth.NewStaticKeys(keys[0], keys[1:]...)),
 	})
 }
@@ -56,6 +60,13 @@ func (c *tenantKeys) register(issuer string, keys ...*jwtauth.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.keys[issuer] = keys
+}
+
+// call changes what the verifier of an issuer is called, its aliases included.
+func (c *tenantKeys) call(issuer string, names ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names[issuer] = names
 }
 
 // calls returns of how many calls of Resolve nobody was told yet.

@@ -51,7 +51,9 @@ type ResolvingVerifierConfig struct {
 	// the other out.
 	//
 	// Resolve is asked about each spelling of an issuer that has
-	// [VerifierConfig.IssuerAliases], and returns one verifier for all.
+	// [VerifierConfig.IssuerAliases], and returns one verifier for all. Its next name
+	// is an alias for MaxAge first: one that was none is another issuer with its keys,
+	// until the answers about its spellings are over.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, when it is not nil, is called with every verifier that Resolve
 	// returned once it is not kept any more and no request uses it, so that its
