@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
@@ -42,6 +43,13 @@ func (p *issuerPolicy) canonical(iss string) string {
 		return p.Issuer
 	}
 	return iss
+}
+
+// canonicalActors gives this issuer its one name among those of the actors.
+func (p *issuerPolicy) canonicalActors(a *authctx.Attributes) {
+	for i := range a.Actors {
+		a.Actors[i].Issuer = p.canonical(a.Actors[i].Issuer)
+	}
 }
 
 // renames reports whether p and other are one issuer of which another spelling has

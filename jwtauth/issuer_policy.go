@@ -241,9 +241,7 @@ func (p *issuerPolicy) read(a *authctx.Attributes, s *scratch, iss string, life 
 	}
 	a.Provenance, a.IssuedAt, a.Expires = authctx.Verified, life.issued, life.end
 	err := p.Claims.attributes(a, &s.doc, iss, &s.lists)
-	for i := range a.Actors {
-		a.Actors[i].Issuer = p.canonical(a.Actors[i].Issuer)
-	}
+	p.canonicalActors(a)
 	return err
 }
 

@@ -1,6 +1,8 @@
 package jwtauth_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -75,5 +77,59 @@ func TestRule2_ANameThatWasNoAliasIsAnotherIssuerUntilTheAnswersAreOver(t *testi
 			c.try("after that", c.tokenOf(next, s), nil)
 			try("after that")
 		})
+	}
+}
+
+// revokedCallers is whom somebody revoked.
+type revokedCallers func(authctx.Principal) bool
+
+func (f revokedCallers) Revoked(_ context.Context, p authctx.Principal) (bool, error) {
+	return f(p), nil
+}
+
+// Whoever revokes the caller of a new request names the issuer as that does, and
+// whoever revokes that of the stream as the stream does.
+func TestRule5_AStreamIsRevokedByTheNameOfItsIssuerThenAndNow(t *testing.T) {
+	const then, now = "https://a.example", "https://a.example/"
+	of := func(issuer string) revokedCallers {
+		return func(p authctx.Principal) bool { return p.Issuer() == issuer }
+	}
+	for whom, test := range map[string]struct {
+		revoked       revokedCallers
+		stream, token error
+	}{
+		"nobody":                {of("https://b.example"), nil, nil},
+		"the caller as of now":  {of(now), authctx.TokenRevoked, authctx.TokenRevoked},
+		"the caller as of then": {of(then), authctx.TokenRevoked, nil},
+		"an actor as of now":    {func(p authctx.Principal) bool { return p.Actors()[0].Issuer == now }, authctx.TokenRevoked, authctx.TokenRevoked},
+	} {
+		for _, iss := range []string{then, now} {
+			synctest.Test(t, func(t *testing.T) {
+				u, s, names, revoked := newSuccessors(t, nil), newSigner(t, "k1"), []string{then, now}, false
+				defer u.close()
+				u.resolve = func(string) (*jwtauth.Verifier, error) {
+					return newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
+						c.Issuer, c.IssuerAliases = names[0], names[1:]
+						c.Revocations = revokedCallers(func(p authctx.Principal) bool { return revoked && test.revoked(p) })
+					}), nil
+				}
+				token := s.token(t, goodClaims(map[string]any{
+					"iss": iss, "exp": time.Now().Add(time.Hour).Unix(), "iat": nil, "act": map[string]any{"sub": "bob", "iss": iss},
+				}))
+				stream := must(u.r.VerifyToken(t.Context(), token))
+				names = []string{now, then}
+				time.Sleep(11 * time.Minute)
+				if err := stream.Recheck(t.Context()); err != nil {
+					t.Errorf("%s, of %s: before: %v", whom, iss, err)
+				}
+				revoked = true
+				if _, err := u.r.Verify(t.Context(), token); !errors.Is(err, test.token) || test.token == nil && err != nil {
+					t.Errorf("%s, a token of %s: %v, want %v", whom, iss, err, test.token)
+				}
+				if err := stream.Recheck(t.Context()); !errors.Is(err, test.stream) || test.stream == nil && err != nil {
+					t.Errorf("%s, a stream of %s: %v, want %v", whom, iss, err, test.stream)
+				}
+			})
+		}
 	}
 }

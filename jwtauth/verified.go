@@ -115,7 +115,25 @@ func (v *verified) confirm(ctx context.Context) (err error) {
 	if err := policy.issuer.admits(ctx, tenant); err != nil {
 		return err
 	}
-	return policy.revoked(ctx, v.token.Principal)
+	return v.revoked(ctx, policy, iss)
+}
+
+// revoked asks an issuer's present verifier about the caller. If iss, which is what the
+// issuer is called by now, is another name, it asks under both: whoever revokes may know
+// either.
+func (v *verified) revoked(ctx context.Context, policy *issuerPolicy, iss string) error {
+	caller := v.token.Principal
+	err := policy.revoked(ctx, caller)
+	if err != nil || policy.Revocations == nil || policy.vouched != nil || iss == caller.Issuer() {
+		return err
+	}
+	a := caller.Attributes()
+	a.Issuer = iss
+	policy.canonicalActors(&a)
+	if caller, err = authctx.New(a); err != nil {
+		return policy.refusal(authctx.InvalidToken, err)
+	}
+	return policy.revoked(ctx, caller)
 }
 
 // verifiedOverhead is what a verified token takes besides its claims, of which
