@@ -21,7 +21,7 @@ func TestWhatOutlivesATokenDoesNotHoldItsClaims(t *testing.T) {
 	refresh := must(jwtauth.NewRefreshTokens(jwtauth.RefreshTokensConfig{
 		Store: &jwtauth.MemoryRefreshStore{Now: now}, Lifetime: time.Hour, Now: now,
 	}))
-	const n, note = 1000, 8 << 10
+	const n, note = 250, 8 << 10
 	for name, test := range map[string]struct {
 		most int64
 		keep func(authctx.Principal) error

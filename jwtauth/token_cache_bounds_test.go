@@ -143,7 +143,7 @@ func TestACachedTokenTakesLessThanAKilobyteBesidesItsPrincipal(t *testing.T) {
 
 func TestTokensOfManyValuesStayWithinTheBytesOfTheCache(t *testing.T) {
 	s := signerFor(t, jwtauth.HS256)
-	const bound = 8 << 20
+	const bound = 2 << 20
 	values := func(n int, format string) (list []string) {
 		for i := range n {
 			list = append(list, fmt.Sprintf(format, i))
@@ -167,7 +167,7 @@ func TestTokensOfManyValuesStayWithinTheBytesOfTheCache(t *testing.T) {
 		v := newVerifier(t, s, func(c *jwtauth.VerifierConfig) {
 			c.Cache.MaxBytes, c.MaxTokenBytes, c.Claims = bound, 64<<10, test.mapping
 		})
-		tokens := make([]string, 400)
+		tokens := make([]string, 100)
 		for i := range tokens {
 			test.claims["jti"] = fmt.Sprint(i)
 			tokens[i] = s.token(t, goodClaims(test.claims))

@@ -154,7 +154,7 @@ func TestMintingForAKnownCallerAllocatesLittle(t *testing.T) {
 }
 
 func TestTheMemoOfCallersIsBoundedAndSharedSafely(t *testing.T) {
-	w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA))
+	w := newTxnWorld(t, newTestKey(t, jwtauth.ES256))
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
