@@ -22,7 +22,7 @@ import (
 // patience bounds every wait; it is never reached when all is well.
 const patience = 2 * time.Minute
 
-// programs is where TestMain built them.
+// programs is the folder that they are built in.
 var programs string
 
 func TestMain(m *testing.M) {
@@ -32,14 +32,27 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+string(filepath.Separator), "./...")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-			return 1
-		}
 		programs = dir
 		return m.Run()
 	}())
+}
+
+// build builds them, without what only debuggers read, which takes linking long.
+var build = sync.OnceValue(func() error {
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-w", "-o", programs+string(filepath.Separator), "./...").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// program returns where a program is. The first test that asks for one builds all.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(programs, name)
 }
 
 // process is a running example program.
@@ -54,7 +67,7 @@ type process struct {
 // start runs a program until the test ends.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	return startCommand(t, exec.Command(filepath.Join(programs, name), args...))
+	return startCommand(t, exec.Command(program(t, name), args...))
 }
 
 func startCommand(t *testing.T, cmd *exec.Cmd) *process {
@@ -129,7 +142,7 @@ func runToEnd(t *testing.T, name string, args ...string) (status int, stdout, st
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return run(t, exec.CommandContext(ctx, filepath.Join(programs, name), args...))
+	return run(t, exec.CommandContext(ctx, program(t, name), args...))
 }
 
 func run(t *testing.T, cmd *exec.Cmd) (status int, stdout, stderr string) {

@@ -3,7 +3,6 @@ package examples_test
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -23,7 +22,7 @@ func startOpenIDSystem(t *testing.T, args ...string) (*openIDSystem, *openID) {
 		trust = "txn:http://" + args[i+1] + "/.well-known/jwks.json"
 	}
 	_, whoamiURL, whoamiGRPC := startWhoami(t, "-trust", trust)
-	gateway := exec.Command(filepath.Join(programs, "gateway"), append([]string{
+	gateway := exec.Command(program(t, "gateway"), append([]string{
 		"-listen", "127.0.0.1:0", "-issuer", o.issuer, "-audience", audience, "-introspect", o.metadata.Introspection, "-introspect-clients",
 		"-upstream", whoamiURL, "-grpc-upstream", whoamiGRPC}, args...)...)
 	gateway.Env = append(os.Environ(), "GATEWAY_CLIENT_ID=gateway", "GATEWAY_CLIENT_SECRET="+openIDSecret)
