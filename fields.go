@@ -97,11 +97,12 @@ type FieldLayout struct {
 // time is Unix seconds, digits only, up to 253402300799. A word is one of those given.
 //
 // An empty field is an absent one, and space and tabs around a field or an element are
-// dropped. Where one of these fields is there, id and issuer must be. Each occurs once,
-// lists too. What breaks a rule is refused, and never read in part or without the field;
-// so are fields beside a Txn-Token or x-user-deferred. Other names with the prefix mean
-// nothing. In testdata/fields of the repository is what a reader must read and what it
-// must refuse, for its tests.
+// dropped; a list of nothing else is refused, as any with an empty element is. Where one
+// of these fields is there, id and issuer must be. Each occurs once, lists too. What
+// breaks a rule is refused, and never read in part or without the field; so are fields
+// beside a Txn-Token or x-user-deferred. Other names with the prefix mean nothing. In
+// testdata/fields of the repository is what a reader must read and what it must refuse,
+// for its tests.
 func PlainLayout() FieldLayout {
 	return FieldLayout{
 		Subject:          "x-user-id",

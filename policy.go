@@ -23,8 +23,9 @@ import (
 // calls that come through an HTTP proxy, or by a route above it such as "/".
 //
 // A handler of Connect that is registered as "/package.Service/" is one route for all
-// methods, and those without an entry have that route's rule. Where methods differ,
-// register each by its own name, with the same handler.
+// methods, and those without an entry have that route's rule; an entry that was
+// mistyped is not noticed. Where methods differ, register each by its own name, with
+// the same handler.
 //
 // How patterns match where an HTTP handler does not say how it routes, as a proxy
 // does not, is in the documentation of package httpctx under "How paths are

@@ -223,8 +223,9 @@ func (e *Error) As(target any) bool {
 // ReasonOf returns the reason of err: zero for nil, and [Unavailable] for an
 // error that names no reason, because an authenticator that fails without
 // saying why has not checked anything. Of several, as [errors.Join] has them, it is
-// Unavailable if that is among them, [NoCredentials] if there is no other, and
-// otherwise the first.
+// Unavailable if that is among them, [NoCredentials] if there is no other, and one of
+// the others otherwise. An error without a reason, beside one that has one, is taken
+// for its detail: who could not tell says Unavailable.
 func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0

@@ -25,6 +25,9 @@ func ExampleServer_StreamContext_reading() {
 		log.Fatal(err)
 	}
 	service := httptest.NewServer(server.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // which is good for no request after this
+		}
 		ctx, c := server.StreamContext(r), http.NewResponseController(w)
 		defer context.AfterFunc(ctx, func() {
 			_ = c.SetReadDeadline(time.Now())

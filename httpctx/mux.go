@@ -47,11 +47,11 @@ func (m *Mux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http
 // every route for which the policy has neither a rule nor a public entry, nor a
 // Default that rules it, and every HTTP entry of the policy that is not a route.
 //
-// Entries that may name an RPC method are left to whoever serves it, unless HTTP does:
-// when a route has that very path and goes by another pattern, such as one with an
-// HTTP method, or when a route is for all methods of the service, such as
-// "/package.Service/" of Connect. Then each method that has an entry is a route too,
-// by the same handler, and one that was mistyped is found.
+// Entries that may name an RPC method are left to whoever serves it, unless a route
+// has that very path and goes by another pattern, such as one with an HTTP method.
+// So where one route is for all methods of a service, as "/package.Service/" of
+// Connect, an entry of a method is followed but one that was mistyped is not found:
+// register each method that has an entry as a route too, with the same handler.
 //
 // A Server without a Policy has no such handler.
 func (m *Mux) Handler() (http.Handler, error) {
@@ -73,8 +73,10 @@ func (m *Mux) unruled() (errs []error) {
 			continue
 		}
 		hint := ""
-		if service, _ := cutService(pathOf(pattern)); slices.Contains(names, service+"*") {
-			hint = fmt.Sprintf(", for %q rules no route", service+"*")
+		path := pathOf(pattern)
+		whole := path[:2+strings.IndexByte(path[1:], '/')] + "*" // of the service, if it is one's
+		if slices.Contains(names, whole) {
+			hint = fmt.Sprintf(", for %q rules no route", whole)
 		}
 		errs = append(errs, fmt.Errorf("httpctx: mux: the policy does not list the route %q%s", pattern, hint))
 	}
@@ -83,23 +85,13 @@ func (m *Mux) unruled() (errs []error) {
 
 // unrouted says which HTTP entries of the policy are no routes.
 func (m *Mux) unrouted() (errs []error) {
-	routed, paths, services := map[string]bool{}, map[string]bool{}, map[string]string{}
+	routed, paths := map[string]bool{}, map[string]bool{}
 	for _, pattern := range m.patterns {
-		path := pathOf(pattern)
-		routed[pattern], paths[path] = true, true
-		if service, method := cutService(path); method == "" || method[0] == '{' && method != "{$}" {
-			services[service] = pattern
-		}
+		routed[pattern], paths[pathOf(pattern)] = true, true
 	}
 	for _, name := range m.server.policy.Names() {
-		service, method := cutService(name)
-		whole, served := services[service]
-		switch {
-		case routed[name]:
-		case paths[name] || !maybeRPC(name):
+		if !routed[name] && (paths[name] || !maybeRPC(name)) {
 			errs = append(errs, fmt.Errorf("httpctx: mux: the policy lists %q, which is not a route", name))
-		case served && method != "*" && strings.Contains(service, "."): // or else it may be a directory
-			errs = append(errs, fmt.Errorf("httpctx: mux: the policy lists %q, which is not a route: register it beside %q", name, whole))
 		}
 	}
 	return errs
@@ -107,12 +99,6 @@ func (m *Mux) unrouted() (errs []error) {
 
 // pathOf returns the path of a pattern, without method and host.
 func pathOf(pattern string) string { return pattern[strings.IndexByte(pattern, '/'):] }
-
-// cutService cuts "/package.Service/Method" behind the service.
-func cutService(path string) (service, method string) {
-	i := strings.IndexByte(path[1:], '/') + 2
-	return path[:i], path[i:]
-}
 
 // maybeRPC reports whether a key of the policy table has the form of a full
 // method or of a whole service.

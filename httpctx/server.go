@@ -65,6 +65,7 @@ type ServerConfig struct {
 	// The header of w has WWW-Authenticate and Retry-After already, as the Server
 	// would send them, unless the request is one of gRPC. A 401 must keep the challenge
 	// (RFC 9110 section 15.5.2); what Refuse has in place of it, it sets and does not add.
+	// An answer that is to hide there is anything, such as a 404, deletes it.
 	// Clients are told [authctx.Reason.Public] of the error, and never its text.
 	//
 	// A [Proxy] also asks Refuse for the trailers of a gRPC call that it ends: the

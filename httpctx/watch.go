@@ -108,11 +108,17 @@ func (c *watchedConn) CloseWrite() error {
 // A handler that is blocked notices nothing of it: one that reads the request, as in
 // Receive of Connect, or writes to a client that does not read. Deadlines wake it:
 //
+//	if r.ProtoMajor == 1 {
+//		w.Header().Set("Connection", "close") // which is good for no request after this
+//	}
 //	ctx, c := server.StreamContext(r), http.NewResponseController(w)
 //	defer context.AfterFunc(ctx, func() {
 //		_ = c.SetReadDeadline(time.Now())
 //		_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second)) // to say why
 //	})()
+//
+// Where the handler has read the whole request, or there is no body, as with events,
+// the write deadline is enough, and the connection stays good.
 //
 // A framework whose handlers get nothing but a context is given this one in front, by
 // ServeHTTP(w, r.WithContext(server.StreamContext(r))). A session that goes on
