@@ -164,17 +164,28 @@ func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authct
 }
 
 // admit refuses a login whose caller was revoked, and ends it. While nobody can tell,
-// it ends one whose last token does not have the hash used: whoever has a copy need
-// not come again.
+// it ends one whose last token is not the one with the hash used: whoever has a copy
+// need not come again.
 func (r *RefreshTokens) admit(ctx context.Context, used [sha256.Size]byte, g RefreshGrant) error {
 	err := checkRevoked(ctx, r.revocations, g.Principal)
 	switch {
 	case authctx.ReasonOf(err) == authctx.TokenRevoked:
 		return r.endFor(ctx, g.ID, "a caller was revoked", err)
 	case err != nil && g.Hash != used:
-		return r.endFor(ctx, g.ID, "a token was used before", errRefreshReused)
+		if ended := r.checkLast(ctx, used, g); ended != nil {
+			return ended
+		}
 	}
 	return err
+}
+
+// checkLast ends the login of g unless the hash used is that of its last token, which
+// stays so. It asks the store's condition, as replace does.
+func (r *RefreshTokens) checkLast(ctx context.Context, used [sha256.Size]byte, g RefreshGrant) error {
+	ctx, cancel := outlasting(ctx)
+	defer cancel()
+	g.Hash, g.IdleEnds = used, r.wallClock().Add(r.idle) // some databases count no row that stays as it was
+	return r.replace(ctx, used, g)
 }
 
 // replace puts g in the place of the grant whose last token has the hash used.
@@ -198,7 +209,7 @@ func (r *RefreshTokens) replace(ctx context.Context, used [sha256.Size]byte, g R
 		return nil
 	case err != nil: // which tells nobody that the token was used before
 		return unavailable("refresh tokens", errors.Join(failed, err))
-	case failed != nil && stored.Hash == used:
+	case failed != nil && (stored.Hash == used || g.Hash == used): // checkLast could not ask
 		return unavailable("refresh tokens", failed)
 	case !found:
 		return errNoRefreshToken
