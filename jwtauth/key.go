@@ -64,12 +64,22 @@ const keyWait = 5 * time.Second
 // askSource asks a source no longer than is good for a request. Those of this
 // package see to that themselves.
 func askSource(ctx context.Context, source KeySource, keyID string, algorithm Algorithm) (*Key, error) {
-	if _, own := source.(keyHolder); !own {
+	if !isOurs(source) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, keyWait)
 		defer cancel()
 	}
 	return source.Key(ctx, keyID, algorithm)
+}
+
+// isOurs reports whether the Key of source is one of this package. What embeds such
+// a source has its methods, and may look for keys elsewhere.
+func isOurs(source KeySource) bool {
+	switch source.(type) {
+	case *RemoteKeys, *SigningKeys, *staticKeys, *keyfuncKeys, *joinedKeys:
+		return true
+	}
+	return false
 }
 
 // NewPublicKey returns a key for tokens signed with the private half of pub,

@@ -77,6 +77,11 @@ func atHand(ctx context.Context, source KeySource, keyID string, algorithm Algor
 	if !ok || !holder.holds(keyID) {
 		return nil
 	}
+	if !isOurs(source) { // it embeds one of ours, and what is at hand needs no waiting
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+	}
 	key, err := source.Key(ctx, keyID, algorithm)
 	if err != nil {
 		return nil

@@ -260,6 +260,27 @@ func (s slowKeys) Key(ctx context.Context, keyID string, a jwtauth.Algorithm) (*
 	return s.KeySource.Key(ctx, keyID, a)
 }
 
+// remoteAndOwn and setAndOwn have the methods of sources of the package, and a Key of
+// their own.
+type (
+	remoteAndOwn struct {
+		*jwtauth.RemoteKeys
+		own keySourceFunc
+	}
+	setAndOwn struct {
+		*jwtauth.SigningKeys
+		own keySourceFunc
+	}
+)
+
+func (s remoteAndOwn) Key(ctx context.Context, keyID string, a jwtauth.Algorithm) (*jwtauth.Key, error) {
+	return s.own(ctx, keyID, a)
+}
+
+func (s setAndOwn) Key(ctx context.Context, keyID string, a jwtauth.Algorithm) (*jwtauth.Key, error) {
+	return s.own(ctx, keyID, a)
+}
+
 // A request need not have a deadline, and a source of somebody's own no bound.
 func TestRule4_ASourceOfOnesOwnHoldsUpARequestForABoundedTime(t *testing.T) {
 	signer := signerFor(t, jwtauth.EdDSA)
@@ -267,17 +288,24 @@ func TestRule4_ASourceOfOnesOwnHoldsUpARequestForABoundedTime(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
+	remote := func(t *testing.T) *jwtauth.RemoteKeys {
+		s := newKeyServer(edSet(1))
+		s.hang = make(chan struct{})
+		return keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.Timeout = 20 * time.Second })
+	}
+	set := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
 	for name, c := range map[string]struct {
 		source func(*testing.T) jwtauth.KeySource
 		waits  time.Duration
 	}{
-		"alone":  {func(t *testing.T) jwtauth.KeySource { return hangs }, 5 * time.Second},
-		"joined": {func(t *testing.T) jwtauth.KeySource { return must(jwtauth.JoinKeys(hangs, hangs)) }, 5 * time.Second},
-		"of this package, which has a bound": {func(t *testing.T) jwtauth.KeySource {
-			s := newKeyServer(edSet(1))
-			s.hang = make(chan struct{})
-			return keysFrom(t, s, func(c *jwtauth.RemoteKeysConfig) { c.Timeout = 20 * time.Second })
-		}, 20 * time.Second},
+		"alone":              {func(t *testing.T) jwtauth.KeySource { return hangs }, 5 * time.Second},
+		"joined":             {func(t *testing.T) jwtauth.KeySource { return must(jwtauth.JoinKeys(hangs, hangs)) }, 5 * time.Second},
+		"around remote keys": {func(t *testing.T) jwtauth.KeySource { return remoteAndOwn{remote(t), hangs} }, 5 * time.Second},
+		"around a set":       {func(*testing.T) jwtauth.KeySource { return setAndOwn{set, hangs} }, 5 * time.Second},
+		"joined, around a set": {func(*testing.T) jwtauth.KeySource {
+			return must(jwtauth.JoinKeys(setAndOwn{set, hangs}, set))
+		}, 5 * time.Second},
+		"of this package, which has a bound": {func(t *testing.T) jwtauth.KeySource { return remote(t) }, 20 * time.Second},
 	} {
 		for deadline, want := range map[time.Duration]time.Duration{0: c.waits, time.Second: time.Second, time.Hour: c.waits} {
 			synctest.Test(t, func(t *testing.T) {
