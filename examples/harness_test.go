@@ -192,6 +192,12 @@ func send(t *testing.T, method, url string, header ...string) reply {
 		name, value, _ := strings.Cut(line, ": ")
 		req.Header[name] = append(req.Header[name], value)
 	}
+	return exchange(t, req)
+}
+
+// exchange makes a request and reads the answer.
+func exchange(t *testing.T, req *http.Request) reply {
+	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)

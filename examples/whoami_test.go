@@ -106,16 +106,7 @@ func TestWhoamiNamesWhatNetHTTPKeepsElsewhere(t *testing.T) {
 	req.Header.Set("X-User-Id", "alice")
 	req.Header.Set("X-User-Issuer", "https://idp.example.com")
 	req.Trailer = http.Header{"X-Sum": {"1"}}
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	read, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := decode(t, reply{res.StatusCode, res.Header, string(read)})
+	got := decode(t, exchange(t, req))
 	for _, name := range []string{"host", "trailer", "transfer-encoding"} {
 		if !slices.Contains(got.Received, name) {
 			t.Errorf("received %q lacks %q", got.Received, name)

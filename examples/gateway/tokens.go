@@ -84,7 +84,7 @@ func (t *tokens) check() error {
 	}
 	for i, issuer := range t.issuers {
 		if slices.Contains(t.issuers[:i], issuer) {
-			errs = append(errs, fmt.Errorf("-issuer %q is given twice", issuer))
+			errs = append(errs, fmt.Errorf("-issuer is given twice for the same issuer, number %d", i+1)) // it may hold a password
 		}
 	}
 	if slices.Contains(t.types, "") {
