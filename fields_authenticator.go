@@ -117,10 +117,8 @@ func (f *FieldsAuthenticator) believed(ctx context.Context, r *Request) error {
 	}
 	refusal := &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
 	if errors.Is(err, Unavailable) {
-		refusal.Reason = Unavailable
-		if e, ok := errors.AsType[*Error](err); ok && e != nil {
-			refusal.RetryAfter = e.RetryAfter
-		}
+		counts, _ := counting(err, Unavailable)
+		refusal.Reason, refusal.RetryAfter = Unavailable, counts.RetryAfter
 	}
 	return refusal
 }

@@ -222,96 +222,95 @@ func (e *Error) As(target any) bool {
 
 // ReasonOf returns the reason of err: zero for nil, and [Unavailable] for an
 // error that names no reason, because an authenticator that fails without
-// saying why has not checked anything. Of several, as [errors.Join] has them, it is
-// Unavailable if that is among them, [NoCredentials] if there is no other, and one of
-// the others otherwise. An error without a reason, beside one that has one, is taken
-// for its detail: who could not tell says Unavailable.
+// saying why has not checked anything.
+//
+// Where err joins errors of several reasons, see [errors.Join], it is Unavailable if
+// that is among them, otherwise the first that is not [NoCredentials], and
+// NoCredentials only if there is no other. An error without a reason, beside one that
+// has one, is taken for its detail: who could not tell says Unavailable.
 func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0
 	}
-	return named(err).known()
+	refusal, _ := counting(err, Unavailable)
+	return refusal.Reason
 }
 
-// named returns the reason that err names, zero when it names none.
-func named(err error) Reason {
-	r := first(err)
-	if r == 0 || isOne(err) {
-		return r
-	}
-	if errors.Is(err, Unavailable) {
-		return Unavailable
-	}
-	for other := PermissionDenied; r == NoCredentials && other > r; other-- {
-		if errors.Is(err, other) {
-			return other
-		}
-	}
-	return r
-}
-
-// first returns the reason that is found first in err, zero for none.
-func first(err error) Reason {
-	var r Reason
-	if e, ok := errors.AsType[*Error](err); ok { // unlike the next, this allocates nothing
-		if e != nil {
-			r = e.Reason
-		}
-	} else {
-		r, _ = errors.AsType[Reason](err)
-	}
-	if r >= reasonEnd {
-		return 0
-	}
-	return r
-}
-
-// isOne reports whether err is a refusal itself, which has one reason.
-func isOne(err error) bool {
-	switch err.(type) {
-	case *Error, Reason:
-		return true
-	}
-	return false
-}
-
-// withReason returns err as it is when it names one reason, as a refusal for the one
-// that counts when it names several, and as one for the given reason otherwise.
-func withReason(err error, r Reason) error {
-	n := named(err)
-	if n != 0 && !namesAnother(err, n) {
+// withReason returns err as it is if one reason is all that it can match, and
+// otherwise the refusal that counts, as counting has it, with err as its cause.
+func withReason(err error, otherwise Reason) error {
+	counts, only := counting(err, otherwise)
+	if only {
 		return err
 	}
-	if n != 0 {
-		return counting(err, n)
+	refusal := counts // a copy, because it allocates
+	if _, ok := err.(*Error); !ok {
+		refusal.Cause = err
 	}
-	if e, ok := err.(*Error); ok {
-		var copied Error
-		if e != nil {
-			copied = *e
-		}
-		copied.Reason = r
-		return &copied
-	}
-	return &Error{Reason: r, Cause: err}
-}
-
-// namesAnother reports whether err, which names r, matches a reason that r does not.
-func namesAnother(err error, r Reason) bool {
-	for other := NoCredentials; other < reasonEnd && !isOne(err); other++ {
-		if !r.Is(other) && errors.Is(err, other) {
-			return true
-		}
-	}
-	return false
-}
-
-// counting returns err, in which others stand beside r, as a refusal for r alone.
-func counting(err error, r Reason) error {
-	var refusal Error
-	if e, ok := errors.AsType[*Error](err); ok && e != nil && e.Reason == r {
-		refusal = *e // with what would have sufficed
-	}
-	refusal.Reason, refusal.Cause = r, err
 	return &refusal
+}
+
+// counting returns the refusal in err that counts, see [ReasonOf], and whether err can
+// match no reason but its. The argument otherwise is the reason of an err that names
+// none, and of an Error without one.
+func counting(err error, otherwise Reason) (counts Error, only bool) {
+	c := count{otherwise: otherwise, only: true}
+	c.walk(err)
+	if c.counts.Reason == 0 {
+		return Error{Reason: otherwise}, false
+	}
+	return c.counts, c.only
+}
+
+// count is a walk through everything that an error wraps. The cause of an Error is not
+// wrapped: one refusal has one reason.
+type count struct {
+	otherwise Reason
+	counts    Error // without a reason until one is found
+	only      bool
+}
+
+func (c *count) walk(err error) {
+	switch e := err.(type) {
+	case *Error:
+		c.add(e)
+		return
+	case Reason:
+		c.add(&Error{Reason: e})
+		return
+	case interface{ As(any) bool }:
+		c.only = false
+		if own := (*Error)(nil); e.As(&own) {
+			c.add(own)
+			return
+		}
+	case interface{ Is(error) bool }:
+		c.only = false // it may match any reason
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		c.walk(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			c.walk(inner)
+		}
+	}
+}
+
+func (c *count) add(e *Error) {
+	if e == nil {
+		e = new(Error)
+	}
+	reason, before := e.Reason, c.counts.Reason
+	if reason == 0 || reason >= reasonEnd {
+		reason, c.only = c.otherwise, false
+	}
+	if reason == before {
+		return
+	}
+	if before == 0 || before == NoCredentials || reason == Unavailable {
+		c.counts = *e
+		c.counts.Reason = reason
+	}
+	c.only = c.only && before == 0
 }

@@ -1,11 +1,14 @@
 package authctx_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/authctx/authctx"
 )
@@ -104,10 +107,68 @@ func TestReasonOf(t *testing.T) {
 		{"whichever comes first", fmt.Errorf("%w, %w", &authctx.Error{Reason: authctx.Unavailable}, &authctx.Error{Reason: authctx.InvalidToken}), authctx.Unavailable},
 		{"of several, that there are no credentials comes last", errors.Join(authctx.NoCredentials, &authctx.Error{Reason: authctx.TokenExpired}), authctx.TokenExpired},
 		{"even a nil Error comes before it", errors.Join(authctx.NoCredentials, (*authctx.Error)(nil)), authctx.Unavailable},
-		{"and otherwise the first", errors.Join(authctx.InsufficientScope, authctx.PermissionDenied), authctx.InsufficientScope},
+		{"and otherwise the first", errors.Join(authctx.NoCredentials, authctx.InsufficientScope, authctx.PermissionDenied), authctx.InsufficientScope},
+		{"an error that is found by its own As", fmt.Errorf("x: %w", converts{}), authctx.PermissionDenied},
 	} {
 		if got := authctx.ReasonOf(c.err); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
+}
+
+// converts is an error of a program's own that says what it means here.
+type converts struct{ error }
+
+func (converts) As(target any) bool {
+	e, ok := target.(**authctx.Error)
+	if ok {
+		*e = &authctx.Error{Reason: authctx.PermissionDenied}
+	}
+	return ok
+}
+
+// matches is an error of a program's own that says of a reason that it is it.
+type matches struct {
+	error
+	reason authctx.Reason
+}
+
+func (m matches) Is(target error) bool { return target == m.reason }
+
+func (m matches) Unwrap() error { return m.error }
+
+// The client is told when to come back and what would have sufficed.
+func TestOfSeveralReasonsTheOneThatCountsKeepsWhatCameWithIt(t *testing.T) {
+	down := &authctx.Error{Reason: authctx.Unavailable, RetryAfter: time.Minute}
+	scope := &authctx.Error{Reason: authctx.InsufficientScope, Scopes: []string{"orders.write"}}
+	role := &authctx.Error{Reason: authctx.PermissionDenied}
+	for _, err := range []error{
+		errors.Join(role, down), errors.Join(down, role), fmt.Errorf("%w; %w", authctx.InsufficientScope, fmt.Errorf("x: %w", down)),
+		matches{down, authctx.PermissionDenied}, errors.Join(authctx.NoCredentials, scope),
+	} {
+		want := *down
+		if errors.Is(err, scope) {
+			want = *scope
+		}
+		for where, got := range map[string]error{
+			"a rule":           authctx.Authorize(authctx.NewContext(t.Context(), alice(t)), authctx.RuleFunc(func(context.Context, authctx.Principal) error { return err })),
+			"an authenticator": authenticates(t, err),
+		} {
+			e, _ := errors.AsType[*authctx.Error](got)
+			if e == nil || e.Reason != want.Reason || e.RetryAfter != want.RetryAfter || !slices.Equal(e.Scopes, want.Scopes) {
+				t.Errorf("%s, %q: %+v", where, err, e)
+			}
+			for _, other := range authctx.Reasons() {
+				if errors.Is(got, other) != (other == want.Reason) {
+					t.Errorf("%s, %q: matches %v: %v", where, err, other, other != want.Reason)
+				}
+			}
+		}
+	}
+}
+
+func authenticates(t *testing.T, says error) error {
+	a := authctx.NewAuthenticator(authctx.FieldSet{}, func(context.Context, *authctx.Request) (authctx.Result, error) { return authctx.Result{}, says })
+	_, err := authctx.Authenticate(t.Context(), a, request(nil))
+	return err
 }
