@@ -16,6 +16,7 @@ import (
 // TestRule9_AStreamThroughAGatewayEndsForAClientThatDoesNotReadToo has clients that
 // come back when a message has long been under way.
 func TestRule9_AStreamThroughAGatewayEndsForAClientThatDoesNotReadToo(t *testing.T) {
+	t.Parallel()
 	closes := func(cs grpc.ClientStream) { _ = cs.CloseSend() }
 	for how, sends := range map[string]func(grpc.ClientStream){
 		"closes its side":      closes,
