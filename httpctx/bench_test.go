@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -104,6 +105,28 @@ func BenchmarkTransport(b *testing.B) {
 				if _, err := tr.RoundTrip(r); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkLongSegment measures refusing nobody's request for a path of 1 MiB, by a
+// table of one pattern (limit) and of many: the peer chooses how long a segment is,
+// and it is not to be cut for each pattern.
+func BenchmarkLongSegment(b *testing.B) {
+	r := httptest.NewRequest("GET", "/"+strings.Repeat("a", 1<<20), nil)
+	for _, bench := range []struct {
+		name     string
+		patterns int
+	}{{"limit", 1}, {"5000", 5000}} {
+		var names []string
+		for i := range bench.patterns {
+			names = append(names, fmt.Sprintf("GET /{tenant}/r%d/{id}", i))
+		}
+		h := gatewayOf(b, authenticated(names...), spy)
+		b.Run(bench.name, func(b *testing.B) {
+			for b.Loop() {
+				h.ServeHTTP(discard{http.Header{}}, r)
 			}
 		})
 	}

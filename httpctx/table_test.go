@@ -34,10 +34,16 @@ func gatewayOf(t testing.TB, cfg authctx.PolicyConfig, next http.Handler) http.H
 	return newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, cfg)}).Handler(next)
 }
 
+// parsed returns a request as it stands on the wire.
+func parsed(line, host string) (*http.Request, error) {
+	wire := strings.NewReader(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+	return http.ReadRequest(bufio.NewReaderSize(wire, 128)) // some tests make many of these
+}
+
 // asked sends a request as it stands on the wire, of whoever has the token.
 func asked(t testing.TB, h http.Handler, line, host, token string) *httptest.ResponseRecorder {
 	t.Helper()
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")))
+	r, err := parsed(line, host)
 	if err != nil {
 		t.Fatalf("%q: %v", line, err)
 	}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package httpctx_test
+
+const raceDetector = false
