@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// controlWriter is the writer of an answer of which a cache that many share must not
-// make that of another.
+// controlWriter is the writer of an answer that a shared cache must not give to
+// anybody else.
 type controlWriter struct {
 	http.ResponseWriter
 	control string // the Cache-Control, if the handler has no say in it
 	server  *Server
 	begun   bool
 	preset  bool      // line stands in the header, for handlers that keep to the writer outside
-	line    [1]string // of the header, to save an allocation
-	vary    [1]string // so too
+	line    [1]string // Cache-Control in the header, to save an allocation
+	vary    [1]string // Vary, likewise
 }
 
 // newControlWriter returns nil if caches need not be told anything. An authenticator
@@ -44,8 +44,8 @@ func (s *Server) newControlWriter(w http.ResponseWriter, r *http.Request, d *dec
 	return c
 }
 
-// Header returns the header without what stands there for handlers that never ask w:
-// who does is served by begin, and may have a default for when nothing was said yet.
+// Header returns the header without the preset. A handler that asks w is served by
+// begin, and may have a default of its own where no Cache-Control is set.
 func (w *controlWriter) Header() http.Header {
 	h := w.ResponseWriter.Header()
 	if w.preset {
@@ -65,8 +65,8 @@ func (w *controlWriter) begin() {
 	}
 }
 
-// finish is called when the handler has returned: something outside may not have
-// sent the header yet, whatever the handler believes.
+// finish completes the header. It is called again when the handler has returned: a
+// writer outside may have held the header back, whatever the handler believes.
 func (w *controlWriter) finish() {
 	h := w.ResponseWriter.Header()
 	if w.control != "" {
@@ -78,14 +78,11 @@ func (w *controlWriter) finish() {
 	}
 }
 
-// unless takes begin back if the header was not sent.
-func (w *controlWriter) unless(sent, before bool) { w.begun = sent || before }
-
-// asIfAuthorized makes of the Cache-Control of an answer what it says to a request
-// that has an Authorization: no shared cache keeps the answer, unless it is told to
-// (RFC 9111 section 3.5) and nothing else forbids it. By "must-revalidate" and an
-// "s-maxage" of 0, which count for that there, people mean the opposite. It writes to
-// line, and reports whether a private cache may keep what no shared one does.
+// asIfAuthorized gives an answer the Cache-Control that one to a request with an
+// Authorization has in effect: no shared cache keeps it, unless it is told to (RFC 9111
+// section 3.5) and nothing else forbids it. "must-revalidate" and an "s-maxage" of 0
+// would tell it to, but people mean the opposite by them. It writes to line, and
+// reports whether a private cache may keep what no shared one does.
 func asIfAuthorized(h http.Header, line *[1]string) (private bool) {
 	said, shared := strings.Trim(strings.Join(h["Cache-Control"], ", "), ", "), false
 	for directive := range strings.SplitSeq(unquoted(said), ",") {
@@ -144,10 +141,9 @@ func (w *controlWriter) WriteString(s string) (int, error) {
 
 // ReadFrom implements [io.ReaderFrom], by which net/http has the system send a file.
 func (w *controlWriter) ReadFrom(r io.Reader) (int64, error) {
-	before := w.begun
 	w.begin()
 	n, err := io.Copy(w.ResponseWriter, r)
-	w.unless(n > 0, before)
+	w.begun = n > 0 // without a byte, there was no header
 	return n, err
 }
 
@@ -156,10 +152,9 @@ func (w *controlWriter) Flush() { _ = w.FlushError() }
 
 // FlushError serves [http.ResponseController].
 func (w *controlWriter) FlushError() error {
-	before := w.begun
 	w.begin()
 	err := http.NewResponseController(w.ResponseWriter).Flush()
-	w.unless(err == nil, before)
+	w.begun = err == nil // a writer that cannot flush has sent no header
 	return err
 }
 

@@ -100,25 +100,24 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 	if rt.err != nil {
 		return rt.err
 	}
-	err := rt.entry.Check(ctx, p)
-	for i := 0; err == nil && i < len(rt.also); i++ {
-		if err = rt.also[i].Check(ctx, p); err != nil {
-			rt.entry = rt.also[i]
+	if rt.unasked != nil {
+		return rt.authorizeOpen(ctx, p)
+	}
+	if err := rt.entry.Check(ctx, p); err != nil {
+		return err
+	}
+	for _, e := range rt.also {
+		if err := e.Check(ctx, p); err != nil {
+			rt.entry = e
+			return err
 		}
 	}
-	if err == nil && rt.unasked != nil {
-		err = rt.authorizeOpen(ctx, p)
-	}
-	return err
+	return nil
 }
 
-// authorizeOpen asks the entries that nobody has looked for yet.
+// authorizeOpen asks the entries that only the table knows.
 func (rt *route) authorizeOpen(ctx context.Context, p authctx.Principal) error {
-	first := rt.entry.Name
 	for e := range rt.table.askOpen(rt.unasked) {
-		if e.Name == first {
-			continue
-		}
 		if err := e.Check(ctx, p); err != nil {
 			rt.entry = e
 			return err
@@ -142,7 +141,7 @@ func (s *Server) checkBehindMux(r *http.Request) (preflight bool, err error) {
 	} else if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		in.URL = u // with what a mux has stripped
 	}
-	rt := s.unrouted(in)
+	rt := s.routeByPath(in)
 	if !rt.entry.Public && s.isPreflight(in, rt) {
 		return true, nil
 	}

@@ -22,8 +22,8 @@
 // what the request's RemoteAddr says.
 //
 // Without ConnContext, middleware that sets RemoteAddr from X-Forwarded-For,
-// X-Real-IP or Forwarded goes inside of [Server.Handler], with a [Mux] around the
-// handlers of its routes, and never in front. With ProxyHeaders of
+// X-Real-IP or Forwarded goes inside of [Server.Handler] (around the handlers of
+// routes, where that is made by a [Mux]) and never in front. With ProxyHeaders of
 // gorilla/handlers in front, "X-Forwarded-For: 10.1.0.5:80" makes anybody a
 // trusted peer; and where a trusted gateway sends that header honestly, its client
 // is taken for the peer and every request is refused. RemoteAddr needs its port:
@@ -64,6 +64,10 @@
 // match must allow the request too, although they are no routes of the mux: one of
 // a more specific pattern, one of a whole RPC service, and one of a host that the
 // mux does not recognize because of letter case or a dot at the end.
+//
+// A pattern with a host is more specific than any without one, those of RPC methods
+// included: beside "api.example/shop.v1.Orders/", an entry "/shop.v1.Orders/Cancel"
+// rules nothing that comes for that host. "api.example/shop.v1.Orders/Cancel" does.
 //
 // Any other handler, such as a proxy, another router or a mux inside of
 // middleware, does not say how it routes. The policy's patterns are then matched

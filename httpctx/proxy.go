@@ -96,8 +96,8 @@ type Proxy struct {
 	server    *Server
 	injector  injector
 	plaintext bool
-	strip     stripper // requests
-	clean     stripper // responses
+	strip     stripper // what comes in and is not for the upstream
+	clean     stripper // of that, what no client or upstream may say: who is calling
 }
 
 // NewProxy returns a proxy for cfg, or an error that names every setting that is

@@ -24,24 +24,20 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		}
 	}
 	return func(w http.ResponseWriter, r *http.Request, err error) {
-		refused, ok := refusalOf(r.Context())
+		refused, held := refusalOf(r.Context())
 		out, sent := proxiedFrom(r.Context())
-		var fault error
-		if sent {
-			fault = faultOf(out)
-		}
-		switch {
-		case !ok && fault != nil:
+		switch fault := faultOf(out); {
+		case held && hasReason(refused):
+			p.server.writeError(w, r, refused.error)
+		case held:
+			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error})
+		case fault != nil:
 			writeFault(w, r, fault)
-		case !ok && sent && !out.answered && isTooLarge(err):
+		case sent && !out.answered && isTooLarge(err):
 			p.server.observeRefusal(out.in, err)
 			p.writeUnsent(w, r, &uncarried.Error{Cause: err, TooLarge: true})
-		case !ok:
-			next(w, r, err)
-		case hasReason(refused):
-			p.server.writeError(w, r, refused.error)
 		default:
-			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error})
+			next(w, r, err)
 		}
 	}
 }

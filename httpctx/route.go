@@ -12,7 +12,8 @@ type route struct {
 	entry   authctx.Entry
 	// also are further entries that must allow the request.
 	also []authctx.Entry
-	// unasked is what the table is asked for more of them, nil when they are all here.
+	// unasked, when it is not nil, is what the table is asked for all of them, in
+	// place of entry and also.
 	unasked *openQuery
 	// err is why the request is refused whoever is calling.
 	err error
@@ -28,7 +29,7 @@ type route struct {
 func (s *Server) router(next http.Handler) func(*http.Request) route {
 	mux, ok := next.(*http.ServeMux)
 	if !ok {
-		return s.unrouted
+		return s.routeByPath
 	}
 	return func(r *http.Request) route {
 		_, pattern := mux.Handler(r)
@@ -36,26 +37,26 @@ func (s *Server) router(next http.Handler) func(*http.Request) route {
 			return route{answered: true}
 		}
 		if s.table == nil {
-			return s.routed(pattern)
+			return s.routeByPattern(pattern)
 		}
 		if err := s.table.checkMethodAndHost(r, r.Method); err != nil {
 			return route{pattern: pattern, err: err}
 		}
-		rt := s.routed(pattern)
+		rt := s.routeByPattern(pattern)
 		s.table.addUnrouted(&rt, r)
 		return rt
 	}
 }
 
-func (s *Server) routed(pattern string) route {
+func (s *Server) routeByPattern(pattern string) route {
 	return route{pattern: pattern, entry: s.policy.Route(pattern)}
 }
 
-// unrouted returns the route of a request whose handler does not say how it
+// routeByPath returns the route of a request whose handler does not say how it
 // routes.
-func (s *Server) unrouted(r *http.Request) route {
+func (s *Server) routeByPath(r *http.Request) route {
 	if s.table == nil {
-		return s.routed(r.Pattern)
+		return s.routeByPattern(r.Pattern)
 	}
 	rt := s.table.route(r, r.Method)
 	if r.Method == http.MethodOptions && !rt.entry.Listed() {

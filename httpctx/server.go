@@ -28,8 +28,8 @@ type ServerConfig struct {
 	AllowAnonymous bool
 	// KeepCredentials leaves the client's own, verified credential on the
 	// request that the handler sees, for a token exchange. [Transport] and
-	// [Proxy] do not pass it on even then. It contradicts a Strip with any
-	// of what Authenticator reads. By default it is removed.
+	// [Proxy] do not pass it on even then. It contradicts a Strip that names
+	// anything that Authenticator reads. By default it is removed.
 	KeepCredentials bool
 	// Strip names further fields to remove from requests, such as the identity
 	// fields of another system. Identity fields of this module and whatever
@@ -58,14 +58,14 @@ type ServerConfig struct {
 	// Refuse, when it is not nil, is asked to answer a refused request, and
 	// reports whether it did; if not, the Server answers. The request is
 	// stripped. It serves clients that do not speak problem details, such as
-	// those of gRPC: package grpcctx tells their requests and answers them. Those of
-	// Connect and gRPC-Web need no Refuse: without one they make their code of the
-	// status, and do not learn the reason.
+	// those of gRPC: package grpcctx recognizes their requests and answers them. Those
+	// of Connect and gRPC-Web need no Refuse: without one they derive their code from
+	// the status, and do not learn the reason.
 	//
 	// The header of w has WWW-Authenticate and Retry-After already, as the Server
 	// would send them, unless the request is one of gRPC. A 401 must keep the challenge
-	// (RFC 9110 section 15.5.2); what Refuse has in place of it, it sets and does not add.
-	// An answer that is to hide there is anything, such as a 404, deletes it.
+	// (RFC 9110 section 15.5.2), or set another in its place. An answer that is to hide
+	// that there is anything, such as a 404, deletes it.
 	// Clients are told [authctx.Reason.Public] of the error, and never its text.
 	//
 	// A [Proxy] also asks Refuse for the trailers of a gRPC call that it ends: the
@@ -159,6 +159,22 @@ func (cfg *ServerConfig) validate() error {
 
 // Handler returns a handler that lets only decided requests through to next.
 //
+// The request that next sees is a copy with the caller in its context. If it
+// becomes a WebSocket, the connection is closed at the caller's effective end,
+// or, if that comes while the machine is suspended, within a minute of when the
+// machine goes on. For other answers that go on and on there is
+// [Server.StreamContext].
+//
+// Requests for public entries of the policy are not authenticated, and neither are
+// CORS preflights. The handler then sees no caller and no credential. The body of
+// its answer to a preflight is dropped unless the entry is public: a browser reads
+// status and headers only.
+//
+// Handler panics when next is nil or holds a nil function or pointer, and if
+// [NewServer] has not made s.
+//
+// # Routes
+//
 // When next is an [http.ServeMux], the policy is asked about the pattern that the
 // mux will route the request by; otherwise about the path. How, and what is
 // refused as [authctx.InvalidRequest], is in the package documentation under "How
@@ -168,16 +184,7 @@ func (cfg *ServerConfig) validate() error {
 // With AllowAnonymous, or with a policy of nothing but a default rule, none of this
 // is asked: any path and any method reach next, from whoever passes.
 //
-// Requests for public entries of the policy are not authenticated, and neither are
-// CORS preflights. The handler then sees no caller and no credential. The body of
-// its answer to a preflight is dropped unless the entry is public: a browser reads
-// status and headers only.
-//
-// The request that next sees is a copy with the caller in its context. If it
-// becomes a WebSocket, the connection is closed at the caller's effective end,
-// or, if that comes while the machine is suspended, within a minute of when the
-// machine goes on. For other answers that go on and on there is
-// [Server.StreamContext].
+// # Caches
 //
 // Answers to GET and HEAD get "private" added to their Cache-Control, unless they
 // are for public entries or next has set "public", an "s-maxage" above 0 or "no-store".
@@ -195,11 +202,7 @@ func (cfg *ServerConfig) validate() error {
 // Vary, and such a cache may be made to give them out all the same: it must not serve
 // several callers, see [TransportConfig].
 //
-// When next has returned, the request that came in gets the MultipartForm of the
-// copy, whose files net/http then removes; middleware inside that copies the
-// request has to do the same. The Pattern of a mux inside is not seen outside:
-// middleware that names requests by it, as tracing does, stands inside or uses
-// Entry of an [authctx.Event].
+// # Middleware and frameworks inside
 //
 // next must use the writer and the request that it is given. Put the engine of a
 // framework inside, server.Handler(engine). Adapters that make Handler middleware
@@ -209,8 +212,11 @@ func (cfg *ServerConfig) validate() error {
 // sent. Do not use Fiber's adaptor for net/http, which neither strips fields nor
 // carries the caller.
 //
-// Handler panics when next is nil or holds a nil function or pointer, and if
-// [NewServer] has not made s.
+// When next has returned, the request that came in gets the MultipartForm of the
+// copy, whose files net/http then removes; middleware inside that copies the
+// request has to do the same. The Pattern of a mux inside is not seen outside:
+// middleware that names requests by it, as tracing does, stands inside or uses
+// Entry of an [authctx.Event].
 func (s *Server) Handler(next http.Handler) http.Handler {
 	if s == nil || s.authenticator == nil { // it would let preflights in, with forged identity
 		panic("httpctx: a Server that NewServer did not make")
@@ -254,7 +260,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 // or copy them to another request: not even [Transport] knows such a credential
 // from the program's own. Only [Server.Handler] makes a request that is clean.
 func (s *Server) Check(r *http.Request) (authctx.Result, error) {
-	d := s.decide(r, s.unrouted(r))
+	d := s.decide(r, s.routeByPath(r))
 	return d.result, d.err
 }
 

@@ -62,12 +62,13 @@ func withUpload(r *http.Request) *http.Request {
 // not answered: nil when that is nothing or not known. The error of the transport
 // does not tell, since it may be about an answer that the transport has bounded.
 func faultOf(p *proxied) error {
-	u, ok := p.in.Body.(*upload)
-	if !ok || p.answered {
+	if p == nil || p.answered {
 		return nil
 	}
-	if fault := u.fault.Load(); fault != nil {
-		return *fault
+	if u, ok := p.in.Body.(*upload); ok {
+		if fault := u.fault.Load(); fault != nil {
+			return *fault
+		}
 	}
 	return nil
 }
