@@ -133,10 +133,10 @@ func OneOf(first Authenticator, rest ...Authenticator) Authenticator {
 	return &oneOf{members: members, fields: FieldSet{}.Union(sets...)}
 }
 
-// isNil knows an interface that holds a nil pointer, such as a constructor
-// leaves behind whose error was dropped, or a nil function.
-func isNil(a any) bool {
-	switch v := reflect.ValueOf(a); v.Kind() {
+// isNil reports whether an interface is nil, or holds a nil function or a nil pointer,
+// which is what a constructor leaves behind whose error was dropped.
+func isNil[V any](held V) bool {
+	switch v := reflect.ValueOf(held); v.Kind() {
 	case reflect.Invalid:
 		return true
 	case reflect.Pointer, reflect.Func, reflect.Chan:
@@ -146,8 +146,8 @@ func isNil(a any) bool {
 	}
 }
 
-// isUnmade knows these too, and the zero value of a type of this module that only
-// constructors make. It is for constructors, where isNil is for every request.
+// isUnmade also reports the zero value of a type of this module that only constructors
+// make. It is for constructors: isNil is cheap enough for every request.
 func isUnmade(a any) bool {
 	if isNil(a) {
 		return true

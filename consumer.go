@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -70,7 +71,7 @@ func (cfg *ConsumerConfig) validate() error {
 			bad("Rules: %q has a nil rule", topic)
 		}
 	}
-	if _, isFunc := cfg.Observer.(ObserverFunc); !isFunc && cfg.Observer != nil && isNil(cfg.Observer) {
+	if v := reflect.ValueOf(cfg.Observer); v.Kind() == reflect.Pointer && v.IsNil() { // a nil function observes nothing
 		bad("Observer holds a nil pointer")
 	}
 	return errors.Join(errs...)

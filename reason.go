@@ -101,7 +101,7 @@ func (r Reason) Error() string {
 	if r == 0 {
 		return "authctx: no reason"
 	}
-	return "authctx: " + r.entry().text
+	return "authctx: " + reasonText[r.known()].text
 }
 
 // String returns a stable label in snake case, fit for a metric; empty for the
@@ -110,7 +110,7 @@ func (r Reason) String() string {
 	if r == 0 {
 		return ""
 	}
-	return r.entry().label
+	return reasonText[r.known()].label
 }
 
 // MarshalText returns String, for JSON.
@@ -150,8 +150,6 @@ func (r Reason) known() Reason {
 	}
 	return r
 }
-
-func (r Reason) entry() struct{ label, text, public string } { return reasonText[r.known()] }
 
 // Error is a refusal: a [Reason] for the caller and a cause for the operator.
 // It is not changed after it was returned. A nil *Error in an error interface,

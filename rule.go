@@ -56,9 +56,6 @@ func Authorize(ctx context.Context, rule Rule) error {
 	if !known {
 		return errNoCaller
 	}
-	if isNil(rule) {
-		rule = nil
-	}
 	return checkRule(ctx, rule, p)
 }
 
@@ -69,7 +66,7 @@ func checkRule(ctx context.Context, rule Rule, p Principal) error {
 	if p.IsZero() {
 		return NoCredentials
 	}
-	if rule == nil {
+	if isNil(rule) {
 		return deny("rule is nil")
 	}
 	if err := rule.Check(ctx, p); err != nil {
@@ -151,7 +148,7 @@ func require(has func(Principal, string) bool, want string, refusal *Error) Rule
 // with the missing scope alone would be refused for the others.
 func All(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
-	if slices.ContainsFunc(rules, nilRule) {
+	if slices.ContainsFunc(rules, isNil) {
 		return RuleFunc(nil)
 	}
 	a, needed := new(allRule), []string(nil)
@@ -194,7 +191,7 @@ func (a *allRule) Check(ctx context.Context, p Principal) error {
 // With a nil member it allows nothing, and [NewPolicy] refuses it.
 func Any(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
-	if slices.ContainsFunc(rules, nilRule) {
+	if slices.ContainsFunc(rules, isNil) {
 		return RuleFunc(nil)
 	}
 	return RuleFunc(func(ctx context.Context, p Principal) error {
@@ -211,8 +208,6 @@ func Any(first Rule, rest ...Rule) Rule {
 		return refusal
 	})
 }
-
-func nilRule(r Rule) bool { return isNil(r) }
 
 func deny(cause string) error {
 	return &Error{Reason: PermissionDenied, Cause: errors.New(cause)}

@@ -121,7 +121,7 @@ func TrustNetworkAlone() Trust {
 // trusts nobody, and [NewFieldsAuthenticator] refuses it.
 func TrustAnyOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
-	if slices.ContainsFunc(members, nilTrust) {
+	if slices.ContainsFunc(members, isNil) {
 		return TrustFunc(nil)
 	}
 	return TrustFunc(func(ctx context.Context, r *Request) error {
@@ -158,7 +158,7 @@ const maxTrustCauses = 8
 // With a nil member it trusts nobody, and [NewFieldsAuthenticator] refuses it.
 func TrustAllOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
-	if slices.ContainsFunc(members, nilTrust) {
+	if slices.ContainsFunc(members, isNil) {
 		return TrustFunc(nil)
 	}
 	return TrustFunc(func(ctx context.Context, r *Request) error {
@@ -170,5 +170,3 @@ func TrustAllOf(first Trust, rest ...Trust) Trust {
 		return nil
 	})
 }
-
-func nilTrust(t Trust) bool { return isNil(t) }

@@ -43,7 +43,7 @@ func Of(addr net.Addr) netip.AddrPort {
 	case nil:
 		return netip.AddrPort{}
 	case *net.TCPAddr:
-		return Unmap(a.AddrPort())
+		return unmap(a.AddrPort())
 	}
 	if IsUnix(addr) {
 		return netip.AddrPort{}
@@ -57,11 +57,10 @@ func Parse(text string) netip.AddrPort {
 	if err != nil {
 		return netip.AddrPort{}
 	}
-	return Unmap(addr)
+	return unmap(addr)
 }
 
-// Unmap returns addr with an IPv4 address as such, and not mapped to IPv6, as
-// which some listeners have it.
-func Unmap(addr netip.AddrPort) netip.AddrPort {
+// unmap returns addr with an IPv4 address as such: some listeners map it to IPv6.
+func unmap(addr netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
