@@ -14,19 +14,20 @@ const plainFieldPrefix = "x-user-"
 
 // FieldLayout says which field carries which attribute. Writing, reading and
 // stripping are all derived from one value, so they cannot disagree. Subject is
-// required. Names are lower case, and not those of fields that HTTP, gRPC or
+// required. Names are in lower case, and not those of fields that HTTP, gRPC or
 // another credential needs.
 //
-// An attribute with an empty name does not travel. A caller who would be read as
-// somebody else without it, or as of another time, is not written at all: a service,
-// by a layout without Kind, a caller with actors, by a layout without Actors, and one
-// of deferred work, by a layout without AsOf.
+// An attribute with an empty name does not travel. What that means depends on it:
 //
-// By a layout without Expires the reader does not learn the caller's end, so that the
-// writer alone judges it, for each request. Without GroupsIncomplete, a list that
-// lacks groups arrives as a whole one, so rules must not go by a group that is not in
-// it. Without Scopes, a caller arrives without any, and a minter of Transaction Tokens
-// decides anew, as for callers of an issuer that knows none.
+//   - Without Kind, Actors or AsOf, a service, a caller with actors or a caller of
+//     deferred work would be read as somebody else, or as of another time. Such a
+//     caller is not written at all.
+//   - Without Expires, the reader does not learn the caller's end: the writer alone
+//     checks it, for each request.
+//   - Without GroupsIncomplete, an incomplete list of groups arrives as a complete
+//     one. Rules must not conclude anything from a missing group.
+//   - Without Scopes, a caller arrives without any. A minter of Transaction Tokens
+//     decides anew, as for callers of an issuer that knows no scopes.
 type FieldLayout struct {
 	Subject, Issuer, Kind             string
 	Name, Email, Tenant               string
@@ -45,24 +46,24 @@ type FieldLayout struct {
 	// Repeat writes a list as one field per element instead of one field with
 	// commas.
 	Repeat bool
-	// Verbatim means that values stand for themselves, without
-	// percent-encoding. What would not be read back byte for byte, such as space
-	// at an end or a comma in a list that is joined by commas, is an error. Space at
-	// an end of a value that arrives is [InvalidRequest] (RFC 9113 section 8.2.1).
-	// UTF-8 is written as it is, which HTTP and messages carry; gRPC carries
-	// printable ASCII only, so a call for another caller fails there.
+	// Verbatim means that values are written as they are, without percent-encoding.
+	// A value that would not be read back byte for byte is an error, such as one with
+	// space at an end, or with a comma in a list that is joined by commas. Space at an
+	// end of a value that arrives is [InvalidRequest] (RFC 9113 section 8.2.1). HTTP
+	// and messages carry UTF-8; gRPC carries printable ASCII only, so a call for a
+	// caller with anything else fails there.
 	Verbatim bool
-	// Nobody is the subject by which the writer says that nobody is calling, as
-	// "system:anonymous" does in Kubernetes; empty means that every subject is
-	// somebody. It is read as [NoCredentials], whatever is in the other fields, and a
-	// caller of that name is not written. [Event.Ignored] names the fields of nobody.
+	// Nobody is the subject by which the writer says that nobody is calling, such as
+	// "system:anonymous" in Kubernetes; empty means that every subject is somebody. It
+	// is read as [NoCredentials], whatever the other fields say, and a caller of that
+	// name is not written. [Event.Ignored] names the fields that came with it.
 	Nobody string
 	// OwnPrefix claims every field that begins with it: such fields are
 	// stripped even when the layout gives them no meaning.
 	OwnPrefix string
 	// Also lists further fields that are stripped and neither read nor written.
-	// [Event.Ignored] leaves them out beside a caller who was read. Fields of HTTP
-	// and of credentials are refused here: list those in Strip of a server.
+	// [Event.Ignored] leaves them out when a caller was read. Fields of HTTP and of
+	// credentials are refused here: list those in Strip of a server.
 	Also []string
 }
 
@@ -70,8 +71,8 @@ type FieldLayout struct {
 // Fields may be added in later versions; meanings never change.
 //
 // This is all that a reader in another language has to know, once it trusts the peer.
-// Names begin with x-user-, in any letter case, and mean what [Attributes] has under
-// the same name:
+// Names begin with x-user-, in any letter case. Each means the attribute of the same
+// name in [Attributes]:
 //
 //	id, issuer            text   the subject, and whose subject it is
 //	kind                  word   user or service; user without it
@@ -89,20 +90,24 @@ type FieldLayout struct {
 //	actor                 pairs  issuer, space, subject; outermost first
 //	extra                 pairs  key, "=", value; a key comes once for each value
 //
-// A text is written in printable ASCII: comma, "=", "%", space and every byte that is no
-// printable ASCII are %XX, of its UTF-8. Writers that are not ours leave space and "="
-// within a text as they are, so a reader takes both; "+" is a plus. A list is texts with
-// commas between, none of them empty, and is cut before it is decoded. Pairs are a list
-// whose elements are two texts, cut at the first separator, neither of them empty. A
-// time is Unix seconds, digits only, up to 253402300799. A word is one of those given.
+// The values are:
 //
-// An empty field is an absent one, and space and tabs around a field or an element are
-// dropped; a list of nothing else is refused, as any with an empty element is. Where one
-// of these fields is there, id and issuer must be. Each occurs once, lists too. What
-// breaks a rule is refused, and never read in part or without the field; so are fields
-// beside a Txn-Token or x-user-deferred. Other names with the prefix mean nothing. In
-// testdata/fields of the repository is what a reader must read and what it must refuse,
-// for its tests.
+//   - text: UTF-8, in which comma, "=", "%", space and every byte that is not printable
+//     ASCII are written as %XX. Other writers may leave space and "=" as they are, so a
+//     reader takes both. "+" is a plus.
+//   - list: texts with commas between them, none of them empty. A reader cuts the list
+//     first and decodes the texts then.
+//   - pairs: a list in which each element is two texts, neither of them empty. The first
+//     separator is the one that counts.
+//   - time: Unix seconds, digits only, up to 253402300799.
+//   - word: one of those given.
+//
+// An empty field is the same as an absent one. Space and tabs around a field or an
+// element are dropped, so that a list of nothing else has an empty element. If any of
+// these fields is there, id and issuer must be, too. No field may occur twice, not even a
+// list. Whatever breaks a rule is refused as a whole, and so are fields beside a
+// Txn-Token or x-user-deferred. Other names with the prefix mean nothing. In
+// testdata/fields the repository has what a reader must read and what it must refuse.
 func PlainLayout() FieldLayout {
 	return FieldLayout{
 		Subject:          "x-user-id",
@@ -132,19 +137,18 @@ func PlainLayout() FieldLayout {
 }
 
 // KubernetesLayout returns the fields of the Kubernetes authenticating proxy:
-// X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY. They
-// have no room for an issuer, so writer and reader must be told it, nor for
-// services, actors, callers of deferred work and the caller's end. Neither scopes
-// nor that Groups is incomplete arrives: a caller seems to have none and to be in no
-// other group, see [FieldLayout]. Keys with anything but lower-case letters,
-// digits and hyphens become names with "%", which HTTP carries and gRPC does not.
-// X-Remote-Uid is stripped and never used. A request without credentials arrives as one
-// of the user system:anonymous, and has none here either.
+// X-Remote-User, X-Remote-Group once per group, and X-Remote-Extra-KEY.
 //
-// The aggregator of a cluster shows a certificate that has a common name only, mostly
-// front-proxy-client, by an authority of its own, that of requestheader-client-ca-file.
-// Trust the two together, as in the example: any other authority in ClientCAs can issue
-// a certificate of that name to somebody else.
+// They have no room for an issuer, so writer and reader must be told it, nor for kind,
+// actors, AsOf, scopes, GroupsIncomplete and the caller's end: [FieldLayout] says what
+// that means. Keys with anything but lower-case letters, digits and hyphens become names
+// with "%", which HTTP carries and gRPC does not. X-Remote-Uid is stripped and never
+// used. A request of the user system:anonymous is one without credentials.
+//
+// The aggregator of a cluster shows a certificate that has only a common name, mostly
+// front-proxy-client, from an authority of its own, the one in
+// requestheader-client-ca-file. Trust the two together, as in the example: any other
+// authority in ClientCAs can issue a certificate of that name to somebody else.
 func KubernetesLayout() FieldLayout {
 	return FieldLayout{
 		Subject:     "x-remote-user",
@@ -159,25 +163,24 @@ func KubernetesLayout() FieldLayout {
 }
 
 // OAuth2ProxyLayout returns the fields that oauth2-proxy adds to the request to
-// an upstream: X-Forwarded-User, -Preferred-Username, -Email and -Groups. They
-// have no room for an issuer, so writer and reader must be told it, nor for
-// services, actors, callers of deferred work and the caller's end. Neither scopes
-// nor that Groups is incomplete arrives: a caller seems to have none and to be in no
-// other group, see [FieldLayout]. X-Forwarded-Access-Token is stripped and never
-// used. Where oauth2-proxy passes the client's token on as Authorization, which this
-// layout does not read, a proxy behind it needs Strip with
-// FieldSet{Names: []string{"authorization"}}.
+// an upstream: X-Forwarded-User, -Preferred-Username, -Email and -Groups.
 //
-// oauth2-proxy removes from a client's request those fields only that it is configured
-// to write. What it does not write, such as Email with --prefer-email-to-user, the
-// client can: empty that in the layout, and list the field in Also. Never run it with
+// They have no room for an issuer, so writer and reader must be told it, nor for kind,
+// actors, AsOf, scopes, GroupsIncomplete and the caller's end: [FieldLayout] says what
+// that means. X-Forwarded-Access-Token is stripped and never used. This layout does not
+// read Authorization. If oauth2-proxy passes the client's token on in it, a proxy behind
+// needs Strip with FieldSet{Names: []string{"authorization"}}.
+//
+// oauth2-proxy removes from a client's request only the fields that it is configured to
+// write. The client can write the others, such as Email with --prefer-email-to-user:
+// empty them in the layout, and list them in Also. Never run oauth2-proxy with
 // --skip-auth-strip-headers=false. With --extra-jwt-issuers, callers of several issuers
-// arrive as if they were of one, and "42" of one of them is "42" of all.
+// arrive as callers of one, and "42" of one of them is "42" of all.
 //
-// oauth2-proxy joins groups by commas and does not encode those within a group:
-// "CN=Admins,OU=x" arrives as two groups, and whoever may name a group at the
-// provider can name one "x,admin" and be in admin. Unless the provider has no
-// groups with commas and lets nobody make one, do not rule by these groups.
+// oauth2-proxy joins groups by commas and does not encode a comma within a group:
+// "CN=Admins,OU=x" arrives as two groups, and whoever may name a group at the provider
+// can call it "x,admin" and be in admin. Do not rule by these groups unless the provider
+// has none with commas and lets nobody make one.
 func OAuth2ProxyLayout() FieldLayout {
 	return FieldLayout{
 		Subject:  "x-forwarded-user",

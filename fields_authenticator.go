@@ -13,38 +13,37 @@ type FieldsAuthenticatorConfig struct {
 	// Trust says whose fields are believed. It is required, and so is each member
 	// of a combined one ([TrustAnyOf], [TrustAllOf]).
 	Trust Trust
-	// Issuer is what a subject without an issuer belongs to, for gateways that
-	// write only an ID. When it is empty, such a caller is refused. With it, Layout
-	// is required.
+	// Issuer is the issuer of a subject that comes without one, for gateways that
+	// write only an ID. When it is empty, such a caller is refused. When it is set,
+	// Layout is required.
 	Issuer string
 	// Layout names the fields; nil means [PlainLayout].
 	//
-	// All of them are believed. A trusted gateway that does not write one of them,
-	// such as x-user-roles, has to remove it, or its clients write it. So name
-	// exactly what the gateway writes: FieldLayout{Subject: "x-user-id"} for an ID.
+	// All of them are believed. If the trusted gateway neither writes nor removes
+	// one of them, such as x-user-roles, its clients can write it. So name exactly
+	// what the gateway writes: FieldLayout{Subject: "x-user-id"} for an ID.
 	Layout *FieldLayout
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 }
 
 // FieldsAuthenticator reads a caller from the plain fields that a trusted peer
-// wrote. It remembers up to 4,096 callers that it decoded, of at most 8 KiB and
-// about a thousand values each, until others take their places; whom to trust and
-// whether the caller's end has come is asked every time. It is safe for concurrent
-// use.
+// wrote. It is safe for concurrent use.
 //
-// A caller who is not remembered, by a layout with Repeat or ExtraPrefix or for having
-// more than that, is good for as long as the request where the server uses its memory
-// again, see [Result].Forward.
+// It remembers up to 4,096 callers whom it decoded, of at most 8 KiB and about a
+// thousand values each, until others take their places. Whether the peer is trusted and
+// whether the caller's end has come is asked every time. A caller whom it does not
+// remember, for being larger or because the layout has Repeat or ExtraPrefix, must not
+// outlive the request in servers that reuse their memory, see [Result].Forward.
 //
 // A trusted peer vouches for the header of a request and not for what it passes
 // on unread. Do not use plain fields in a server that takes fields from messages,
-// as gRPC-Web does over a WebSocket: the client writes those. A service with a
-// grpc-gateway of its own is its own peer, and that passes on what clients write: the
-// documentation of package grpcctx says what belongs around it.
+// as gRPC-Web does over a WebSocket: the client writes those. A service that dials
+// itself through a grpc-gateway of its own is its own peer, and that gateway passes on
+// what clients write: the documentation of package grpcctx says what belongs around it.
 //
-// A zero FieldsAuthenticator reads nobody: where one is configured it counts as missing,
-// and its Authenticate finds [NoCredentials] in every request.
+// A zero FieldsAuthenticator counts as missing where it is configured, and its
+// Authenticate always answers [NoCredentials].
 type FieldsAuthenticator struct {
 	trust  Trust
 	issuer string
@@ -67,7 +66,7 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 	if !exactName(cfg.Issuer) {
 		err = errors.Join(err, fmt.Errorf("authctx: fields authenticator: Issuer: %.200q "+exactRule, cfg.Issuer))
 	}
-	if cfg.Issuer != "" && cfg.Layout == nil { // who writes no issuer is hardly one of ours, who write the rest
+	if cfg.Issuer != "" && cfg.Layout == nil { // a gateway without issuers hardly writes the rest of PlainLayout
 		err = errors.Join(err, errors.New("authctx: fields authenticator: Layout is required with Issuer: it names what the trusted peers write, and nothing that they would pass on for a client"))
 	}
 	if layout.Issuer == "" && cfg.Issuer == "" {
@@ -96,8 +95,8 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 func (f *FieldsAuthenticator) Fields() FieldSet { return f.fields }
 
 // Presents reports whether a trusted peer wrote any identity field. Fields from
-// anybody else are absent, and so are those whose subject is Nobody of the layout.
-// The error is [Unavailable], where the trust cannot tell.
+// anybody else count as absent, and so do those whose subject is the layout's Nobody.
+// Where the Trust cannot tell, the error is [Unavailable].
 func (f *FieldsAuthenticator) Presents(ctx context.Context, r *Request) (bool, error) {
 	if !f.anyField(r) || f.layout.namesNobody(r) {
 		return false, nil
@@ -143,17 +142,20 @@ func (f *FieldsAuthenticator) anyExtra(r *Request) bool {
 
 // Authenticate reads the caller. Its principal is [Asserted].
 //
-// Fields are absent, and the answer [NoCredentials], when there are none, when
-// the peer is not trusted, or when the subject is Nobody of the layout; where the
-// Trust cannot tell, it is [Unavailable]. A doubled field, a subject without its
-// issuer or the other way round, a value outside the grammar, and a Transaction
-// Token or a token for deferred work beside the fields are [InvalidRequest]; a
-// caller whose effective end has come is [TokenExpired].
+// It fails with
+//
+//   - [NoCredentials] when there are no fields, when the peer is not trusted, and when
+//     the subject is the layout's Nobody;
+//   - [Unavailable] when the Trust cannot tell;
+//   - [InvalidRequest] for a doubled field, a subject without its issuer or the other
+//     way round, a value outside the grammar, and for fields beside a Transaction Token
+//     or a token for deferred work;
+//   - [TokenExpired] when the caller's effective end has come.
 func (f *FieldsAuthenticator) Authenticate(ctx context.Context, r *Request) (Result, error) {
 	if !f.anyField(r) {
 		return Result{}, NoCredentials
 	}
-	if f.layout.namesNobody(r) { // whoever says so
+	if f.layout.namesNobody(r) { // trusted or not
 		return Result{}, errNobody
 	}
 	if err := f.believed(ctx, r); err != nil {

@@ -17,13 +17,12 @@ type FieldsPropagatorConfig struct {
 	// Layout names the fields; nil means [PlainLayout].
 	Layout *FieldLayout
 	// SoleIssuer is the one issuer whose callers are carried on; others are
-	// refused. Empty carries on callers of all issuers. It is required for a
-	// layout that has no field for the issuer, where callers of two issuers
-	// could be taken for one another.
+	// refused. When it is empty, callers of all issuers are. It is required for a
+	// layout without a field for the issuer, where callers of two issuers could be
+	// taken for one another.
 	SoleIssuer string
 	// Budget is the most bytes that names and values may take together; zero
-	// means 4 KiB. It is at most the 64 KiB that a
-	// [FieldsAuthenticator] reads.
+	// means 4 KiB. It may be up to the 64 KiB that a [FieldsAuthenticator] reads.
 	Budget int
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -34,8 +33,8 @@ type FieldsPropagatorConfig struct {
 // see [Trust]. Where services can be reached by anybody else, use a Transaction
 // Token instead.
 //
-// It is safe for concurrent use. A nil or zero FieldsPropagator writes nobody: where
-// one is configured it counts as missing, and its Inject panics.
+// It is safe for concurrent use. A nil or zero FieldsPropagator counts as missing where
+// it is configured, and its Inject panics.
 type FieldsPropagator struct {
 	layout FieldLayout
 	fields FieldSet
@@ -73,13 +72,10 @@ func NewFieldsPropagator(cfg FieldsPropagatorConfig) (*FieldsPropagator, error) 
 // Fields returns everything that the layout owns.
 func (f *FieldsPropagator) Fields() FieldSet { return f.fields }
 
-// Inject writes p. It fails with [NoCredentials] when p is zero, with
-// [TokenExpired] when p's effective end has come, with [PermissionDenied] when
-// SoleIssuer excludes p, and with an error that names the attribute when p
-// cannot be written in full: when it does not fit the budget, or not the layout,
-// which leaves out what it has no field for and still refuses a service, actors or
-// AsOf that it has none for and the subject that is its Nobody (see [FieldLayout]).
-// Nothing is ever cut.
+// Inject writes p. It fails with [NoCredentials] when p is zero, with [TokenExpired]
+// when p's effective end has come, and with [PermissionDenied] when SoleIssuer excludes
+// p. It fails without a [Reason], naming the attribute, when p exceeds the budget and
+// when the layout cannot write p, see [FieldLayout]. Nothing is ever cut.
 //
 // Verified claims and provenance do not travel. The encoded form is kept with p
 // for the two propagators that encoded it last, so that a caller who makes many
