@@ -212,7 +212,7 @@ func (d *fieldDecoder) extra(a *Attributes) {
 // field, whose case it leaves.
 func (l *FieldLayout) extraKey(name string) (escaped string, ok bool) {
 	n := len(l.ExtraPrefix)
-	if len(name) <= n || !sameName(name[:n], l.ExtraPrefix) {
+	if len(name) <= n || !strings.EqualFold(name[:n], l.ExtraPrefix) { // as long, so it is ASCII, too
 		return "", false
 	}
 	return name[n:], true

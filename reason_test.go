@@ -144,7 +144,7 @@ func TestOfSeveralReasonsTheOneThatCountsKeepsWhatCameWithIt(t *testing.T) {
 	role := &authctx.Error{Reason: authctx.PermissionDenied}
 	for _, err := range []error{
 		errors.Join(role, down), errors.Join(down, role), fmt.Errorf("%w; %w", authctx.InsufficientScope, fmt.Errorf("x: %w", down)),
-		matches{down, authctx.PermissionDenied}, errors.Join(authctx.NoCredentials, scope),
+		matches{down, authctx.PermissionDenied}, errors.Join(down, authctx.Unavailable), errors.Join(authctx.NoCredentials, scope),
 	} {
 		want := *down
 		if errors.Is(err, scope) {

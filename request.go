@@ -84,41 +84,22 @@ func (m fieldMap) Names() iter.Seq[string] { return slices.Values(m.names) }
 
 func (m fieldMap) Values(name string) []string { return m.byName[lowerName(name)] }
 
-// sameName compares two field names without regard to the case of ASCII letters.
-// Unicode would fold others into ASCII, such as the Kelvin sign, which stripping
-// does not take for a letter.
-func sameName(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lowerByte(a[i]) != lowerByte(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// lowerName returns a field name in lower case, as sameName has it.
+// lowerName returns a field name with its ASCII letters in lower case. Unicode would
+// turn others into ASCII, such as the Kelvin sign, which stripping takes for no letter.
 func lowerName(name string) string {
 	if !strings.ContainsFunc(name, isUpper) {
 		return name
 	}
 	b := []byte(name)
 	for i, c := range b {
-		b[i] = lowerByte(c)
+		if isUpper(rune(c)) {
+			b[i] = c + 'a' - 'A'
+		}
 	}
 	return string(b)
 }
 
 func isUpper(c rune) bool { return 'A' <= c && c <= 'Z' }
-
-func lowerByte(c byte) byte {
-	if isUpper(rune(c)) {
-		return c + 'a' - 'A'
-	}
-	return c
-}
 
 // Values returns the values of a field that are not empty, nil when there are
 // none: an empty field and an absent one are the same.
