@@ -179,7 +179,7 @@ func TestOperatorsLearnWhatWasExpected(t *testing.T) {
 		reason   authctx.Reason
 		cause    string
 	}{
-		"issuer":            {v, issuer, authctx.WrongIssuer, `iss is not "` + testIssuer + `"`},
+		"issuer":            {v, issuer, authctx.WrongIssuer, `iss is none of ["` + testIssuer + `"]`},
 		"one of issuers":    {must(jwtauth.NewMultiVerifier(v)), issuer, authctx.WrongIssuer, `iss is none of ["` + testIssuer + `"]`},
 		"audience":          {v, audience, authctx.WrongAudience, `aud names none of ["` + testAudience + `"]`},
 		"audience, no text": {v, goodClaims(map[string]any{"aud": []string{"x", "y"}}), authctx.WrongAudience, `aud names none of ["` + testAudience + `"]`},

@@ -19,8 +19,7 @@ type issuerPolicy struct {
 	until  time.Time // when a cache must forget what was verified, by either clock; zero sets no end
 	answer *resolved // to which this belongs; nil for a Verifier of its own
 
-	// Refusals that name the issuer or say what was expected, for operators.
-	refusals                                           issuerRefusals
+	// Refusals that say what was expected, for operators.
 	accepted                                           accepted
 	wrongType, wrongIssuer, wrongAudience, wrongClient authctx.Error
 
@@ -47,15 +46,10 @@ func completePolicy(cfg VerifierConfig, names ...string) *issuerPolicy {
 		issuer:         newIssuerName(cfg.Issuer, cfg.Tenants),
 		parser:         claimsParser(slices.Concat(names, cfg.Claims.names())),
 		holder:         holder,
-		refusals:       newIssuerRefusals(cfg.Issuer),
-		accepted:       newAccepted(cfg.Algorithms),
-		wrongIssuer:    expected(authctx.WrongIssuer, "iss is not %q", cfg.Issuer),
 	}
-	if len(cfg.IssuerAliases) > 0 {
-		p.wrongIssuer = expected(authctx.WrongIssuer, "iss is none of %q", cfg.spellings())
-	}
-	p.accepted.refusal = p.expected(authctx.InvalidToken, notAccepted, cfg.Algorithms)
+	p.accepted = accepted{cfg.Algorithms, p.expected(authctx.InvalidToken, notAccepted, cfg.Algorithms)}
 	p.wrongType = p.expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types)
+	p.wrongIssuer = p.expected(authctx.WrongIssuer, "iss is none of %q", cfg.spellings())
 	p.wrongAudience = p.expected(authctx.WrongAudience, "aud names none of %q", cfg.Audiences)
 	p.wrongClient = p.expected(authctx.WrongAudience, "token was issued to a client that is none of %q", cfg.ClientIDs)
 	return p
