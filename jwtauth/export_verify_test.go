@@ -66,7 +66,7 @@ func KeyVerifies(k *Key, a Algorithm, input, signature []byte) bool {
 // the given one and by a copy of its own.
 func FillCache(v *Verifier, token string, n int, other func(i int) string) {
 	c := v.front.cache
-	found, _ := c.get(c.hash.sum(token))
+	found := c.get(c.hash.sum(token))
 	for i := range n {
 		remembered := *found
 		c.put(c.hash.sum(other(i)), &remembered)

@@ -153,24 +153,23 @@ func (i *Introspector) judged(ctx context.Context, token string) (_ *verified, c
 		return nil, false, errNotOpaque
 	}
 	d := i.cache.hash.sum(token)
-	v, now := i.remembered(d)
+	v := i.remembered(d)
 	if cached = v != nil; !cached {
 		if v, err = i.ask(ctx, d, token); err != nil {
 			return nil, false, err
 		}
-		now = i.policy.Now()
 	}
-	if err := v.stands(ctx, now); err != nil {
+	if err := v.stands(ctx); err != nil {
 		return nil, false, err
 	}
 	return v, cached, nil
 }
 
-func (i *Introspector) remembered(d digest) (v *verified, now time.Time) {
-	if v, now = i.cache.get(d); v == nil {
-		v, now = i.refused.get(d)
+func (i *Introspector) remembered(d digest) *verified {
+	if v := i.cache.get(d); v != nil {
+		return v
 	}
-	return v, now
+	return i.refused.get(d)
 }
 
 // opaque reports whether a token is made of characters that tokens are made of
@@ -197,7 +196,7 @@ func (i *Introspector) ask(ctx context.Context, d digest, token string) (*verifi
 // start asks on a context of our own, so that no caller who leaves takes the
 // answer from the others.
 func (i *Introspector) start(d digest, shared *flight, token string) {
-	if v, _ := i.remembered(d); v != nil { // since the caller looked
+	if v := i.remembered(d); v != nil { // since the caller looked
 		shared.found, shared.err = v, nil
 		i.cache.finish(shared)
 		return

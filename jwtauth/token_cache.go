@@ -104,8 +104,8 @@ func (c *tokenCache) shard(d digest) *cacheShard {
 }
 
 // get returns what is remembered of a token, nil when that is nothing or not to
-// be believed any more, and the time by the clock of whoever verified it.
-func (c *tokenCache) get(d digest) (_ *verified, now time.Time) {
+// be believed any more.
+func (c *tokenCache) get(d digest) *verified {
 	s := c.shard(d)
 	s.mu.RLock()
 	v, young := s.young[d]
@@ -114,17 +114,16 @@ func (c *tokenCache) get(d digest) (_ *verified, now time.Time) {
 	}
 	s.mu.RUnlock()
 	if v == nil {
-		return nil, now
+		return nil
 	}
-	now = v.policy.Now()
-	if moment.Reached(v.until, now) || v.key.Withdrawn() || v.policy.ended() {
+	if moment.Reached(v.until, v.policy.Now()) || v.key.Withdrawn() || v.policy.ended() {
 		s.forget(d, v)
-		return nil, now
+		return nil
 	}
 	if !young {
 		s.renew(d, v)
 	}
-	return v, now
+	return v
 }
 
 func (s *cacheShard) forget(d digest, v *verified) {

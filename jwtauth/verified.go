@@ -30,9 +30,9 @@ func (v *verified) endBy(end time.Time) {
 	}
 }
 
-// stands reports whether the token still counts at time now.
-func (v *verified) stands(ctx context.Context, now time.Time) error {
-	if err := v.lasts(now); err != nil {
+// stands reports whether the token still counts.
+func (v *verified) stands(ctx context.Context) error {
+	if err := v.lasts(v.policy.Now()); err != nil {
 		return err
 	}
 	return v.admitted(ctx)

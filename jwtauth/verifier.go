@@ -100,7 +100,7 @@ func (f *front) verify(ctx context.Context, issuers chooser, token string) (*ver
 	var d digest
 	if f.cache != nil {
 		d = f.cache.hash.sum(token)
-		if v, _ := f.cache.get(d); v != nil {
+		if v := f.cache.get(d); v != nil {
 			if err := v.admitted(ctx); err != nil {
 				return nil, false, err
 			}
