@@ -127,7 +127,7 @@ func (i *Introspector) judge(s *scratch, asked time.Time) (VerifiedToken, error)
 		switch name, ok := iss.Text(); {
 		case !ok:
 			return VerifiedToken{}, errIssuerType
-		case name != p.Issuer:
+		case p.canonical(name) != p.Issuer:
 			return VerifiedToken{}, &p.wrongIssuer
 		}
 	}
@@ -145,19 +145,9 @@ func (i *Introspector) judge(s *scratch, asked time.Time) (VerifiedToken, error)
 	if err != nil {
 		return VerifiedToken{}, err
 	}
-	attrs := authctx.Attributes{Provenance: authctx.Verified, IssuedAt: life.issued, Expires: life.end}
-	if err := p.Claims.attributes(&attrs, doc, p.Issuer, &s.lists); err != nil {
-		return VerifiedToken{}, err
-	}
-	if !i.anyAud {
-		if err := p.checkAudience(doc.Get("aud"), attrs.ClientID); err != nil {
-			return VerifiedToken{}, err
-		}
-	}
-	attrs.Claims, s.listBytes = doc.Root().Raw(), listBytes(&attrs)
-	principal, err := authctx.New(attrs)
+	principal, err := p.principal(p.Issuer, life, s)
 	if err != nil {
-		return VerifiedToken{}, p.refusal(authctx.InvalidToken, err)
+		return VerifiedToken{}, err
 	}
 	return VerifiedToken{Principal: principal, Confirmation: confirmation}, nil
 }

@@ -32,6 +32,9 @@ type IntrospectorConfig struct {
 	// Issuer is who the endpoint speaks for. An answer that names another issuer
 	// is refused, one that names none is of this one. It has no [TenantPlaceholder].
 	Issuer string
+	// IssuerAliases are other names that an answer may have for Issuer, as in
+	// [VerifierConfig].
+	IssuerAliases []string
 	// Audiences and ClientIDs are as in [VerifierConfig]: an answer must name an
 	// audience of ours, or, for endpoints that leave "aud" out or empty, a client.
 	//
@@ -169,6 +172,7 @@ func (c *IntrospectorConfig) validateNames(p *problems) {
 	case strings.Contains(c.Issuer, TenantPlaceholder):
 		p.add("Issuer has %s, and an endpoint speaks for one issuer", TenantPlaceholder)
 	}
+	(&VerifierConfig{Issuer: c.Issuer, IssuerAliases: c.IssuerAliases}).validateAliases(p)
 	switch named := len(c.Audiences) > 0 || len(c.ClientIDs) > 0; {
 	case !named && !c.InsecureAnyAudience:
 		p.add("Audiences is required; ClientIDs replaces it for endpoints that leave aud out")
@@ -186,12 +190,13 @@ func (c *IntrospectorConfig) validateNames(p *problems) {
 // policy returns what an answer must be. It shares no slice with the caller.
 func (c *IntrospectorConfig) policy() *issuerPolicy {
 	cfg := VerifierConfig{
-		Issuer: c.Issuer, Audiences: c.Audiences, ClientIDs: c.ClientIDs,
+		Issuer: c.Issuer, IssuerAliases: c.IssuerAliases, Audiences: c.Audiences, ClientIDs: c.ClientIDs,
 		Claims: c.Claims, Leeway: c.Leeway, MaxTokenBytes: c.MaxTokenBytes,
 		Revocations: c.Revocations, AllowMissingTokenID: true, Cache: c.Cache, Now: c.Now,
 	}
 	cfg.Cache.MaxAge = cmp.Or(cfg.Cache.MaxAge, defaultIntrospectionAge)
 	policy := completePolicy(cfg, introspectedClaims[:]...)
+	policy.anyAudience = c.InsecureAnyAudience
 	if c.ClientWithoutSubject {
 		claims := *policy.Claims
 		claims.cfg.clientAlone = true

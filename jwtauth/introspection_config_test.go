@@ -76,8 +76,8 @@ func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *test
 		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Audiences: []string{"a"},
 			Issuer: "https://as.example.com/" + jwtauth.TenantPlaceholder, Claims: jwtauth.SPIFFEClaims()},
 			[]string{"Issuer has {tenantid}", "Claims are those of SPIFFE"}},
-		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c\n", ClientSecret: "hunter2\n", Audiences: []string{"a"}, Issuer: "i"},
-			[]string{`ClientID: "c\n" must be`, "ClientSecret must not hold control characters"}},
+		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c\n", ClientSecret: "hunter2\n", Audiences: []string{"a"}, Issuer: "i", IssuerAliases: []string{"i"}},
+			[]string{`ClientID: "c\n" must be`, "ClientSecret must not hold control characters", `IssuerAliases has "i", which is Issuer`}},
 		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Audiences: []string{"a"}, Issuer: "i",
 			Cache: jwtauth.CacheConfig{MaxBytes: 16<<10 - 1}}, []string{"Cache.MaxBytes must be at least 16384"}},
 	} {

@@ -40,7 +40,6 @@ import (
 // is disabled, the default of MaxAge counts for that.
 type Introspector struct {
 	policy   *issuerPolicy
-	anyAud   bool
 	endpoint string
 	timeout  time.Duration
 	client   *http.Client
@@ -77,7 +76,7 @@ func NewIntrospector(cfg IntrospectorConfig) (*Introspector, error) {
 	good.MaxEntries, good.MaxBytes = bounds.MaxEntries-refused.MaxEntries, bounds.MaxBytes-refused.MaxBytes
 	id, secret := url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)
 	i := &Introspector{
-		policy: policy, anyAud: cfg.InsecureAnyAudience, endpoint: cfg.Endpoint, timeout: timeout,
+		policy: policy, endpoint: cfg.Endpoint, timeout: timeout,
 		client: introspectionClient(cfg.Transport, timeout),
 		sign:   func(r *http.Request) { r.SetBasicAuth(id, secret) },
 		cache:  newTokenCache(good), refused: newTokenCache(refused), key: new(Key),

@@ -58,6 +58,20 @@ func TestACallerIsOneUnderEverySpellingOfTheIssuer(t *testing.T) {
 	}
 }
 
+// An answer names the issuer as the token's own claims would.
+func TestACallerIsOneUnderEverySpellingInAnAnswer(t *testing.T) {
+	const issuer = "https://as.example.com"
+	for iss, want := range map[string]error{issuer: nil, "https://old.example": nil, "https://old.example/": authctx.WrongIssuer} {
+		said := strings.NewReplacer(`"iss":"`+issuer, `"iss":"`+iss, `"act":{`, `"act":{"iss":"`+iss+`",`).Replace(good)
+		cfg := introspectionConfig(newEndpoint(t, answer(said)).URL, newClock())
+		cfg.IssuerAliases = []string{"https://old.example"}
+		p, err := newIntrospector(t, cfg).Verify(t.Context(), "opaque")
+		if !errors.Is(err, want) || err == nil && (p.Issuer() != issuer || p.Actors()[0].Issuer != issuer) {
+			t.Errorf("%s: %v of %v, %v", iss, p, p.Actors(), err)
+		}
+	}
+}
+
 func TestRule5_ASubjectIsRevokedUnderEverySpellingOfItsIssuer(t *testing.T) {
 	s := newSigner(t, "k1")
 	list := &jwtauth.MemoryRevocations{Now: func() time.Time { return testNow }}
