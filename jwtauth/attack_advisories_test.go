@@ -36,9 +36,11 @@ func TestCVE_2022_23541_OneSourceMayHoldKeysOfEveryKind(t *testing.T) {
 }
 
 func TestCVE_2022_23539_AKeyVerifiesOnlyWithAnAlgorithmOfItsType(t *testing.T) {
-	claims := asJSON(t, goodClaims(nil))
+	tokens := map[jwtauth.Algorithm]string{}
+	for _, used := range allAlgorithms {
+		tokens[used] = signerFor(t, used).compact(t, `{"alg":"`+string(used)+`","kid":"k1"}`, asJSON(t, goodClaims(nil)))
+	}
 	for _, keyed := range allAlgorithms {
-		key := signerFor(t, keyed).key
 		for _, used := range allAlgorithms {
 			if used == keyed {
 				continue
@@ -46,8 +48,7 @@ func TestCVE_2022_23539_AKeyVerifiesOnlyWithAnAlgorithmOfItsType(t *testing.T) {
 			v := newVerifier(t, signerFor(t, keyed), func(c *jwtauth.VerifierConfig) {
 				c.Algorithms = []jwtauth.Algorithm{used, keyed}
 			})
-			refused(t, v, string(used)+" with "+key.ID()+" of "+string(keyed),
-				signerFor(t, used).compact(t, `{"alg":"`+string(used)+`","kid":"k1"}`, claims))
+			refused(t, v, string(used)+" with the key of "+string(keyed), tokens[used])
 		}
 	}
 }
