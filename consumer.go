@@ -17,9 +17,9 @@ type ConsumerConfig struct {
 	// needs [TrustNetworkAlone] here; for messages that others can write too, and
 	// for work that may wait, there is the DeferredAuthenticator of package jwtauth.
 	Authenticator Authenticator
-	// Rules says, by topic, for whom messages are handled. A message of a topic
-	// that is not listed is refused, so it must list one. A rule that cannot tell
-	// says [Unavailable]: any other error refuses the message, which is lost then.
+	// Rules says, by topic, for whom messages are handled. It must list at least one:
+	// messages of other topics are refused. A rule that cannot tell must say
+	// [Unavailable], since any other error refuses the message, which is then lost.
 	Rules map[string]Rule
 	// Observer is told of every decision; nil tells nobody. Events have the topic
 	// as Target, and as Entry if it is listed. Ignored is empty: nothing is
@@ -77,18 +77,15 @@ func (cfg *ConsumerConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-// ReceiveHeaders decides about a message that was taken from topic: it reads the
-// caller as [ExtractHeaders] does, asks the rule of the topic, and tells the
+// ReceiveHeaders decides about a message that was published to topic: it reads the
+// caller as [ExtractHeaders] does, refuses one whose effective end has come by the
+// consumer's clock as [TokenExpired], asks the rule of the topic, and tells the
 // observer. It returns a copy of ctx that carries the caller, for the handler of
 // the message. The context that comes with an error has no caller, and the
-// message is not to be handled.
+// message must not be handled.
 //
-// The topic is that which the message was published to, even if a retry brings it by
-// another queue, see [ExtractHeaders].
-//
-// What to do with a message that is refused is said at [ExtractHeaders]. A caller
-// whose effective end has come is refused as [TokenExpired], by the consumer's
-// clock too.
+// [ExtractHeaders] says what to do with a message that is refused, and which topic to
+// give for one that comes again by another queue.
 //
 // A message may be delivered twice, or sent again by somebody who saw it. Whether
 // its work was done before is for the handler to remember.
@@ -128,8 +125,7 @@ func (c *Consumer) receive(ctx context.Context, r *Request) (context.Context, er
 	return known, nil
 }
 
-// authenticate does not believe that the authenticator has looked at the caller's
-// end.
+// authenticate checks the caller's end even if the authenticator did not.
 func (c *Consumer) authenticate(ctx context.Context, r *Request) (Result, error) {
 	res, err := Authenticate(ctx, c.authenticator, r)
 	if err != nil {

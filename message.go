@@ -17,36 +17,40 @@ import (
 // It fails with [NoCredentials] when ctx has no caller, and with the error of
 // prop. It fails without a [Reason] when prop or headers is nil, when prop writes
 // a field that is not among its Fields, and when prop repeats a field, as a layout
-// with Repeat may, where the map has one value for a name.
+// with Repeat may, and the map has room for one value only.
 //
-// Call it once for each message. Of several messages with the same headers, a
-// consumer that looks out for replays handles the first alone; and headers that a
+// Call it once for each message. If several messages have the same headers, a
+// consumer that looks out for replays handles only the first; and headers that a
 // scheduler keeps and sends again are refused once the caller in them has ended.
 //
 // It does not remove credentials. Do not copy the headers of a request into a
 // message: whoever reads the topic could use its Authorization and cookies for as
 // long as they are good.
 //
-// Neither plain fields nor a Transaction Token say when the message was written:
-// the consumer's AsOf is the publisher's, zero for a caller of the request at hand,
+// # Which propagator
+//
+// Plain fields in a message are for consumers who trust everybody who can write to
+// the topic. Neither they nor a Transaction Token say when the message was written:
+// the consumer's AsOf is the publisher's, which is zero for the caller of a request,
 // and a message that is read after the caller's effective end is refused. For work
 // that may wait, use a propagator made for that, such as
-// jwtauth.DeferredPropagator. Plain fields in a message are for consumers who trust
-// every writer of the topic.
+// jwtauth.DeferredPropagator.
+//
+// # Brokers
 //
 // Where a client of the broker has headers as a list, as those of Kafka do, inject
-// into an empty map and append what it holds then. The list must hold no identity
-// fields of its own: [IdentityFields] tells which those are.
+// into an empty map and append its entries to the list, which must hold no identity
+// fields of its own, see [IdentityFields].
 //
-// Brokers bound headers. Plain fields take one for each attribute: about a dozen
+// Brokers limit headers. Plain fields take one for each attribute: about a dozen
 // for a usual caller, 22 at most, more with an ExtraPrefix. A token takes one, of
 // 0.6 to 2 KiB for most callers and 7 KiB at most. Amazon SQS allows ten headers
 // ("attributes"), and Google Pub/Sub 1,024 bytes in each. Where a caller may not
 // fit, inject into a separate map and send that within the body.
 //
 // Names of CloudEvents attributes are letters and digits. A token may travel as an
-// extension attribute under a name of that form, which the consumer replaces by
-// the original one. Plain fields should not: bindings differ in whether they
+// extension attribute under such a name, if the consumer puts it back under the
+// original one. Plain fields should not: bindings differ in whether they
 // percent-decode values, so a consumer could read another value than was written.
 func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Propagator, headers map[string]V) error {
 	if isNil(prop) {
@@ -85,14 +89,10 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 	return nil
 }
 
-// ExtractHeaders asks a on whose behalf a message was published that was taken from
-// topic, and returns a copy of ctx that carries this caller. The headers are not
-// changed.
-//
-// A message that the broker has moved to a queue for retries or for dead letters is
-// still one of the topic that it was published to, and whoever takes it from there
-// gives that topic, by its own configuration and not by a header of the message. On any
-// other, the token of a DeferredPropagator of package jwtauth is [WrongAudience].
+// ExtractHeaders asks a on whose behalf a message was published to topic, and
+// returns a copy of ctx that carries this caller. The headers are not changed. It asks
+// no rule, tells no observer and leaves it to a to check the caller's effective end:
+// [ReceiveHeaders] does all three.
 //
 // On an error, the context has no caller. The error is that of a, [NoCredentials]
 // included: a message without a caller is not anonymous, and its consumer decides
@@ -105,9 +105,10 @@ func InjectHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, prop Pr
 //     message that somebody made up looks the same and never becomes good.
 //   - Any other reason is final.
 //
-// It asks no rule and tells no observer; [ReceiveHeaders] does both. Whether the
-// caller's effective end has come is for a to say, by its own clock, as the
-// authenticators of this module do.
+// A message that the broker has moved to a queue for retries or dead letters still
+// belongs to the topic that it was published to. Whoever takes it from there must give
+// that topic, from its own configuration and not from a header of the message: with any
+// other, the token of a DeferredPropagator of package jwtauth is [WrongAudience].
 //
 // A header that occurs twice makes two claims about the caller and is refused.
 // Where a client of the broker has headers as a list, gather them in a map of

@@ -12,13 +12,13 @@ import (
 // for concurrent use.
 type Trust interface {
 	// Trusts returns nil when the peer of r may say who is calling, and otherwise
-	// why not, for operators; what the peer wrote then counts as absent. Where nobody
-	// can tell, the error is [Unavailable]: that of a lookup which failed must say so,
-	// or the caller may pass for nobody. It judges by the connection, never by fields:
-	// those are what is in question.
+	// why not, for operators; what the peer wrote then counts as absent. When nobody
+	// can tell, such as after a lookup that failed, the error must be [Unavailable], or
+	// the caller may pass for nobody. It judges by the connection and never by fields,
+	// which are what is in question.
 	//
-	// It is asked on requests with fields that it decides about, and asked again for
-	// each [OneOf] around: who looks the answer up remembers it for a moment.
+	// It is asked only about requests that have the fields in question, and once more
+	// for each [OneOf] around: if it looks the answer up, it should remember it briefly.
 	Trusts(ctx context.Context, r *Request) error
 }
 
@@ -39,19 +39,18 @@ func (f TrustFunc) Trusts(ctx context.Context, r *Request) error {
 // peer without an IP address is not trusted.
 //
 // It is as strong as the network's promise that nobody else can use those
-// addresses. A prefix that holds every address is an error: whoever means that
-// says [TrustNetworkAlone]. A prefix of loopback trusts every program on this
-// machine, this one included, see [FieldsAuthenticator] about a grpc-gateway in it.
+// addresses. A prefix that holds every address is an error: say [TrustNetworkAlone]
+// if you mean that. A prefix of loopback trusts every program on this machine, this
+// one included, see [FieldsAuthenticator] about a grpc-gateway in it.
 //
-// Over net/http, where the [net/http.Server] has the ConnContext of package
-// httpctx, the address is that of the connection. Otherwise it is
-// [net/http.Request.RemoteAddr], which middleware may overwrite. Middleware that
-// takes it from a header, like ProxyHeaders of gorilla/handlers or RealIP of chi,
-// then belongs inside of a server of package httpctx, and never in front of it or
-// of [google.golang.org/grpc.Server.ServeHTTP]. In front, anybody can name a
-// trusted address and with it any caller, and if the gateway honestly names its
-// client, all of its requests are refused. The cause of a refusal says which
-// address was judged.
+// Over net/http, the address is that of the connection if the [net/http.Server] has
+// the ConnContext of package httpctx. Otherwise it is [net/http.Request.RemoteAddr],
+// which middleware may overwrite. Middleware that takes it from a header, like
+// ProxyHeaders of gorilla/handlers or RealIP of chi, then belongs inside a server of
+// package httpctx, and never in front of it or of
+// [google.golang.org/grpc.Server.ServeHTTP]. In front, anybody can name a trusted
+// address and with it any caller; and if the gateway honestly names its client, all
+// of its requests are refused. The cause of a refusal says which address was judged.
 func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 	var prefixes []netip.Prefix
 	var errs []error
@@ -81,8 +80,8 @@ func TrustPeerCIDR(first string, rest ...string) (Trust, error) {
 
 var errNoPeer = errors.New("peer has no IP address with a port, as over a Unix socket, or where middleware has rewritten it")
 
-// withoutPeer returns why nobody is trusted in a request without what a trust
-// judges, which in a message is never there.
+// withoutPeer returns why a request is not trusted that lacks what a trust judges by.
+// Messages always lack it.
 func withoutPeer(r *Request, otherwise error) error {
 	if r.Transport == TransportMessage {
 		return errMessage
@@ -108,17 +107,17 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // TrustNetworkAlone trusts every peer that can reach this server. Nothing but
 // the network then stands between a caller and any identity it likes: use it
 // only where a firewall, a service mesh or a container network lets nobody but
-// the gateway connect. Of messages, which have no peer that another trust could
-// judge, it trusts whoever can write to their topic.
+// the gateway connect. Messages have no peer: there, it trusts everybody who can write
+// to the topic.
 func TrustNetworkAlone() Trust {
 	return TrustFunc(func(context.Context, *Request) error { return nil })
 }
 
 // TrustAnyOf trusts a peer that at least one of its members trusts. It asks them
-// in order and stops at the first that does, whatever others could not tell. Where
-// none does, the answer is that of the first that could not tell ([Unavailable]),
-// if there is one, and otherwise the first eight say why. With a nil member it
-// trusts nobody, and [NewFieldsAuthenticator] refuses it.
+// in order and stops at the first that does, even if others could not tell. If none
+// does, its answer is that of the first that could not tell ([Unavailable]), or else
+// the reasons of the first eight. With a nil member it trusts nobody, and
+// [NewFieldsAuthenticator] refuses it.
 func TrustAnyOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
 	if slices.ContainsFunc(members, isNil) {
@@ -153,9 +152,9 @@ const maxTrustCauses = 8
 
 // TrustAllOf trusts a peer that every one of its members trusts. It asks them in
 // order and stops at the first that does not, or cannot tell ([Unavailable]), and
-// its answer is that one's: a later one may rely on what an earlier one has found,
-// such as a certificate, and what looks something up belongs behind what does not.
-// With a nil member it trusts nobody, and [NewFieldsAuthenticator] refuses it.
+// returns its answer. So a member may rely on what an earlier one has found, such as
+// a certificate, and members that look something up belong at the end. With a nil
+// member it trusts nobody, and [NewFieldsAuthenticator] refuses it.
 func TrustAllOf(first Trust, rest ...Trust) Trust {
 	members := append([]Trust{first}, rest...)
 	if slices.ContainsFunc(members, isNil) {

@@ -7,25 +7,25 @@ import (
 	"slices"
 )
 
-// TrustAuthority trusts peers whose certificate was verified by way of one of these
-// authorities, directly or through others that it has certified. Alone, it lets
-// everybody to whom these issue certificates say who is calling: join it by
-// [TrustAllOf] with whom the certificate must name.
+// TrustAuthority trusts peers whose certificate was issued by one of these
+// authorities, directly or through others that it has certified. Alone, it believes
+// everybody who has a certificate from them: combine it by [TrustAllOf] with a trust in
+// the name that the certificate must have.
 //
-// It is for a ClientCAs with several authorities, each of which can issue a certificate
-// with every name. With those of two SPIFFE trust domains, [TrustAnyOf] has for each of
-// the domains a pair of its name and its authorities, as in the example (SPIFFE Trust
-// Domain and Bundle section 3, X509-SVID section 5.2).
+// It is for a ClientCAs with several authorities, because each of them can issue a
+// certificate with any name. With those of two SPIFFE trust domains, give [TrustAnyOf]
+// one pair of a name and its authorities for each domain, as in the example (SPIFFE
+// Trust Domain and Bundle section 3, X509-SVID section 5.2).
 //
 // An authority is its name and its public key (RFC 5280 section 6.1.1): its next
 // certificate with the same key is the same authority. It may stand anywhere above the
-// peer's certificate, at the root or below; a certificate that is in ClientCAs itself
-// has none above. Where TLS has found several chains, the first of them counts, see
+// peer's certificate, at the root or below; a peer's certificate that is itself in
+// ClientCAs has nothing above it. If TLS found several chains, the first counts, see
 // [Request].PeerCertificates.
 //
-// The authorities are those given here, and are copied. Where they change while the
-// program runs, a [TrustFunc] asks the Trust that was made of the latest, as in the
-// example. A nil certificate is an error, and so is one that may not sign others.
+// It copies the certificates. If they change while the program runs, use a [TrustFunc]
+// that asks a Trust made of the latest ones, as in the example. A nil certificate is an
+// error, and so is one that may not sign others.
 func TrustAuthority(first *x509.Certificate, rest ...*x509.Certificate) (Trust, error) {
 	var authorities []authority
 	var errs []error

@@ -14,21 +14,20 @@ import (
 // There is no prefix or pattern matching. A certificate that may sign others
 // names no workload.
 //
-// It reads the name alone. Every authority in ClientCAs of the tls.Config can issue a
-// certificate for every workload of every trust domain: with those of a federated
-// domain among them, add [TrustAuthority].
+// It looks only at the name. Every authority in ClientCAs of the tls.Config can issue a
+// certificate for every workload of every trust domain: if those of a federated domain
+// are among them, add [TrustAuthority].
 //
 // With go-spiffe, take the tls.Config of its tlsconfig.TLSServerConfig, and let
-// GetConfigForClient return a clone with RequireAndVerifyClientCert and ClientCAs of the
-// X509Authorities of the one trust domain, so that they are the latest ones. Its
-// MTLSServerConfig verifies where crypto/tls does not see it, so nobody is trusted.
+// GetConfigForClient return a clone with RequireAndVerifyClientCert and, as ClientCAs,
+// the latest X509Authorities of the one trust domain. With its MTLSServerConfig nobody
+// is trusted, because crypto/tls does not see what that verifies.
 //
-// A certificate counts as TLS verified it when the connection began. One that has
-// expired since, perhaps a stolen one, is believed for as long as its connection
-// lasts, because workloads renew certificates and keep their connections. Bound
-// that in the server: with grpc by MaxConnectionAge of keepalive.ServerParameters,
-// with net/http by answering "Connection: close" after NotAfter, as the service in
-// examples/mtls does.
+// A certificate counts as TLS verified it when the connection began. It is believed for
+// as long as the connection lasts, even if it expires meanwhile or was stolen, because
+// workloads renew certificates and keep their connections. Limit that in the server:
+// with grpc by MaxConnectionAge of keepalive.ServerParameters, with net/http by
+// answering "Connection: close" after NotAfter, as the service in examples/mtls does.
 func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 	ids := append([]string{first}, rest...)
 	var errs []error
@@ -52,10 +51,9 @@ func TrustSPIFFEID(first string, rest ...string) (Trust, error) {
 }
 
 // TrustSPIFFEDomain trusts every workload of the named trust domains, such as
-// "prod.example". Any service of the domain may then say who is calling; a
-// certificate that may sign others is no service. For how long a certificate
-// counts, which authority may name a service of the domain, and how to serve with
-// go-spiffe, is as in [TrustSPIFFEID].
+// "prod.example": any of them may then say who is calling. A certificate that may sign
+// others names no workload. [TrustSPIFFEID] says for how long a certificate counts,
+// which authorities can name a workload, and how to serve with go-spiffe.
 func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 	domains := append([]string{first}, rest...)
 	var errs []error
@@ -80,9 +78,9 @@ func TrustSPIFFEDomain(first string, rest ...string) (Trust, error) {
 }
 
 // TrustDNSName trusts peers whose verified certificate has one of these DNS
-// names, in ASCII (xn--…) and without a dot at the end. Case is folded. Wildcards
-// match nothing, here and in the certificate. For how long a certificate counts, and
-// that every authority in ClientCAs can name every host, is as in [TrustSPIFFEID].
+// names, in ASCII (xn--…) and without a dot at the end. Letter case does not count.
+// Wildcards match nothing, here and in the certificate. [TrustSPIFFEID] says for how long
+// a certificate counts, and every authority in ClientCAs can name every host, too.
 func TrustDNSName(first string, rest ...string) (Trust, error) {
 	names := append([]string{first}, rest...)
 	var errs []error
@@ -105,7 +103,7 @@ func TrustDNSName(first string, rest ...string) (Trust, error) {
 	}), nil
 }
 
-// isDNSName reports whether a certificate for s would have it so.
+// isDNSName reports whether s is a name as certificates have it.
 func isDNSName(s string) bool {
 	for label := range strings.SplitSeq(s, ".") {
 		if label == "" || strings.ContainsFunc(label, notInLabels) {
