@@ -12,10 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// Attributes describe a caller. They are the mutable twin of [Principal], whose
-// methods of the same names say what each is: fill them in and pass them to
-// [New]. Issuer and Subject are required; everything else may stay zero, which
-// means absent.
+// Attributes describe a caller: fill them in and pass them to [New]. They are the
+// mutable twin of [Principal], whose methods of the same names say what each is.
+// Issuer and Subject are required; everything else may stay zero, which means absent.
 type Attributes struct {
 	// Issuer and Subject together name the caller.
 	Issuer, Subject string
@@ -258,7 +257,7 @@ func exactName(s string) bool {
 	return s == strings.TrimSpace(s) && validUTF8(s) && !strings.ContainsFunc(s, unseen)
 }
 
-// validUTF8 is [utf8.ValidString] for what is short and mostly ASCII.
+// validUTF8 is [utf8.ValidString], faster for what is short and mostly ASCII.
 func validUTF8(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {

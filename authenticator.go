@@ -19,12 +19,12 @@ type Authenticator interface {
 	//     only another authenticator could accept are bad too, see
 	//     [Error.NotMine];
 	//   - could not check: [Unavailable]. An error that names no reason counts as
-	//     this one, and so does one that names it beside others.
+	//     this, and so does one that names it among others.
 	//
 	// Result.Principal counts only with a nil error. It must not be zero then, nor
 	// past its effective end, which is [TokenExpired]: httpctx, grpcctx and a
-	// [Consumer] check that once more, by their own clocks, and [ExtractHeaders]
-	// does not. Result.Response and Result.Read count with an error, too.
+	// [Consumer] check the end once more by their own clocks, [ExtractHeaders] does
+	// not. Result.Response and Result.Read count with an error, too.
 	Authenticate(ctx context.Context, r *Request) (Result, error)
 
 	// Fields returns what the authenticator reads. It is constant. Transports
@@ -37,12 +37,12 @@ type Authenticator interface {
 // field, or identity fields from a peer that is not trusted.
 //
 // An authenticator that wraps a Presenter must be one too, or [OneOf] takes such
-// fields for credentials of a second kind. To keep the method, embed the concrete
-// type and not an Authenticator, as in the example.
+// fields for credentials of a second kind. Embedding the concrete type, and not an
+// Authenticator, keeps the method, as in the example.
 type Presenter interface {
 	// Presents reports whether the request presents credentials of this
 	// authenticator's kind, good or bad. It is cheap and verifies nothing. An error
-	// says that nobody can tell, and counts as [Unavailable] whatever its reason.
+	// means that nobody can tell: it counts as [Unavailable], whatever its reason.
 	Presents(ctx context.Context, r *Request) (bool, error)
 }
 
@@ -53,26 +53,24 @@ type Result struct {
 	// Response holds fields that the response must carry, such as a DPoP nonce.
 	Response []Field
 	// Forward holds fields that outgoing calls made for this caller must carry
-	// as they came, such as a Transaction Token. They are good for as long as the
-	// request: behind a server that uses its memory again, as the adaptor of fasthttp
-	// does, work that goes on after the answer needs a context by NewContext with
-	// copies ([strings.Clone]), or it sends what another caller came with.
+	// as they came, such as a Transaction Token. They may not outlive the request:
+	// behind a server that reuses its memory, such as the adaptor of fasthttp, work
+	// that goes on after the answer would send what another caller came with. It needs
+	// a context by NewContext with copies ([strings.Clone]).
 	Forward []Field
-	// ForwardUntil is when what Forward holds comes to an end, which may be
-	// before the caller does; zero leaves that to whoever receives it.
+	// ForwardUntil is when the fields in Forward come to an end, perhaps before
+	// the caller does; zero leaves that to whoever receives them.
 	ForwardUntil time.Time
-	// Read says where the answer was read from, good or bad; zero means all of
-	// the authenticator's Fields, or nothing where the answer is
-	// [NoCredentials].
+	// Read says which fields the answer was read from, good or bad; zero means all
+	// of the authenticator's Fields, or none if the answer is [NoCredentials].
 	Read FieldSet
-	// Known names the fields that the writer of Read is known to write as well,
+	// Known names other fields that the writer of those in Read is known to write,
 	// such as a token that nobody here reads; nil names none. [Event.Ignored]
 	// leaves them out, and they are never kept for a handler. It does not count
 	// with an error.
 	Known *FieldSet
-	// Recheck, when it is not nil, asks again whether the credential still
-	// stands, for streams that outlive a request. It returns what Authenticate
-	// would.
+	// Recheck, when it is not nil, checks again whether the credential is still
+	// good, for streams that outlive a request. It returns what Authenticate would.
 	Recheck func(ctx context.Context) error
 	// Cached reports that verification was answered from a cache.
 	Cached bool
@@ -116,8 +114,8 @@ func (f funcAuthenticator) Fields() FieldSet { return f.fields }
 //
 // Members may read the same field if each answers NotMine or NoCredentials to what
 // is not its own. A member that takes whatever is in its field for its own must be
-// the only one to read it: two authenticators of Transaction Tokens, for example,
-// refuse each other's, and jwtauth.JoinKeys makes one of them.
+// the only one that reads it. Two authenticators of Transaction Tokens, for example,
+// would refuse each other's tokens: make them one with jwtauth.JoinKeys.
 //
 // A member that is nil, that holds a nil pointer, or that is the zero value of a
 // type of this module which needs its constructor, answers [Unavailable].
@@ -193,7 +191,7 @@ func (o *oneOf) Authenticate(ctx context.Context, r *Request) (Result, error) {
 	if !single {
 		return Result{Read: presented}, &Error{Reason: InvalidRequest, Cause: errors.New("credentials of two kinds in one request")}
 	}
-	var passed Result // with what a member has left to the others
+	var passed Result // of the first member that answered NotMine
 	var refusal, none error
 	for i, m := range o.members {
 		res, err := Authenticate(ctx, m, r)
@@ -227,9 +225,9 @@ func notMine(err error) bool {
 	return ok && e != nil && e.NotMine && e.Reason.blamesToken()
 }
 
-// presented appends to each for every member whether r presents credentials to it,
-// and returns the fields with which it does, and whether they are those of a single
-// member. The error, [Unavailable], is that of the first of whom nobody can tell.
+// presented appends to each, for every member, whether r presents credentials to it.
+// It returns the fields that do, and whether a single member reads them all. The error
+// is [Unavailable], from the first member of which nobody can tell.
 func (o *oneOf) presented(ctx context.Context, r *Request, each []bool) (_ []bool, presented FieldSet, single bool, unknown error) {
 	var usual [4]FieldSet
 	found := usual[:0]
@@ -249,7 +247,7 @@ func (o *oneOf) presented(ctx context.Context, r *Request, each []bool) (_ []boo
 }
 
 // presentedTo returns the fields with which r presents credentials to m, and
-// whether it does, or may do so where the error says that nobody can tell. A
+// whether it does; with an error, which says that nobody can tell, it may. A
 // Presenter's word counts for all prefixes, which cannot be looked up.
 func presentedTo(ctx context.Context, m Authenticator, r *Request) (found FieldSet, ok bool, unknown error) {
 	p, asked := m.(Presenter)
@@ -277,9 +275,10 @@ func untold(err error) error {
 }
 
 // Authenticate asks a and holds it to its contract: a nil authenticator and a
-// success without a principal are [Unavailable], a failure loses its principal,
-// and Result.Read is filled in, but with [NoCredentials] nothing was read.
-// Transports call this instead of the method.
+// success without a principal are [Unavailable], a failure loses its principal, an
+// error of several reasons has one (see [ReasonOf]), and Result.Read is filled in,
+// except that with [NoCredentials] nothing was read. Transports call this instead of
+// the method.
 func Authenticate(ctx context.Context, a Authenticator, r *Request) (Result, error) {
 	if isNil(a) {
 		return Result{}, &Error{Reason: Unavailable, Cause: errors.New("no authenticator")}

@@ -13,9 +13,9 @@ import (
 // entry or a message header. Names are lower case.
 //
 // The value may be a credential, so a Field prints, logs and marshals as its name
-// alone, and cannot be read back from that. There are two exceptions, in which fmt
-// does not call Format and prints the value too: a Field that an unexported field
-// of a struct holds, and the verbs %p and %w, which go vet reports as mistakes.
+// alone, and cannot be read back from that. In two cases fmt does not call Format and
+// prints the value, too: for a Field in an unexported field of a struct, and for the
+// verbs %p and %w, which go vet reports as mistakes.
 type Field struct {
 	Name, Value string
 }
@@ -29,11 +29,11 @@ func (f Field) LogValue() slog.Value { return slog.StringValue(f.Name) }
 // MarshalText returns the name, for logs.
 func (f Field) MarshalText() ([]byte, error) { return []byte(f.Name), nil }
 
-// FieldSet says which fields of a request carry identity. Whoever reads or
-// writes such fields publishes its set, and everything that must know, above
+// FieldSet says which fields of a request carry identity. Whatever reads or
+// writes such fields publishes its set, and whatever must know of them, above
 // all stripping, asks the set. The zero FieldSet owns nothing.
 //
-// Its slices are not changed after it was published.
+// Its slices must not be changed once it is published.
 type FieldSet struct {
 	// Names are whole field names, in lower case with hyphens.
 	Names []string
@@ -66,10 +66,14 @@ const TxnTokenField = "txn-token"
 const deferredField = plainFieldPrefix + "deferred"
 
 // Validate returns an error that names every part of s that servers, clients and
-// proxies refuse: what is empty, a field name with other characters than letters,
-// digits, "-", "_" and ".", which is more likely a slip than a name, a scheme that
-// no challenge can name, and what owns a field that the connection or the message
-// needs, such as content-type.
+// proxies refuse:
+//
+//   - whatever is empty;
+//   - a field name with other characters than letters, digits, "-", "_" and ".", which
+//     is more likely a slip than a name;
+//   - a scheme that no challenge can name;
+//   - a name or prefix that owns a field which the connection or the message needs,
+//     such as content-type.
 func (s FieldSet) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -135,15 +139,15 @@ func (s FieldSet) Union(others ...FieldSet) FieldSet {
 }
 
 // Owns reports whether a field of this name belongs to the set, however a peer
-// spells it. It takes for the same name what some server behind us, or some
-// client before us, will take for it:
+// spells it. It ignores whatever some server behind us, or some client before us,
+// ignores:
 //
-//   - letters of either case;
-//   - "-", "_", "." and all other punctuation;
-//   - a name of the set, and that name with "-bin" behind it, once or more often;
-//   - a name of the set, and that name with prefixes of gateways in front:
-//     "grpc-metadata-", "grpcgateway-" and, for trailers, "grpc-trailer-" of
-//     grpc-gateway, and "trailer-", by which Connect tells trailers from headers.
+//   - the case of letters;
+//   - the kind of punctuation: "-", "_", "." and all others are the same;
+//   - "-bin" behind a name of the set, once or more often;
+//   - prefixes of gateways in front of one: "grpc-metadata-", "grpcgateway-" and, for
+//     trailers, "grpc-trailer-" of grpc-gateway, and "trailer-", by which Connect tells
+//     trailers from headers.
 //
 // No gateway writes more than eight such prefixes: a name with more belongs to
 // every set that has names or prefixes. Owns does not look at cookies and
@@ -166,13 +170,12 @@ func (s FieldSet) Owns(name string) bool {
 	return len(s.Names) > 0 || len(s.Prefixes) > 0
 }
 
-// maxGatewayPrefixes is more than a chain of gateways writes. Before each, the
-// whole set is looked at, and peers choose how many there are.
+// maxGatewayPrefixes is more than a chain of gateways writes. It is a bound because
+// the whole set is looked at for each, and peers choose how many there are.
 const maxGatewayPrefixes = 8
 
-// ownsBinary is Owns for names without a prefix of gateways that counts, which
-// end in that many suffixes. Its time does not grow with them, since peers
-// choose how many there are.
+// ownsBinary is Owns without regard to prefixes of gateways, for a name that ends in
+// that many "-bin". Its time does not grow with their number, which peers choose.
 func (s FieldSet) ownsBinary(name string, suffixes int) bool {
 	return slices.ContainsFunc(s.Prefixes, func(p string) bool { return hasFoldedPrefix(name, p) }) ||
 		slices.ContainsFunc(s.Names, func(n string) bool {

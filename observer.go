@@ -27,15 +27,15 @@ func (f ObserverFunc) Observe(ctx context.Context, e Event) {
 	}
 }
 
-// Event is one decision. It holds no token and no secret. One request may be
-// told of twice: allowed, and then refused by the handler or ended; the second time
-// Duration is zero.
+// Event is one decision. It holds no token and no secret. One request may have two
+// events: it was allowed, and then refused by the handler or ended. Duration is zero in
+// the second.
 type Event struct {
 	// Transport is [TransportHTTP], [TransportGRPC] or [TransportMessage].
 	Transport string
-	// Entry is what decided: the key of the policy table; for its default rule or
-	// none the pattern that a mux routes the request by, or "default"; or of a
-	// [Consumer] the topic. It is empty when nothing matched.
+	// Entry is what decided: the key of the policy table, or the topic of a
+	// [Consumer]. Where the table has no key for the request, it is the pattern by which
+	// a mux routed it, or "default" for the default rule, or empty when nothing matched.
 	// It comes from the program's own tables, so it is fit for a metric label.
 	Entry string
 	// Method and Target are what the peer sent, see [Request]. They are chosen
@@ -54,7 +54,7 @@ type Event struct {
 	// Ignored names identity fields that came in and that nobody read, as the peer
 	// spelled them: the first 64 bytes of at most 16 names. At an edge they are a
 	// sign of an attack or of a misconfigured client. Fields that were read and
-	// refused are not among them, nor those of [Result.Known].
+	// refused are not among them, and neither are those of [Result.Known].
 	Ignored []string
 	// Cached reports that a cache answered.
 	Cached bool
@@ -71,9 +71,9 @@ const (
 	// Denied: the caller was refused.
 	Denied
 	// Failed: the caller was refused because nobody could tell. Strangers can cause
-	// it too, with tokens that name keys nobody knows, of which not each is looked
-	// for, and clients that leave. So it is no measure of whether a provider is up:
-	// for an alert on that, there is the LastError of jwtauth.RemoteKeys.Stats.
+	// it too, by tokens with unknown keys, not all of which are looked for, and so can
+	// clients that leave. So it does not say whether a provider is up: for an alert on
+	// that, use the LastError of jwtauth.RemoteKeys.Stats.
 	Failed
 	// Ended: a stream that had been allowed was ended.
 	Ended

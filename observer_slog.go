@@ -12,9 +12,9 @@ import (
 // means [slog.Default] at the time of each event.
 //
 // Of the caller it logs issuer, subject, kind and provenance and no other
-// attribute. It logs no tokens and no field values. What a peer or an issuer chose
-// is cut after 256 bytes, and a cause after 4 KiB. Strangers can cause any number
-// of refusals: where logs cost, give the logger a handler that samples.
+// attribute. It logs no tokens and no field values. Texts that a peer or an issuer chose
+// are cut after 256 bytes, and causes after 4 KiB. Strangers can cause any number of
+// refusals: if logs are expensive, give the logger a handler that samples.
 func NewSlogObserver(logger *slog.Logger) Observer {
 	return slogObserver{logger}
 }
@@ -76,8 +76,7 @@ func slogAttrs(e Event) []slog.Attr {
 	return append(attrs, slog.Duration("duration", e.Duration))
 }
 
-// slogPrincipal is [Principal.LogValue] with texts cut, for a caller who is not
-// zero.
+// slogPrincipal is [Principal.LogValue] with texts cut. The caller is not zero.
 func slogPrincipal(p Principal) slog.Attr {
 	attrs := p.LogValue().Group()
 	for i, a := range attrs {

@@ -17,19 +17,17 @@ import (
 //   - for gRPC, full methods, "/package.Service/Method", or a whole service,
 //     "/package.Service/*". An exact method wins over its service.
 //
-// A whole service means nothing to [net/http.ServeMux], so it rules no route of
-// one: a route below "/package.Service/" has to be listed as it is registered. If
-// it is not, it is refused and never left to Default. A whole service does rule
-// calls that come through an HTTP proxy, or by a route above it such as "/".
+// A whole service means nothing to [net/http.ServeMux], so it rules none of its
+// routes: a route below "/package.Service/" must be listed as it is registered, or it
+// is refused and never left to Default. A whole service does rule calls that come
+// through an HTTP proxy, or by a route above it such as "/".
 //
-// A handler of Connect that is registered as "/package.Service/" is one route for all
-// methods, and those without an entry have that route's rule; an entry that was
-// mistyped is not noticed. Where methods differ, register each by its own name, with
-// the same handler.
+// A Connect handler that is registered as "/package.Service/" is one route for all
+// methods. Those without an entry have that route's rule, so a mistyped entry is not
+// noticed: where methods differ, register each by its own name with the same handler.
 //
-// How patterns match where an HTTP handler does not say how it routes, as a proxy
-// does not, is in the documentation of package httpctx under "How paths are
-// matched".
+// Some HTTP handlers, such as proxies, do not say how they route. How patterns match
+// then is in the documentation of package httpctx under "How paths are matched".
 type PolicyConfig struct {
 	// Rules says who may call what.
 	Rules map[string]Rule
@@ -37,9 +35,9 @@ type PolicyConfig struct {
 	// authenticated there: credentials are stripped unread, and the handler
 	// sees no caller.
 	Public []string
-	// Default is the rule for everything that is not listed. It is for proxies,
-	// which cannot list all that is behind them; where it is nil, and elsewhere
-	// it should be, what is not listed is refused.
+	// Default is the rule for everything that is not listed; when it is nil, that is
+	// refused. It is for proxies, which cannot list all that is behind them, and
+	// should be nil elsewhere.
 	Default Rule
 }
 
@@ -110,10 +108,10 @@ func NewPolicy(cfg PolicyConfig) (*Policy, error) {
 	return p, nil
 }
 
-// DefaultPolicy returns the policy that has one rule for whatever is called, as that
-// of [NewPolicy] with nothing but Default does. It is for a gateway behind which
-// services have rules of their own, and for programs whose handlers do. With a nil
-// rule it is a zero Policy, which servers do not start with.
+// DefaultPolicy returns the policy that has one rule for everything, like that of
+// [NewPolicy] with nothing but Default. It is for gateways in front of services that
+// have rules of their own, and for programs whose handlers do. With a nil rule it is a
+// zero Policy, with which no server starts.
 func DefaultPolicy(rule Rule) *Policy {
 	if isNil(rule) {
 		return &Policy{}
@@ -125,8 +123,7 @@ func DefaultPolicy(rule Rule) *Policy {
 // that, for want of a slash.
 const defaultEntry = "default"
 
-// validEntryName refuses the slips that would lie there looking like protection
-// and match nothing.
+// validEntryName refuses slips that would look like protection and match nothing.
 func validEntryName(name string) error {
 	path := name[strings.IndexByte(name, ' ')+1:] // drops an HTTP method
 	switch {
@@ -161,7 +158,7 @@ func (p *Policy) Route(pattern string) Entry {
 		return e
 	}
 	if len(p.services) > 0 && p.belowService(pattern) {
-		return Entry{} // somebody meant to protect it, by more than the default
+		return Entry{} // somebody meant another rule for it than the default
 	}
 	return p.fallback
 }

@@ -21,13 +21,13 @@ import (
 // Principal is nobody: [Principal.IsZero] reports it, and [Authorize], policies
 // and the rules of this package answer it with [NoCredentials].
 //
-// What it marshals to is for logs and cannot be read back: a store keeps
-// [Principal.Attributes], and makes a principal of them with [New] only if
-// nobody but this program can have written them.
-//
 // Issuer and subject together name the caller; a subject alone is not an
 // identity, because two issuers may use the same one (RFC 7519 section 4.1.2).
 // Compare principals with [Principal.Equal]; == does not compile.
+//
+// Marshaled forms are for logs and cannot be read back. To store a principal, store its
+// [Principal.Attributes], and pass them to [New] again only if nobody but this program
+// can have written them.
 type Principal struct {
 	_ [0]func() // not comparable; first, because it would take room behind
 	a *attributes
@@ -105,8 +105,8 @@ func (p Principal) Name() string { return p.get().Name }
 // nobody.
 func (p Principal) Email() string { return p.get().Email }
 
-// Tenant returns the tenant or organization the caller acts in, by what the issuer
-// says. Where callers of several issuers come, any of those can name any tenant.
+// Tenant returns the tenant or organization the caller acts in, as the issuer says.
+// With several issuers, each of them can name any tenant.
 func (p Principal) Tenant() string { return p.get().Tenant }
 
 // ClientID returns the OAuth client the credential was issued to (RFC 9068
@@ -179,7 +179,7 @@ func (p Principal) ExpiredAt(now time.Time) bool {
 
 // AsOf returns when what the principal says was last known to be true, for work
 // that is done long after it was asked for; zero means that it was established
-// for the present call. A rule that cares compares it with its own limit.
+// for the present call. A rule may compare it with a limit of its own.
 func (p Principal) AsOf() time.Time { return p.get().AsOf }
 
 // Actor returns the party that acts on the caller's behalf (RFC 8693 section

@@ -58,7 +58,7 @@ const (
 	// PermissionDenied: a rule said no, or no rule was written.
 	PermissionDenied
 	// Unavailable: nobody could tell, because keys, an introspection endpoint or
-	// whoever else must be asked is out of reach. It never means that the token is bad.
+	// whatever else must be asked is out of reach. It never means that the token is bad.
 	Unavailable
 
 	reasonEnd
@@ -158,14 +158,13 @@ type Error struct {
 	// Reason is what the caller learns, see [Reason.Public]. The zero Reason counts
 	// as PermissionDenied where a [Rule] returns it, and as Unavailable elsewhere.
 	Reason Reason
-	// NotMine says of an InvalidToken that it may be another authenticator's,
-	// which reads the same place: [OneOf] asks the others, and this is the answer
-	// if none of them takes it.
+	// NotMine says of an InvalidToken that another authenticator, which reads the
+	// same field, may accept it: [OneOf] asks the others, and this is its answer if
+	// none of them does.
 	NotMine bool
-	// Cause is for operators and logs; it may be nil. The servers of this module
-	// never send it to a caller, but it is part of the text of the error, which
-	// other code may send, see [Authorize]. It must not contain a token or another
-	// secret.
+	// Cause is for operators and logs; it may be nil. It must not contain a token or
+	// another secret. The servers of this module never send it to a caller, but other
+	// code may send the text of the error, which contains it, see [Authorize].
 	Cause error
 
 	// Scopes are the scopes that would have sufficed (InsufficientScope).

@@ -55,9 +55,9 @@ type FieldReader interface {
 }
 
 // FieldMap reads m, whose keys may be spelled in any case, as a [FieldReader].
-// Fields whose names differ in case only are one field with several values; only
-// ASCII letters have a case. It reads m at once: what is added to m later is not
-// seen. The lists of values are kept and must not change while they are read.
+// Names that differ only in the case of ASCII letters are one field with several
+// values. It reads m at once: what is added to m later is not seen. It keeps the lists
+// of values, which must not change while they are read.
 func FieldMap(m map[string][]string) FieldReader {
 	f := fieldMap{byName: make(map[string][]string, len(m))}
 	for spelled, values := range m {
@@ -72,9 +72,8 @@ func FieldMap(m map[string][]string) FieldReader {
 	return f
 }
 
-// fieldMap finds a field without a look at the others, and names it once: how many
-// there are, and in how many spellings, is for the peer to choose, and each may be
-// asked for.
+// fieldMap finds a field without looking at the others, and names it once, because the
+// peer chooses how many fields there are and in how many spellings.
 type fieldMap struct {
 	byName map[string][]string // in lower case
 	names  []string            // in one of their spellings

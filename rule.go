@@ -14,11 +14,10 @@ type Rule interface {
 	// [Unavailable]; an error that names no [Reason], an [Error] without one
 	// included, counts as [PermissionDenied].
 	//
-	// Policies, [Authorize], [All] and [Any] never pass the zero Principal: they
-	// answer it with [NoCredentials], as a [RuleFunc] and every rule of this
-	// package do. In servers, in a [Consumer] and in Authorize, ctx carries p, so
-	// that a rule may call Authorize itself. To apply a rule, call Authorize and
-	// not Check.
+	// To apply a rule, call [Authorize] and not Check. Authorize, policies, [All] and
+	// [Any] never pass the zero Principal: they answer it with [NoCredentials], as a
+	// [RuleFunc] and every rule of this package do. In servers, in a [Consumer] and in
+	// Authorize, ctx carries p, so that a rule may call Authorize itself.
 	Check(ctx context.Context, p Principal) error
 }
 
@@ -48,7 +47,7 @@ func (f RuleFunc) Check(ctx context.Context, p Principal) error {
 //   - of net/http passes it to WriteError of its httpctx.Server;
 //   - of gRPC without a grpcctx.Server returns grpcctx.Status(err).Err();
 //   - of Connect or another framework makes an error of [Reason.Public], as in the
-//     example: a framework that does not know this package would send the text.
+//     example: a framework that does not know this package would send the whole text.
 //
 // In the first two cases, the observer of that server is told the whole error.
 func Authorize(ctx context.Context, rule Rule) error {
@@ -88,7 +87,7 @@ func Role(role string) Rule {
 
 // Group returns a rule that allows callers in exactly this group. The empty group
 // matches no caller. A caller whose list of groups is incomplete (see
-// [Principal.GroupsIncomplete]) is in those groups only that the list names.
+// [Principal.GroupsIncomplete]) counts as being only in the groups on the list.
 func Group(group string) Rule {
 	return require(Principal.HasGroup, group, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("group %q required", group)})
 }
@@ -143,9 +142,9 @@ func require(has func(Principal, string) bool, want string, refusal *Error) Rule
 // at the first that refuses. With a nil member it allows nothing, and
 // [NewPolicy] refuses it.
 //
-// A refusal for one [Scope] names every Scope of All, those that the client has
-// included: it asks for a token with what is named (RFC 6750 section 3), and one
-// with the missing scope alone would be refused for the others.
+// A refusal for one [Scope] names every Scope of All, even those that the client has,
+// because the client will ask for a token with the scopes that are named (RFC 6750
+// section 3), and one with the missing scope alone would be refused for the others.
 func All(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
 	if slices.ContainsFunc(rules, isNil) {

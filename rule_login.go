@@ -28,15 +28,14 @@ func ACR(first string, rest ...string) Rule {
 	})
 }
 
-// loginAhead is how far the clock of whoever saw the login may be ahead, which is
-// as far as a verifier of tokens can be told to take that.
+// loginAhead is how far ahead the clock of whoever saw the login may be. No verifier of
+// tokens can be given more leeway.
 const loginAhead = 5 * time.Minute
 
-// MaxAuthAge returns a rule that allows callers who logged in less than age ago;
-// others, and callers of whom that is not known or whose login lies more than
-// five minutes in the future, get [InsufficientAuthentication] with the age in whole
-// seconds (RFC 9470 section 3). The zero or a negative age allows nobody. A nil
-// clock means [time.Now].
+// MaxAuthAge returns a rule that allows callers who logged in less than age ago.
+// Others get [InsufficientAuthentication] with the age in whole seconds (RFC 9470
+// section 3), and so do callers whose login is not known or lies more than five minutes
+// in the future. A zero or negative age allows nobody. A nil clock means [time.Now].
 func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
 	if now == nil {
 		now = time.Now
