@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Hollow reports whether v is an interface around a nil pointer. It is for
-// settings that may be left nil, where that would fail at the first request, and
-// leaves nil functions alone, whose types say what they do.
+// Hollow reports whether v is an interface around a nil pointer. It is for settings
+// that may be left nil: such a pointer would only fail at the first request. Nil
+// functions are not reported: their types say what they do.
 func Hollow(v any) bool {
 	r := reflect.ValueOf(v)
 	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
-// Nil reports whether v is nil or an interface around a nil pointer, func or
-// chan, such as an error that somebody dropped leaves behind. It is for
-// constructors, so that a program does not start with one. A nil map or slice is
-// an empty one, whose methods may answer as well as any.
+// Nil reports whether v is nil, or an interface around a nil pointer, function or
+// channel, which is what a constructor leaves behind whose error was dropped. It is for
+// constructors, so that a program does not start with one. A nil map or slice is not
+// reported: it is an empty one, whose methods may work.
 func Nil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:

@@ -11,8 +11,8 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// Set is cookies and subprotocols that are removed. It looks a cookie up, because
-// peers choose how many there are.
+// Set is cookies and subprotocols that are removed. Cookies are looked up in a map,
+// because peers choose how many they send.
 type Set struct {
 	cookies      map[string]bool // by their folded names
 	longest      int             // of these
@@ -50,8 +50,8 @@ func appendFolded(b []byte, name string, bytes int) []byte {
 }
 
 // Strip removes from the lines of the named field the cookies and subprotocols
-// that are in s, but for the cookies of kept: those of the cookie field, for
-// nobody has read its look-alikes. Of every other field it returns the lines as
+// that are in s. Cookies of kept stay, but only in the cookie field itself, since
+// nobody has read its look-alikes. The lines of every other field are returned as
 // they are.
 func (s *Set) Strip(name string, lines []string, kept *authctx.FieldSet) (left []string, changed bool) {
 	switch {
@@ -72,8 +72,7 @@ func (s *Set) Strip(name string, lines []string, kept *authctx.FieldSet) (left [
 	return lines, false
 }
 
-// IsCookie reports whether some server might take the named field for that of
-// cookies.
+// IsCookie reports whether some server might take the named field for the cookie field.
 func IsCookie(name string) bool { return isField(name, "cookie") }
 
 func isField(name, field string) bool { return authctx.FieldSet{Names: []string{field}}.Owns(name) }
@@ -82,8 +81,8 @@ func isField(name, field string) bool { return authctx.FieldSet{Names: []string{
 // included, although none can arrive.
 const space = " \t\r\n"
 
-// Remove returns lines without the elements that remove says, and lines itself
-// when there are none of these. Empty elements are none.
+// Remove returns lines without the elements for which remove is true, and lines itself
+// when there are none. Empty elements do not count.
 func Remove(lines []string, sep string, remove func(element string) bool) (left []string, changed bool) {
 	for i, line := range lines {
 		rest, cut := without(line, sep, remove)
@@ -126,7 +125,7 @@ func without(line, sep string, remove func(element string) bool) (left string, c
 	return strings.Trim(kept.String(), space+sep), true
 }
 
-// A Cookie is what identifies a cookie, whether or not its value is quoted.
+// A Cookie is what identifies a cookie. Its value is without quotes.
 type Cookie struct{ Name, Value string }
 
 // ParseCookie reads an element of a cookie field. Its name is in lower case.

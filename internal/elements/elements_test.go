@@ -62,10 +62,8 @@ func TestManyCookiesAreLookedUp(t *testing.T) {
 	}
 	set := elements.NewSet(fields)
 	for _, line := range []string{strings.Repeat("session-a=b;", 1<<16), strings.Repeat("A=b;", 1<<18), strings.Repeat(";", 1<<20), strings.Repeat("\u017f", 1<<19)} {
-		for range 20 {
-			if _, changed := set.Strip("Cookie", []string{line}, &authctx.FieldSet{}); changed {
-				t.Fatalf("%.20q was in the set", line)
-			}
+		if _, changed := set.Strip("Cookie", []string{line}, &authctx.FieldSet{}); changed {
+			t.Fatalf("%.20q was in the set", line)
 		}
 	}
 }

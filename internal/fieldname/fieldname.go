@@ -1,5 +1,5 @@
-// Package fieldname knows names of fields with a meaning that nobody may change,
-// and which names are one.
+// Package fieldname knows the names of fields whose meaning is fixed, and which names
+// some server takes for the same.
 package fieldname
 
 import "strings"
@@ -16,9 +16,9 @@ var Credentials = [...]string{
 // away.
 var GatewayPrefixes = [...]string{"grpc-metadata-", "grpcgateway-", "grpc-trailer-", "trailer-"}
 
-// Canonical returns the same for all names that Owns of a FieldSet takes for
-// one, but for those that it takes for any name. It does so in a time that grows
-// with the name alone: to look a name up, where peers choose how many there are.
+// Canonical returns the same for all names that Owns of an authctx.FieldSet takes for
+// one name; those with so many prefixes that every set owns them are left out. Its time
+// grows only with the name, for looking names up where peers choose how many there are.
 func Canonical(name string) string {
 	name = strings.Map(fold, name)
 	for len(name) > len("-bin") && strings.HasSuffix(name, "-bin") { // first, for a name that ends in one and is a prefix

@@ -1,6 +1,5 @@
-// Package inbound remembers the credentials that a handler was left with, so that
-// a handler which copies the fields of its request does not send them on, over
-// whichever transport.
+// Package inbound remembers the credentials that a handler can see, so that a handler
+// which copies the fields of its request does not send them on, over any transport.
 package inbound
 
 import (
@@ -28,8 +27,8 @@ type credential struct {
 // key is the context key of credential.
 type key struct{}
 
-// NewContext returns a copy of ctx that remembers those of fields, which a
-// request came with, that are in read. It keeps none of the slices.
+// NewContext returns a copy of ctx that remembers those fields of a request that are
+// in read. It keeps none of the slices.
 func NewContext(ctx context.Context, fields map[string][]string, read authctx.FieldSet) context.Context {
 	c := &credential{Context: ctx, fields: map[string]map[string]bool{}, cookies: map[elements.Cookie]bool{}}
 	for name, values := range fields {
@@ -46,10 +45,10 @@ func NewContext(ctx context.Context, fields map[string][]string, read authctx.Fi
 	return c
 }
 
-// WithUnread returns a copy of ctx that remembers the value of an authorization
-// field which nobody reads here: behind a proxy that says who is calling, the
-// client's token may be there still. It is one value, because whoever may present
-// many learns by what is removed which of them is the program's own.
+// WithUnread returns a copy of ctx that remembers the value of an authorization field
+// that nobody reads here: behind a proxy that says who is calling, it may still hold the
+// client's token. It is one value: a client that could present many would learn, by which
+// are removed, which one is the program's own.
 func WithUnread(ctx context.Context, authorization string) context.Context {
 	c := &credential{Context: ctx, fields: map[string]map[string]bool{}, unread: true}
 	c.add("authorization", []string{authorization})
@@ -93,24 +92,23 @@ func (c *credential) String() string { return fmt.Sprintf("%v.WithInbound", c.Co
 // for those of which fmt does not ask, see [authctx.Field].
 func (c *credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// Remove deletes from fields, which are about to be sent, whatever is an inbound
-// credential of ctx, under whichever name that is the same to some server: a
-// grpc-gateway within the program writes Authorization under two. One of another
-// value in the same field is the program's own, and stays. It does not change
-// slices.
+// Remove deletes from fields, which are about to be sent, every inbound credential of
+// ctx, under any name that some server takes for the same: a grpc-gateway within the
+// program writes Authorization under two. Another value in the same field is the
+// program's own, and stays. It does not change slices.
 func Remove(ctx context.Context, fields map[string][]string) {
 	for c := from(ctx); c != nil; c = from(c.Context) { // servers may stand behind one another
 		c.remove(fields)
 	}
 }
 
-// RemoveRead is Remove for a proxy, behind which may be who reads what nobody has
-// read before it, in proxied or outside of that: that stays.
+// RemoveRead is Remove for a proxy to which the request came with the context proxied.
+// What nobody had read until then stays, because the upstream may read it.
 func RemoveRead(ctx, proxied context.Context, fields map[string][]string) {
-	outermost, before := from(proxied), false
+	last, known := from(proxied), false // the last credential that was known then
 	for c := from(ctx); c != nil; c = from(c.Context) {
-		before = before || c == outermost
-		if !before || !c.unread {
+		known = known || c == last
+		if !known || !c.unread {
 			c.remove(fields)
 		}
 	}
@@ -121,8 +119,8 @@ func from(ctx context.Context) *credential {
 	return c
 }
 
-// remove takes a time that grows with how much is about to be sent, and not with
-// what came in, since a peer may choose both.
+// remove takes a time that grows with what is about to be sent and not with what came
+// in, since a peer may choose both.
 func (c *credential) remove(fields map[string][]string) {
 	for name, values := range fields {
 		canonical := fieldname.Canonical(name)

@@ -1,4 +1,4 @@
-// Package serving is what servers have in common, whatever the transport.
+// Package serving checks the settings that servers of every transport have.
 package serving
 
 import (

@@ -13,9 +13,9 @@ import (
 // Set is the fields that are removed.
 type Set struct {
 	authctx.FieldSet
-	elements.Set                  // of these, the parts of a field
-	identity     authctx.FieldSet // what never stays
-	reported     authctx.FieldSet // of these, what an operator may hear of
+	elements.Set                  // those that are parts of a field
+	identity     authctx.FieldSet // those that never stay
+	reported     authctx.FieldSet // those that an operator may hear of
 	left         bool             // an authorization stays, since nobody reads it here
 }
 
@@ -30,9 +30,9 @@ func NewSet(others ...authctx.FieldSet) Set {
 	return Set{FieldSet: set, Set: elements.NewSet(set), identity: identity, reported: reportable(set)}
 }
 
-// NewInbound returns the set of a server. Where that does not read authorization,
-// a handler may: such a field stays, but none of those that some server takes for
-// it.
+// NewInbound returns the set of a server. If the server does not read authorization, a
+// handler may: then that field stays, but none of the look-alikes that some server takes
+// for it.
 func NewInbound(read, others authctx.FieldSet) Set {
 	if s := NewSet(read, others); s.Owns("authorization") {
 		return s
@@ -42,8 +42,8 @@ func NewInbound(read, others authctx.FieldSet) Set {
 	return s
 }
 
-// reportable returns set without the fields in which clients send their own
-// tokens: that one of those was not read is no sign of anything.
+// reportable returns set without the fields in which clients send their own tokens: it
+// is no sign of an attack that one of those was not read.
 func reportable(set authctx.FieldSet) authctx.FieldSet {
 	names := slices.DeleteFunc(slices.Clone(set.Names), func(name string) bool {
 		return name == "authorization" || name == "cookie" || name == "dpop"
@@ -51,8 +51,8 @@ func reportable(set authctx.FieldSet) authctx.FieldSet {
 	return authctx.FieldSet{Names: names, Prefixes: set.Prefixes}
 }
 
-// Keeps reports whether a field stays since it is in kept, which identity never
-// does, or is left to handlers.
+// Keeps reports whether a field stays, because it is in kept and not identity, which
+// never stays, or because it is left to handlers.
 func (s *Set) Keeps(name string, kept *authctx.FieldSet) bool {
 	return Reads(kept, name) && !s.identity.Owns(name) || s.Leaves(name)
 }
@@ -60,9 +60,8 @@ func (s *Set) Keeps(name string, kept *authctx.FieldSet) bool {
 // Leaves reports whether a field is left to handlers, since nobody reads it here.
 func (s *Set) Leaves(name string) bool { return s.left && sameName(name, "authorization") }
 
-// Left returns the value of the named field, if it is left to handlers. If it has
-// several, nobody could tell which of them counts (RFC 9110 section 5.3), and it is
-// removed.
+// Left returns the value of the named field, if that is left to handlers. If it has
+// several values, nobody can tell which counts (RFC 9110 section 5.3), and it is removed.
 func (s *Set) Left(fields map[string][]string, name string) (value string, ok bool) {
 	values := fields[name]
 	switch {
@@ -82,9 +81,9 @@ const (
 	maxName   = 64
 )
 
-// AppendUnread appends to names what an observer is told of a field that came
-// in, if it belongs to s, says who is calling, and was neither read for result nor
-// is known to come with what was.
+// AppendUnread appends to names what an observer is told of a field that came in, if
+// that is in s and may be a sign of an attack: it says who is calling, was not read for
+// result, and is not known to come with what was.
 func (s *Set) AppendUnread(names []string, name string, result *authctx.Result) []string {
 	if !s.reported.Owns(name) || Reads(&result.Read, name) || result.Known != nil && Reads(result.Known, name) ||
 		len(names) == maxUnread {
@@ -103,7 +102,6 @@ func Reads(set *authctx.FieldSet, name string) bool {
 		})
 }
 
-// sameName looks at no letter case, of ASCII letters alone: the names of a set are
-// ASCII, and what Unicode would fold into that, such as the Kelvin sign, is
-// longer.
+// sameName ignores the case of ASCII letters and no others: the names of a set are
+// ASCII, and what Unicode folds into ASCII, such as the Kelvin sign, is longer.
 func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

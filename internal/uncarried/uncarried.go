@@ -9,7 +9,7 @@ const (
 	TooLargeDetail = "the header of the request is larger than the next service takes"
 )
 
-// Error is a failure to write a request or its caller that has no reason of its own.
+// Error is a failure to write a request or its caller, without a reason of authctx.
 type Error struct {
 	Cause error
 

@@ -7,11 +7,10 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// Standing returns why the caller of res, whom an authenticator has just named,
-// does not stand any more, and then takes the caller out of res. What the
-// authenticator looked at does not matter: not all of them know the end that they
-// set, and it may have come while they looked. The pointer keeps a copy of res
-// off a stack that has to stay shallow.
+// Standing checks the end of the caller whom an authenticator has just named in res,
+// whatever that has checked itself: it may not know the end that it set, or take long.
+// With an error, it takes the caller out of res, which is a pointer to keep a copy off
+// a stack that has to stay shallow.
 func Standing(res *authctx.Result, now func() time.Time) error {
 	if res.Principal.Expires().IsZero() || !res.Principal.ExpiredAt(now()) {
 		return nil

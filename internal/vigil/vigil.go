@@ -1,5 +1,5 @@
-// Package vigil knows whether callers still stand: when a request comes, and for
-// as long as what outlives one goes on, a gRPC stream, a WebSocket.
+// Package vigil knows whether callers still stand: when a request comes, and for as
+// long as something goes on that outlives it, such as a gRPC stream or a WebSocket.
 package vigil
 
 import (
@@ -42,13 +42,12 @@ func New(res authctx.Result, interval time.Duration, now func() time.Time) *Vigi
 	return &Vigil{result: res, interval: interval, now: now, next: now().Add(interval)}
 }
 
-// Start returns at once. When the caller no longer stands, it calls end with why,
-// and then tell, both on a goroutine of its own that nothing waits for; unless
-// ctx is done before. Rechecks run under ctx, one at a time; one that ctx ends is
-// not an answer, and one that does not return is not waited for.
+// Start returns at once. When the caller no longer stands, and ctx is not done before,
+// it calls end and then tell with the reason, both on a goroutine of its own that
+// nothing waits for. Rechecks run under ctx, one at a time; one that ctx ends is
+// no answer, and one that does not return is not waited for.
 //
-// What tell panics with would end the program: it is logged, as net/http does for
-// handlers.
+// A panic of tell is logged, as net/http does for handlers: it would end the program.
 func (v *Vigil) Start(ctx context.Context, end, tell func(error)) {
 	var timer *time.Timer
 	timer = time.AfterFunc(math.MaxInt64, func() { // not before timer is set
@@ -87,9 +86,8 @@ func (v *Vigil) wait() time.Duration {
 	return d
 }
 
-// leastPatience is how long a recheck may take at least. With a short interval, a
-// process that is overloaded would otherwise end most of its streams at once, for
-// having no time to look.
+// leastPatience is how long a recheck may take even if the interval is shorter.
+// Otherwise an overloaded process would end most of its streams at once.
 const leastPatience = 5 * time.Second
 
 // stillStands returns why the caller does not stand any more. A recheck that
@@ -124,8 +122,8 @@ func (v *Vigil) stillStands(ctx context.Context) error {
 	return err
 }
 
-// hear makes the recheck and returns what came of it. The time of check stands still
-// while the machine is suspended, so the clock is looked at as well.
+// hear makes the recheck and returns what came of it. The deadline of check stands
+// still while the machine is suspended, so the clock is looked at as well.
 func (v *Vigil) hear(check context.Context) error {
 	answer := v.ask(check)
 	look := time.NewTicker(moment.MaxWait)
@@ -136,7 +134,7 @@ func (v *Vigil) hear(check context.Context) error {
 			return err
 		case <-check.Done():
 			select {
-			case err := <-answer: // both are there, after a wait for the processor
+			case err := <-answer: // it came as well, while this waited for the processor
 				return err
 			default:
 				return check.Err()
