@@ -2,7 +2,6 @@ package program
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -160,9 +159,6 @@ func Serve(ctx context.Context, servers ...Server) error {
 	}
 	for range running {
 		<-failed
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
 	}
 	return err
 }
