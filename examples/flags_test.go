@@ -29,9 +29,9 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 			[]string{"-issuer", "none", "nobody"}},
 		"an unknown algorithm":    {with("-algorithms", "RS256,none"), []string{"none"}},
 		"an empty algorithm":      {with("-algorithms", ""), []string{"-algorithms", "lgorithm"}},
-		"an empty type":           {with("-typ", ""), []string{"-typ has an empty name"}},
-		"an issuer twice":         {with("-issuer", "https://idp.example.com"), []string{"-issuer is given twice for the same issuer, number 2"}},
-		"a password twice":        {with("-issuer", "https://id:s3cret@idp.example.com", "-issuer", "https://id:s3cret@idp.example.com"), []string{"-issuer is given twice for the same issuer, number 3"}},
+		"an empty type":           {with("-typ", ""), []string{"for flag -typ: one of its names is empty"}},
+		"an issuer twice":         {with("-issuer", "https://idp.example.com"), []string{"-issuer is given twice for the same issuer"}},
+		"a password twice":        {with("-issuer", "https://id:s3cret@idp.example.com", "-issuer", "https://id:s3cret@idp.example.com"), []string{"-issuer is given twice for the same issuer"}},
 		"an algorithm of secrets": {with("-algorithms", "HS256"), []string{"-algorithms: HS256"}},
 		"an unknown forward":      {with("-forward", "everything"), []string{"-forward", "everything"}},
 		"keys that never rest":    {with("-forward", "txn", "-rotate", "1ms"), []string{"-rotate"}},
@@ -43,11 +43,11 @@ func TestGatewayRefusesBadFlags(t *testing.T) {
 		"upstreams that cannot be": {to("-upstream", "127.0.0.1:1", "-grpc-upstream", "http://127.0.0.1:1", "-leeway", "-1s"),
 			[]string{"-upstream: want http://HOST:PORT", "-grpc-upstream: want HOST:PORT", "-leeway"}},
 		"upstreams elsewhere": {to("-upstream", "http://orders.internal:8081", "-grpc-upstream", "10.0.0.1:9091"),
-			[]string{"-upstream orders.internal:8081", "-grpc-upstream 10.0.0.1:9091", "-allow-plaintext"}},
+			[]string{"-upstream: orders.internal:8081", "-grpc-upstream: 10.0.0.1:9091", "-allow-plaintext"}},
 		"an address without a host": {with("-issuer", "http://:8080"), []string{"-issuer", "http://:8080"}},
 		"keys at no URL":            {with("-jwks", "keys"), []string{"-jwks", `"keys" is not an absolute URL`}},
 		"what is empty": {to("-upstream", "", "-grpc-upstream", "", "-jwks", "", "-external-url", "", "-introspect", "", "-resource", ""),
-			[]string{"-upstream is empty", "-grpc-upstream is empty", "-jwks is empty", "-external-url is empty", "-introspect is empty", "-resource is empty"}},
+			[]string{"-upstream: it is empty", "-grpc-upstream: it is empty", "-jwks: it is empty", "-external-url: it is empty", "-introspect: it is empty", "-resource: it is empty"}},
 		"an address of no URL":   {with("-external-url", "https://:443"), []string{"-external-url"}},
 		"no credentials to ask":  {with("-introspect", "http://127.0.0.1:1"), []string{"GATEWAY_CLIENT_SECRET"}},
 		"clients, nobody to ask": {with("-introspect-clients"), []string{"-introspect-clients needs -introspect"}},
@@ -155,6 +155,19 @@ func TestGatewayIsNotItsOwnUpstream(t *testing.T) {
 	}
 }
 
+// Another program may have the same port at another address of this machine.
+func TestGatewayTakesAnUpstreamWithItsOwnPort(t *testing.T) {
+	t.Parallel()
+	own := freeAddress(t)
+	other := strings.Replace(own, "127.0.0.1", "127.0.0.2", 1)
+	l, err := net.Listen("tcp", other)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer l.Close()
+	start(t, "gateway", "-listen", own, "-issuer", "http://127.0.0.1:1", "-audience", "a", "-grpc-upstream", other).address("listening on")
+}
+
 func TestProgramsNameTheFlagOfAnAddressThatIsTaken(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -254,7 +267,7 @@ func TestWhoamiRefusesBadFlags(t *testing.T) {
 		"keys with a password":                          {[]string{"-trust", "txn:https://id:s3cret@keys.example"}, "-trust: "},
 		"an address of keys alone":                      {[]string{"-trust", "https://id:s3cret@keys.example"}, "-trust: want"},
 		"two trusts":                                    {[]string{"-trust", "network", "-trust", "cidr:127.0.0.0/8"}, "-trust is given 2 times"},
-		"an empty trust":                                {[]string{"-trust", ""}, "-trust is empty"},
+		"an empty trust":                                {[]string{"-trust", ""}, "-trust: it is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := runToEnd(t, "whoami", append([]string{"-http", "127.0.0.1:0", "-grpc", "127.0.0.1:0"}, test.args...)...)

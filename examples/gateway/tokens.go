@@ -78,44 +78,25 @@ func (t *tokens) flags(fs *flag.FlagSet) {
 
 // check reports everything that is missing or means something else to jwtauth.
 func (t *tokens) check() error {
-	errs := []error{t.introspect.parse(), t.claims.Check("claims"), t.introspect.flag.Check("introspect"), t.externalURL.Check("external-url"), t.resource.Check("resource")}
-	if len(t.issuers) == 0 || slices.Contains(t.issuers, "") {
-		errs = append(errs, errors.New("-issuer is required"))
-	}
-	for i, issuer := range t.issuers {
-		if slices.Contains(t.issuers[:i], issuer) {
-			errs = append(errs, fmt.Errorf("-issuer is given twice for the same issuer, number %d", i+1)) // it may hold a password
+	_, unclear := t.config()
+	errs := []error{unclear, t.introspect.parse()}
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	if slices.Contains(t.types, "") {
-		errs = append(errs, errors.New("-typ has an empty name"))
-	}
-	if len(t.audiences) == 0 || slices.Contains(t.audiences, "") {
-		errs = append(errs, errors.New("-audience is required"))
-	} else if _, err := t.config(); err != nil {
-		errs = append(errs, err)
-	}
-	if slices.Contains(t.jwks, "") {
-		errs = append(errs, errors.New("-jwks is empty"))
-	}
-	if len(t.jwks) > 0 && len(t.jwks) != len(t.issuers) {
-		errs = append(errs, fmt.Errorf("-jwks is given %d times and -issuer %d times", len(t.jwks), len(t.issuers)))
-	}
-	if t.proofNonce && t.externalURL.Text == "" {
-		errs = append(errs, errors.New("-dpop-nonce needs -external-url"))
-	}
-	if t.resource.Text == "" && len(t.scopes) > 0 {
-		errs = append(errs, errors.New("-scopes needs -resource"))
-	}
-	if t.resource.Text != "" && len(t.authorizationServers()) == 0 {
-		errs = append(errs, errors.New("-resource needs an -issuer of which clients get tokens"))
-	}
-	if t.leeway < 0 || t.leeway > jwtauth.MaxLeeway || t.leeway%time.Second != 0 {
-		errs = append(errs, fmt.Errorf("-leeway %v: want whole seconds between 0s and %v", t.leeway, jwtauth.MaxLeeway))
-	}
-	if t.keysRefresh < 100*time.Millisecond || t.keysCoolDown <= 0 {
-		errs = append(errs, errors.New("-keys-refresh must be at least 100ms, and -keys-cooldown more than 0"))
-	}
+	bad(len(t.issuers) == 0, "-issuer is required")
+	distinct := slices.Compact(slices.Sorted(slices.Values(t.issuers)))
+	bad(len(distinct) < len(t.issuers), "-issuer is given twice for the same issuer") // it may hold a password
+	bad(len(t.audiences) == 0, "-audience is required")
+	bad(len(t.jwks) > 0 && len(t.jwks) != len(t.issuers), "-jwks is given %d times and -issuer %d times", len(t.jwks), len(t.issuers))
+	bad(t.proofNonce && t.externalURL.Text == "", "-dpop-nonce needs -external-url")
+	bad(len(t.scopes) > 0 && t.resource.Text == "", "-scopes needs -resource")
+	bad(t.resource.Text != "" && len(t.authorizationServers()) == 0, "-resource needs an -issuer of which clients get tokens")
+	bad(t.leeway < 0 || t.leeway > jwtauth.MaxLeeway || t.leeway%time.Second != 0,
+		"-leeway %v: want whole seconds between 0s and %v", t.leeway, jwtauth.MaxLeeway)
+	bad(t.keysRefresh < 100*time.Millisecond, "-keys-refresh must be at least 100ms")
+	bad(t.keysCoolDown <= 0, "-keys-cooldown must be more than 0")
 	return errors.Join(errs...)
 }
 

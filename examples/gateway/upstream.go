@@ -8,9 +8,9 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/authctx/authctx/examples/internal/program"
 )
@@ -34,33 +34,27 @@ func (u *upstreams) flags(fs *flag.FlagSet) {
 // check reads the flags. No error shows what they hold but for a host: it may be a
 // secret.
 func (u *upstreams) check() error {
-	errs := []error{u.httpFlag.Check("upstream"), u.grpcFlag.Check("grpc-upstream")}
-	var err error
-	if u.httpFlag.Text != "" {
-		u.http, err = parseUpstream(u.httpFlag.Text)
-		errs = append(errs, u.checkHost("-upstream", u.http, err))
+	var noHTTP, noGRPC error
+	u.http, noHTTP = u.read("upstream", u.httpFlag.Text, parseUpstream)
+	u.grpc, noGRPC = u.read("grpc-upstream", u.grpcFlag.Text, parseGRPCUpstream)
+	if u.httpFlag.Text == "" && u.grpcFlag.Text == "" {
+		return errors.New("-upstream or -grpc-upstream is required, or both")
 	}
-	if u.grpcFlag.Text != "" {
-		u.grpc, err = parseGRPCUpstream(u.grpcFlag.Text)
-		errs = append(errs, u.checkHost("-grpc-upstream", u.grpc, err))
-	}
-	if errors.Join(errs...) == nil && u.http == nil && u.grpc == nil {
-		errs = append(errs, errors.New("-upstream or -grpc-upstream is required, or both"))
-	}
-	return errors.Join(errs...)
+	return errors.Join(noHTTP, noGRPC)
 }
 
-// checkHost judges one upstream, or passes on why it is none. The proxy would refuse
-// every request for one that it may not send the caller to; this program does not
-// start.
-func (u *upstreams) checkHost(name string, upstream *url.URL, err error) error {
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", name, err)
-	case upstream.Scheme == "http" && !thisMachine(upstream.Hostname()) && !u.plaintext:
-		return fmt.Errorf("%s %s is on another machine and has no TLS: needs -allow-plaintext", name, upstream.Host)
+// read returns the upstream of a flag, nil if that was not given. The proxy would
+// refuse every request for one that it may not send the caller to; this program does
+// not start.
+func (u *upstreams) read(flag, text string, parse func(string) (*url.URL, error)) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
 	}
-	return nil
+	upstream, err := parse(text)
+	if err == nil && upstream.Scheme == "http" && !thisMachine(upstream.Hostname()) && !u.plaintext {
+		err = fmt.Errorf("%s is on another machine and has no TLS: needs -allow-plaintext", upstream.Host)
+	}
+	return upstream, program.About(flag, err)
 }
 
 // parseUpstream reads a URL. One without a host is about this machine, as it is to
@@ -97,44 +91,32 @@ func parseGRPCUpstream(s string) (*url.URL, error) {
 
 var errPort = errors.New("want a port from 1 to 65535")
 
-// checkListening refuses upstreams that are the gateway itself: it would take its own
-// requests for those of clients without a token.
-func (u *upstreams) checkListening(l net.Addr) error {
+// checkListening refuses upstreams that are the gateway itself, which listens at an
+// address: it would take its own requests for those of clients without a token.
+func (u *upstreams) checkListening(at net.Addr) error {
 	var errs []error
-	for name, upstream := range map[string]*url.URL{"-upstream": u.http, "-grpc-upstream": u.grpc} {
-		if upstream != nil && isAt(upstream, l.(*net.TCPAddr), net.LookupHost) {
-			errs = append(errs, fmt.Errorf("%s %s is where the gateway itself listens", name, upstream.Host))
+	for flag, upstream := range map[string]*url.URL{"upstream": u.http, "grpc-upstream": u.grpc} {
+		if upstream != nil && leadsTo(upstream, at.(*net.TCPAddr)) {
+			errs = append(errs, fmt.Errorf("-%s: %s is where the gateway itself listens", flag, upstream.Host))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// isAt reports whether an upstream leads to what listens at an address of this machine,
-// as far as that can be told: of names, localhost alone is looked up. One of its
-// addresses is enough, since whoever dials it takes any that answers.
-func isAt(upstream *url.URL, at *net.TCPAddr, lookup func(host string) ([]string, error)) bool {
-	port, _ := strconv.Atoi(cmp.Or(upstream.Port(), map[string]string{"http": "80", "https": "443"}[upstream.Scheme]))
-	hosts := []string{upstream.Hostname()}
-	if hosts[0] == "localhost" {
-		hosts, _ = lookup(hosts[0]) // none: it cannot be told
+// leadsTo reports whether what listens at an address gets the connections to an
+// upstream. Of one on the same port, a connection tells.
+func leadsTo(upstream *url.URL, at *net.TCPAddr) bool {
+	port := cmp.Or(upstream.Port(), map[string]string{"http": "80", "https": "443"}[upstream.Scheme])
+	if port != strconv.Itoa(at.Port) {
+		return false
 	}
-	here := func(host string) bool { return listensFor(host, at) }
-	return port == at.Port && slices.ContainsFunc(hosts, here)
-}
-
-// listensFor reports whether what listens at an address has connections to host.
-func listensFor(host string, at *net.TCPAddr) bool {
-	addr, err := netip.ParseAddr(host)
-	switch addr = addr.Unmap(); addr { // an unspecified address is this machine to whoever dials it
-	case netip.IPv4Unspecified():
-		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case netip.IPv6Unspecified(): // in IPv4 too, where nobody answers in IPv6
-		return listensFor("::1", at) || listensFor("127.0.0.1", at)
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(upstream.Hostname(), port), time.Second)
+	if err != nil {
+		return false
 	}
-	if err != nil || !at.IP.IsUnspecified() {
-		return err == nil && addr == at.AddrPort().Addr().Unmap()
-	}
-	return addr.IsLoopback() && (addr.Is4() || at.IP.To4() == nil) // [::] has both
+	defer conn.Close()
+	from, to := conn.LocalAddr().(*net.TCPAddr), conn.RemoteAddr().(*net.TCPAddr)
+	return to.IP.Equal(at.IP) || at.IP.IsUnspecified() && (to.IP.IsLoopback() || to.IP.Equal(from.IP))
 }
 
 // thisMachine reports whether an upstream on host is told who is calling without

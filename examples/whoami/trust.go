@@ -69,8 +69,8 @@ func (t *trustFlags) parse() (trusted, error) {
 // check refuses no trust, flags that are about another kind of it, and mtls without
 // a certificate.
 func (t *trustFlags) check(kind string) error {
-	errs := []error{t.trust.Check("trust")}
-	if !program.Given(t.given, "trust") {
+	var errs []error
+	if t.trust.Text == "" {
 		errs = append(errs, errors.New("-trust is required: say who is believed about callers"))
 	}
 	if kind != "txn" {

@@ -1,9 +1,16 @@
 package program
 
 import (
+	"errors"
+	"flag"
 	"fmt"
+	"slices"
 	"strings"
 )
+
+// errEmpty refuses a text without anything in it: whoever gave one believes that it
+// has an effect.
+var errEmpty = errors.New("it is empty")
 
 // List is the value of a flag that holds several words: separated by commas, in
 // a flag that is given several times, or both.
@@ -14,7 +21,11 @@ func (l *List) String() string { return strings.Join(*l, ",") }
 
 // Set implements [flag.Value].
 func (l *List) Set(s string) error {
-	*l = append(*l, strings.Split(s, ",")...)
+	words := strings.Split(s, ",")
+	if slices.Contains(words, "") {
+		return errors.New("one of its names is empty")
+	}
+	*l = append(*l, words...)
 	return nil
 }
 
@@ -27,11 +38,14 @@ func (t *Texts) String() string { return strings.Join(*t, " ") }
 
 // Set implements [flag.Value].
 func (t *Texts) Set(s string) error {
+	if s == "" {
+		return errEmpty
+	}
 	*t = append(*t, s)
 	return nil
 }
 
-// Once is the value of a flag that may be given once.
+// Once is the value of a flag that may be given once, which [Main] sees to.
 type Once struct {
 	Text  string
 	times int
@@ -40,22 +54,24 @@ type Once struct {
 // String implements [flag.Value].
 func (o *Once) String() string { return o.Text }
 
-// Set implements [flag.Value]. A second time is no error here, because package
-// flag would repeat the text, which may hold a secret.
+// Set implements [flag.Value]. A second time is no error here: package flag would
+// print the text with it, which may hold a secret.
 func (o *Once) Set(s string) error {
+	if s == "" {
+		return errEmpty
+	}
 	o.Text = s
 	o.times++
 	return nil
 }
 
-// Check returns an error when the flag of that name was given several times, or
-// without a text: whoever gave one believes that it has an effect.
-func (o *Once) Check(name string) error {
-	if o.times > 1 {
-		return fmt.Errorf("-%s is given %d times", name, o.times)
-	}
-	if o.times > 0 && o.Text == "" {
-		return fmt.Errorf("-%s is empty", name)
-	}
-	return nil
+// onlyOnce names the flags of the type [Once] that were given several times.
+func onlyOnce(fs *flag.FlagSet) error {
+	var errs []error
+	fs.Visit(func(f *flag.Flag) {
+		if o, ok := f.Value.(*Once); ok && o.times > 1 {
+			errs = append(errs, fmt.Errorf("-%s is given %d times", f.Name, o.times))
+		}
+	})
+	return errors.Join(errs...)
 }

@@ -35,7 +35,7 @@ func run(ctx context.Context, name, about string, p Program, args []string, stdo
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	p.Flags(fs)
-	err := parse(fs, args)
+	err := errors.Join(parse(fs, args), onlyOnce(fs))
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		explain(fs, about, stdout)
