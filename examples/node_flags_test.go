@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"encoding/json"
 	"io"
 	"net"
 	"os"
@@ -41,34 +42,13 @@ func TestNodeProgramsRefuseBadFlags(t *testing.T) {
 	t.Parallel()
 	for script, tries := range map[string]map[string]string{
 		"node/http.mjs": {
-			"":                                                 "--trust is required",
-			"--trust everybody":                                "--trust is required",
-			"--trust cidr:":                                    "--trust is required",
-			"--trust cidr:127.0.0.1":                           "cidr:127.0.0.1: want ADDRESS/BITS",
-			"--trust cidr:127.0.0.1/":                          "cidr:127.0.0.1/: want ADDRESS/BITS",
-			"--trust cidr:127.0.0.1/33":                        "want ADDRESS/BITS",
-			"--trust cidr:localhost/8":                         "want ADDRESS/BITS",
-			"--trust cidr:0.0.0.0/0":                           "want ADDRESS/BITS",
-			"--trust cidr:0.0.0.0/00":                          "want ADDRESS/BITS",
-			"--trust cidr:::/0":                                "want ADDRESS/BITS",
-			"--trust txn:keys":                                 "want an https URL",
-			"--trust txn:http://keys.example":                  "want an https URL",
-			"--trust txn:http://127.0.0.1.a.test":              "want an https URL",
-			"--trust txn:file:///etc/passwd":                   "want an https URL",
-			"--trust txn:https://keys.example --trust-domain=": "--trust-domain : want a name",
-			"--trust txn:https://keys.example --trust-domain spiffe://a.example": "--trust-domain spiffe://a.example: want a name",
-			"--trust txn:https://keys.example --trust-domain A.example":          "--trust-domain A.example: want a name",
-			"--trust cidr:127.0.0.0/8 --trust-domain a.example":                  "--trust-domain needs --trust txn:JWKS-URL",
-			"--trust cidr:127.0.0.0/8 --trust txn:https://keys.example":          "--trust is given 2 times",
-			"--trust cidr:::ffff:10.0.0.0/104":                                   "want ADDRESS/BITS",
-			"--trust cidr:::ffff:0:0/90":                                         "want ADDRESS/BITS",
-			"--trust cidr:fe80::1%lo/128":                                        "want ADDRESS/BITS",
-			"--trust txn:http://id:s3cret@keys.example":                          "--trust txn: want an https URL",
-			"--trust txn:https://id:s3cret@keys.example":                         "--trust txn: the URL holds a user name",
-			"--trust txn:http://127.0.0.1:0/keys":                                "--trust txn: the URL has a port that cannot be",
-			"--trust txn:http://127.0.0.1:65536/keys":                            "--trust txn: want an https URL",
-			"--trust cidr:127.0.0.0/8 --listen 8082":                             "--listen 8082: want HOST:PORT",
-			"--trust cidr:127.0.0.0/8 --listen a:99999":                          "--listen a:99999: want HOST:PORT",
+			"":                          "--trust is required",
+			"--trust cidr:127.0.0.1/33": "--trust cidr:127.0.0.1/33: want ADDRESS/BITS",
+			"--trust txn:https://keys.example --trust-domain=":          "--trust-domain : want a name",
+			"--trust cidr:127.0.0.0/8 --trust-domain a.example":         "--trust-domain needs --trust txn:JWKS-URL",
+			"--trust cidr:127.0.0.0/8 --trust txn:https://keys.example": "--trust is given 2 times",
+			"--trust cidr:127.0.0.0/8 --listen 8082":                    "--listen 8082: want HOST:PORT",
+			"--trust cidr:127.0.0.0/8 --listen a:99999":                 "--listen a:99999: want HOST:PORT",
 			"--nonsense": "--nonsense",
 			"nonsense":   "nonsense",
 		},
@@ -88,6 +68,61 @@ func TestNodeProgramsRefuseBadFlags(t *testing.T) {
 			if code != 2 || stdout != "" || !strings.Contains(stderr, says) || strings.Contains(stderr, "    at ") || strings.Contains(stderr, "s3cret") {
 				t.Errorf("%s %s: exit status %d, standard output %q, standard error %q", script, args, code, stdout, stderr)
 			}
+		}
+	}
+}
+
+// Starting Node takes longer than all of these together.
+func TestNodeServicesRefuseTrustThatCannotBe(t *testing.T) {
+	t.Parallel()
+	const notATrust, notACIDR, notAURL = "--trust is required", "want ADDRESS/BITS", "--trust txn: want an https URL"
+	const script = `
+		import { trust } from './node/identity.mjs'
+		function said([how, domain]) {
+			try {
+				trust(how, domain || undefined)
+				return 'it is taken'
+			} catch (error) {
+				return error.message
+			}
+		}
+		console.log(JSON.stringify(JSON.parse(process.argv[1]).map(said)))`
+	tries := [][3]string{ // --trust, --trust-domain, and what is said
+		{"everybody", "", notATrust},
+		{"cidr:", "", notATrust},
+		{"cidr:127.0.0.1", "", "--trust cidr:127.0.0.1: " + notACIDR},
+		{"cidr:127.0.0.1/", "", "--trust cidr:127.0.0.1/: " + notACIDR},
+		{"cidr:localhost/8", "", notACIDR},
+		{"cidr:0.0.0.0/0", "", notACIDR},
+		{"cidr:0.0.0.0/00", "", notACIDR},
+		{"cidr:::/0", "", notACIDR},
+		{"cidr:::ffff:10.0.0.0/104", "", notACIDR},
+		{"cidr:::ffff:0:0/90", "", notACIDR},
+		{"cidr:fe80::1%lo/128", "", notACIDR},
+		{"txn:keys", "", notAURL},
+		{"txn:http://keys.example", "", notAURL},
+		{"txn:http://127.0.0.1.a.test", "", notAURL},
+		{"txn:file:///etc/passwd", "", notAURL},
+		{"txn:http://id:s3cret@keys.example", "", notAURL},
+		{"txn:http://127.0.0.1:65536/keys", "", notAURL},
+		{"txn:https://id:s3cret@keys.example", "", "--trust txn: the URL holds a user name"},
+		{"txn:http://127.0.0.1:0/keys", "", "--trust txn: the URL has a port that cannot be"},
+		{"txn:https://keys.example", "spiffe://a.example", "--trust-domain spiffe://a.example: want a name"},
+		{"txn:https://keys.example", "A.example", "--trust-domain A.example: want a name"},
+	}
+	asked, err := json.Marshal(tries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	needNode(t, "node")
+	code, stdout, stderr := run(t, exec.CommandContext(t.Context(), "node", "--input-type=module", "-e", script, string(asked)))
+	var said []string
+	if err := json.Unmarshal([]byte(stdout), &said); err != nil || len(said) != len(tries) {
+		t.Fatalf("exit status %d, standard output %q, standard error %q", code, stdout, stderr)
+	}
+	for i, try := range tries {
+		if !strings.Contains(said[i], try[2]) || strings.Contains(said[i], "s3cret") {
+			t.Errorf("--trust %s --trust-domain %s: %q", try[0], try[1], said[i])
 		}
 	}
 }
