@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -249,6 +250,47 @@ func TestGatewayStopsWithAStreamOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.gateway.signal(syscall.SIGINT)
+	if code := s.gateway.wait(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// A service that starts just then, or has not met the key yet, has to read the tokens
+// of requests that go on.
+func TestGatewayPublishesItsKeysForAsLongAsItDrains(t *testing.T) {
+	t.Parallel()
+	arrived, draining, keys := make(chan struct{}), make(chan struct{}), ""
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-draining
+		res, err := http.Get(keys)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		res.Body.Close()
+		w.WriteHeader(res.StatusCode)
+	}))
+	defer upstream.Close()
+	s := startGateway(t, startProvider(t), "-upstream", upstream.URL, "-forward", "txn")
+	keys = "http://" + s.gateway.address("internal listening on") + "/.well-known/jwks.json"
+	s.waitReady(t)
+	token := "Authorization: Bearer " + s.token(t, nil)
+	answered := make(chan reply, 1)
+	go func() { answered <- send(t, "GET", s.url+"/", token) }()
+	<-arrived
+	s.gateway.signal(syscall.SIGTERM)
+	eventually(t, "the gateway to take no more clients", func() bool {
+		c, err := net.Dial("tcp", s.address)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	close(draining)
+	if r := <-answered; r.status != 200 {
+		t.Errorf("status %d, body %s", r.status, r.body)
+	}
 	if code := s.gateway.wait(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}

@@ -2,91 +2,14 @@ package examples_test
 
 import (
 	"encoding/json"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"google.golang.org/grpc/codes"
-
-	pb "github.com/authctx/authctx/examples/internal/examplespb"
 )
-
-func TestGatewayStartsWithoutItsProvider(t *testing.T) {
-	t.Parallel()
-	_, httpURL, grpcAddress := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p := newProvider(t)
-	s := startGateway(t, p, "-upstream", httpURL, "-grpc-upstream", grpcAddress, "-forward", "fields")
-	token := p.token(t, nil)
-	client := pb.NewWhoAmIClient(dial(t, s.address))
-
-	if r := send(t, "GET", s.url+"/healthz"); r.status != 200 {
-		t.Errorf("healthz: status %d", r.status)
-	}
-	if r := send(t, "GET", s.url+"/readyz"); r.status != 503 {
-		t.Errorf("readyz: status %d, want 503", r.status)
-	}
-	r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token)
-	if r.status != 503 || r.header.Get("Retry-After") == "" {
-		t.Errorf("status %d, Retry-After %q; want 503 with one", r.status, r.header.Get("Retry-After"))
-	}
-	_, err := client.Get(as(t, token), &pb.GetRequest{})
-	wantStatus(t, err, codes.Unavailable)
-
-	p.run(t)
-	s.waitReady(t)
-	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token); r.status != 200 {
-		t.Errorf("after recovery: status %d, body %s", r.status, r.body)
-	}
-	if _, err := client.Get(as(t, token), &pb.GetRequest{}); err != nil {
-		t.Errorf("after recovery: %v", err)
-	}
-}
-
-// A probe comes every few seconds, so the log has a cause once, and the end of it.
-func TestGatewayLogsWhyItIsNotReady(t *testing.T) {
-	t.Parallel()
-	p := newProvider(t)
-	s := startGateway(t, p, "-upstream", "http://127.0.0.1:1")
-	logged := func(line string) int { return strings.Count(s.gateway.stderr.String(), line) }
-	const cause = "connection refused"
-	eventually(t, "the cause, which nobody asked for", func() bool { return logged(cause) == 1 })
-	for range 5 {
-		if r := send(t, "GET", s.url+"/readyz"); r.status != 503 || strings.Contains(r.body, cause) {
-			t.Errorf("readyz: status %d, body %s", r.status, r.body)
-		}
-	}
-	p.run(t)
-	s.waitReady(t)
-	eventually(t, "the end of it", func() bool { return logged(`"ready: `) == 1 })
-	if logged(cause) != 1 {
-		t.Errorf("the log:\n%s", s.gateway.stderr.String())
-	}
-}
-
-// It goes on with the keys it has, and who looks after it must learn of that.
-func TestGatewayLogsThatKeysCannotBeLoadedAgain(t *testing.T) {
-	t.Parallel()
-	p := startProvider(t)
-	s := startGateway(t, p, "-upstream", "http://127.0.0.1:1", "-keys-refresh", "1s")
-	s.waitReady(t)
-	logged := func(line string) bool {
-		if r := send(t, "GET", s.url+"/readyz"); r.status != 200 {
-			t.Errorf("readyz: status %d", r.status)
-		}
-		return strings.Count(s.gateway.stderr.String(), line) == 1
-	}
-	p.setDown(true)
-	eventually(t, "the cause", func() bool { return logged("502") && logged("keys do not load") && logged(p.issuer+": ") })
-	p.setDown(false)
-	eventually(t, "the end of it", func() bool { return logged(`"keys load`) })
-}
 
 // A client that knows nothing but the address of an API asks that first, and each
 // answer says whom to ask next (RFC 9728 section 5).
@@ -298,91 +221,5 @@ func TestGatewayKnowsWorkloadsBySPIFFEID(t *testing.T) {
 		if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+token); r.status != 401 {
 			t.Errorf("a token %s: status %d, body %s", name, r.status, r.body)
 		}
-	}
-}
-
-func TestGatewayIsReadyWhenAnyIssuerIs(t *testing.T) {
-	t.Parallel()
-	_, httpURL, _ := startWhoami(t, "-trust", "cidr:127.0.0.0/8")
-	p, down := startProvider(t), newProvider(t)
-	s := startGateway(t, p, "-issuer", down.issuer, "-upstream", httpURL)
-	s.waitReady(t)
-	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+p.token(t, nil)); r.status != 200 {
-		t.Errorf("of the issuer that is there: status %d, body %s", r.status, r.body)
-	}
-	if r := send(t, "GET", s.url+"/whoami", "Authorization: Bearer "+down.token(t, nil)); r.status != 503 {
-		t.Errorf("of the one that is not: status %d, want 503", r.status)
-	}
-}
-
-// A connection that is reset is told with the port of the client, which is another
-// each time.
-func TestGatewayTellsOneCauseOfNotBeingReadyOnce(t *testing.T) {
-	t.Parallel()
-	l := listen(t, "127.0.0.1:0")
-	defer func() { _ = l.Close() }()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Read(make([]byte, 1))
-			_ = c.(*net.TCPConn).SetLinger(0)
-			_ = c.Close()
-		}
-	}()
-	s := startGateway(t, providerAt(t, l.Addr().String()), "-upstream", "http://127.0.0.1:1", "-keys-cooldown", "100ms")
-	const cause = "reset by peer"
-	told := func() int { return strings.Count(s.gateway.stderr.String(), cause) }
-	for range 30 { // each load is a connection
-		if r := send(t, "GET", s.url+"/readyz"); r.status != http.StatusServiceUnavailable {
-			t.Fatalf("status %d", r.status)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	if n := told(); n != 1 {
-		t.Errorf("told %d times:\n%s", n, s.gateway.stderr.String())
-	}
-}
-
-// A service that starts just then, or has not met the key yet, has to read the tokens
-// of requests that go on.
-func TestGatewayPublishesItsKeysForAsLongAsItDrains(t *testing.T) {
-	t.Parallel()
-	arrived, draining, keys := make(chan struct{}), make(chan struct{}), ""
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		close(arrived)
-		<-draining
-		res, err := http.Get(keys)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		res.Body.Close()
-		w.WriteHeader(res.StatusCode)
-	}))
-	defer upstream.Close()
-	s := startGateway(t, startProvider(t), "-upstream", upstream.URL, "-forward", "txn")
-	keys = "http://" + s.gateway.address("internal listening on") + "/.well-known/jwks.json"
-	s.waitReady(t)
-	token := "Authorization: Bearer " + s.token(t, nil)
-	answered := make(chan reply, 1)
-	go func() { answered <- send(t, "GET", s.url+"/", token) }()
-	<-arrived
-	s.gateway.signal(syscall.SIGTERM)
-	eventually(t, "the gateway to take no more clients", func() bool {
-		c, err := net.Dial("tcp", s.address)
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	})
-	close(draining)
-	if r := <-answered; r.status != 200 {
-		t.Errorf("status %d, body %s", r.status, r.body)
-	}
-	if code := s.gateway.wait(); code != 0 {
-		t.Errorf("exit status %d", code)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,6 +27,7 @@ const patience = 2 * time.Minute
 var programs string
 
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // before the command line is read: tests wait a lot
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "examples")
 		if err != nil {
@@ -37,9 +39,9 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// build builds them, without what only debuggers read, which takes linking long.
+// build builds them, without the symbols that only debuggers read.
 var build = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-w", "-o", programs+string(filepath.Separator), "./...").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-o", programs+string(filepath.Separator), "./...").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
