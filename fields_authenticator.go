@@ -84,7 +84,7 @@ func NewFieldsAuthenticator(cfg FieldsAuthenticatorConfig) (*FieldsAuthenticator
 		f.reads.Prefixes = []string{layout.ExtraPrefix}
 	}
 	f.known.Names = layout.Also
-	f.memo = newFieldsMemo(&f.layout, f.names)
+	f.memo = newFieldsMemo(&f.layout)
 	if f.now == nil {
 		f.now = time.Now
 	}

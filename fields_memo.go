@@ -17,8 +17,6 @@ const (
 	// take besides, that are worth keeping; larger callers are decoded every time.
 	maxMemoized      = 8 << 10
 	maxMemoizedLists = 16 << 10
-	// maxMemoNames is more names than a layout has.
-	maxMemoNames = 32
 )
 
 // fieldsMemo remembers what field values were decoded to, so that a caller who
@@ -81,8 +79,8 @@ func (e *memoEntry) Names() iter.Seq[string] { return slices.Values(e.names) }
 
 // newFieldsMemo returns nil, a memo of nothing, for layouts whose callers are
 // not a fixed number of single values.
-func newFieldsMemo(l *FieldLayout, names []string) *fieldsMemo {
-	if l.Repeat || l.ExtraPrefix != "" || len(names) > maxMemoNames {
+func newFieldsMemo(l *FieldLayout) *fieldsMemo {
+	if l.Repeat || l.ExtraPrefix != "" {
 		return nil
 	}
 	return &fieldsMemo{seed: maphash.MakeSeed()}
@@ -93,8 +91,8 @@ func (m *fieldsMemo) read(r *Request, names []string, decode func(*Request) (Pri
 	if m == nil {
 		return decode(r)
 	}
-	var buf [maxMemoNames]string
-	values, ok := singleValues(r, names, buf[:0])
+	var all [24]string // no layout has more names
+	values, ok := singleValues(r, names, all[:0])
 	if !ok {
 		return decode(r)
 	}

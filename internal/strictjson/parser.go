@@ -155,34 +155,20 @@ const (
 )
 
 // String describes the problem in a few words.
-func (p Problem) String() string {
-	switch p {
-	case TooLong:
-		return "document too long"
-	case TooDeep:
-		return "nested too deeply"
-	case TooMany:
-		return "too many values"
-	case BadUTF8:
-		return "not valid UTF-8"
-	case BadSyntax:
-		return "syntax error"
-	case BadString:
-		return "malformed string"
-	case BadNumber:
-		return "malformed number"
-	case HugeNumber:
-		return "number too large"
-	case NotObject:
-		return "not an object"
-	case TrailingData:
-		return "data after the end"
-	case DuplicateName:
-		return "duplicate member name"
-	case ShadowedName:
-		return "member name that differs from another in case only"
-	case MisspelledName:
-		return "member name that is another spelling of one that is read here"
-	}
-	return "no problem"
+func (p Problem) String() string { return problemTexts[p] }
+
+var problemTexts = [...]string{
+	TooLong:        "document too long",
+	TooDeep:        "nested too deeply",
+	TooMany:        "too many values",
+	BadUTF8:        "not valid UTF-8",
+	BadSyntax:      "syntax error",
+	BadString:      "malformed string",
+	BadNumber:      "malformed number",
+	HugeNumber:     "number too large",
+	NotObject:      "not an object",
+	TrailingData:   "data after the end",
+	DuplicateName:  "duplicate member name",
+	ShadowedName:   "member name that differs from another in case only",
+	MisspelledName: "member name that is another spelling of one that is read here",
 }
