@@ -66,8 +66,8 @@ func ExampleKubernetesLayout_aggregator() {
 	// "metrics" is not the aggregator
 }
 
-// A system with names of its own, whose gateway writes two fields. What it passes on
-// under other names, its client has written. Reader, writer and stripping share the value.
+// A gateway that writes two fields, under names of its own. Fields of other names come
+// from its client. Reader, writer and stripping share the layout.
 func ExampleFieldLayout() {
 	layout := authctx.FieldLayout{Subject: "acme-subject", Groups: "acme-groups"}
 	read(authctx.FieldsAuthenticatorConfig{Layout: &layout, Issuer: "https://idp.example"}, map[string][]string{
@@ -95,47 +95,13 @@ func ExampleAuthenticate() {
 	// Output: true
 }
 
-// A message whose headers are a list, as Kafka's are in Go, may have one of them
-// twice. All of them are shown to the authenticator, which refuses that.
-func ExampleAuthenticate_message() {
-	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	type header struct {
-		Key   string
-		Value []byte
-	}
-	take := func(topic string, headers []header) (context.Context, error) {
-		fields := map[string][]string{}
-		for _, h := range headers {
-			fields[h.Key] = append(fields[h.Key], string(h.Value))
-		}
-		result, err := authctx.Authenticate(context.Background(), authenticator, &authctx.Request{
-			Transport: authctx.TransportMessage, Target: topic, Fields: authctx.FieldMap(fields),
-		})
-		return result.NewContext(context.Background()), err // nobody, if there is an error
-	}
-	headers := []header{{"x-user-id", []byte("alice")}, {"x-user-issuer", []byte("https://idp.example")}}
-	ctx, err := take("orders", headers)
-	p, _ := authctx.FromContext(ctx)
-	fmt.Println(p, err)
-
-	_, err = take("orders", append(headers, header{"X-User-Id", []byte("root")}))
-	fmt.Println(errors.Is(err, authctx.InvalidRequest))
-	// Output:
-	// user alice of https://idp.example (asserted) <nil>
-	// true
-}
-
 func ExampleFieldMap() {
 	fields := authctx.FieldMap(map[string][]string{"X-Request-Id": {"42"}})
 	fmt.Println(fields.Values("x-request-id"), slices.Collect(fields.Names()))
 	// Output: [42] [X-Request-Id]
 }
 
-// Whoever removes identity fields by other means asks what they are.
+// For programs that remove identity fields by other means.
 func ExampleIdentityFields() {
 	identity := authctx.IdentityFields()
 	for _, name := range []string{"X-User-Id", "x_user_roles", "Grpc-Metadata-Txn-Token", "User-Agent"} {
@@ -148,7 +114,7 @@ func ExampleIdentityFields() {
 	// User-Agent false
 }
 
-// A propagator of one's own sends on what came with the caller.
+// A propagator of your own sends on what came with the caller.
 func ExampleForwarded() {
 	ctx := authctx.Result{
 		Principal: caller(),
@@ -164,8 +130,7 @@ func ExampleForwarded() {
 	// Output: txn-token
 }
 
-// Work that waits may find that what names its caller has ended, though the caller
-// has not.
+// The token that came with a caller may come to an end before the caller does.
 func ExampleForwardedUntil() {
 	ctx := authctx.Result{
 		Principal:    caller(),
@@ -174,7 +139,7 @@ func ExampleForwardedUntil() {
 	}.NewContext(context.Background())
 	end := authctx.ForwardedUntil(ctx)
 	fmt.Println(end, end.IsZero() || time.Now().Before(end))
-	// A caller without such fields, or whose fields end with it.
+	// A caller without such fields, or with fields that have no end of their own.
 	fmt.Println(authctx.ForwardedUntil(authctx.NewContext(context.Background(), caller())).IsZero())
 	// Output:
 	// 2026-01-01 00:02:00 +0000 UTC false

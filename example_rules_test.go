@@ -9,7 +9,7 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// What a middleware does for a handler, and a test for the code that it tests.
+// Middleware does this for a handler, and a test for the code that it tests.
 func ExampleNewContext() {
 	_, ok := authctx.FromContext(context.Background())
 	fmt.Println(ok)
@@ -71,7 +71,7 @@ func ExampleGroup() {
 	// Output: authctx: permission denied: group "sales" required
 }
 
-// What must not be done with a login of this morning (RFC 9470).
+// For what needs a fresh login (RFC 9470).
 func ExampleMaxAuthAge() {
 	rule := authctx.MaxAuthAge(5*time.Minute, nil)
 	err := authctx.Authorize(authctx.NewContext(context.Background(), caller()), rule)
@@ -85,7 +85,7 @@ func ExamplePermission() {
 	// Output: <nil>
 }
 
-// A missing scope is the client's to ask for, so its refusal says which.
+// A client can ask for a missing scope, so the refusal names it.
 func ExampleScope() {
 	err := authctx.Authorize(authctx.NewContext(context.Background(), caller()), authctx.Scope("orders.write"))
 	var refusal *authctx.Error
@@ -93,8 +93,7 @@ func ExampleScope() {
 	// Output: true authctx: scope missing [orders.write]
 }
 
-// What went wrong is told apart by reason. Each of them that blames the token
-// is an InvalidToken too.
+// Every reason that blames the token also matches InvalidToken.
 func ExampleReasonOf() {
 	err := fmt.Errorf("while checking: %w", &authctx.Error{Reason: authctx.TokenExpired})
 	fmt.Println(authctx.ReasonOf(err) == authctx.TokenExpired, errors.Is(err, authctx.InvalidToken))
@@ -104,7 +103,7 @@ func ExampleReasonOf() {
 	// authctx: credentials could not be checked
 }
 
-// Reasons are few enough for a metric with one series each.
+// There are few enough reasons for a metric with one series each.
 func ExampleReasons() {
 	for _, r := range authctx.Reasons()[:2] {
 		fmt.Println(r.String(), "-", r.Description())
@@ -114,7 +113,7 @@ func ExampleReasons() {
 	// invalid_request - The credentials are malformed or ambiguous.
 }
 
-// A rule of one's own says why it refuses: to the caller, and to operators.
+// A rule of your own tells the caller a reason and operators a cause.
 func ExampleError() {
 	open := authctx.RuleFunc(func(context.Context, authctx.Principal) error {
 		return &authctx.Error{Reason: authctx.Unavailable, Cause: errors.New("the calendar is down"), RetryAfter: time.Minute}

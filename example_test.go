@@ -13,7 +13,7 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// caller stands for what a middleware has found out.
+// caller stands for whom middleware has found.
 func caller() authctx.Principal {
 	p, err := authctx.New(authctx.Attributes{
 		Issuer:      "https://idp.example",
@@ -62,8 +62,8 @@ func ExampleAuthorize() {
 	// authctx: no credentials: no caller in the context: there is no Server of httpctx or grpcctx around this, or it let the request in without one
 }
 
-// A handler for a framework that knows nothing of this package, and would send the
-// cause to the caller.
+// A handler for a framework that does not know this package, and would send the cause
+// to the caller.
 func ExampleAuthorize_framework() {
 	handler := func(ctx context.Context) error {
 		err := authctx.Authorize(ctx, authctx.Role("payroll-superuser"))
@@ -196,7 +196,7 @@ func ExampleTrustSPIFFEID() {
 	// authctx: trust: "spiffe://prod.example" names a trust domain and no workload; say TrustSPIFFEDomain if that is meant
 }
 
-// An API key store, as an authenticator of one's own.
+// An authenticator of your own, for API keys.
 func ExampleNewAuthenticator() {
 	apiKey := authctx.NewAuthenticator(authctx.FieldSet{Names: []string{"x-api-key"}},
 		func(_ context.Context, r *authctx.Request) (authctx.Result, error) {
@@ -299,7 +299,7 @@ func ExampleInjectHeaders() {
 	// Output: user alice of https://idp.example (asserted) <nil>
 }
 
-// A consumer says what it decided; what it was not told stops it at the start.
+// The constructor names what is missing; the observer is told every decision.
 func ExampleNewConsumer() {
 	_, err := authctx.NewConsumer(authctx.ConsumerConfig{})
 	fmt.Println(err)
@@ -327,7 +327,7 @@ func ExampleNewConsumer() {
 	// <nil>
 }
 
-// A worker: who may have what done is said once for each topic.
+// A worker has one rule for each topic.
 func ExampleReceiveHeaders() {
 	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
 	if err != nil {
@@ -361,8 +361,8 @@ func ExampleReceiveHeaders() {
 	// returns authctx: permission denied: the consumer does not list the topic
 }
 
-// Clients of Kafka have headers as a list: a map of lists stands in for it, in
-// which what occurs twice stays two.
+// Clients of Kafka have headers as a list. Reading it into a map of lists keeps a header
+// that occurs twice, which is then refused.
 func ExampleInjectHeaders_list() {
 	type header struct {
 		Key   string
