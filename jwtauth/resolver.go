@@ -64,7 +64,6 @@ type resolved struct {
 	goingOn  bool          // it could not be renewed in time: nobody waits for that any more
 	requests int           // that use it
 	ended    atomic.Bool   // it is not kept any more
-	next     *successor    // nil unless Resolve has returned it since
 	*standing
 }
 

@@ -19,6 +19,7 @@ type resolveCall struct {
 	number   uint64          // among all calls
 	ctx      context.Context // ends with its time
 	waiting  int             // requests
+	next     *issuerPolicy   // what Resolve returned, once owners of its keys are asked about
 	answered bool            // what follows is final, though the keys may be waited for yet
 	policy   *issuerPolicy   // in use by each request that waited
 	err      error
@@ -141,11 +142,18 @@ func (r *resolver) keep(call *resolveCall, h *held) error {
 	if r.closed.Load() {
 		return errResolverClosed
 	}
-	if err := r.ownKeys(call.issuer, h, r.cfg.Now()); err != nil {
+	now := r.cfg.Now()
+	if err := r.ownKeys(call.issuer, h, now); err != nil {
 		h.borrowed = true
+		r.giveUpKeys(call.issuer, h, now)
 		return err
 	}
-	call.answer(r.known[call.issuer].policy, nil)
+	policy := *h.verifier.policy
+	a := &resolved{resolver: r, issuer: call.issuer, held: h, policy: &policy, since: now}
+	policy.until, policy.Now, policy.answer = now.Add(r.cfg.MaxAge), r.cfg.Now, a
+	policy.Cache.MaxAge = min(policy.Cache.MaxAge, r.cfg.Cache.MaxAge)
+	r.insert(a)
+	call.answer(a.policy, nil)
 	r.crowd()
 	return nil
 }

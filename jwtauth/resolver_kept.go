@@ -120,7 +120,6 @@ func (r *resolver) drop(a *resolved) {
 func (r *resolver) retire(a *resolved) {
 	a.ended.Store(true)
 	r.owners.remove(a)
-	r.forgetSuccessor(a)
 	r.endUnused(a)
 }
 

@@ -2,8 +2,12 @@ package jwtauth
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"slices"
+	"time"
 
+	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/moment"
 )
 
@@ -45,9 +49,9 @@ func (o keyOwners) remove(a *resolved) {
 	}
 }
 
-// sharing yields the answers about other issuers that have keys of h too, of what
-// Resolve said of issuer. Nothing that one says of itself alone makes it the same as
-// another. It needs the lock.
+// sharing yields the answers about other issuers that have keys of h too, which Resolve
+// returned for issuer. What one says of itself alone makes it the same as no other. It
+// needs the lock.
 func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
 	policy := h.verifier.policy
 	return func(yield func(*resolved) bool) {
@@ -57,7 +61,8 @@ func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
 					continue
 				}
 				for other := range answers { // its own gives way to h
-					if other.issuer != issuer && !other.policy.renames(policy) && !yield(other) {
+					same := other.issuer == issuer || other.policy.renames(policy) || r.becomes(other, policy)
+					if !same && !yield(other) {
 						return
 					}
 				}
@@ -66,17 +71,52 @@ func (r *resolver) sharing(issuer string, h *held) iter.Seq[*resolved] {
 	}
 }
 
+// becomes reports whether Resolve has returned the issuer of policy in place of other,
+// too. It needs the lock.
+func (r *resolver) becomes(other *resolved, policy *issuerPolicy) bool {
+	call := r.asking[other.issuer]
+	return call != nil && call.next != nil && call.next.Issuer == policy.Issuer
+}
+
+// ownKeys refuses an answer whose keys are another issuer's too: a key serves one
+// issuer. Another whose answer is over is dropped, unless it is a proven one, which
+// askOwners had asked about. It needs the lock.
+func (r *resolver) ownKeys(issuer string, h *held, now time.Time) error {
+	for other := range r.sharing(issuer, h) {
+		if other.proven || !moment.Reached(other.policy.until, now) {
+			return &authctx.Error{Reason: authctx.Unavailable, Cause: fmt.Errorf(
+				"jwtauth: Resolve: the issuer %q shares its Keys with %q", h.verifier.policy.Issuer, other.policy.Issuer)}
+		}
+	}
+	for other := range r.sharing(issuer, h) {
+		r.drop(other)
+	}
+	return nil
+}
+
+// giveUpKeys drops the answer about an issuer if it cannot go on and h, which Resolve
+// returned in its place and was refused, has none of its keys. Otherwise two issuers
+// that exchange keys would keep each other from them for ever. It needs the lock.
+func (r *resolver) giveUpKeys(issuer string, h *held, now time.Time) {
+	known := r.known[issuer]
+	if known == nil || !moment.Reached(r.end(known), now) {
+		return
+	}
+	kept := func(origin any) bool { return slices.Contains(h.origins, origin) }
+	if !slices.ContainsFunc(known.held.origins, kept) {
+		r.drop(known)
+	}
+}
+
 // askOwners asks again about proven issuers that have keys of h and whose answers
 // are over. Otherwise whoever names another with the same keys, which takes no
 // token that is good, could take them away from those that nobody has asked about
 // for MaxAge. They are asked about one by one, for the first that keeps its keys
-// settles it. What Resolve returned is announced before: nobody waits for a call that
-// waits here, or two could wait for one another.
+// settles it.
 func (r *resolver) askOwners(ctx context.Context, call *resolveCall, h *held) {
-	r.announce(call, h)
 	asked := map[string]bool{}
 	for {
-		issuer := r.overdueOwner(call.issuer, h, asked)
+		issuer := r.overdueOwner(call, h, asked)
 		if issuer == "" {
 			return
 		}
@@ -88,16 +128,22 @@ func (r *resolver) askOwners(ctx context.Context, call *resolveCall, h *held) {
 }
 
 // overdueOwner returns a proven issuer to ask about, or none if there is none or
-// the keys stay with another whatever that says.
-func (r *resolver) overdueOwner(issuer string, h *held, asked map[string]bool) (overdue string) {
+// the keys stay with another whatever that says. No call that asks about owners waits
+// for another that does, or two could wait for one another.
+func (r *resolver) overdueOwner(call *resolveCall, h *held, asked map[string]bool) (overdue string) {
 	now := r.cfg.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, owner := range r.takeover(issuer, h, now).owners {
-		if asked[owner.issuer] || !moment.Reached(owner.policy.until, now) || r.successor(owner, now) != nil {
+	for other := range r.sharing(call.issuer, h) {
+		switch about := r.asking[other.issuer]; {
+		case asked[other.issuer], !moment.Reached(other.policy.until, now), about != nil && about.next != nil:
 			return ""
+		case other.proven:
+			overdue = other.issuer
 		}
-		overdue = owner.issuer
+	}
+	if overdue != "" {
+		call.next = h.verifier.policy
 	}
 	return overdue
 }

@@ -38,7 +38,7 @@ func TestRule2_KeysHaveTheOwnersThatASearchFinds(t *testing.T) {
 		}
 		r, err := NewResolvingVerifier(ResolvingVerifierConfig{
 			Resolve:    func(context.Context, string) (*Verifier, error) { return nil, nil },
-			Algorithms: []Algorithm{EdDSA}, MaxIssuers: 4, MaxAge: time.Minute, Now: func() time.Time { return o.now },
+			Algorithms: []Algorithm{EdDSA}, MaxIssuers: 4, MaxAge: time.Minute, MaxStale: 3 * time.Minute, Now: func() time.Time { return o.now },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -77,25 +77,15 @@ func (o *ownersTest) step() {
 	}
 }
 
-// answer keeps a verifier of any issuer with any keys, if a search allows that, or
-// only announces it.
+// answer keeps a verifier of any issuer with any keys, if a search allows that.
 func (o *ownersTest) answer() {
 	iss, v := o.verifier()
 	call := &resolveCall{issuer: iss, done: make(chan struct{})}
 	h, _ := o.hold(call, v)
 	defer o.letGo(h)
-	o.asking[iss] = call
-	defer delete(o.asking, iss)
-	if o.random.IntN(2) == 0 {
-		o.announce(call, h)
-		return
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	want, refused := o.search(iss, v)
-	if refused {
-		want = o.verifiers()
-	}
 	if err := o.keep(call, h); (err != nil) != refused {
 		o.Fatalf("%v; a search says %v", err, refused)
 	}
@@ -113,42 +103,27 @@ func (o *ownersTest) verifiers() map[string]*Verifier {
 	return all
 }
 
-// search returns what is kept when v is, or that it must not be.
+// search returns what is kept when v comes, and whether it is refused.
 func (o *ownersTest) search(iss string, v *Verifier) (want map[string]*Verifier, refused bool) {
-	next, want := map[string]*Verifier{iss: v}, o.verifiers()
-	known := o.known[iss]
-	share := func(a, b *Verifier) bool {
-		return a.policy.Issuer != b.policy.Issuer &&
-			slices.ContainsFunc(o.numbers[a], func(n int) bool { return slices.Contains(o.numbers[b], n) })
+	share := func(other *Verifier) bool {
+		return slices.ContainsFunc(o.numbers[v], func(n int) bool { return slices.Contains(o.numbers[other], n) })
 	}
-	for before := 0; before < len(next); {
-		before = len(next)
-		for name, other := range o.known {
-			if next[name] != nil || !o.any(next, func(v *Verifier) bool { return share(v, other.held.verifier) }) {
-				continue
-			}
-			switch to := o.successor(other, o.now); {
-			case !other.proven && moment.Reached(other.policy.until, o.now):
-				delete(want, name)
-			case known == nil || !known.proven || to == nil,
-				o.any(next, func(v *Verifier) bool { return share(v, to.held.verifier) }):
-				return nil, true
-			default:
-				next[name] = to.held.verifier
-			}
+	before := o.verifiers()
+	want = maps.Clone(before)
+	for name, other := range o.known {
+		if name != iss && other.policy.Issuer != v.policy.Issuer && share(other.held.verifier) {
+			refused = refused || other.proven || !moment.Reached(other.policy.until, o.now)
+			delete(want, name)
 		}
 	}
-	maps.Copy(want, next)
-	return want, false
-}
-
-func (o *ownersTest) any(all map[string]*Verifier, holds func(*Verifier) bool) bool {
-	for _, v := range all {
-		if holds(v) {
-			return true
-		}
+	if !refused {
+		want[iss] = v
+		return want, false
 	}
-	return false
+	if own := o.known[iss]; own != nil && !share(own.held.verifier) && moment.Reached(own.since.Add(o.cfg.MaxStale), o.now) {
+		delete(before, iss)
+	}
+	return before, true
 }
 
 // verifier returns one for an issuer, a tenant perhaps.

@@ -12,48 +12,43 @@ import (
 // ResolvingVerifierConfig says how a [ResolvingVerifier] finds its issuers. Resolve and
 // Algorithms are required.
 type ResolvingVerifierConfig struct {
-	// Resolve returns the verifier of an issuer. The issuer is the "iss" of a token
-	// that nobody has verified: look the name up, and never derive an address from
-	// it. Return [authctx.WrongIssuer] if there is no such issuer. Any other error
-	// means that nobody could tell, and Resolve is not called for that issuer again
-	// for ten seconds; it should say which issuer it is about, for the operator.
+	// Resolve returns the verifier of an issuer: the "iss" of a token that nobody has
+	// verified yet, so look it up, and never derive an address from it. If nothing has
+	// changed, return the same verifier as last time. Return [authctx.WrongIssuer] if
+	// there is no such issuer; that counts at once, for cached tokens and streams too.
+	// Any other error means that nobody could tell, and Resolve is not called for that
+	// issuer again for ten seconds; it should name the issuer, for the operator.
 	//
-	// Requests for the same issuer wait for one call. Its context is none of
-	// theirs, and Resolve must return when it ends. A call that does not is given
-	// up: until it returns, its issuer is [authctx.Unavailable], unless MaxStale
-	// keeps the last answer. While 64 calls about new issuers are under way, no
-	// other new issuer is looked up, since strangers could begin any number.
+	// Resolve must be safe for concurrent use. Requests for the same issuer wait for
+	// one call, whose context belongs to none of them, and Resolve must return when
+	// that ends. Until it does, its issuer is [authctx.Unavailable], unless MaxStale
+	// keeps the last answer. While 64 calls about new issuers are under way, no other
+	// new issuer is looked up, since strangers could begin any number.
 	//
-	// If nothing has changed, return the same verifier as last time. A different
-	// one takes over when its keys are there, and until then the last one goes on,
-	// so that a provider which is down takes no known keys away:
+	// A different verifier takes over when it has keys, or after MaxStale. Until then
+	// the last one goes on, so that a provider which is down takes no known keys away.
+	// A key source with a method like [RemoteKeys.Ready] is asked whether it has keys;
+	// any other counts as having them, and of joined sources one suffices. Ready must
+	// return when its context ends; otherwise the source counts as having none, and
+	// while eight such calls about an issuer have not returned, no other source of it
+	// is asked either, except [RemoteKeys].
 	//
-	//   - a key source with a method like [RemoteKeys.Ready] is asked for its keys;
-	//     any other counts as ready. Of joined sources, one that is ready suffices;
-	//   - a source whose Ready does not return with its context counts as not
-	//     ready. While eight such calls about an issuer have not returned, all its
-	//     sources with a Ready count as not ready, except [RemoteKeys];
-	//   - after MaxStale, the new verifier takes over in any case.
+	// A key source or a static key serves one issuer. A second issuer with the same
+	// one is [authctx.Unavailable] while the answer about the first is believed, and
+	// its verifier is not released. After that, if a token of the first was verified,
+	// Resolve is asked about it again, and it keeps the key until Resolve returns
+	// WrongIssuer or a verifier without it. If that one has another issuer's keys in
+	// its turn, the first keeps its own until MaxStale.
 	//
-	// WrongIssuer counts at once, for tokens in the cache and streams too.
-	//
-	// Two issuers must not share a key source or a static key: while the answer
-	// about the first is believed, the second is answered with
-	// [authctx.Unavailable], and its verifier is not released. Then Resolve is asked
-	// again about a first of which a token was verified, and its keys stay its own
-	// until it takes over others or Resolve returns WrongIssuer. Issuers that
-	// exchange keys, and of each of which a token was verified, take them over
-	// together.
-	//
-	// So where customers bring keys of their own, let each prove that it has the
-	// private key, and register no key twice. Public keys are no secret: a customer
-	// that has another's registered beside its own, and is asked about first, keeps
-	// the other out.
+	// So where customers bring their own keys, have each prove that it has the private
+	// key, and register no key twice. Public keys are no secret: a customer that has
+	// another's registered beside its own, and is asked about first, keeps the other
+	// out.
 	//
 	// Resolve is asked about each spelling of an issuer that has
-	// [VerifierConfig.IssuerAliases], and returns one verifier for all. Its next name
-	// is an alias for MaxAge first: one that was none is another issuer with its keys,
-	// until the answers about its spellings are over.
+	// [VerifierConfig.IssuerAliases], and returns one verifier for all. To rename such
+	// an issuer, make its next name an alias for MaxAge first. A name that was none is
+	// another issuer with the same keys until the answers about its spellings are over.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, when it is not nil, is called with every verifier that Resolve
 	// returned once it is not kept any more and no request uses it, so that its
