@@ -86,11 +86,3 @@ func NewTokenHash() func(token string) [32]byte {
 	h := newTokenHash()
 	return func(token string) [32]byte { return h.sum(token) }
 }
-
-// Readying returns of how many issuers sources are remembered that have not
-// answered.
-func Readying(r *ResolvingVerifier) int {
-	r.resolver.mu.Lock()
-	defer r.resolver.mu.Unlock()
-	return len(r.resolver.readying)
-}

@@ -44,9 +44,8 @@ type resolver struct {
 	unknown   denials    // issuers that do not exist
 	failing   denials    // issuers of which nobody could tell
 	asking    map[string]*resolveCall
-	readying  map[string]int // by issuer: key sources that have not answered a renewal
-	strangers int            // of asking: issuers that are not known
-	closed    atomic.Bool    // stays as it is while mu is held
+	strangers int         // of asking: issuers that are not known
+	closed    atomic.Bool // stays as it is while mu is held
 
 	held    map[*Verifier]*held
 	leaving map[*Verifier]chan struct{} // closed when its Release has ended
@@ -69,6 +68,8 @@ type resolved struct {
 
 // standing is what an issuer keeps from one answer to the next.
 type standing struct {
+	readying atomic.Int32 // key sources that have not said whether they have keys
+
 	inUse  int           // requests that use any answer about it
 	proven bool          // a token of it was verified
 	used   time.Time     // when that was last

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/authctx/authctx"
 	"github.com/authctx/authctx/internal/absent"
@@ -95,28 +94,24 @@ func (r *resolver) resolve(ctx context.Context, call *resolveCall) (*held, error
 // waitForKeys waits for the keys of a new answer as long as the one before goes
 // on: keys that are not there yet take no keys away that are.
 func (r *resolver) waitForKeys(ctx context.Context, call *resolveCall, h *held) error {
-	if !r.replaces(call, h) {
+	r.mu.Lock()
+	known := r.replaced(call, h)
+	r.mu.Unlock()
+	if known == nil {
 		return nil
 	}
-	keys := r.askReady(ctx, call.issuer, h.verifier)
+	keys := askReady(ctx, h.verifier, &known.readying)
 	if keys.all() || !r.goOnUntilReady(call, h) {
 		return nil
 	}
 	return keys.wait(ctx)
 }
 
-// replaces reports whether h takes the place of something else that may go on.
-func (r *resolver) replaces(call *resolveCall, h *held) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.replaced(call, h, r.cfg.Now()) != nil
-}
-
 // replaced returns what h takes the place of, nil unless that is something else
 // and may go on. It needs the lock.
-func (r *resolver) replaced(call *resolveCall, h *held, now time.Time) *resolved {
+func (r *resolver) replaced(call *resolveCall, h *held) *resolved {
 	known := r.known[call.issuer]
-	if known == nil || known.held == h || moment.Reached(r.end(known), now) {
+	if known == nil || known.held == h || moment.Reached(r.end(known), r.cfg.Now()) {
 		return nil
 	}
 	return known
@@ -124,14 +119,13 @@ func (r *resolver) replaced(call *resolveCall, h *held, now time.Time) *resolved
 
 // goOnUntilReady answers a call with what h takes the place of.
 func (r *resolver) goOnUntilReady(call *resolveCall, h *held) bool {
-	now := r.cfg.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known := r.replaced(call, h, now)
+	known := r.replaced(call, h)
 	if known == nil {
 		return false
 	}
-	r.goOn(known, now)
+	r.goOn(known, r.cfg.Now())
 	known.goingOn = true
 	call.answer(known.policy, nil)
 	return true

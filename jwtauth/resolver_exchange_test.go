@@ -86,8 +86,7 @@ func TestRule8_IssuersThatExchangeTheirKeysHaveThemAfterMaxStale(t *testing.T) {
 	}
 }
 
-// Nor is a key anybody's that an issuer gives up while it goes on with it, though its
-// next one is not free.
+// Nor does anybody get the key that it gives up meanwhile.
 func TestRule4_AnIssuerWhoseNextKeysStayWithAnotherGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTenantKeys(t, nil)

@@ -12,8 +12,7 @@ type held struct {
 	verifier *Verifier
 	origins  []any // of its keys
 	users    int
-	kept     bool // by some issuer, at some time
-	borrowed bool // its keys were another's, whom a Release would hurt, unless it was kept
+	borrowed bool // it was refused and not kept since: a Release would close another's keys
 }
 
 // releaseMark says when a verifier was released last.
@@ -67,7 +66,7 @@ func (r *resolver) giveBack(h *held) {
 		return
 	}
 	delete(r.held, h.verifier)
-	if r.cfg.Release == nil || h.borrowed && !h.kept {
+	if r.cfg.Release == nil || h.borrowed {
 		r.owned.Done()
 		return
 	}

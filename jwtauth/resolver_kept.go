@@ -68,7 +68,7 @@ func (r *resolver) unlist(a *resolved) {
 // it was, in a list or in none: a renewal is no use.
 func (r *resolver) insert(a *resolved) {
 	a.held.users++
-	a.held.kept = true
+	a.held.borrowed = false
 	old := r.known[a.issuer]
 	r.known[a.issuer] = a
 	a.standing = new(standing)

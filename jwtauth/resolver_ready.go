@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,24 +16,22 @@ const readyGrace = 100 * time.Millisecond
 
 var errDeafReady = errors.New("Ready takes no notice of its context")
 
-// readiness is what the sources of a verifier answer, each asked once, whether
-// they have their keys now, and if not, whether they have them in time. The
-// channels have room for answers that nobody waits for.
+// readiness is what each source of a verifier answers: whether it has keys now, and
+// whether it has them in time. The channels have room for answers that nobody waits
+// for.
 type readiness struct {
 	sources     int
 	now, inTime chan error
 }
 
-// askReady asks the sources of v, whose time is ctx. A source that cannot tell
-// counts as one that has its keys. One that takes no notice of ctx is left
-// behind; while there are many of those, whatever could be one more of them counts
-// as one that has none, or each renewal of the issuer would add to them.
-func (r *resolver) askReady(ctx context.Context, iss string, v *Verifier) *readiness {
+// askReady asks the sources of v for their keys, within ctx. One that cannot tell
+// counts as having them. One that takes no notice of ctx is left behind. While pending
+// counts many of those, no source is asked that might be one more, or each renewal of
+// the issuer would add to them: it counts as having no keys.
+func askReady(ctx context.Context, v *Verifier, pending *atomic.Int32) *readiness {
 	members := membersOf(v.policy.Keys)
 	q := &readiness{len(members), make(chan error, len(members)), make(chan error, len(members))}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	leftBehind := r.readying[iss] >= maxDeafReady
+	leftBehind := pending.Load() >= maxDeafReady
 	for _, member := range members { // side by side: one that hangs takes no time from the others
 		source := readierOf(member)
 		switch _, takesNotice := source.(*RemoteKeys); {
@@ -43,23 +42,19 @@ func (r *resolver) askReady(ctx context.Context, iss string, v *Verifier) *readi
 			q.now <- errDeafReady
 			q.inTime <- errDeafReady
 		default:
-			r.readying[iss]++
-			go r.askSource(ctx, iss, source, q)
+			pending.Add(1)
+			go func() {
+				defer pending.Add(-1)
+				q.ask(ctx, source)
+			}()
 		}
 	}
 	return q
 }
 
-func (r *resolver) askSource(ctx context.Context, iss string, source readier, q *readiness) {
+func (q *readiness) ask(ctx context.Context, source readier) {
 	err := errDeafReady // if it ends its goroutine
-	defer func() {
-		r.mu.Lock()
-		if r.readying[iss]--; r.readying[iss] == 0 {
-			delete(r.readying, iss)
-		}
-		r.mu.Unlock()
-		q.inTime <- err
-	}()
+	defer func() { q.inTime <- err }()
 	over, cancel := context.WithCancel(ctx)
 	cancel()
 	err = isReady(over, source)

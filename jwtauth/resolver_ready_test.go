@@ -312,20 +312,3 @@ func TestRule4_SourcesThatAnswerHideNoneThatDoNot(t *testing.T) {
 		u.close()
 	})
 }
-
-// Sources that have answered leave nothing behind.
-func TestNothingIsKeptOfSourcesThatAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := newSuccessors(t, nil)
-		s := u.s(testIssuer)
-		u.verify("before", s, testIssuer, nil)
-		time.Sleep(10 * time.Minute)
-		u.withKeys(func() jwtauth.KeySource { return laterKeys{s.key, time.Now()} })
-		u.verify("the next", s, testIssuer, nil)
-		time.Sleep(time.Minute)
-		if n := jwtauth.Readying(u.r); n != 0 {
-			t.Errorf("%d issuers are remembered", n)
-		}
-		u.close()
-	})
-}

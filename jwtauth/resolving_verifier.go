@@ -50,12 +50,11 @@ type ResolvingVerifierConfig struct {
 	// an issuer, make its next name an alias for MaxAge first. A name that was none is
 	// another issuer with the same keys until the answers about its spellings are over.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
-	// Release, when it is not nil, is called with every verifier that Resolve
-	// returned once it is not kept any more and no request uses it, so that its
-	// key source can be closed. Streams go on if the keys of the next answer are
-	// the same. If Resolve returns a verifier that is being released, it is asked
-	// again after that. No request waits for Release, and nothing bounds how many
-	// run at once, so it must return.
+	// Release, if not nil, is called with each verifier that Resolve returned when
+	// it is no longer kept and no request uses it, so that its key source can be
+	// closed. Streams go on if the next answer has the same keys. If Resolve returns
+	// a verifier that is being released, it is asked again after that. No request
+	// waits for Release, and nothing bounds how many run at once, so it must return.
 	Release func(*Verifier)
 	// Timeout bounds one call of Resolve, and how long requests wait for it and
 	// Close for it and for Release: at least 1 ms, 5 s when zero.
@@ -157,7 +156,7 @@ func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, erro
 	r := &ResolvingVerifier{resolver: resolver{
 		cfg: cfg, parser: claimsParser(nil), proven: list.New(), newcomers: list.New(),
 		known: map[string]*resolved{}, owners: keyOwners{}, unknown: denials{}, failing: denials{}, asking: map[string]*resolveCall{},
-		readying: map[string]int{}, held: map[*Verifier]*held{}, leaving: map[*Verifier]chan struct{}{},
+		held: map[*Verifier]*held{}, leaving: map[*Verifier]chan struct{}{},
 	}}
 	r.resolver.ctx, r.resolver.cancel = context.WithCancel(context.Background())
 	r.front.init(common.MaxTokenBytes, common.Algorithms, common.Cache)
