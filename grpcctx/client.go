@@ -122,8 +122,8 @@ func (c *Client) DialOptions() []grpc.DialOption {
 // UnaryInterceptor returns the interceptor for unary calls. It is for what is no
 // [grpc.ClientConn], such as a channel within the process; connections of grpc take
 // [Client.DialOptions]. It does to metadata what theirs does, and may be used
-// concurrently. Streams it does not see: they carry no caller, and whatever identity
-// somebody wrote, without [Client.StreamInterceptor]. Make both the innermost, behind
+// concurrently. It does not see streams: without [Client.StreamInterceptor] they carry
+// no caller, and keep whatever identity somebody wrote. Make both the innermost, behind
 // anything that writes metadata.
 //
 // An interceptor cannot see what a call goes out on, which is for the rest of those

@@ -50,8 +50,8 @@ func (s *Server) admit(ctx context.Context, method string, a *admission) error {
 // that may go on it sets the context for the handler, with the caller and
 // without anything that the peer wrote about one.
 //
-// It is written into a, and told elsewhere, so that the stack stays shallow: one
-// that has to grow costs more than all of this.
+// It fills a and leaves the observer to other functions, to keep the stack shallow:
+// one that has to grow costs more than all of this.
 func (s *Server) decide(ctx context.Context, method string, a *admission) (err error) {
 	var start time.Time
 	if s.observer != nil {

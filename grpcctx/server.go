@@ -32,9 +32,9 @@ type ServerConfig struct {
 	// each method whether a caller is needed.
 	AllowAnonymous bool
 	// KeepCredentials leaves the caller's own, verified credential in the
-	// metadata that handlers see, for a token exchange. [Client] does not pass
-	// it on even then. It contradicts a Strip with any of what Authenticator reads. By
-	// default it is removed.
+	// metadata that handlers see, for a token exchange. By default it is removed.
+	// [Client] does not pass it on even then. It contradicts a Strip that names
+	// anything that Authenticator reads.
 	KeepCredentials bool
 	// Strip names further fields to remove from metadata, such as the identity
 	// fields of another system. Identity fields of this module and whatever

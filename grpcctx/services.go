@@ -71,8 +71,8 @@ func (s *Server) checkPolicy(srv ServiceLister) (errs []error) {
 	return errs
 }
 
-// methodsOf returns the methods of each service, sorted: grpc has them in a map, and
-// one mistake is to have one text.
+// methodsOf returns the methods of each service. They are sorted, since grpc has them
+// in a map and the same mistake should always have the same text.
 func methodsOf(srv ServiceLister) map[string][]string {
 	services := map[string][]string{}
 	for service, info := range srv.GetServiceInfo() {

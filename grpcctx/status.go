@@ -129,9 +129,9 @@ func (r *refusal) Unwrap() error { return r.cause }
 
 // translation returns what the peer may learn of a handler's refusal, such as one
 // of [authctx.Authorize], or of a call that was not sent. It is nil for statuses and
-// other errors, which are sent as they are. It looks at what err wraps, from the
-// outside in, but for what a status or a refusal wraps: the cause of a refusal may
-// have a status too, of somebody whom a rule asked, and is for operators.
+// other errors, which are sent as they are. It looks through what err wraps, from the
+// outside in, and stops at the first status or refusal: what that wraps is for
+// operators, and may have a status of its own, of another service that a rule asked.
 //
 // An error that has a status beside a refusal is refused, since grpc would send
 // the text of both.

@@ -139,9 +139,9 @@ func (o outcome) result() error {
 // errGoexit is what becomes of a handler that neither returns nor panics.
 var errGoexit = errors.New("grpcctx: stream handler called runtime.Goexit")
 
-// run calls handler on a goroutine of its own, where a panic would end the
-// program before any recovering interceptor could see it. It logs where that
-// was, for the stack of whoever recovers it does not lead there.
+// run calls handler, on a goroutine of its own, where a panic would end the
+// program before any recovering interceptor could see it. It logs the stack, which
+// whoever recovers the panic elsewhere does not get.
 func run(handler func() error) (o outcome) {
 	defer func() {
 		if o.panicked = recover(); o.panicked != nil {
