@@ -9,7 +9,7 @@ import (
 // verifier reads besides is "iat" alone.
 func ReadClaims(m *ClaimMapping, claims string) (authctx.Attributes, error) {
 	var doc strictjson.Doc
-	if err := strictjson.NewParser(strictjson.Config{Known: m.names()}).Parse(&doc, claims); err != nil {
+	if err := claimsParser(m.names()).Parse(&doc, claims); err != nil {
 		return authctx.Attributes{}, &authctx.Error{Reason: authctx.InvalidToken, Cause: err}
 	}
 	issuer, ok := m.issuer(&doc)
@@ -24,5 +24,5 @@ func ReadClaims(m *ClaimMapping, claims string) (authctx.Attributes, error) {
 	return a, nil
 }
 
-// ClaimNames returns the claims that m reads.
-func ClaimNames(m *ClaimMapping) []string { return m.names() }
+// ClaimNames returns the claims that a verifier with m reads.
+func ClaimNames(m *ClaimMapping) []string { return append(m.names(), decidingClaims[:]...) }

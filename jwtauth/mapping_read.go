@@ -112,28 +112,32 @@ func trustDomain(id string) (string, bool) {
 	return id[:len(spiffeid.Scheme)+len(domain)], true
 }
 
-// names returns every top-level claim that m reads, for refusing other
-// spellings of them.
+// names returns the top-level claims that m reads besides decidingClaims, some
+// twice, for refusing other spellings of them.
 func (m *ClaimMapping) names() []string {
-	names := []string{"iss", "sub", "iat", "auth_time", "act", "fea"}
-	add := func(path []string) { names = append(names, path[0]) }
+	names := []string{"auth_time", "act"}
 	for _, sources := range m.cfg.sources {
-		for _, s := range *sources {
-			add(s.Path)
-		}
+		names = appendNames(names, *sources)
 	}
 	for _, sources := range m.cfg.Extra {
-		for _, s := range sources {
-			add(s.Path)
-		}
+		names = appendNames(names, sources)
 	}
 	for _, tests := range m.cfg.tests {
 		for _, t := range *tests {
-			add(t.Path)
+			names = append(names, t.Path[0])
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
+}
+
+func appendNames(names []string, sources []ClaimSource) []string {
+	for _, s := range sources {
+		names = append(names, s.Path[0])
+		if s.Form == claimClerkPermissions {
+			names = append(names, "fea")
+		}
+	}
+	return names
 }
 
 // claimError says what is wrong with a claim, by its name and never its value.

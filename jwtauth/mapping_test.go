@@ -384,6 +384,16 @@ func TestFeaturesWithoutAMaskGrantNothing(t *testing.T) {
 	}
 }
 
+func TestRule3_AnotherSpellingOfTheFeaturesIsRefusedWhereTheyAreRead(t *testing.T) {
+	const claims = `{"iss":"i","sub":"s","Fea":"o:a"}`
+	if _, err := jwtauth.ReadClaims(jwtauth.ClerkClaims(), claims); authctx.ReasonOf(err) != authctx.InvalidToken {
+		t.Errorf("by Clerk: %v", err)
+	}
+	if _, err := jwtauth.ReadClaims(jwtauth.RFC9068Claims(), claims); err != nil {
+		t.Errorf("by others: %v", err)
+	}
+}
+
 func TestRule12_AMappingSharesNothingWithItsConfig(t *testing.T) {
 	cfg := jwtauth.ClaimMappingConfig{
 		Roles:   []jwtauth.ClaimSource{jwtauth.Claim("a", "b")},
