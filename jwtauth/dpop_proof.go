@@ -43,7 +43,7 @@ func parseProof(text string, allowed *accepted) (proof, error) {
 	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	if err := s.parseHeader(c.header()); err != nil {
+	if err := s.decodeHeader(c.header()); err != nil {
 		return proof{}, badProof(err)
 	}
 	h, err := readHeader(&s.doc, allowed)

@@ -76,7 +76,7 @@ func normalOrigin(scheme, host string) string {
 		name, port = host[:i], host[i:]
 	}
 	if strings.Contains(name, ":") && !strings.HasSuffix(name, "]") {
-		return scheme + "://" + host // of two ports, neither is one
+		return scheme + "://" + host // a second port, or an IPv6 address without brackets: no host
 	}
 	return scheme + "://" + normalAddress(name) + normalPort(scheme, port)
 }
@@ -101,12 +101,12 @@ func normalPort(scheme, port string) string {
 	}
 	n, err := strconv.ParseUint(port[1:], 10, 16)
 	switch {
-	case err == nil && n == 443 && scheme == "https", err == nil && n == 80 && scheme == "http":
-		return ""
 	case err != nil || n == 0:
 		return port
+	case n == 443 && scheme == "https", n == 80 && scheme == "http":
+		return ""
 	}
-	return ":" + strings.TrimLeft(port[1:], "0")
+	return ":" + strconv.FormatUint(n, 10)
 }
 
 // lowerASCII leaves alone what is not ASCII, where a letter of another script

@@ -47,7 +47,7 @@ func (a *accepted) check(alg Algorithm) error {
 func parseHeader(segment string, allowed *accepted) (*header, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	if err := s.parseHeader(segment); err != nil {
+	if err := s.decodeHeader(segment); err != nil {
 		return nil, err
 	}
 	// A key that a token brings along proves nothing.
@@ -62,8 +62,8 @@ func parseHeader(segment string, allowed *accepted) (*header, error) {
 	return &good, nil
 }
 
-// parseHeader decodes and parses a header segment.
-func (s *scratch) parseHeader(segment string) (err error) {
+// decodeHeader decodes and parses a header segment, which must ask for no extension.
+func (s *scratch) decodeHeader(segment string) (err error) {
 	if s.header, err = decodeSegment(s.header, segment); err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func (l *listReader) clerk(org strictjson.Value) bool {
 		}
 		list = list[1:]
 		for i, p := range permissions {
-			if i < 64 && mask>>i&1 == 1 && p != "" {
+			if mask>>i&1 == 1 && p != "" {
 				l.add(name + ":" + p)
 			}
 		}

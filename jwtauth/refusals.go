@@ -79,14 +79,12 @@ func unavailable(what string, err error, own ...authctx.Reason) error {
 	if !slices.Contains(own, reason) {
 		reason = authctx.Unavailable
 	}
-	named, ok := errors.AsType[*authctx.Error](err)
-	ok = ok && named != nil
-	bare := err == error(reason) || ok && err == error(named) && named.Reason == reason
-	if bare { // it says just this already
-		return err
+	named, _ := errors.AsType[*authctx.Error](err) // nil where there is none
+	if err == error(reason) || named != nil && err == error(named) && named.Reason == reason {
+		return err // it says just this already
 	}
 	refused := &authctx.Error{Reason: reason, Cause: &sourceError{what, err}}
-	if ok {
+	if named != nil {
 		refused.RetryAfter = named.RetryAfter
 	}
 	return refused

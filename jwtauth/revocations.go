@@ -91,8 +91,8 @@ const (
 )
 
 type revoked struct {
-	until        time.Time // Keep included
-	issuedBefore time.Time // revokedSubject: the last second of issue that is revoked
+	until    time.Time // Keep included
+	issuedBy time.Time // revokedSubject: the last second of issue that is revoked
 }
 
 // RevokeToken revokes the token with this ID ("jti"), which ends at until.
@@ -119,7 +119,7 @@ func (l *MemoryRevocations) RevokeSubject(issuer, subject string, issuedBy, unti
 	if issuedBy.IsZero() {
 		return errors.New("jwtauth: MemoryRevocations: issuedBy is zero; the present time revokes all that was issued so far")
 	}
-	return l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBefore: issuedBy.Truncate(time.Second)})
+	return l.add(revocation{revokedSubject, issuer, subject}, revoked{until: until, issuedBy: issuedBy.Truncate(time.Second)})
 }
 
 // add never shortens what still counts.
@@ -146,8 +146,8 @@ func (l *MemoryRevocations) add(r revocation, e revoked) error {
 		if old.until.After(e.until) {
 			e.until = old.until
 		}
-		if old.issuedBefore.After(e.issuedBefore) {
-			e.issuedBefore = old.issuedBefore
+		if old.issuedBy.After(e.issuedBy) {
+			e.issuedBy = old.issuedBy
 		}
 	}
 	l.entries[r] = e
@@ -205,7 +205,7 @@ func (l *MemoryRevocations) why(p authctx.Principal) *authctx.Error {
 	now, issuer := clockOf(l.Now)(), p.Issuer()
 	subject, ok := l.entry(revocation{revokedSubject, issuer, p.Subject()}, now)
 	switch {
-	case ok && !p.IssuedAt().After(subject.issuedBefore):
+	case ok && !p.IssuedAt().After(subject.issuedBy):
 		return errSubjectRevoked
 	case l.has(revocation{revokedToken, issuer, p.TokenID()}, now):
 		return errTokenRevoked
