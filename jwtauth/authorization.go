@@ -120,9 +120,9 @@ func isToken68(s string) bool {
 	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/") == ""
 }
 
-// joins reports whether credentials of a scheme follow a comma in others, where
-// only a parameter may: NAME, spaces perhaps, and "=" (RFC 9110 section 11.4).
-// Somebody may take them apart again.
+// joins reports whether credentials of a scheme follow others after a comma, where
+// only a parameter may follow: NAME, perhaps spaces, and "=" (RFC 9110 section
+// 11.4). Two lines were joined, which somebody behind us may take apart again.
 func joins(value, scheme string) bool {
 	quoted := false
 	for i := 0; i < len(value); i++ {

@@ -65,9 +65,9 @@ type BearerOptions struct {
 	// CertificateProxies are the TLS-terminating proxies that are believed when
 	// they say in the client-cert field which certificate their client has
 	// shown (RFC 9440). They must remove what clients send under that name.
-	// From everybody else the field counts for nothing. Nil believes nobody. Tokens
-	// that are bound to no certificate do not ask it; where it cannot tell, the others
-	// are answered with [authctx.Unavailable].
+	// From everybody else the field counts for nothing. Nil believes nobody. It is
+	// asked only about requests with a token that is bound to a certificate, which are
+	// answered with [authctx.Unavailable] where it cannot tell.
 	//
 	// HAProxy writes it by "http-request set-header Client-Cert
 	// :%[ssl_c_der,base64]:", Caddy by `header_up Client-Cert

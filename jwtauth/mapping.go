@@ -18,13 +18,14 @@ import (
 //	cfg.Tenant = []jwtauth.ClaimSource{jwtauth.Claim("organization_id")}
 //	mapping, err := jwtauth.NewClaimMapping(cfg)
 //
-// A claim that is null or empty counts as absent, but see [ClaimTest.Present]. A
-// claim of another JSON type than is asked for, on the way to one too, makes the
-// token invalid: what a caller may do must not depend on what could not be read.
+// A claim that is null or empty counts as absent, but see [ClaimTest.Present]. The
+// token is invalid if
 //
-// So does a claim whose name is that of one which is read, but for case, even
-// without that one beside it: other readers would take the two for the same. Where
-// an issuer writes "Groups" for "groups", map that spelling.
+//   - a claim, or an object on the path to it, has another JSON type than is asked
+//     for: what a caller may do must not depend on what could not be read;
+//   - the name of a claim differs in nothing but case from one that is read, even if
+//     that one is absent: other readers would take one for the other. Where an issuer
+//     writes "Groups" for "groups", map that spelling.
 type ClaimMapping struct {
 	cfg ClaimMappingConfig
 }
@@ -34,19 +35,20 @@ type ClaimMapping struct {
 // not nil is read from nowhere.
 //
 // "iat" and the actors in "act" (RFC 8693 section 4.1) are always read. An actor
-// without an issuer has the token's. One that has a "client_id" and nothing else,
-// "iss" and "act" apart, is that client; otherwise an actor without "sub" makes the
-// token invalid.
+// without an issuer has the token's. An actor without "sub" is its "client_id" if it
+// has nothing else but "iss" and "act"; otherwise the token is invalid.
 type ClaimMappingConfig struct {
 	// Subject and the other texts are taken from the first source that is
 	// present. A token without a subject is refused.
 	//
-	// Where a source is a claim of the issuer's own, such as "user_id" or "org_id", a
-	// whole number in digits is the text that they are, so that 123 and "123" are one
-	// caller. "iss", "aud" and the claims named below are strings, whatever they are
-	// mapped to (RFC 7519 section 4.1, RFC 9068 section 2.2). Where numbers of users
-	// and of clients are from two tables, give one of the sources an AddPrefix: a
-	// caller whose Subject is its ClientID is that client, a service. 0 is a caller.
+	// A claim of the issuer's own, such as "user_id" or "org_id", may be a whole
+	// number: its digits are the text, so that 123 and "123" are one caller, and 0 is
+	// a caller too. "iss", "aud" and the claims named below must be strings, whatever
+	// they are mapped to (RFC 7519 section 4.1, RFC 9068 section 2.2).
+	//
+	// A caller whose Subject is its ClientID is that client, a service. Where users
+	// and clients have numbers that may be the same, give one of the sources an
+	// AddPrefix.
 	Subject   []ClaimSource // sub
 	Name      []ClaimSource // name, preferred_username, username
 	Email     []ClaimSource // email
@@ -56,10 +58,10 @@ type ClaimMappingConfig struct {
 	TokenID   []ClaimSource // jti
 	ACR       []ClaimSource // acr
 
-	// AuthTime is a date from the first source that is present: seconds since 1970
-	// (RFC 7519 section 2), and what is there and is none makes the token invalid.
-	// AD FS writes a text: empty but not nil leaves it unread, and a rule of
-	// [authctx.MaxAuthAge] then lets nobody of this issuer in.
+	// AuthTime is a date, in seconds since 1970 (RFC 7519 section 2), from the first
+	// source that is present. Anything else there makes the token invalid. For AD FS,
+	// which writes a text, leave it unread by a list that is empty and not nil; a rule
+	// of [authctx.MaxAuthAge] then lets nobody of this issuer in.
 	AuthTime []ClaimSource // auth_time
 
 	// Roles and the other lists are merged from all sources, in order and each
@@ -136,8 +138,8 @@ const (
 type ClaimTest struct {
 	Path []string
 	// Values: the claim is one of these strings or an array that holds one;
-	// "true" and "false" stand for the booleans too. What is neither
-	// text nor boolean, there or in the array, makes the token invalid.
+	// "true" and "false" stand for the booleans too. Anything but strings and
+	// booleans, there or in the array, makes the token invalid.
 	Values []string
 	// Present: the claim is there, of whatever type, and not null. An empty one
 	// is there.

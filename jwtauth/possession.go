@@ -45,9 +45,9 @@ func (p possession) check(ctx context.Context, c Confirmation, r *authctx.Reques
 
 // certificate returns the certificate that the client itself has proved to own,
 // empty when there is none. Whether a root vouches for it was the issuer's to ask
-// (RFC 8705 section 6.2). A trusted proxy's own certificate never counts, nor one
-// of whom nobody can tell whether it is such a proxy: a token bound to it would be
-// good for everybody behind the proxy.
+// (RFC 8705 section 6.2). A trusted proxy's own certificate never counts, nor does
+// that of a peer that may be such a proxy: a token bound to it would be good for
+// everybody behind the proxy.
 func (p possession) certificate(ctx context.Context, r *authctx.Request) ([]byte, error) {
 	if p.proxies != nil {
 		switch err := p.proxies.Trusts(ctx, r); {

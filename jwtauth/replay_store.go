@@ -18,9 +18,9 @@ type ReplayStore interface {
 	// key, a hash, may be forgotten at until and not before.
 	//
 	// An error means that nobody could tell, and the request is answered with
-	// [authctx.Unavailable]. A lost answer is one: a client that repeats its command,
-	// as those of Redis do, would be told that the first had used the key. Such a
-	// store does not repeat, or writes a random value and compares it.
+	// [authctx.Unavailable]. A store whose answer was lost must return one: clients of
+	// Redis repeat their command instead, and are told that the key is used, by their
+	// own first attempt. Turn that off, or write a random value and compare it.
 	//
 	// ctx is the request's, with a deadline in at most five seconds. Use must return
 	// when it ends, or the request waits on.

@@ -101,7 +101,7 @@ func (l *MemoryRevocations) RevokeToken(issuer, tokenID string, until time.Time)
 }
 
 // RevokeSession revokes every token of a session ("sid"), the last of which ends
-// at until. Of its refresh tokens, that is as with [MemoryRevocations.RevokeSubject].
+// at until. [MemoryRevocations.RevokeSubject] says when refresh tokens count.
 func (l *MemoryRevocations) RevokeSession(issuer, sessionID string, until time.Time) error {
 	return l.add(revocation{revokedSession, issuer, sessionID}, revoked{until: until})
 }

@@ -17,9 +17,9 @@ const TenantPlaceholder = "{tenantid}"
 // error means that nobody could tell, and is answered with [authctx.Unavailable],
 // whatever is returned beside it.
 //
-// Only tokens that are good otherwise are asked about, and then on every request
-// and recheck, whatever was remembered of the token, as [Revocations] are: it may
-// change its mind, is quick and is safe for concurrent use.
+// It is asked only about tokens that are good otherwise, and then, like
+// [Revocations], on every request and recheck, so that it may change its mind. It
+// must be quick and safe for concurrent use.
 type TenantFunc func(ctx context.Context, tenant string) (bool, error)
 
 // OnlyTenants lets in exactly these tenants.
@@ -32,8 +32,8 @@ func OnlyTenants(first string, rest ...string) TenantFunc {
 
 // AnyTenant lets in every tenant of the provider, which may be anybody who signs
 // up there. The application must then tell its own customers from others by
-// [authctx.Principal.Issuer] and tenant. A tenant says what roles its users have, as
-// an issuer of a [ResolvingVerifier] does.
+// [authctx.Principal.Issuer] and tenant. Each tenant decides what roles its users
+// have, as an issuer of a [ResolvingVerifier] does.
 func AnyTenant() TenantFunc {
 	return func(context.Context, string) (bool, error) { return true, nil }
 }

@@ -16,8 +16,8 @@ import (
 //
 //   - "at_hash", "c_hash" or "s_hash";
 //   - "nonce", if there is an "azp", or neither a "scope" nor a "client_id" ("cid"
-//     of Okta). But beside "scp", or a claim "typ" of Bearer or DPoP as Keycloak
-//     writes it, a nonce is taken for that of an access token.
+//     of Okta). Beside "scp", or a claim "typ" of Bearer or DPoP as Keycloak writes
+//     it, a nonce is allowed.
 //
 // Access tokens of Dex, authentik and Casdoor have the claims of ID tokens: they
 // need [IDTokenTypes].
@@ -135,10 +135,13 @@ func (p TypePolicy) checkClaims(mediaType string, doc *strictjson.Doc) error {
 
 // refuseIDToken refuses claims that have what is an ID token's alone: the hash of
 // something that was issued along with it (OpenID Connect Core section 3.3.2.11;
-// s_hash of FAPI 1.0 part 2), or the nonce of a login. Older Keycloaks repeat that
-// in access tokens, but beside a "typ" that is not "ID", and others may beside the
-// scope or the client. There are ID tokens with these too, of Zitadel and Glewlwyd,
-// which say azp as well. So do access tokens of Azure AD B2C, which have "scp".
+// s_hash of FAPI 1.0 part 2), or the nonce of a login. Some access tokens repeat the
+// nonce:
+//
+//   - those of older Keycloaks, beside a "typ" that is not "ID";
+//   - those of Azure AD B2C, beside "scp", with an "azp";
+//   - others, beside a scope or a client. ID tokens of Zitadel and Glewlwyd have these
+//     too, with an "azp".
 func refuseIDToken(doc *strictjson.Doc) error {
 	for _, name := range [...]string{"at_hash", "c_hash", "s_hash"} {
 		if doc.Get(name).Kind() != strictjson.Missing {

@@ -25,9 +25,9 @@ type VerifierConfig struct {
 	// [Key.Issuer] and the issuer's metadata must name Issuer (RFC 8414 section 3.3).
 	//
 	// Two issuers that publish one key set, as all projects of Firebase do, are not
-	// spellings of one: a subject of either would be taken for that of the other. A
-	// [MultiVerifier] has a verifier for each. Nil means that there is one spelling;
-	// a templated Issuer and one of SPIFFE have no other.
+	// spellings of one: a subject of either would be taken for that of the other. They
+	// need a [MultiVerifier]. Nil means that there is one spelling; a templated Issuer
+	// and one of SPIFFE can have no other.
 	IssuerAliases []string
 	// Tenants says which tenants of a templated Issuer are let in.
 	Tenants TenantFunc
@@ -120,10 +120,10 @@ func (c *VerifierConfig) validate() (p problems) {
 	return p
 }
 
-// keysOfAnother returns whose keys the Keys were discovered as, if that is
-// somebody else than Issuer: who signs there could name Issuer in a token.
-// Nothing can be said of a template, of a name that is no address, as that of a
-// trust domain may be, nor where the metadata name an issuer of their own.
+// keysOfAnother returns the issuer that Keys were discovered for, if that is
+// another than Issuer: whoever signs there could name Issuer in a token. It cannot
+// tell for a template, for an Issuer that is no address, as of a trust domain, or
+// where MetadataIssuer is set.
 func (c *VerifierConfig) keysOfAnother() string {
 	if strings.Contains(c.Issuer, TenantPlaceholder) ||
 		!strings.HasPrefix(c.Issuer, "https://") && !strings.HasPrefix(c.Issuer, "http://") {
