@@ -58,9 +58,7 @@ func TestWhatCannotBeDoneEndsTheTestThatAskedForIt(t *testing.T) {
 		"one in a list of anything": {func(i *jwtauthtest.Issuer) {
 			i.Token().Set("x", []any{1, nil, map[string]any{"y": []string{"\xff"}}}).Sign()
 		}, `"x" holds`},
-		"one in a field":               {func(i *jwtauthtest.Issuer) { i.Token().Set("x", &struct{ Y [1]string }{[1]string{"\xff"}}).Sign() }, `"x" holds`},
-		"one in an embedded struct":    {func(i *jwtauthtest.Issuer) { i.Token().Set("x", outer{inner{"\xff"}}).Sign() }, `"x" holds`},
-		"one that a text is made of":   {func(i *jwtauthtest.Issuer) { i.Token().Set("x", []any{badText{}}).Sign() }, `"x" holds`},
+		"one in a field":               {func(i *jwtauthtest.Issuer) { i.Token().Set("x", struct{ Y [1]string }{[1]string{"\xff"}}).Sign() }, `"x" holds`},
 		"one that was put in the map":  {func(i *jwtauthtest.Issuer) { t := i.Token(); t.Claims["x"] = "\xff"; t.Sign() }, `"x" holds`},
 		"a claim's name that is none":  {func(i *jwtauthtest.Issuer) { i.Token().Set("\xff", 1).Sign() }, `holds what is not valid UTF-8`},
 		"a header that is not UTF-8":   {func(i *jwtauthtest.Issuer) { i.Token().SetHeader("kid", "\xff").Sign() }, `"kid" holds`},
@@ -192,24 +190,4 @@ func TestBadTokensStartFromTheServicesOwn(t *testing.T) {
 			t.Errorf("%s is not in the list where it should be only", without)
 		}
 	}
-}
-
-type inner struct{ Name string }
-
-// outer has its text in a struct of a type that is not exported.
-type outer struct{ inner }
-
-type badText struct{}
-
-func (badText) MarshalText() ([]byte, error) { return []byte("a\xff"), nil }
-
-func TestWhatIsNotWrittenNeedNotBeUTF8(t *testing.T) {
-	claims := struct {
-		Skipped string `json:"-"`
-		At      time.Time
-		Raw     json.RawMessage
-		secret  string
-	}{Skipped: "\xff", Raw: json.RawMessage(`"x"`), secret: "\xff"}
-	_ = claims.secret
-	jwtauthtest.NewIssuer(t, nil).Token().Set("x", claims).Set("y", (*badText)(nil)).Sign()
 }
