@@ -8,13 +8,7 @@ import (
 
 // Withdrawn reports whether the source of the key has stopped vouching for it.
 // What was verified with it counts no longer, cached results included.
-func (k *Key) Withdrawn() bool {
-	return k.ended() != nil || k.gone != nil && k.gone() != nil
-}
-
-// noticeIfGone asks the source of a key that can tell, which withdraws the key if
-// it is gone.
-func (k *Key) noticeIfGone() { _ = k.Withdrawn() }
+func (k *Key) Withdrawn() bool { return k.stands() != nil }
 
 // Withdraw ends everything that was verified with k, cached results included. A
 // [KeySource] of your own calls it when the issuer has removed the key. It is
@@ -104,9 +98,7 @@ func (k *Key) ended() *authctx.Error {
 }
 
 var (
-	errKeyGone        = refusal(authctx.UnknownKey, keyIsGone)
+	errKeyGone        = refusal(authctx.UnknownKey, "the issuer has withdrawn the key")
 	errKeyUnconfirmed = refusal(authctx.Unavailable, "nobody confirms the key any more")
 	errKeyRestated    = refusal(authctx.Unavailable, "the issuer says something else of the key now")
 )
-
-const keyIsGone = "the issuer has withdrawn the key"

