@@ -23,11 +23,11 @@ type Key struct {
 	issuer    string                        // the only issuer it may verify for, empty when not restricted
 	material  any                           // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or hmacSecret
 	withdrawn atomic.Pointer[authctx.Error] // why its source stands by this Key no longer, nil while it does
-	gone      func() error                  // asks who does not say when the key leaves why it counts no longer; may be nil
+	gone      func() error                  // asks the source why the Key counts no longer; nil where the source says so by withdrawn
 	macs      sync.Pool                     // of hash.Hash keyed with material, when that is a secret
 
-	// Whoever calls Withdraw distrusts the key, of which a source may have made
-	// more than one Key: they share what the first of them has of this.
+	// Withdraw is about the key, of which a source may have made several Keys: all
+	// share what the first of them has of this.
 	first      *Key        // nil when that is this one
 	distrusted atomic.Bool // Withdraw was called
 	mu         sync.Mutex

@@ -20,14 +20,15 @@ func (k *Key) Withdrawn() bool { return k.stands() != nil }
 // another ID either. Another source may hold the same key as a Key of its own,
 // which is not withdrawn.
 func (k *Key) Withdraw() {
-	all := []*Key{k.origin()}
-	for i := 0; i < len(all); i++ {
-		all[i].distrusted.Store(true)
-		for _, twin := range all[i].joined() {
-			if !slices.Contains(all, twin) {
-				all = append(all, twin)
-			}
-		}
+	k = k.origin()
+	if k.distrusted.Swap(true) {
+		return
+	}
+	k.mu.Lock()
+	twins := k.twins
+	k.mu.Unlock()
+	for _, twin := range twins {
+		twin.Withdraw()
 	}
 }
 
@@ -39,14 +40,15 @@ func (k *Key) origin() *Key {
 	return k
 }
 
-// join makes a withdrawal of k or other, which is the same key from elsewhere,
-// one of both. They may be one Key.
+// join makes a withdrawal of k or other, which is the same key from elsewhere, one
+// of both.
 func (k *Key) join(other *Key) {
 	k, other = k.origin(), other.origin()
 	k.addTwin(other)
 	other.addTwin(k)
 	if k.distrusted.Load() || other.distrusted.Load() { // by somebody who may not have seen the other
 		k.Withdraw()
+		other.Withdraw()
 	}
 }
 
@@ -54,29 +56,13 @@ func (k *Key) addTwin(other *Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !slices.Contains(k.twins, other) {
-		k.twins = append(slices.Clip(k.twins), other)
+		k.twins = append(k.twins, other)
 	}
 }
 
-// joined returns the twins, which the caller only reads.
-func (k *Key) joined() []*Key {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.twins
-}
-
-// withdraw says why: errKeyGone where the issuer has other keys now,
-// errKeyUnconfirmed where nobody can tell.
+// withdraw says why, for the source of the key: errKeyGone or errKeyRestated where
+// the issuer has said so, errKeyUnconfirmed where nobody can tell.
 func (k *Key) withdraw(why *authctx.Error) { k.withdrawn.CompareAndSwap(nil, why) }
-
-// makeWay withdraws k because its issuer has other for its ID now: why, unless
-// that is the same key, of which only something else is said.
-func (k *Key) makeWay(other *Key, why *authctx.Error) {
-	if k.sameMaterial(other) {
-		why = errKeyRestated
-	}
-	k.withdraw(why)
-}
 
 // stands returns nil, or why the key counts no longer.
 func (k *Key) stands() error {

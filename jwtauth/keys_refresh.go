@@ -133,28 +133,34 @@ func (r *RemoteKeys) abandon() {
 }
 
 // replace makes keys, which the last good load brought, the ones that are
-// believed, nil for none, and withdraws those that are no longer among them. It
-// needs the lock.
+// believed, and withdraws those that are no longer among them. It needs the lock.
 func (r *RemoteKeys) replace(keys []*Key) {
-	old, why := r.set.Load(), errKeyGone
+	old := r.set.Load()
 	if old == nil {
 		old = &keySet{}
 	}
-	if keys == nil {
-		r.good, why = 0, errKeyUnconfirmed
-		r.set.Store(nil)
-	} else {
-		r.set.Store(r.takeOver(keys, old))
-	}
+	r.set.Store(r.takeOver(keys, old))
 	for id, o := range old.byID {
 		switch now := r.known(id); {
+		case now == o:
 		case now == nil:
-			o.withdraw(why)
-			if keys != nil {
-				r.seen.removed(id, r.good)
-			}
-		case now != o:
-			o.makeWay(now, why)
+			o.withdraw(errKeyGone)
+			r.seen.removed(id, r.good)
+		case now.sameMaterial(o):
+			o.withdraw(errKeyRestated)
+		default:
+			o.withdraw(errKeyGone)
+		}
+	}
+}
+
+// disown withdraws all keys, because nobody confirms them any more. It needs the
+// lock.
+func (r *RemoteKeys) disown() {
+	r.good = 0
+	if set := r.set.Swap(nil); set != nil {
+		for _, k := range set.byID {
+			k.withdraw(errKeyUnconfirmed)
 		}
 	}
 }
@@ -196,7 +202,7 @@ func (r *RemoteKeys) expire() {
 		r.mu.Lock()
 		if set := r.set.Load(); set != nil {
 			if loaded := set.loadedAt.Add(r.cfg.MaxStale); moment.Reached(loaded, now) {
-				r.replace(nil)
+				r.disown()
 			} else {
 				end = loaded
 			}

@@ -236,7 +236,7 @@ func (r *RemoteKeys) Close() error {
 	r.owned.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.replace(nil)
+	r.disown()
 	return nil
 }
 
