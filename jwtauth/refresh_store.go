@@ -26,8 +26,7 @@ type RefreshStore interface {
 	Load(ctx context.Context, id string) (RefreshGrant, bool, error)
 	// Replace stores g in place of the grant of the same ID if that still has
 	// the old hash, in one step, and reports whether it did. Of several at the
-	// same time one succeeds. Only Hash and IdleEnds of g are new, or IdleEnds alone
-	// when it is asked whether a token is the last one. In SQL:
+	// same time one succeeds. Only Hash and IdleEnds of g are new. In SQL:
 	//
 	//	UPDATE grants SET hash = $1, idle_ends = $2 WHERE id = $3 AND hash = $4
 	//

@@ -153,39 +153,18 @@ func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authct
 	if !now.Before(g.Ends) || !now.Before(g.IdleEnds) {
 		return authctx.Principal{}, "", errRefreshExpired
 	}
-	if err := r.admit(ctx, used, g); err != nil {
-		return authctx.Principal{}, "", err
+	doubt := checkRevoked(ctx, r.revocations, g.Principal)
+	switch {
+	case authctx.ReasonOf(doubt) == authctx.TokenRevoked:
+		return authctx.Principal{}, "", r.endFor(ctx, g.ID, "a caller was revoked", doubt)
+	case doubt != nil && g.Hash == used: // another token ends the login even now: whoever has a copy need not come again
+		return authctx.Principal{}, "", doubt
 	}
 	next := r.next(&g, token[:refreshLoginLength], now)
-	if err := r.replace(ctx, used, g); err != nil {
+	if err := cmp.Or(r.replace(ctx, used, g), doubt); err != nil {
 		return authctx.Principal{}, "", err
 	}
 	return g.Principal, next, nil
-}
-
-// admit refuses a login whose caller was revoked, and ends it. While nobody can tell,
-// it ends one whose last token is not the one with the hash used: whoever has a copy
-// need not come again.
-func (r *RefreshTokens) admit(ctx context.Context, used [sha256.Size]byte, g RefreshGrant) error {
-	err := checkRevoked(ctx, r.revocations, g.Principal)
-	switch {
-	case authctx.ReasonOf(err) == authctx.TokenRevoked:
-		return r.endFor(ctx, g.ID, "a caller was revoked", err)
-	case err != nil && g.Hash != used:
-		if ended := r.checkLast(ctx, used, g); ended != nil {
-			return ended
-		}
-	}
-	return err
-}
-
-// checkLast ends the login of g unless the hash used is that of its last token, which
-// stays so. It asks the store's condition, as replace does.
-func (r *RefreshTokens) checkLast(ctx context.Context, used [sha256.Size]byte, g RefreshGrant) error {
-	ctx, cancel := outlasting(ctx)
-	defer cancel()
-	g.Hash, g.IdleEnds = used, r.wallClock().Add(r.idle) // some databases count no row that stays as it was
-	return r.replace(ctx, used, g)
 }
 
 // replace puts g in the place of the grant whose last token has the hash used.
@@ -209,7 +188,7 @@ func (r *RefreshTokens) replace(ctx context.Context, used [sha256.Size]byte, g R
 		return nil
 	case err != nil: // which tells nobody that the token was used before
 		return unavailable("refresh tokens", errors.Join(failed, err))
-	case failed != nil && (stored.Hash == used || g.Hash == used): // checkLast could not ask
+	case failed != nil && stored.Hash == used:
 		return unavailable("refresh tokens", failed)
 	case !found:
 		return errNoRefreshToken
