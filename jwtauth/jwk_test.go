@@ -3,7 +3,6 @@
 package jwtauth_test
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -369,16 +368,19 @@ func TestWhatIsReliedOnInJwkset(t *testing.T) {
 	}
 }
 
-func TestLargeSetsTakeLinearTime(t *testing.T) {
+// The bound of 100 keys is that of RemoteKeys.
+func TestALargeSetIsReadWholeAndInOrder(t *testing.T) {
 	var all []string
-	for i := range 2000 {
-		all = append(all, jwk(fmt.Sprintf("k%d", i), edKey(i)))
+	for i := range 200 {
+		all = append(all, jwk(fmt.Sprint(i), edKey(i)))
 	}
 	keys, skipped, err := jwtauth.ParseJWKSet([]byte(jwks(all...)))
-	if err != nil || len(keys) != 2000 || len(skipped) != 0 {
+	if err != nil || len(keys) != 200 || len(skipped) != 0 {
 		t.Fatalf("%d keys, %d skipped, %v", len(keys), len(skipped), err)
 	}
-	if !bytes.Contains([]byte(keys[1999].ID()), []byte("1999")) {
-		t.Errorf("out of order: %v", keys[1999])
+	for i, key := range keys {
+		if key.ID() != fmt.Sprint(i) {
+			t.Errorf("key %d is %v", i, key)
+		}
 	}
 }
