@@ -208,13 +208,14 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
 		}
-		if i == current {
-			s.outlast(ring, i)
-			ring.keys[i+1].from = now
-		}
 		ring.keys = slices.Delete(ring.keys, i, i+1)
-		if i > current { // it never signed, so the key before it signs on
+		if i > 0 {
+			// Where this key has not begun to sign, which may be in a replica that was
+			// told of it later, the key before it signs on until the next one does.
 			s.succeed(ring, i-1)
+		}
+		if i == current {
+			ring.keys[i].from = now
 		}
 	}
 	s.ring.Store(ring)
@@ -227,18 +228,6 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 // key as another Key, under whatever ID. It needs the lock.
 func (s *SigningKeys) wasWithdrawn(key *Key) bool {
 	return key.Withdrawn() || slices.ContainsFunc(s.withdrawn, key.sameMaterial)
-}
-
-// outlast keeps what signed before the key at i published for as long as tokens of a
-// replica need it where that key has not begun to sign: once it is withdrawn there,
-// the key before it signs on until the turn of the one after it.
-func (s *SigningKeys) outlast(ring *keyRing, i int) {
-	until := ring.keys[i+1].from.Add(s.ahead).Add(s.retain)
-	for j := range ring.keys[:i] {
-		if ring.keys[j].until.Before(until) {
-			ring.keys[j].until = until
-		}
-	}
 }
 
 // succeed sets the end of the i-th key of a ring by who comes after it.

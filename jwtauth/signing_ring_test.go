@@ -57,6 +57,22 @@ func TestWithdrawTakesALeakedKeyOutAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheNextKeyTakesOverFromOneThatWasWithdrawn(t *testing.T) {
+	clock := newTestClock()
+	leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA), Ahead: time.Minute, Now: clock.Now}))
+	must(0, keys.Rotate(leaked))
+	clock.Advance(time.Minute)
+	must(0, errors.Join(keys.Rotate(next), keys.Withdraw(leaked.ID())))
+	issuer := must(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+		Issuer: "https://auth.example", Audiences: []string{"api"}, Keys: keys, Lifetime: time.Minute, Now: clock.Now,
+	}))
+	token := must(issuer.Issue(t.Context(), authctx.Attributes{Subject: "u", ClientID: "c"}))
+	if kid := tokenHeader(t, token)["kid"]; kid != next.ID() {
+		t.Errorf("%v signs", kid)
+	}
+}
+
 // A stream may outlive the token it began with, and then the key that signed it.
 func TestRule5_AKeyThatLeftTheSetIsWithdrawnByItself(t *testing.T) {
 	clock := newTestClock()
