@@ -116,8 +116,8 @@ func (f *FieldsAuthenticator) believed(ctx context.Context, r *Request) error {
 	}
 	refusal := &Error{Reason: NoCredentials, Cause: fmt.Errorf("identity fields not believed: %w", err)}
 	if errors.Is(err, Unavailable) {
-		counts, _ := counting(err, Unavailable)
-		refusal.Reason, refusal.RetryAfter = Unavailable, counts.RetryAfter
+		c := counting(err, Unavailable)
+		refusal.Reason, refusal.RetryAfter = Unavailable, c.refusal().RetryAfter
 	}
 	return refusal
 }

@@ -229,56 +229,65 @@ func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0
 	}
-	refusal, _ := counting(err, Unavailable)
-	return refusal.Reason
+	return counting(err, Unavailable).reason
 }
 
 // withReason returns err as it is if one reason is all that it can match, and
-// otherwise the refusal that counts, as counting has it, with err as its cause.
+// otherwise a refusal for the reason that counts, with err as its cause.
 func withReason(err error, otherwise Reason) error {
-	counts, only := counting(err, otherwise)
-	if only {
+	c := counting(err, otherwise)
+	if c.only {
 		return err
 	}
-	refusal := counts // a copy, because it allocates
+	refusal := c.refusal()
 	if _, ok := err.(*Error); !ok {
 		refusal.Cause = err
 	}
 	return &refusal
 }
 
-// counting returns the refusal in err that counts, see [ReasonOf], and whether err can
-// match no reason but its. The argument otherwise is the reason of an err that names
-// none, and of an Error without one.
-func counting(err error, otherwise Reason) (counts Error, only bool) {
-	c := count{otherwise: otherwise, only: true}
-	c.walk(err)
-	if c.counts.Reason == 0 {
-		return Error{Reason: otherwise}, false
-	}
-	return c.counts, c.only
+// count finds the reason that counts, see [ReasonOf], in everything that an error
+// wraps. The cause of an Error is not wrapped: one refusal has one reason.
+type count struct {
+	otherwise Reason // of an error that names none, and of an Error without one
+	reason    Reason // the one that counts; zero before one is found
+	said      *Error // by whom; nil where a Reason stands alone
+	only      bool   // the error can match no other
 }
 
-// count is a walk through everything that an error wraps. The cause of an Error is not
-// wrapped: one refusal has one reason.
-type count struct {
-	otherwise Reason
-	counts    Error // without a reason until one is found
-	only      bool
+func counting(err error, otherwise Reason) count {
+	c := count{otherwise: otherwise, only: true}
+	c.walk(err)
+	if c.reason == 0 {
+		c.reason, c.only = otherwise, false
+	}
+	return c
+}
+
+// refusal returns a copy of the Error that counts.
+func (c *count) refusal() (e Error) {
+	if c.said != nil {
+		e = *c.said
+	}
+	e.Reason = c.reason
+	return e
 }
 
 func (c *count) walk(err error) {
 	switch e := err.(type) {
 	case *Error:
-		c.add(e)
+		if e == nil {
+			e = new(Error)
+		}
+		c.add(e.Reason, e)
 		return
 	case Reason:
-		c.add(&Error{Reason: e})
+		c.add(e, nil)
 		return
 	case interface{ As(any) bool }:
 		c.only = false
-		if own := (*Error)(nil); e.As(&own) {
-			c.add(own)
+		if own := (*Error)(nil); e.As(&own) && own != nil {
+			c.add(own.Reason, own)
 			return
 		}
 	case interface{ Is(error) bool }:
@@ -294,20 +303,16 @@ func (c *count) walk(err error) {
 	}
 }
 
-func (c *count) add(e *Error) {
-	if e == nil {
-		e = new(Error)
+func (c *count) add(r Reason, said *Error) {
+	if r == 0 || r >= reasonEnd {
+		r, c.only = c.otherwise, false
 	}
-	reason, before := e.Reason, c.counts.Reason
-	if reason == 0 || reason >= reasonEnd {
-		reason, c.only = c.otherwise, false
-	}
-	if reason == before {
+	before := c.reason
+	if r == before {
 		return
 	}
-	if before == 0 || before == NoCredentials || reason == Unavailable {
-		c.counts = *e
-		c.counts.Reason = reason
+	if before == 0 || before == NoCredentials || r == Unavailable {
+		c.reason, c.said = r, said
 	}
 	c.only = c.only && before == 0
 }
