@@ -221,10 +221,11 @@ func (e *Error) As(target any) bool {
 // error that names no reason, because an authenticator that fails without
 // saying why has not checked anything.
 //
-// Where err joins errors of several reasons, see [errors.Join], it is Unavailable if
-// that is among them, otherwise the first that is not [NoCredentials], and
-// NoCredentials only if there is no other. An error without a reason, beside one that
-// has one, is taken for its detail: who could not tell says Unavailable.
+// If err joins errors of several reasons, as [errors.Join] does, the result is
+// Unavailable if that is among them, otherwise the first that is not [NoCredentials],
+// and NoCredentials only if there is no other. An error without a reason beside one with
+// a reason counts as a detail of it: if it means that somebody could not tell, it must
+// say Unavailable.
 func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0
