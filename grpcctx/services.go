@@ -87,32 +87,35 @@ func methodsOf(srv ServiceLister) map[string][]string {
 }
 
 // checkEntry returns why an entry that names a registered service rules none of
-// its calls: they would have the default rule, or be refused. It looks at what is
-// meant, the whole of the service, one of its methods or something else, and then
-// whether a route of HTTP may be meant.
+// its calls: they would have the default rule, or be refused. What may be meant as a
+// route of HTTP is left alone.
 func (s *Server) checkEntry(name string, services map[string][]string) error {
 	path, post := strings.CutPrefix(name, "POST ") // no other HTTP method brings calls
 	written, method, _ := strings.Cut(strings.Trim(path, " /"), "/")
 	service := likeliest(written, slices.Sorted(maps.Keys(services)))
 	packaged := strings.Contains(service, ".") // or else routes may have its name
-	asRoute := !packaged && service == strings.ToLower(service)
 	if service == "" || service != written && !packaged && method != "*" {
 		return nil
 	}
 	known := likeliest(method, append([]string{"*"}, services[service]...))
-	right, wrong := "/"+service+"/"+known, false
+	right, whole := "/"+service+"/"+known, "/"+service+"/*"
 	switch {
 	case method == "" || strings.HasPrefix(method, "{"): // how a mux has the whole, beside the entry of gRPC
-		right, wrong = "/"+service+"/*", !asRoute && s.leftToDefault(service, services[service])
+		if (packaged || service != strings.ToLower(service)) && s.leftToDefault(service, services[service]) {
+			return misspelled(name, whole)
+		}
 	case known != "": // by POST, a mux may have it beside the entry of gRPC
-		wrong = name != right && (!post || s.policy.RPC(right).Name != right)
+		if name != right && (!post || s.policy.RPC(right).Name != right) {
+			return misspelled(name, right)
+		}
 	case !post && !strings.Contains(method, "{"): // which only a route has
 		return fmt.Errorf("grpcctx: the policy names %s, but %s has no such method", name, service)
 	}
-	if wrong {
-		return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, right)
-	}
 	return nil
+}
+
+func misspelled(name, right string) error {
+	return fmt.Errorf("grpcctx: the policy names %q, which rules no call of gRPC: write %q", name, right)
 }
 
 // leftToDefault reports whether a method of the service has the default rule.
