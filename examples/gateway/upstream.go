@@ -31,8 +31,8 @@ func (u *upstreams) flags(fs *flag.FlagSet) {
 		"themselves, such as a service mesh")
 }
 
-// check reads the flags. No error shows what they hold but for a host: it may be a
-// secret.
+// check reads the flags. Its errors show no more of them than a host, since they may
+// hold a secret.
 func (u *upstreams) check() error {
 	var noHTTP, noGRPC error
 	u.http, noHTTP = u.read("upstream", u.httpFlag.Text, parseUpstream)

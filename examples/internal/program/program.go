@@ -58,16 +58,19 @@ func run(ctx context.Context, name, about string, p Program, args []string, stdo
 	return 1
 }
 
-// parse goes on after a wrong flag, so that it names them all at once. It goes no
-// further than the value of an unknown flag, which may be a secret.
+// parse goes on after a wrong flag, so that it names them all at once. It stops at
+// the value of an unknown flag, which may be a secret, and at what is no flag at all.
 func parse(fs *flag.FlagSet, args []string) error {
 	err := fs.Parse(args)
-	if rest := fs.Args(); err != nil && err != flag.ErrHelp && len(rest) < len(args) {
-		if more := parse(fs, rest); more != nil && more.Error() != err.Error() { // as of what it cannot get past
-			return errors.Join(err, more)
-		}
+	rest := fs.Args()
+	if err == nil || err == flag.ErrHelp || len(rest) == len(args) {
+		return err
 	}
-	return err
+	more := parse(fs, rest)
+	if more == nil || more.Error() == err.Error() { // both are about the first of rest
+		return err
+	}
+	return errors.Join(err, more)
 }
 
 func explain(fs *flag.FlagSet, about string, stdout io.Writer) {
