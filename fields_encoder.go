@@ -56,8 +56,8 @@ func (l *FieldLayout) encode(a *Attributes) ([]Field, error) {
 // sizeHint is the length of all lists when nothing in them needs encoding.
 func sizeHint(a *Attributes) int {
 	n := 0
-	for _, list := range [...][]string{a.AMR, a.Roles, a.Permissions, a.Scopes, a.Groups} {
-		for _, s := range list {
+	for _, list := range a.lists() {
+		for _, s := range *list.value {
 			n += len(s) + 1
 		}
 	}

@@ -107,12 +107,16 @@ func (r *Request) Values(name string) []string {
 		return nil
 	}
 	values := r.Fields.Values(name)
-	for i, v := range values {
-		if v == "" {
-			return nonEmpty(values, i)
+	if !slices.Contains(values, "") {
+		return values
+	}
+	var kept []string
+	for _, v := range values {
+		if v != "" {
+			kept = append(kept, v)
 		}
 	}
-	return values
+	return kept
 }
 
 // Cookies returns the values of every cookie of that exact name (RFC 6265
@@ -149,16 +153,4 @@ func unquote(v string) string {
 		return v[1 : len(v)-1]
 	}
 	return v
-}
-
-// nonEmpty copies values without the empty ones; the first is at i.
-func nonEmpty(values []string, i int) []string {
-	var kept []string
-	kept = append(kept, values[:i]...)
-	for _, v := range values[i:] {
-		if v != "" {
-			kept = append(kept, v)
-		}
-	}
-	return kept
 }
