@@ -37,7 +37,7 @@ type ReplayStore interface {
 // forgotten already count as used. One lock guards it, held for about 1% of the
 // time that verifying a proof takes.
 type MemoryReplayStore struct {
-	// MaxEntries bounds the number of keys, about 130 bytes each; 1,048,576
+	// MaxEntries bounds the number of keys, about 120 bytes each; 1,048,576
 	// when zero or less. As many proofs can be used within their lifetime.
 	// Set it before first use.
 	MaxEntries int
@@ -45,7 +45,6 @@ type MemoryReplayStore struct {
 	Now func() time.Time
 
 	mu        sync.Mutex
-	start     time.Time // of the first call
 	used      map[[32]byte]struct{}
 	queue     replayQueue // the same keys, the first to end in front
 	forgotten int64       // the latest until of keys that are gone, in Unix nanoseconds
@@ -59,25 +58,24 @@ var errReplayFull = errors.New("more proofs are in use than can be remembered")
 func (m *MemoryReplayStore) Use(_ context.Context, key [32]byte, until time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := clockOf(m.Now)()
 	if m.used == nil {
-		m.used, m.start = map[[32]byte]struct{}{}, now
+		m.used = map[[32]byte]struct{}{}
 	}
-	wall, elapsed := now.UnixNano(), now.Sub(m.start)
-	for len(m.queue) > 0 && m.queue[0].over(wall, elapsed) {
+	now, end := clockOf(m.Now)().UnixNano(), until.UnixNano()
+	for len(m.queue) > 0 && m.queue[0].until <= now {
 		e := heap.Pop(&m.queue).(replayEntry)
 		delete(m.used, e.key)
 		m.forgotten = max(m.forgotten, e.until)
 	}
 	// What has ended may be forgotten already, also if the clock was set back since.
-	if _, used := m.used[key]; used || until.UnixNano() <= max(wall, m.forgotten) {
+	if _, used := m.used[key]; used || end <= max(now, m.forgotten) {
 		return false, nil
 	}
 	if len(m.queue) >= cmp.Or(max(0, m.MaxEntries), defaultReplayEntries) {
 		return false, errReplayFull
 	}
 	m.used[key] = struct{}{}
-	heap.Push(&m.queue, replayEntry{until.UnixNano(), elapsed + time.Duration(until.UnixNano()-wall), key})
+	heap.Push(&m.queue, replayEntry{end, key})
 	return true, nil
 }
 
@@ -88,16 +86,9 @@ func (m *MemoryReplayStore) Len() int {
 	return len(m.queue)
 }
 
-// replayEntry ends by both clocks: a proof that was forgotten because the wall
-// clock was wrong for a moment would be good again once that is set right.
 type replayEntry struct {
-	until int64         // Unix nanoseconds
-	kept  time.Duration // since the start, by the monotonic clock
+	until int64 // Unix nanoseconds
 	key   [32]byte
-}
-
-func (e *replayEntry) over(wall int64, elapsed time.Duration) bool {
-	return e.until <= wall && e.kept <= elapsed
 }
 
 // replayQueue is a [heap.Interface].
