@@ -138,14 +138,25 @@ func TestGatewayRefusesUpstreamsThatCannotBe(t *testing.T) {
 // It would refuse everybody, since it passes no token on.
 func TestGatewayIsNotItsOwnUpstream(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ host, flag, upstream string }{
+	type try struct{ host, flag, upstream string }
+	tries := []try{
 		{"127.0.0.1", "-upstream", "http://127.0.0.1:%s"},
 		{"127.0.0.1", "-upstream", "http://[::ffff:127.0.0.1]:%s"},
 		{"127.0.0.1", "-grpc-upstream", "127.0.0.1:%s"},
 		{"", "-upstream", "http://localhost:%s"},
 		{"", "-grpc-upstream", "127.0.0.2:%s"},
 		{"", "-grpc-upstream", "0.0.0.0:%s"},
-	} {
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range addrs { // by which others know this machine
+		if ip := addr.(*net.IPNet).IP; ip.To4() != nil && ip.IsGlobalUnicast() {
+			tries = append(tries, try{"", "-grpc-upstream", ip.String() + ":%s"})
+		}
+	}
+	for _, c := range tries {
 		_, port, _ := net.SplitHostPort(freeAddress(t))
 		upstream := fmt.Sprintf(c.upstream, port)
 		code, stdout, stderr := runToEnd(t, "gateway", "-listen", c.host+":"+port, "-issuer", "http://127.0.0.1:1", "-audience", "a", "-allow-plaintext", c.flag, upstream)
