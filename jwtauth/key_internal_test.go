@@ -76,6 +76,25 @@ func TestRule5_NoKeyCountsOnceWithdrawHasReturned(t *testing.T) {
 	})
 }
 
+func TestRule5_WithdrawReturnsNoSoonerWhereAnotherIsUnderWay(t *testing.T) {
+	restated := restating()
+	for range 300 {
+		key := restated("")
+		last := key
+		for range 100 {
+			next := restated("")
+			last.join(next)
+			last = next
+		}
+		withdraw := func() {
+			if key.Withdraw(); last.stands() == nil {
+				t.Error("it counts")
+			}
+		}
+		racing(withdraw, withdraw)
+	}
+}
+
 func TestAKeyMayBeJoinedWithItself(t *testing.T) {
 	key := restating()("")
 	key.join(key)

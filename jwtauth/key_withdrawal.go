@@ -20,15 +20,14 @@ func (k *Key) Withdrawn() bool { return k.stands() != nil }
 // another ID either. Another source may hold the same key as a Key of its own,
 // which is not withdrawn.
 func (k *Key) Withdraw() {
-	k = k.origin()
-	if k.distrusted.Swap(true) {
-		return
-	}
-	k.mu.Lock()
-	twins := k.twins
-	k.mu.Unlock()
-	for _, twin := range twins {
-		twin.Withdraw()
+	all := []*Key{k.origin()}
+	for i := 0; i < len(all); i++ { // also those of which another call says so already: it may be under way
+		all[i].distrusted.Store(true)
+		for _, twin := range all[i].joined() {
+			if !slices.Contains(all, twin) {
+				all = append(all, twin)
+			}
+		}
 	}
 }
 
@@ -48,7 +47,6 @@ func (k *Key) join(other *Key) {
 	other.addTwin(k)
 	if k.distrusted.Load() || other.distrusted.Load() { // by somebody who may not have seen the other
 		k.Withdraw()
-		other.Withdraw()
 	}
 }
 
@@ -58,6 +56,13 @@ func (k *Key) addTwin(other *Key) {
 	if !slices.Contains(k.twins, other) {
 		k.twins = append(k.twins, other)
 	}
+}
+
+// joined returns the twins, which the caller only reads.
+func (k *Key) joined() []*Key {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.twins
 }
 
 // withdraw says why, for the source of the key: errKeyGone or errKeyRestated where
