@@ -15,7 +15,7 @@ type issuerPolicy struct {
 	VerifierConfig
 	issuer issuerName
 	parser *strictjson.Parser
-	holder keyHolder // of Keys; nil when they cannot tell
+	holder keyHolder // Keys, if they are of this package
 	until  time.Time // when a cache must forget what was verified, by either clock; zero sets no end
 	answer *resolved // to which this belongs; nil for a Verifier of its own
 
@@ -42,12 +42,11 @@ func newIssuerPolicy(cfg VerifierConfig, label string) (*issuerPolicy, error) {
 // count besides those of cfg.
 func completePolicy(cfg VerifierConfig, names ...string) *issuerPolicy {
 	cfg = cfg.withDefaults()
-	holder, _ := cfg.Keys.(keyHolder)
 	p := &issuerPolicy{
 		VerifierConfig: cfg,
 		issuer:         newIssuerName(cfg.Issuer, cfg.Tenants),
 		parser:         claimsParser(slices.Concat(names, cfg.Claims.names())),
-		holder:         holder,
+		holder:         holderOf(cfg.Keys),
 	}
 	p.accepted = accepted{cfg.Algorithms, p.expected(authctx.InvalidToken, notAccepted, cfg.Algorithms)}
 	p.wrongType = p.expected(authctx.WrongType, "typ is none of the types taken here: %v", cfg.Types)
@@ -80,10 +79,6 @@ func (p *issuerPolicy) checkHeader(h *header) error {
 	}
 	return nil
 }
-
-// keyHolder is a [KeySource] that can tell whether it would answer from what it
-// has at hand. Any other may have to ask somebody.
-type keyHolder interface{ holds(keyID string) bool }
 
 // checkNamed refuses a token whose key would have to be looked for and that does
 // not name this issuer: what strangers' tokens call their keys is nothing to ask

@@ -64,7 +64,7 @@ const keyWait = 5 * time.Second
 // askSource asks a source no longer than is good for a request. Those of this
 // package see to that themselves.
 func askSource(ctx context.Context, source KeySource, keyID string, algorithm Algorithm) (*Key, error) {
-	if !isOurs(source) {
+	if holderOf(source) == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, keyWait)
 		defer cancel()
@@ -72,14 +72,18 @@ func askSource(ctx context.Context, source KeySource, keyID string, algorithm Al
 	return source.Key(ctx, keyID, algorithm)
 }
 
-// isOurs reports whether the Key of source is one of this package. What embeds such
-// a source has its methods, and may look for keys elsewhere.
-func isOurs(source KeySource) bool {
+// keyHolder is a [KeySource] of this package. It can tell whether it would answer
+// from what it has at hand; any other may have to ask somebody.
+type keyHolder interface{ holds(keyID string) bool }
+
+// holderOf returns a source of this package, and nil for any other. What embeds one
+// has its methods, but may look for keys elsewhere.
+func holderOf(source KeySource) keyHolder {
 	switch source.(type) {
 	case *RemoteKeys, *SigningKeys, *staticKeys, *keyfuncKeys, *joinedKeys:
-		return true
+		return source.(keyHolder)
 	}
-	return false
+	return nil
 }
 
 // NewPublicKey returns a key for tokens signed with the private half of pub,

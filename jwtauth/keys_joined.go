@@ -73,14 +73,9 @@ func (j *joinedKeys) known(ctx context.Context, keyID string, algorithm Algorith
 // atHand returns the key if source can tell without asking anybody that it has
 // it.
 func atHand(ctx context.Context, source KeySource, keyID string, algorithm Algorithm) *Key {
-	holder, ok := source.(keyHolder)
-	if !ok || !holder.holds(keyID) {
+	holder := holderOf(source)
+	if holder == nil || !holder.holds(keyID) {
 		return nil
-	}
-	if !isOurs(source) { // it embeds one of ours, and what is at hand needs no waiting
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		cancel()
 	}
 	key, err := source.Key(ctx, keyID, algorithm)
 	if err != nil {
@@ -161,21 +156,19 @@ func couldNotTell(failures []error) error {
 	return refused
 }
 
-// holds implements keyHolder. Sources that hold all that they could find say so
-// of any key, and are asked for it. No other is: it may have to ask somebody.
+// holds implements keyHolder. Static keys and [SigningKeys] hold all that there is and
+// say so of any key ID, so they are asked for the key. No other source is: it may have
+// to ask somebody.
 func (j *joinedKeys) holds(keyID string) bool {
 	return slices.ContainsFunc(j.sources, func(source KeySource) bool {
-		if _, all := source.(wholeKeys); all {
+		switch source.(type) {
+		case *staticKeys, *SigningKeys:
 			return atHand(context.Background(), source, keyID, "") != nil
 		}
-		holder, ok := source.(keyHolder)
-		return ok && holder.holds(keyID)
+		holder := holderOf(source)
+		return holder != nil && holder.holds(keyID)
 	})
 }
-
-// wholeKeys is a [KeySource] that never asks anybody, or something that embeds
-// one.
-type wholeKeys interface{ neverAsks() }
 
 // origins is what keyOrigins asks for.
 func (j *joinedKeys) origins() []any {

@@ -311,19 +311,24 @@ func TestJoinedKeysAreFoundByManyAtOnce(t *testing.T) {
 // measured embeds a source, as metrics do.
 type measured struct{ *jwtauth.SigningKeys }
 
-func TestAForeignTokenAsksNoJoinedSourceWhateverIsAroundAnother(t *testing.T) {
+func TestAForeignTokenAsksNoSourceOfOnesOwnWhateverItEmbeds(t *testing.T) {
 	set := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
 	stranger := signerFor(t, jwtauth.EdDSA).compact(t, `{"alg":"EdDSA","typ":"at+jwt","kid":"strange"}`,
 		`{"iss":"https://stranger.example","sub":"x","aud":"https://api.example.com","exp":32503680000}`)
-	for name, source := range map[string]jwtauth.KeySource{"bare": set, "embedded": measured{set}} {
-		asked := 0
-		other := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
-			asked++
-			return nil, authctx.Unavailable
-		})
+	asked := 0
+	own := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+		asked++
+		return nil, authctx.Unavailable
+	})
+	for name, keys := range map[string]jwtauth.KeySource{
+		"beside a set":                 must(jwtauth.JoinKeys(set, own)),
+		"beside one that embeds a set": must(jwtauth.JoinKeys(measured{set}, own)),
+		"embedding a set":              setAndOwn{set, own},
+		"embedding a set, joined":      must(jwtauth.JoinKeys(setAndOwn{set, own}, set)),
+	} {
+		asked = 0
 		v := must(jwtauth.NewVerifier(jwtauth.VerifierConfig{
-			Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
-			Keys: must(jwtauth.JoinKeys(source, other)),
+			Issuer: testIssuer, Audiences: []string{testAudience}, Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA}, Keys: keys,
 		}))
 		if _, err := v.Verify(t.Context(), stranger); !errors.Is(err, authctx.WrongIssuer) || asked > 0 {
 			t.Errorf("%s: %v, asked %d times", name, err, asked)

@@ -62,9 +62,6 @@ func (s *staticKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, er
 // holds implements keyHolder: what is not here is nowhere.
 func (s *staticKeys) holds(string) bool { return true }
 
-// neverAsks implements wholeKeys.
-func (s *staticKeys) neverAsks() {}
-
 // origins is what keyOrigins asks for. A static key is itself however often it
 // was made, and whatever its ID.
 func (s *staticKeys) origins() []any { return s.fingerprints }

@@ -251,9 +251,6 @@ func (s *SigningKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, e
 // holds implements keyHolder: what is not here is nowhere.
 func (s *SigningKeys) holds(string) bool { return true }
 
-// neverAsks implements wholeKeys.
-func (s *SigningKeys) neverAsks() {}
-
 // signing returns the key that signs now, unless somebody else withdrew it.
 func (s *SigningKeys) signing() (*ringKey, error) {
 	ring := s.ring.Load()
