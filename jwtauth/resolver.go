@@ -14,21 +14,21 @@ import (
 	"github.com/authctx/authctx/internal/strictjson"
 )
 
-// resolver remembers what Resolve answered. To it, an issuer is
+// resolver remembers what Resolve answered. An issuer is
 //
-//   - asked about, while a call of Resolve runs (asking). Requests wait for that
-//     unless they have an answer that may be used.
-//   - kept, when there was an answer (known): until MaxAge it is used as it is.
-//   - a newcomer at first, and proven when a token of it was verified. Newcomers
+//   - asked about while a call of Resolve runs (asking). Requests wait for it unless
+//     they have an answer that may be used.
+//   - kept when there was an answer (known), which is used as it is until MaxAge.
+//   - a newcomer at first, and proven once a token of it was verified. Newcomers
 //     leave before others, but none while a request uses it.
-//   - going on, when the answer could not be renewed: it is used until MaxStale,
+//   - going on when its answer could not be renewed, which is used until MaxStale
 //     and renewed behind the requests.
-//   - denied, for a while, when there is no such issuer or nobody could tell
-//     (unknown, failing).
+//   - denied for a while when there is no such issuer (unknown) or nobody could tell
+//     (failing).
 //
-// An answer that is not kept any more stays as long as requests use it, and
-// vouches for no token in the cache and no stream. A verifier that no answer and
-// no call needs is released; until that has ended, Resolve is asked for another.
+// An answer that is no longer kept stays while requests use it, but counts for no
+// cached token and no stream. A verifier that no answer and no call needs is
+// released; until that has ended, Resolve is asked for another.
 type resolver struct {
 	cfg    ResolvingVerifierConfig
 	parser *strictjson.Parser
@@ -50,7 +50,7 @@ type resolver struct {
 	held    map[*Verifier]*held
 	leaving map[*Verifier]chan struct{} // closed when its Release has ended
 	calls   uint64                      // of Resolve
-	failed  error                       // what Release did last in place of returning
+	failed  error                       // the last panic of Release
 }
 
 // resolved is an answer that is kept.

@@ -29,8 +29,8 @@ func (r *resolver) number(call *resolveCall) {
 	call.number = r.calls
 }
 
-// hold holds what Resolve returned, unless that was released after the call had
-// begun: then it returns what is closed when the Release has ended.
+// hold holds what Resolve returned, unless that was released after the call began.
+// Then it returns a channel that is closed when the Release has ended.
 func (r *resolver) hold(call *resolveCall, v *Verifier) (*held, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
