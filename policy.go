@@ -119,8 +119,8 @@ func DefaultPolicy(rule Rule) *Policy {
 	return &Policy{fallback: Entry{Name: defaultEntry, rule: rule}}
 }
 
-// defaultEntry is what the default rule is called. No other entry can be called
-// that, for want of a slash.
+// defaultEntry is the name of the default rule. It has no slash, so that no other entry
+// can have it.
 const defaultEntry = "default"
 
 // validEntryName refuses slips that would look like protection and match nothing.

@@ -218,8 +218,7 @@ func (p Principal) DecodeClaims(v any) error {
 }
 
 // Attributes returns a deep copy of everything p holds, for making a changed
-// principal with [New]. Whoever changes what was verified should also lower the
-// provenance.
+// principal with [New]. If you change what was verified, lower the provenance too.
 func (p Principal) Attributes() Attributes {
 	a := *p.get().Attributes
 	a.own()

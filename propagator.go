@@ -5,9 +5,9 @@ import "context"
 // Propagator carries a caller to the next service. Implementations are safe for
 // concurrent use.
 //
-// The same value that writes fields says which it owns, and whoever uses it
-// first removes those from what it is about to send: a propagator's output
-// replaces, it never adds to, what somebody else wrote.
+// A propagator also says which fields it owns. Whatever uses one first removes those
+// from what is about to be sent, so that its output replaces what somebody else wrote
+// and never adds to it.
 type Propagator interface {
 	// Inject calls set once for each field that names p, with a lower-case name
 	// and a value of printable ASCII. It does not call set after it has returned.

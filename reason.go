@@ -142,8 +142,7 @@ func (r Reason) Description() string { return reasonText[r.Public()].public }
 
 func (r Reason) blamesToken() bool { return r >= InvalidToken && r <= WrongType }
 
-// known maps what is not a reason to Unavailable: an answer that nobody can
-// name was not a check.
+// known maps what is not a reason to Unavailable: then nothing was checked.
 func (r Reason) known() Reason {
 	if r == 0 || r >= reasonEnd {
 		return Unavailable

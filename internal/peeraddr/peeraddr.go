@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// IsUnix reports whether addr, if not nil, is an end of a Unix socket. The other
-// end is called as whoever has it likes: it may be bound to a path that reads
-// like an IP address.
+// IsUnix reports whether addr, which may be nil, is an end of a Unix socket. A peer
+// chooses the name of its end, which may read like an IP address.
 func IsUnix(addr net.Addr) bool { return addr != nil && strings.HasPrefix(addr.Network(), "unix") }
 
 type connKey struct{}
