@@ -95,8 +95,8 @@ func authority(u *url.URL) string {
 	return ""
 }
 
-// sameHost reports whether a and b lead to one port of one host. To be sent from http
-// to https, or back, is no other port as long as it is the default.
+// sameHost reports whether a and b lead to one port of one host. The default ports of
+// http and https count as one.
 func sameHost(a, b *url.URL) bool {
 	return hostOf(a) == hostOf(b) && (portOf(a) == portOf(b) || isDefaultPort(a) && isDefaultPort(b))
 }

@@ -83,6 +83,7 @@ func TestEveryReadingMustBeAllowed(t *testing.T) {
 		{"none at the end", "", "GET /a", entries{"/a/": admins, "/": all}, admins},
 		{"none before the end", "", "GET /a", entries{"/a/{$}": admins, "/{x}": all}, admins},
 		{"nothing but one with a slash", "", "GET /a", entries{"/a/": all}, -1},
+		{"a slash at the end of one for a method and one for others", "", "GET /a/", entries{"GET /a/{$}": all, "/a/{$}": admins}, all},
 
 		{"a host with a port to connect to", "status.example:80", "CONNECT /x", entries{"/": admins, "status.example/": all}, admins},
 		{"a host to connect to", "status.example", "CONNECT /x", entries{"/": admins, "status.example/": all}, all},

@@ -113,11 +113,10 @@ func isTrace(method string) bool {
 
 var errTrace = errors.New("the answer to a TRACE would show its client who is calling")
 
-// handBack gives r what is looked for in a request that was served, here by a
-// handler that got a copy of it: the form, whose files net/http removes by the
-// request that it has made itself. To be deferred, since a panic may be recovered
-// outside. The pattern of a mux inside stays there: where the request is served
-// again, by another path, it would rule that.
+// handBack gives r the form of served, the copy of it that a handler got: net/http
+// removes the files of the request that it has made itself. Defer it, since a panic
+// may be recovered outside. The Pattern that a mux inside has set is not handed back:
+// where r is served again, by another path, it would rule that.
 func handBack(r, served *http.Request) {
 	if served.MultipartForm != nil {
 		r.MultipartForm = served.MultipartForm

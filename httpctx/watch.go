@@ -131,9 +131,9 @@ func (s *Server) StreamContext(r *http.Request) context.Context {
 	return s.watchedContext(r.Context(), r, caller, atOnce)
 }
 
-// watchedContext returns a copy of ctx, the context of what in was let in for and
-// may outlive its caller, which is cancelled at the caller's end, when end calls
-// cancel. The watch ends with ctx.
+// watchedContext returns a copy of ctx, the context of something that in has started
+// and that may outlive its caller. When the caller comes to an end, end is called, and
+// cancels the copy by calling cancel. The watch ends with ctx.
 func (s *Server) watchedContext(ctx context.Context, in *http.Request, caller authctx.Principal, end func(cancel func())) context.Context {
 	known := admission(in.Context())
 	res := authctx.Result{Principal: caller, Recheck: known.recheck}
