@@ -237,6 +237,22 @@ func TestARuleIsAskedOnceIfTheTableIs(t *testing.T) {
 	}
 }
 
+func TestTheRuleOfAnOuterMuxIsAskedOnceForAPathThatIsNotSure(t *testing.T) {
+	n := 0
+	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{Rules: map[string]authctx.Rule{
+		"/files/": authctx.RuleFunc(func(context.Context, authctx.Principal) error { n++; return nil }),
+	}})})
+	for name, h := range map[string]http.Handler{
+		"which the table has too": s.Handler(spy),
+		"for want of another":     http.StripPrefix("/files", s.Handler(spy)),
+	} {
+		n = 0
+		if w := asked(t, muxOf("/files/", h), "GET /files/a%2Fb", "api", "bob"); n != 1 || w.Code != 200 {
+			t.Errorf("%s: %d times, %d", name, n, w.Code)
+		}
+	}
+}
+
 func TestRule6_APreflightPassesAProxyBehindAMux(t *testing.T) {
 	s := newServer(t, httpctx.ServerConfig{Policy: newPolicy(t, authctx.PolicyConfig{
 		Rules: map[string]authctx.Rule{"/": authctx.Authenticated(), "DELETE /orders/{id}": authctx.Authenticated()}, Public: []string{"/static/"},

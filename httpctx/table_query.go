@@ -127,14 +127,14 @@ func (t *table) routeOpen(rt *route, q query, rest authctx.Entry) {
 	}
 }
 
-// askOpen returns the entries that must allow an open query.
+// askOpen returns the entries that must allow an open query, the outer one once.
 func (t *table) askOpen(o *openQuery) iter.Seq[authctx.Entry] {
 	return func(yield func(authctx.Entry) bool) {
 		more := !o.outer.Listed() || yield(o.outer)
 		if more {
-			t.ask(&o.query, func(e authctx.Entry) bool { more = yield(e); return more })
+			t.ask(&o.query, func(e authctx.Entry) bool { more = e.Name == o.outer.Name || yield(e); return more })
 		}
-		if more && o.rest.Listed() {
+		if more && o.rest.Listed() && o.rest.Name != o.outer.Name {
 			yield(o.rest)
 		}
 	}
