@@ -1,6 +1,7 @@
 package authctx
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"time"
@@ -309,6 +310,7 @@ func (c *count) add(r Reason, said *Error) {
 	}
 	before := c.reason
 	if r == before {
+		c.said = cmp.Or(c.said, said) // a Reason alone says no more
 		return
 	}
 	if before == 0 || before == NoCredentials || r == Unavailable {

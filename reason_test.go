@@ -145,6 +145,7 @@ func TestOfSeveralReasonsTheOneThatCountsKeepsWhatCameWithIt(t *testing.T) {
 	for _, err := range []error{
 		errors.Join(role, down), errors.Join(down, role), fmt.Errorf("%w; %w", authctx.InsufficientScope, fmt.Errorf("x: %w", down)),
 		matches{down, authctx.PermissionDenied}, errors.Join(down, authctx.Unavailable), errors.Join(authctx.NoCredentials, scope),
+		errors.Join(role, authctx.Unavailable, down), errors.Join(authctx.NoCredentials, authctx.InsufficientScope, scope),
 	} {
 		want := *down
 		if errors.Is(err, scope) {

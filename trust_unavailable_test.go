@@ -58,7 +58,7 @@ func TestRule8_FieldsOfAPeerThatNobodyCanJudgeAreUnavailable(t *testing.T) {
 			t.Errorf("%s, without fields: %v", name, err)
 		}
 	}
-	for _, said := range []error{errWhoIs, errors.Join(&authctx.Error{Reason: authctx.InvalidToken}, errWhoIs)} {
+	for _, said := range []error{errWhoIs, errors.Join(&authctx.Error{Reason: authctx.InvalidToken}, errWhoIs), fmt.Errorf("%w: %w", authctx.Unavailable, errWhoIs)} {
 		_, err := reader(t, authctx.FieldsAuthenticatorConfig{Trust: answering(said)}).Authenticate(t.Context(), identified())
 		if e, ok := errors.AsType[*authctx.Error](err); !ok || e.RetryAfter != errWhoIs.RetryAfter {
 			t.Errorf("when to ask again is lost: %v", err)
