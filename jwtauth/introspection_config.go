@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -179,12 +178,9 @@ func (c *IntrospectorConfig) validateNames(p *problems) {
 	case named && c.InsecureAnyAudience:
 		p.add("InsecureAnyAudience contradicts Audiences and ClientIDs")
 	}
-	if slices.Contains(c.Audiences, "") || slices.Contains(c.ClientIDs, "") {
-		p.add("Audiences or ClientIDs has an empty element")
-	}
 	p.exact("Issuer", c.Issuer)
-	p.exact("Audiences", c.Audiences...)
-	p.exact("ClientIDs", c.ClientIDs...)
+	p.names("Audiences", c.Audiences)
+	p.names("ClientIDs", c.ClientIDs)
 }
 
 // policy returns what an answer must be. It shares no slice with the caller.

@@ -71,7 +71,7 @@ func TestRule1_EveryMissingOrContradictoryIntrospectionSettingIsReported(t *test
 		{jwtauth.IntrospectorConfig{Endpoint: "http://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Issuer: "i",
 			Audiences: []string{""}, InsecureAnyAudience: true, Leeway: time.Hour, Timeout: -1, MaxPending: -1, MaxTokenBytes: 1<<20 + 1, Cache: jwtauth.CacheConfig{MaxAge: -1}},
 			[]string{`Endpoint: "http://as.example.com/introspect" is not https`, "InsecureAnyAudience contradicts Audiences and ClientIDs",
-				"Audiences or ClientIDs has an empty element", "Leeway must be", "Timeout must be at least 1ms and is -1ns", "MaxPending must not be negative",
+				"Audiences has an empty element", "Leeway must be", "Timeout must be at least 1ms and is -1ns", "MaxPending must not be negative",
 				"MaxTokenBytes must be between 256 and 1048576", "Cache"}},
 		{jwtauth.IntrospectorConfig{Endpoint: "https://as.example.com/introspect", ClientID: "c", ClientSecret: "s", Audiences: []string{"a"},
 			Issuer: "https://as.example.com/" + jwtauth.TenantPlaceholder, Claims: jwtauth.SPIFFEClaims()},

@@ -20,8 +20,6 @@ func (c *VerifierConfig) validateAliases(p *problems) {
 	}
 	for i, alias := range c.IssuerAliases {
 		switch {
-		case alias == "":
-			p.add("IssuerAliases has an empty element")
 		case alias == c.Issuer:
 			p.add("IssuerAliases has %.200q, which is Issuer", alias)
 		case strings.Contains(alias, TenantPlaceholder):
@@ -30,7 +28,7 @@ func (c *VerifierConfig) validateAliases(p *problems) {
 			p.add("IssuerAliases has %.200q twice", alias)
 		}
 	}
-	p.exact("IssuerAliases", c.IssuerAliases...)
+	p.names("IssuerAliases", c.IssuerAliases)
 }
 
 // spellings are all names under which this issuer's tokens come.

@@ -50,6 +50,14 @@ func (p *problems) exact(setting string, names ...string) (ok bool) {
 	return i < 0
 }
 
+// names judges a list of names that are compared byte by byte.
+func (p *problems) names(setting string, names []string) {
+	if slices.Contains(names, "") {
+		p.add("%s has an empty element", setting)
+	}
+	p.exact(setting, names...)
+}
+
 // leeway judges a setting of that name.
 func (p *problems) leeway(d time.Duration) {
 	if d != NoLeeway && (d < 0 || d > MaxLeeway || d%time.Second != 0) {

@@ -171,15 +171,9 @@ func (c *VerifierConfig) validateNames(p *problems) {
 	if len(c.Audiences) == 0 && len(c.ClientIDs) == 0 {
 		bad("Audiences is required; ClientIDs replaces it for providers without aud")
 	}
-	if slices.Contains(c.Audiences, "") {
-		bad("Audiences has an empty element")
-	}
-	if slices.Contains(c.ClientIDs, "") {
-		bad("ClientIDs has an empty element")
-	}
 	p.exact("Issuer", c.Issuer)
-	p.exact("Audiences", c.Audiences...)
-	p.exact("ClientIDs", c.ClientIDs...)
+	p.names("Audiences", c.Audiences)
+	p.names("ClientIDs", c.ClientIDs)
 	if len(c.Algorithms) == 0 {
 		bad("Algorithms is required")
 	}
