@@ -85,7 +85,7 @@ func TestAVerifierThatIsNotAskedTakesLittleMemory(t *testing.T) {
 	for i := range verifiers {
 		verifiers[i] = newVerifier(t, s, nil)
 	}
-	if each := int64(heap()-before) / int64(len(verifiers)); each > 24<<10 {
+	if each := int64(heap()-before) / int64(len(verifiers)); each > 16<<10 {
 		t.Errorf("%d bytes each", each)
 	}
 	runtime.KeepAlive(verifiers)
