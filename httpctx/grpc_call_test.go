@@ -212,6 +212,22 @@ func TestWhatAnUpstreamFailsWithIsPassedOnAndIsNoEndOfTheCaller(t *testing.T) {
 	})
 }
 
+// Where the last message breaks off, there is nothing to wait for, and the client still
+// learns why the call has ended.
+func TestRule9_ACallEndsWhereItsLastMessageBreaksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := message(1000)
+		body := sending(t, part{0, m[:300], false}, part{time.Hour + time.Second, m[300:600], false})
+		got, status, lasted := answerTo(t, t.Context(), struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(io.LimitReader(body, 600), new(brokenOff)), body})
+		if len(got) != 600 || status != authctx.TokenExpired.String() || lasted != time.Hour+time.Second {
+			t.Errorf("%d bytes and the status %q after %v", len(got), status, lasted)
+		}
+	})
+}
+
 // A transport of HTTP/2 resets the stream of a call that is cancelled, and with it
 // the rest of a message, so a call is not cancelled before that is over.
 func TestRule9_ACallIsNotCancelledWithinAMessageThatArrives(t *testing.T) {
