@@ -156,15 +156,9 @@ func couldNotTell(failures []error) error {
 	return refused
 }
 
-// holds implements keyHolder. Static keys and [SigningKeys] hold all that there is and
-// say so of any key ID, so they are asked for the key. No other source is: it may have
-// to ask somebody.
+// holds implements keyHolder.
 func (j *joinedKeys) holds(keyID string) bool {
 	return slices.ContainsFunc(j.sources, func(source KeySource) bool {
-		switch source.(type) {
-		case *staticKeys, *SigningKeys:
-			return atHand(context.Background(), source, keyID, "") != nil
-		}
 		holder := holderOf(source)
 		return holder != nil && holder.holds(keyID)
 	})

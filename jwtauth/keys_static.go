@@ -59,8 +59,11 @@ func (s *staticKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, er
 	return nil, errNoSuchKey
 }
 
-// holds implements keyHolder: what is not here is nowhere.
-func (s *staticKeys) holds(string) bool { return true }
+// holds implements keyHolder.
+func (s *staticKeys) holds(keyID string) bool {
+	_, err := s.Key(context.Background(), keyID, "")
+	return err == nil
+}
 
 // origins is what keyOrigins asks for. A static key is itself however often it
 // was made, and whatever its ID.

@@ -248,8 +248,8 @@ func (s *SigningKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, e
 	return nil, errNoSuchKey
 }
 
-// holds implements keyHolder: what is not here is nowhere.
-func (s *SigningKeys) holds(string) bool { return true }
+// holds implements keyHolder.
+func (s *SigningKeys) holds(keyID string) bool { return s.ring.Load().find(keyID) != nil }
 
 // signing returns the key that signs now, unless somebody else withdrew it.
 func (s *SigningKeys) signing() (*ringKey, error) {
