@@ -30,7 +30,7 @@ type DeferredPropagatorConfig struct {
 	// Keys sign, as in [TxnPropagatorConfig]. Retain of the set must not be
 	// shorter than Lifetime. They must be there again after a restart, see
 	// [NewSigningKey]: what waits is signed with them, and with a key that was made
-	// at the start it would be [authctx.UnknownKey] for ever.
+	// at the start it would be [authctx.UnknownKey] forever.
 	Keys *SigningKeys
 	// AllowHMACAndLetEveryVerifierMint is as in [TxnPropagatorConfig].
 	AllowHMACAndLetEveryVerifierMint bool

@@ -43,7 +43,7 @@ func withoutURL(err error, asked *url.URL) error {
 	if u, ok := err.(*url.Error); ok && u.Err != nil {
 		err = u.Err
 	}
-	addresses := appendURLs([]string{asked.String()}, err, 0)
+	addresses := appendURLs([]string{asked.String()}, err)
 	// The longest first, since one may begin like another.
 	slices.SortFunc(addresses, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
@@ -60,23 +60,17 @@ func withoutURL(err error, asked *url.URL) error {
 	return err
 }
 
-// maxWrapped is how deep errors are looked into that somebody else has made.
-const maxWrapped = 100
-
 // appendURLs appends the addresses that are in the texts of err and of what it wraps.
-func appendURLs(addresses []string, err error, depth int) []string {
-	if depth == maxWrapped {
-		return addresses
-	}
+func appendURLs(addresses []string, err error) []string {
 	if u, ok := err.(*url.Error); ok {
 		addresses = append(addresses, u.URL)
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		return appendURLs(addresses, e.Unwrap(), depth+1)
+		return appendURLs(addresses, e.Unwrap())
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
-			addresses = appendURLs(addresses, inner, depth+1)
+			addresses = appendURLs(addresses, inner)
 		}
 	}
 	return addresses

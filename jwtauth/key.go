@@ -52,9 +52,9 @@ type KeySource interface {
 	// [authctx.Unavailable].
 	//
 	// ctx is the request's, with a deadline in at most five seconds; sources of this
-	// package have bounds of their own. Key must return when it ends, or the request
-	// waits on. What other requests wait for, too, is loaded on another context, or
-	// whoever hangs up would take it from them.
+	// package have bounds of their own. Key must return when ctx ends, or the request
+	// goes on waiting. A load that other requests wait for, too, needs a context of
+	// its own, or whoever hangs up would end it for all of them.
 	Key(ctx context.Context, keyID string, algorithm Algorithm) (*Key, error)
 }
 

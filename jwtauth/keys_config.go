@@ -39,13 +39,13 @@ type RemoteKeysConfig struct {
 	// RefreshInterval is the longest time between the starts of two loads while
 	// the provider answers; 15 minutes when zero, at least 100 ms. A key that
 	// the provider has removed verifies no longer than this and the time that
-	// one load takes. If that is over when a suspended machine goes on, the load
-	// begins within a minute.
+	// one load takes. After a machine was suspended, an overdue load begins within a
+	// minute.
 	//
-	// The provider's max-age shortens it, to one minute at least, which is what
-	// 0 means too; no-cache and no-store change nothing. Chance shortens it by
-	// up to a tenth, so that many servers do not load at once. A load that fails
-	// is tried again after 1 s, then after longer and longer waits, up to 30 s.
+	// The provider's max-age shortens it, to no less than a minute, which max-age=0
+	// means too; no-cache and no-store change nothing. Jitter shortens it by up to a
+	// tenth, so that many servers do not load at once. A load that fails is tried
+	// again after 1 s, then after longer and longer waits, up to 30 s.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with
 	// unknown keys cause; 10 seconds when zero. Tests that rotate keys want

@@ -28,24 +28,24 @@ func newFetcher(cfg RemoteKeysConfig) fetcher {
 }
 
 // load returns the key set and how long the provider says it is fresh. A load
-// that comes by itself asks the metadata again where the keys are; if that
+// that comes by itself (own) first asks the metadata where the keys are; if that
 // fails and an address is known, it is used, and doubt says so. Any other load
 // does that only if the keys are no longer where they were. A load that a
-// request asked for must be fresh, whoever begins it.
+// request waits for must be fresh.
 func (f *fetcher) load(ctx context.Context, own, fresh bool) (set jwkSet, maxAge time.Duration, doubt, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
 		}
 	}()
-	asked := own || f.jwksURL == ""
-	if asked {
+	located := own || f.jwksURL == ""
+	if located {
 		if _, doubt = f.locate(ctx); f.jwksURL == "" {
 			return jwkSet{}, 0, nil, doubt
 		}
 	}
 	body, maxAge, err := f.get(ctx, f.jwksURL, fresh)
-	if !asked && notThere(err) {
+	if !located && notThere(err) {
 		if moved, _ := f.locate(ctx); moved {
 			body, maxAge, err = f.get(ctx, f.jwksURL, fresh)
 		}

@@ -27,11 +27,11 @@ const keyfuncCheck = time.Second
 // What is read from it is held to the same rules as elsewhere: no symmetric, no
 // private and no weak keys, "use" and "key_ops" respected, one algorithm.
 //
-// How it loads keys remains its own affair. It gets a context that is not the
-// request's: five seconds to find a key, and one second, each time that a token
-// comes again, to confirm that it still has the key, which does not count
-// otherwise. With its defaults, keyfunc cannot tell a provider that is down from a
-// key that is unknown. [NewRemoteKeys] can, and finds keys without reading the
+// How it loads keys remains its own affair. It gets five seconds to find a key, on a
+// context that is not the request's. Each time that a token comes again, it gets one
+// second to confirm that it still has the key, and a key that it does not confirm
+// does not count. With its defaults, keyfunc cannot tell a provider that is down from
+// a key that is unknown. [NewRemoteKeys] can, and finds keys without reading the
 // storage each time.
 //
 // [Key.Withdraw] is final for as long as the storage has the key under that ID.

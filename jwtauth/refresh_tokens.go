@@ -40,9 +40,9 @@ type RefreshTokensConfig struct {
 // section 4.14.2). It knows no HTTP: an auth service calls it from its token
 // endpoint, and [Issuer.Issue] for the access token that goes with it.
 //
-// Using a token gives the next one. A token that is used twice has been copied,
-// and nobody can tell by whom, so that ends the login for both, even if whoever
-// used it does not wait for the answer. A client that loses the answer to a
+// Using a token gives the next one. A token that is used twice has been copied, and
+// nobody can tell which of the two is the thief, so the login ends for both, even if the
+// second one does not wait for the answer. A client that loses the answer to a
 // refresh has to log in again.
 //
 // It is safe for concurrent use.

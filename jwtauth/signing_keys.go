@@ -29,17 +29,17 @@ type SigningKeysConfig struct {
 	// [SigningKeys.Publish] adds to them.
 	Published []*Key
 	// Ahead is how long a new key is published before it signs, so that
-	// verifiers know it by then. It should exceed the time for which verifiers
-	// cache the key set and the time it takes to rotate all replicas, together.
-	// Zero means 10 minutes; it is at least 1 ms.
+	// verifiers know it by then. It should exceed the sum of how long verifiers
+	// cache the key set and how long it takes to rotate all replicas. Zero means
+	// 10 minutes; it is at least 1 ms.
 	Ahead time.Duration
 	// Retain is how long a key is published after it signed last, here or in a
 	// replica that was told of the rotation up to Ahead later. It must cover the
-	// life of every token signed with it, leeway, and streams that are
-	// rechecked: a key that is not published any more ends those too, but for
-	// streams of verifiers whose KeySource is this set, which go on. It is at least
-	// 1 s; zero means 24 hours. A set of more than 100 keys is refused here
-	// as by verifiers, so what is rotated often must be retained for less.
+	// life of every token signed with it, leeway, and streams that are rechecked,
+	// which end when their key is not published any more. (Only streams of verifiers
+	// whose KeySource is this set go on.) It is at least 1 s; zero means 24 hours. A
+	// set of more than 100 keys is refused, here as by verifiers, so retain keys for
+	// less time where they are rotated often.
 	Retain time.Duration
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -181,9 +181,9 @@ func (s *SigningKeys) Publish(key *Key) error {
 
 // Withdraw takes a key out of the set at once, because its secret has leaked. The
 // key is no longer published and no longer signs. What it signed counts no longer
-// where this set is the [KeySource]; elsewhere, as soon as the verifier fetches the
-// key set again. The set remembers the key and never takes it again, as another
-// [Key] or under another ID; a new set knows nothing of it.
+// where this set is the [KeySource], and elsewhere once the verifier has fetched the
+// key set again. This set never takes the key again, as another [Key] or under
+// another ID either; a new set knows nothing of it.
 //
 // If it is the key that signs, the next key of a rotation under way takes over at
 // once. Without a rotation under way, Withdraw fails: rotate first.

@@ -16,15 +16,15 @@ type keyRing struct {
 	published []*Key
 }
 
-// ringKey is a key, when it begins to sign and when nobody needs it any more,
-// which is not known before its successor is: then it is zero. After a machine
-// was suspended, the next key signs at once, since other replicas may have
-// dropped the old one by then, and the old one stays published for longer: where
-// Now has a monotonic clock, that one alone tells when it ends.
+// ringKey is a key with its times. After a machine was suspended, the next key signs
+// at once, since other replicas may have dropped the old one by then; but the old one
+// stays published for longer, because the monotonic clock, where Now has one, decides
+// when it ends.
 type ringKey struct {
 	*SigningKey
-	verifying   *Key // the public one, or what verifies in place of that and one of Published
-	from, until time.Time
+	verifying *Key      // the public one, or what verifies in place of that and one of Published
+	from      time.Time // when it begins to sign
+	until     time.Time // when nobody needs it any more; zero while it has no successor
 }
 
 // newRingKey returns what signs when its time has come. Whoever withdraws any Key

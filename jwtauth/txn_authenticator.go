@@ -54,9 +54,9 @@ type TxnAuthenticatorConfig struct {
 // as the token knows it: the token says for how long it may be presented, not
 // for how long the caller may go on. The token must accompany calls made for the
 // caller; it is in [authctx.Result].Forward, and [TxnForwarder] sends it. So a
-// stream lasts as long as its caller, but the calls that its handler makes come to
-// an end with the token. Behind servers that use the memory of a request again, what
-// is forwarded is good for as long as the request, see there.
+// stream lasts as long as its caller, but its handler can make calls only until the
+// token ends. Behind servers that reuse the memory of a request, what is forwarded
+// is good only while the request lasts, see there.
 //
 // Two TxnAuthenticators in one [authctx.OneOf] refuse each other's tokens, since
 // each takes whatever is in the field for its own: several minters are for one

@@ -14,17 +14,17 @@ import (
 // services behind the edge use; it has no keys and mints nothing. The zero value
 // is ready, and safe for concurrent use.
 //
-// A token lives for minutes. A stream that it came with may last longer, but
-// calls made during it fail then: a handler that makes calls ends its stream
-// before that, and the client opens another through the edge, which mints
-// another token.
+// A token lives for minutes. A stream that began with it may last longer, but the
+// calls that its handler makes then fail: such a handler ends its stream before the
+// token ends, and the client opens another one through the edge, which mints another
+// token.
 //
-// Where callers came with plain fields until now, services take it in the order of
-// the calls: it has nothing to forward for a service that still writes fields. For
-// services that call one another in a circle, see the example.
+// To move from plain fields to Transaction Tokens, change services in the order of
+// the calls: a service has no token to forward while its callers still write plain
+// fields. For services that call one another in a circle, see the example.
 //
-// Behind servers that use the memory of a request again, such as fasthttp, work that
-// goes on after the answer copies the token first, see [authctx.Result].Forward.
+// Behind servers that reuse the memory of a request, such as fasthttp, work that goes
+// on after the response must copy the token first, see [authctx.Result].Forward.
 type TxnForwarder struct {
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time

@@ -46,9 +46,9 @@ type TxnPropagatorConfig struct {
 	// that verifies then has the secret and can be anybody.
 	AllowHMACAndLetEveryVerifierMint bool
 	// Lifetime is how long a token is good, whole seconds between 1 s and
-	// [MaxTxnLifetime]; zero means [DefaultTxnLifetime]. "iat" and "exp" are whole seconds, rounded down, so
-	// that a token is good for up to a second less, and one of a second perhaps not at
-	// all where no leeway is given. A token never outlives its caller's effective end.
+	// [MaxTxnLifetime]; zero means [DefaultTxnLifetime]. "iat" and "exp" are whole
+	// seconds, rounded down, so that a token is good for up to a second less. A token
+	// never outlives its caller's effective end.
 	Lifetime time.Duration
 	// SoleIssuer is the one issuer whose callers are carried on; others are
 	// refused. "sub" is then the caller's subject as it is. Empty carries on
@@ -65,10 +65,10 @@ type TxnPropagatorConfig struct {
 	// because unknown is not unconstrained.
 	//
 	// The scopes of a caller of [authctx.Signed] provenance are known: they are those
-	// of the token that named it. If that has none, the caller is not refused, but no
+	// of the token that named it. A caller whose token has none is not refused, but no
 	// scopes may be added. So of several minters, such as the edge and the publisher
-	// of a message, the first one decides. If plain fields carry a caller without
-	// scopes in between, they are unknown again.
+	// of a message, the first one decides. Where plain fields carry the caller in
+	// between, scopes that are not there are unknown again.
 	Scopes func(context.Context, authctx.Principal) ([]string, error)
 	// RequestContext says in which circumstances the request came in ("rctx"),
 	// such as {"req_ip": "192.0.2.1"}: a value for JSON that every service of the
