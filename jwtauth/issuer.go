@@ -89,11 +89,8 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 
 func parseIssuerURL(raw string) (u *url.URL, ok bool) {
 	u, err := url.Parse(raw)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil ||
-		strings.ContainsAny(raw, "?#") { // an empty query or fragment too
-		return &url.URL{}, false
-	}
-	return u, true
+	return u, err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
+		!strings.ContainsAny(raw, "?#") // nor an empty query or fragment
 }
 
 // Issue returns a signed access token for the caller that a describes.

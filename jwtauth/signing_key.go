@@ -160,7 +160,8 @@ func verificationHalf(cfg SigningKeyConfig) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewPublicKey(thumbprint(jwk), cfg.Algorithm, cfg.Signer.Public())
+	key.id = thumbprint(jwk)
+	return key, nil
 }
 
 // joseHeader returns a JOSE header that ends where the value of "typ" goes.
