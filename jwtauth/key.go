@@ -72,8 +72,8 @@ func askSource(ctx context.Context, source KeySource, keyID string, algorithm Al
 	return source.Key(ctx, keyID, algorithm)
 }
 
-// keyHolder is a [KeySource] of this package. It can tell whether it would answer
-// from what it has at hand; any other may have to ask somebody.
+// keyHolder is a [KeySource] of this package. It can tell whether it has a key at
+// hand; any other may have to ask somebody.
 type keyHolder interface{ holds(keyID string) bool }
 
 // holderOf returns a source of this package, and nil for any other. What embeds one
