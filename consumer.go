@@ -71,7 +71,7 @@ func (cfg *ConsumerConfig) validate() error {
 			bad("Rules: %q has a nil rule", topic)
 		}
 	}
-	if v := reflect.ValueOf(cfg.Observer); v.Kind() == reflect.Pointer && v.IsNil() { // a nil function observes nothing
+	if v := reflect.ValueOf(cfg.Observer); v.Kind() == reflect.Pointer && v.IsNil() { // functions say themselves what nil does
 		bad("Observer holds a nil pointer")
 	}
 	return errors.Join(errs...)

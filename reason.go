@@ -285,21 +285,40 @@ func (c *count) walk(err error) {
 	case Reason:
 		c.add(e, nil)
 		return
-	case interface{ As(any) bool }:
-		c.only = false
-		if own := (*Error)(nil); e.As(&own) && own != nil {
-			c.add(own.Reason, own)
-			return
-		}
-	case interface{ Is(error) bool }:
-		c.only = false // it may match any reason
 	}
+	c.ask(err)
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
 		c.walk(e.Unwrap())
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
 			c.walk(inner)
+		}
+	}
+}
+
+// ask adds what an error of another type says by its own As and Is, to which
+// [errors.As] and [errors.Is] would listen. Is alone makes nobody [NoCredentials],
+// which may pass.
+func (c *count) ask(err error) {
+	if e, ok := err.(interface{ As(any) bool }); ok {
+		c.only = false
+		var own *Error
+		var reason Reason
+		named := e.As(&reason)
+		if e.As(&own) && own != nil && (!named || own.Reason == reason) { // not what it has for its cause
+			c.add(own.Reason, own)
+		} else if named {
+			c.add(reason, nil)
+		}
+	}
+	if e, ok := err.(interface{ Is(error) bool }); ok {
+		c.only = false
+		for r := Unavailable; r > NoCredentials; r-- { // a finer one before InvalidToken
+			if e.Is(r) {
+				c.add(r, nil)
+				break
+			}
 		}
 	}
 }

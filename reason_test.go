@@ -108,6 +108,9 @@ func TestReasonOf(t *testing.T) {
 		{"of several, that there are no credentials comes last", errors.Join(authctx.NoCredentials, &authctx.Error{Reason: authctx.TokenExpired}), authctx.TokenExpired},
 		{"even a nil Error comes before it", errors.Join(authctx.NoCredentials, (*authctx.Error)(nil)), authctx.Unavailable},
 		{"and otherwise the first", errors.Join(authctx.NoCredentials, authctx.InsufficientScope, authctx.PermissionDenied), authctx.InsufficientScope},
+		{"an error that is it by its own Is comes before no credentials, too", errors.Join(authctx.NoCredentials, matches{io.EOF, authctx.Unavailable}), authctx.Unavailable},
+		{"a reason that is found by an error's own As", errors.Join(authctx.NoCredentials, finds(authctx.TokenRevoked)), authctx.TokenRevoked},
+		{"an error that embeds one has its reason and not that of its cause", embeds{&authctx.Error{Reason: authctx.TokenExpired, Cause: &authctx.Error{Reason: authctx.Unavailable}}}, authctx.TokenExpired},
 		{"an error that is found by its own As", fmt.Errorf("x: %w", converts{}), authctx.PermissionDenied},
 	} {
 		if got := authctx.ReasonOf(c.err); got != c.want {
@@ -123,6 +126,24 @@ func (converts) As(target any) bool {
 	e, ok := target.(**authctx.Error)
 	if ok {
 		*e = &authctx.Error{Reason: authctx.PermissionDenied}
+	}
+	return ok
+}
+
+// embeds is an error of a program's own that adds to one of ours.
+type embeds struct{ *refused }
+
+type refused = authctx.Error
+
+// finds is an error of a program's own that says its reason and no more.
+type finds authctx.Reason
+
+func (finds) Error() string { return "the directory did not answer" }
+
+func (f finds) As(target any) bool {
+	r, ok := target.(*authctx.Reason)
+	if ok {
+		*r = authctx.Reason(f)
 	}
 	return ok
 }

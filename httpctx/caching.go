@@ -143,7 +143,7 @@ func (w *controlWriter) WriteString(s string) (int, error) {
 func (w *controlWriter) ReadFrom(r io.Reader) (int64, error) {
 	w.begin()
 	n, err := io.Copy(w.ResponseWriter, r)
-	w.begun = n > 0 // without a byte, there was no header
+	w.begun = n > 0 // without a byte, the header may not be sent yet; to complete it twice does no harm
 	return n, err
 }
 
@@ -154,7 +154,7 @@ func (w *controlWriter) Flush() { _ = w.FlushError() }
 func (w *controlWriter) FlushError() error {
 	w.begin()
 	err := http.NewResponseController(w.ResponseWriter).Flush()
-	w.begun = err == nil // a writer that cannot flush has sent no header
+	w.begun = err == nil // as in ReadFrom
 	return err
 }
 
