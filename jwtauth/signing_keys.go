@@ -151,8 +151,8 @@ func (s *SigningKeys) Rotate(next *SigningKey) error {
 		from = last
 	}
 	ring.published = without(ring.published, known)
+	ring.keys[len(ring.keys)-1].until = from.Add(s.ahead).Add(s.retain)
 	ring.keys = append(ring.keys, newRingKey(next, cmp.Or(known, next.public), from))
-	s.succeed(ring, len(ring.keys)-2)
 	s.ring.Store(ring)
 	return nil
 }
@@ -208,12 +208,12 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
 		}
-		ring.keys = slices.Delete(ring.keys, i, i+1)
 		if i > 0 {
 			// Where this key has not begun to sign, which may be in a replica that was
 			// told of it later, the key before it signs on until the next one does.
-			s.succeed(ring, i-1)
+			ring.keys[i-1].until = ring.keys[i].until
 		}
+		ring.keys = slices.Delete(ring.keys, i, i+1)
 		if i == current {
 			ring.keys[i].from = now
 		}
@@ -228,14 +228,6 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 // key as another Key, under whatever ID. It needs the lock.
 func (s *SigningKeys) wasWithdrawn(key *Key) bool {
 	return key.Withdrawn() || slices.ContainsFunc(s.withdrawn, key.sameMaterial)
-}
-
-// succeed sets the end of the i-th key of a ring by who comes after it.
-func (s *SigningKeys) succeed(ring *keyRing, i int) {
-	ring.keys[i].until = time.Time{}
-	if i+1 < len(ring.keys) {
-		ring.keys[i].until = ring.keys[i+1].from.Add(s.ahead).Add(s.retain)
-	}
 }
 
 // Key implements [KeySource] for tokens that were signed with this set.

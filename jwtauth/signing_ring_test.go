@@ -381,6 +381,29 @@ func TestRule5_WithdrawReachesReplicasThatSignWithDifferentKeys(t *testing.T) {
 	}
 }
 
+// In whatever order keys are withdrawn that a replica does not sign with yet, the key
+// that it goes on with stays until the next one has long signed there.
+func TestRule5_WithdrawalsInAnyOrderLeaveWhatReplicasSignWith(t *testing.T) {
+	for _, order := range [][2]int{{1, 2}, {2, 1}} {
+		clock, keys := newTestClock(), make([]*jwtauth.SigningKey, 4)
+		for i := range keys {
+			keys[i] = newTestKey(t, jwtauth.EdDSA)
+		}
+		set := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: keys[0], Ahead: 10 * time.Minute, Retain: time.Hour, Now: clock.Now}))
+		must(0, errors.Join(set.Rotate(keys[1]), set.Rotate(keys[2])))
+		clock.Advance(10 * time.Minute) // a replica that was told later still signs with the first
+		must(0, errors.Join(set.Rotate(keys[3]), set.Withdraw(keys[order[0]].ID()), set.Withdraw(keys[order[1]].ID())))
+		clock.Advance(80*time.Minute - time.Second) // Ahead of the last here and there, and Retain
+		if _, err := set.Key(t.Context(), keys[0].ID(), ""); err != nil {
+			t.Errorf("withdrawn in the order %v: %v", order, err)
+		}
+		clock.Advance(time.Second)
+		if _, err := set.Key(t.Context(), keys[0].ID(), ""); err == nil {
+			t.Errorf("withdrawn in the order %v, the first key has no end", order)
+		}
+	}
+}
+
 // Each replica has a key of its own, and verifiers know the set of one of them.
 func TestReplicasWithKeysOfTheirOwnRotate(t *testing.T) {
 	clock := newTestClock()
