@@ -58,22 +58,27 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyWait)
 	defer cancel()
-	jwk, err := s.storage.KeyRead(ctx, keyID)
-	if err != nil {
-		refused := s.refusal(err)
-		if errors.Is(refused, authctx.UnknownKey) {
-			s.forget(keyID)
+	for {
+		known := s.known(keyID)
+		jwk, err := s.storage.KeyRead(ctx, keyID)
+		if err != nil {
+			refused := s.refusal(err)
+			if errors.Is(refused, authctx.UnknownKey) {
+				s.forget(keyID, known)
+			}
+			return nil, refused
 		}
-		return nil, refused
+		key, err := keyOf(jwk)
+		if err == nil && key.id != keyID {
+			err = errors.New("the storage returned another key")
+		}
+		if err != nil {
+			return nil, &authctx.Error{Reason: authctx.UnknownKey, Cause: fmt.Errorf("key %.64q: %w", keyID, err)}
+		}
+		if key := s.handOut(key, known); key != nil {
+			return key, nil
+		}
 	}
-	key, err := keyOf(jwk)
-	if err == nil && key.id != keyID {
-		err = errors.New("the storage returned another key")
-	}
-	if err != nil {
-		return nil, &authctx.Error{Reason: authctx.UnknownKey, Cause: fmt.Errorf("key %.64q: %w", keyID, err)}
-	}
-	return s.handOut(key), nil
 }
 
 // holds implements keyHolder as far as it can tell without the storage.
@@ -89,11 +94,13 @@ func (s *keyfuncKeys) known(keyID string) *Key {
 	return s.handedOut[keyID]
 }
 
-// forget drops a key that the storage no longer has.
-func (s *keyfuncKeys) forget(keyID string) {
+// forget drops a key that the storage no longer has, unless there is another since.
+func (s *keyfuncKeys) forget(keyID string, known *Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.handedOut, keyID)
+	if s.handedOut[keyID] == known {
+		delete(s.handedOut, keyID)
+	}
 }
 
 // origins is what keyOrigins asks for.
@@ -117,9 +124,14 @@ func (s *keyfuncKeys) refusal(err error) error {
 	return &authctx.Error{Reason: authctx.Unavailable, Cause: err, RetryAfter: keyWait}
 }
 
-// handOut returns the Key that was handed out for the same key before, or k. When k
-// is new, it forgets what the storage no longer has, so that rotations do not add up.
-func (s *keyfuncKeys) handOut(k *Key) *Key {
+// handOut returns the Key that was handed out for the same key before, or k. If there
+// is another since known, which was there before k was read, it returns nil: k may be
+// older than that one, which somebody may have withdrawn. When k is new, it forgets
+// what the storage no longer has, so that rotations do not add up.
+func (s *keyfuncKeys) handOut(k, known *Key) *Key {
+	if known != nil && known.same(k) {
+		return known
+	}
 	k.gone = func() error {
 		all, err := s.readAll()
 		if err != nil {
@@ -127,22 +139,22 @@ func (s *keyfuncKeys) handOut(k *Key) *Key {
 		}
 		return k.confirmedBy(all)
 	}
-	if known := s.known(k.id); known != nil && known.same(k) {
-		return known
+	if known != nil && known.sameMaterial(k) {
+		k.first = known.origin()
 	}
+	s.mu.Lock()
+	old := maps.Clone(s.handedOut)
+	s.mu.Unlock()
 	all, err := s.readAll() // without the lock, or everybody would wait for it
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil {
-		maps.DeleteFunc(s.handedOut, func(_ string, old *Key) bool { return !old.among(all) })
+	switch now := s.handedOut[k.id]; {
+	case now != nil && now.same(k): // another request was faster
+		return now
+	case now != known:
+		return nil
 	}
-	switch known := s.handedOut[k.id]; {
-	case known == nil:
-	case known.same(k): // another request was faster
-		return known
-	case known.sameMaterial(k):
-		k.first = known.origin()
-	}
+	maps.DeleteFunc(s.handedOut, func(id string, o *Key) bool { return err == nil && o == old[id] && !o.among(all) })
 	s.handedOut[k.id] = k
 	return k
 }

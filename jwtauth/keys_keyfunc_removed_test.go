@@ -115,6 +115,34 @@ func TestRule4_ALateAnswerOfAStorageTakesNoKeyAway(t *testing.T) {
 	}
 }
 
+// Nor must it undo what somebody said of that one meanwhile.
+func TestRule5_ALateAnswerOfAStorageUndoesNoWithdrawal(t *testing.T) {
+	for name, before := range map[string][]jwkset.JWK{
+		"another key": {theirs("k", edKey(1), nil)},
+		"no key":      {},
+	} {
+		_, store := memoryKeyfunc(t, before...)
+		storage := &lateStorage{store, make(chan chan struct{}, 1)}
+		source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+		answer, done := make(chan struct{}), make(chan struct{})
+		storage.late <- answer
+		go func() {
+			_, _ = source.Key(context.Background(), "k", "")
+			close(done)
+		}()
+		<-answer
+		if err := store.KeyReplaceAll(t.Context(), []jwkset.JWK{theirs("k", edKey(2), nil)}); err != nil {
+			t.Fatal(err)
+		}
+		must(source.Key(t.Context(), "k", "")).Withdraw()
+		answer <- struct{}{}
+		<-done
+		if again := must(source.Key(t.Context(), "k", "")); !again.Withdrawn() {
+			t.Errorf("after an answer with %s, the key is believed again", name)
+		}
+	}
+}
+
 // brokenStorage is a storage that cannot be read for a while.
 type brokenStorage struct {
 	jwkset.Storage
