@@ -67,9 +67,15 @@ func byHand(t *testing.T, s *httpctx.Server, says string) (h http.Handler, sent 
 				body, _ = io.ReadAll(r.Body)
 			}
 			*sent = r.Method + " " + r.Header.Get("X-User-Id") + " " + string(body)
+			answer := &closed{Reader: strings.NewReader(says)}
+			t.Cleanup(func() {
+				if !answer.closed {
+					t.Errorf("the connection of %q is never free again", *sent)
+				}
+			})
 			return &http.Response{
 				StatusCode: 200, Header: http.Header{"Content-Length": {strconv.Itoa(len(says))}, "Allow": {"GET"}}, ContentLength: int64(len(says)),
-				Body: io.NopCloser(strings.NewReader(says)), Request: r,
+				Body: answer, Request: r,
 			}, nil
 		}),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
