@@ -117,11 +117,15 @@ func (s *Server) authorize(ctx context.Context, rt *route, p authctx.Principal) 
 
 // authorizeOpen asks the entries that only the table knows.
 func (rt *route) authorizeOpen(ctx context.Context, p authctx.Principal) error {
-	for e := range rt.table.askOpen(rt.unasked) {
-		if err := e.Check(ctx, p); err != nil {
-			rt.entry = e
+	var asked authctx.Entry
+	for asked = range rt.table.askOpen(rt.unasked) {
+		if err := asked.Check(ctx, p); err != nil {
+			rt.entry = asked
 			return err
 		}
+	}
+	if !asked.Listed() { // by none of them, which lets nobody in
+		return asked.Check(ctx, p)
 	}
 	return nil
 }
