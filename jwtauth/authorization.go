@@ -101,13 +101,13 @@ func cutScheme(value, want string) (string, error) {
 	if strings.EqualFold(scheme, want) {
 		return strings.TrimLeft(value[end:], " "), nil
 	}
-	meant := len(scheme) > len(want) && strings.EqualFold(scheme[:len(want)], want)
+	meant := word && len(scheme) > len(want) && strings.EqualFold(scheme[:len(want)], want)
 	isScheme := grammar.IsToken(scheme)
-	isKey := word && !meant && isToken68(scheme)
+	isKey := word && isToken68(scheme)
 	switch {
 	case joins(value, want):
 		return "", errJoinedFields
-	case !isScheme && !isKey:
+	case meant || !isScheme && !isKey:
 		return "", errNoScheme
 	}
 	return "", authctx.NoCredentials

@@ -19,6 +19,8 @@ func TestAMalformedFieldIsToldWhatIsWrongAndNotWhatWasSent(t *testing.T) {
 		"Bearer Bearer " + token:            "space or a control character in the token, perhaps after a scheme too many",
 		"Bearer " + token + " x":            "space or a control character",
 		"Bearer\t" + token:                  "space or a control character",
+		"Bearer" + token:                    "begin with a scheme and a space",
+		"bearerey.J-_":                      "begin with a scheme and a space",
 		"Bearer:" + token:                   "begin with a scheme and a space",
 		"Bearer: " + token:                  "begin with a scheme and a space",
 		"bearer=" + token:                   "begin with a scheme and a space",

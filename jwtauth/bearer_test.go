@@ -77,6 +77,7 @@ func TestBearerReadsOneTokenFromOnePlace(t *testing.T) {
 		"a quoted scheme":                    {nil, fields("Authorization", `"Bearer" `+token), authctx.InvalidRequest},
 		"a space that is none":               {nil, fields("Authorization", "Bearer\u00a0"+token), authctx.InvalidRequest},
 		"a space first":                      {nil, fields("Authorization", " Bearer "+token), authctx.InvalidRequest},
+		"a scheme that begins like ours":     {nil, fields("Authorization", "BearerV2 "+token), authctx.NoCredentials},
 		"one word that may be a key":         {nil, fields("Authorization", "c2VjcmV0/w=="), authctx.NoCredentials},
 		"one word that is no key":            {nil, fields("Authorization", "ApiKey:x"), authctx.InvalidRequest},
 		"a comma":                            {nil, fields("Authorization", ","), authctx.InvalidRequest},

@@ -165,20 +165,23 @@ func (c *IntrospectorConfig) validateEndpoint(p *problems) {
 
 // validateNames judges who may have issued a token, and for whom.
 func (c *IntrospectorConfig) validateNames(p *problems) {
+	names := VerifierConfig{Issuer: c.Issuer, IssuerAliases: c.IssuerAliases}
 	switch {
 	case c.Issuer == "":
 		p.add("Issuer is required")
 	case strings.Contains(c.Issuer, TenantPlaceholder):
 		p.add("Issuer has %s, and an endpoint speaks for one issuer", TenantPlaceholder)
 	}
-	(&VerifierConfig{Issuer: c.Issuer, IssuerAliases: c.IssuerAliases}).validateAliases(p)
+	if p.oneIssuer(names.spellings()) {
+		names.validateAliases(p)
+		p.exact("Issuer", c.Issuer)
+	}
 	switch named := len(c.Audiences) > 0 || len(c.ClientIDs) > 0; {
 	case !named && !c.InsecureAnyAudience:
 		p.add("Audiences is required; ClientIDs replaces it for endpoints that leave aud out")
 	case named && c.InsecureAnyAudience:
 		p.add("InsecureAnyAudience contradicts Audiences and ClientIDs")
 	}
-	p.exact("Issuer", c.Issuer)
 	p.names("Audiences", c.Audiences)
 	p.names("ClientIDs", c.ClientIDs)
 }

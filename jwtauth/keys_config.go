@@ -130,7 +130,11 @@ func (cfg RemoteKeysConfig) checkAddress() (p problems) {
 			bad("JWKSURL: %w", err)
 		}
 	}
-	p.exact("MetadataIssuer", cfg.MetadataIssuer)
+	if holdsUser(cfg.MetadataIssuer) {
+		bad("MetadataIssuer holds a user name")
+	} else {
+		p.exact("MetadataIssuer", cfg.MetadataIssuer)
+	}
 	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
 		bad("MetadataIssuer needs Issuer")
 	}

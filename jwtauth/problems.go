@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/authctx/authctx/internal/absent"
@@ -27,10 +28,29 @@ func (p problems) of(label string) error {
 
 // labelFor is what errors call one of a kind, by its issuer if that is known.
 func labelFor(kind, issuer string) string {
-	if issuer == "" {
+	if issuer == "" || holdsUser(issuer) {
 		return kind
 	}
 	return fmt.Sprintf("%s for %.200q", kind, issuer)
+}
+
+// oneIssuer judges the names of one issuer. If it returns false, no error may show
+// them: who has a user name in an address may have the password there too.
+func (p *problems) oneIssuer(names []string) bool {
+	if !slices.ContainsFunc(names, holdsUser) {
+		return true
+	}
+	p.add("Issuer or IssuerAliases hold a user name")
+	return false
+}
+
+// holdsUser reports whether name is an address with a user (RFC 3986 section 3.2.1).
+func holdsUser(name string) bool {
+	_, rest, _ := strings.Cut(name, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return strings.Contains(rest, "@")
 }
 
 // atLeast judges a duration that may be left out. Next to nothing is a number whose

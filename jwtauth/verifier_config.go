@@ -125,7 +125,7 @@ func (c *VerifierConfig) validate() (p problems) {
 // tell for a template, for an Issuer that is no address, as of a trust domain, or
 // where MetadataIssuer is set.
 func (c *VerifierConfig) keysOfAnother() string {
-	if strings.Contains(c.Issuer, TenantPlaceholder) ||
+	if strings.Contains(c.Issuer, TenantPlaceholder) || holdsUser(c.Issuer) ||
 		!strings.HasPrefix(c.Issuer, "https://") && !strings.HasPrefix(c.Issuer, "http://") {
 		return ""
 	}
@@ -152,6 +152,26 @@ func neverSecret(keys KeySource) bool {
 // validateNames judges who may have issued a token, for whom and with what.
 func (c *VerifierConfig) validateNames(p *problems) {
 	bad := p.add
+	if p.oneIssuer(c.spellings()) {
+		c.validateIssuer(p)
+	}
+	if len(c.Audiences) == 0 && len(c.ClientIDs) == 0 {
+		bad("Audiences is required; ClientIDs replaces it for providers without aud")
+	}
+	p.names("Audiences", c.Audiences)
+	p.names("ClientIDs", c.ClientIDs)
+	if len(c.Algorithms) == 0 {
+		bad("Algorithms is required")
+	}
+	for _, a := range c.Algorithms {
+		if _, err := ParseAlgorithm(string(a)); err != nil {
+			bad("Algorithms has %q, which is not supported", a)
+		}
+	}
+}
+
+func (c *VerifierConfig) validateIssuer(p *problems) {
+	bad := p.add
 	switch templates := strings.Count(c.Issuer, TenantPlaceholder); {
 	case c.Issuer == "":
 		bad("Issuer is required")
@@ -168,20 +188,7 @@ func (c *VerifierConfig) validateNames(p *problems) {
 			bad("Issuer must be a trust domain, such as spiffe://example.org, because Claims are those of SPIFFE; it is %.200q", c.Issuer)
 		}
 	}
-	if len(c.Audiences) == 0 && len(c.ClientIDs) == 0 {
-		bad("Audiences is required; ClientIDs replaces it for providers without aud")
-	}
 	p.exact("Issuer", c.Issuer)
-	p.names("Audiences", c.Audiences)
-	p.names("ClientIDs", c.ClientIDs)
-	if len(c.Algorithms) == 0 {
-		bad("Algorithms is required")
-	}
-	for _, a := range c.Algorithms {
-		if _, err := ParseAlgorithm(string(a)); err != nil {
-			bad("Algorithms has %q, which is not supported", a)
-		}
-	}
 }
 
 // withDefaults returns a copy that shares no slice with the caller and leaves

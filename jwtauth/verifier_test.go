@@ -236,6 +236,38 @@ func TestErrorsSayWhatCouldNotBeMade(t *testing.T) {
 	}
 }
 
+func TestRule11_AnIssuerWithAPasswordIsRefusedAndNotShown(t *testing.T) {
+	const issuer = "https://u:secret@a.example"
+	s := signerFor(t, jwtauth.EdDSA)
+	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: "https://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	verifier := func(change func(*jwtauth.VerifierConfig)) error {
+		cfg := configFor(t, s)
+		change(&cfg)
+		return errorOf(jwtauth.NewVerifier(cfg))
+	}
+	introspector := jwtauth.IntrospectorConfig{Issuer: issuer, Endpoint: "https://a.example/i", ClientID: "c", ClientSecret: "x", Audiences: []string{"a"}}
+	for name, err := range map[string]error{
+		"Issuer":           verifier(func(c *jwtauth.VerifierConfig) { c.Issuer = issuer }),
+		"with a space":     verifier(func(c *jwtauth.VerifierConfig) { c.Issuer = issuer + " " }),
+		"others' keys":     verifier(func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys }),
+		"SPIFFE":           verifier(func(c *jwtauth.VerifierConfig) { c.Issuer, c.Claims = issuer, jwtauth.SPIFFEClaims() }),
+		"an alias":         verifier(func(c *jwtauth.VerifierConfig) { c.IssuerAliases = []string{issuer, issuer} }),
+		"an introspector":  errorOf(jwtauth.NewIntrospector(introspector)),
+		"a MetadataIssuer": errorOf(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{Issuer: "https://a.example", MetadataIssuer: issuer + " "})),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "user name") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := verifier(func(c *jwtauth.VerifierConfig) { c.Issuer = "https://a.example/@all?x=@" }); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRule12_AVerifierKeepsNothingThatItsCallerCanChange(t *testing.T) {
 	s := signerFor(t, jwtauth.EdDSA)
 	cfg := configFor(t, s)
