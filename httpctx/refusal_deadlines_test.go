@@ -361,3 +361,40 @@ func TestARequestWithoutABodyIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// deadlines is a writer that is told deadlines.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read, write time.Duration // from when they were set; zero means never
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = time.Until(t); return nil }
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = time.Until(t); return nil }
+
+// net/http reads the rest of a body before it answers, for as long as the server
+// lets a request take, and a client that was honest until then still gets its answer.
+func TestARefusalLeavesToTheServerWhatItBoundsAndComesAfterTheBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		server      *http.Server
+		body        io.Reader
+		read, write time.Duration
+	}{
+		"no timeouts":                   {&http.Server{}, strings.NewReader("x"), 10 * time.Second, 20 * time.Second},
+		"no timeouts and no body":       {&http.Server{}, nil, 0, 10 * time.Second},
+		"a long ReadTimeout":            {&http.Server{ReadTimeout: time.Minute}, strings.NewReader("x"), 0, 70 * time.Second},
+		"a short ReadTimeout":           {&http.Server{ReadTimeout: time.Second}, strings.NewReader("x"), 0, 20 * time.Second},
+		"a long ReadTimeout, no body":   {&http.Server{ReadTimeout: time.Minute}, nil, 0, 10 * time.Second},
+		"a WriteTimeout":                {&http.Server{WriteTimeout: time.Minute}, strings.NewReader("x"), 10 * time.Second, 0},
+		"both timeouts of the server's": {&http.Server{ReadTimeout: time.Minute, WriteTimeout: time.Minute}, strings.NewReader("x"), 0, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+			r := httptest.NewRequest("POST", "/", c.body)
+			r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, c.server))
+			newServer(t, httpctx.ServerConfig{}).Handler(spy).ServeHTTP(w, r)
+			if w.Code != 401 || w.read != c.read || w.write != c.write {
+				t.Errorf("%s: %d, to read %v, to write %v, want %v and %v", name, w.Code, w.read, w.write, c.read, c.write)
+			}
+		})
+	}
+}
