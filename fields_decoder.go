@@ -175,20 +175,25 @@ func (l *FieldLayout) appendList(list, values []string) ([]string, error) {
 	return list, nil
 }
 
-func (d *fieldDecoder) actors(a *Attributes) {
-	name := d.layout.Actors
-	if value := d.one(name); value != "" {
-		d.check(name, splitPairs(value, ' ', func(issuer, subject string) {
-			a.Actors = append(a.Actors, Actor{issuer, subject})
-		}))
+// pairs reads one list of pairs.
+func (d *fieldDecoder) pairs(name string, separator byte, add func(left, right string)) {
+	switch values := d.values(name); len(values) {
+	case 0:
+	case 1:
+		d.check(name, splitPairs(values[0], separator, add))
+	default:
+		d.check(name, errDoubled)
 	}
 }
 
+func (d *fieldDecoder) actors(a *Attributes) {
+	d.pairs(d.layout.Actors, ' ', func(issuer, subject string) {
+		a.Actors = append(a.Actors, Actor{issuer, subject})
+	})
+}
+
 func (d *fieldDecoder) extra(a *Attributes) {
-	name := d.layout.Extra
-	if value := d.one(name); value != "" {
-		d.check(name, splitPairs(value, '=', a.addExtra))
-	}
+	d.pairs(d.layout.Extra, '=', a.addExtra)
 	if d.layout.ExtraPrefix == "" {
 		return
 	}

@@ -158,9 +158,9 @@ type Error struct {
 	// Reason is what the caller learns, see [Reason.Public]. The zero Reason counts
 	// as PermissionDenied where a [Rule] returns it, and as Unavailable elsewhere.
 	Reason Reason
-	// NotMine says of an InvalidToken that another authenticator, which reads the
-	// same field, may accept it: [OneOf] asks the others, and this is its answer if
-	// none of them does.
+	// NotMine says of an InvalidToken that it may be for another authenticator, which
+	// reads the same field: [OneOf] asks the others, and this is its answer if none of
+	// them takes it for its own.
 	NotMine bool
 	// Cause is for operators and logs; it may be nil. It must not contain a token or
 	// another secret. The servers of this module never send it to a caller, but other

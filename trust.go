@@ -17,7 +17,8 @@ type Trust interface {
 	// the caller may pass for nobody. It judges by the connection and never by fields,
 	// which are what is in question.
 	//
-	// It is asked only about requests that have the fields in question, and once more
+	// It is asked only about requests that have the fields in question, or, as
+	// CertificateProxies of jwtauth, a token that is bound to a certificate, and once more
 	// for each [OneOf] around: if it looks the answer up, it should remember it briefly.
 	Trusts(ctx context.Context, r *Request) error
 }

@@ -28,8 +28,8 @@ type DeferredAuthenticatorConfig struct {
 	MaxLifetime time.Duration
 	// Leeway is as in [VerifierConfig].
 	Leeway time.Duration
-	// Revocations is as in [VerifierConfig]. It is asked when the work is done, when the
-	// caller's credential may have ended long ago: what was revoked must be
+	// Revocations is as in [TxnAuthenticatorConfig]. It is asked when the work is done,
+	// when the caller's credential may have ended long ago: what was revoked must be
 	// remembered for the publishers' Lifetime beyond that, as a [MemoryRevocations]
 	// does.
 	Revocations Revocations

@@ -13,8 +13,8 @@ import (
 )
 
 // IntrospectorConfig says whom to ask about opaque tokens and what the answer
-// must be. Endpoint, ClientID, ClientSecret, Issuer, and Audiences or ClientIDs
-// are required; everything else has a default.
+// must be. Endpoint, ClientID, ClientSecret, Issuer, and Audiences, ClientIDs or
+// InsecureAnyAudience are required; everything else has a default.
 //
 // Printing it shows no secret, with the exceptions that
 // [SigningKeyConfig.Format] names.
@@ -49,7 +49,7 @@ type IntrospectorConfig struct {
 	// InsecureAnyAudience takes tokens that were issued for any other service
 	// of the same issuer, as far as the endpoint tells us about them, refresh
 	// tokens as said at Audiences included. Whoever receives a token can then use
-	// it here.
+	// it here. It excludes Audiences and ClientIDs.
 	InsecureAnyAudience bool
 	// Claims says how the answer becomes a principal; nil is as in [VerifierConfig].
 	// [SPIFFEClaims] are for JWTs.

@@ -140,7 +140,8 @@ func newDetached(a authctx.Attributes) (authctx.Principal, error) {
 // The error is [authctx.InvalidToken] for what is no token or another client's,
 // [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used before
 // or a caller who was revoked, which ends the login, and [authctx.Unavailable] when
-// the store fails, or Revocations do, after which the token is still good. A token
+// the store fails, or Revocations do. Then the token is still good, unless the store
+// failed after it had written the next one: the client must log in again. A token
 // endpoint answers the last with 503 and all others with 400 and "invalid_grant"
 // (RFC 6749 section 5.2). The answers of httpctx are those of a resource server
 // that refuses an access token: 401 and "invalid_token".

@@ -47,8 +47,9 @@ type ResolvingVerifierConfig struct {
 	//
 	// Resolve is asked about each spelling of an issuer that has
 	// [VerifierConfig.IssuerAliases], and returns one verifier for all. To rename such
-	// an issuer, make its next name an alias for MaxAge first. A name that was none is
-	// another issuer with the same keys until the answers about its spellings are over.
+	// an issuer, make its next name an alias for MaxAge first. Otherwise the next name is
+	// another issuer with the same keys, and its tokens are [authctx.Unavailable] until
+	// no earlier spelling keeps them, which may take MaxStale.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, if not nil, is called with each verifier that Resolve returned when
 	// it is no longer kept and no request uses it, so that its key source can be
@@ -79,8 +80,8 @@ type ResolvingVerifierConfig struct {
 	// next answer.
 	MaxAge time.Duration
 	// MaxStale is how long an answer of Resolve is believed in all, MaxAge
-	// included, while Resolve fails or the keys of a new answer are not there; a
-	// day when zero. It must not be shorter than MaxAge; if it is the same, no
+	// included, while Resolve fails, or the keys of a new answer are not there or are
+	// another issuer's; a day when zero. It must not be shorter than MaxAge; if it is the same, no
 	// answer is believed for longer than that. Requests wait for the first renewal
 	// that fails; later ones are ten seconds apart and delay no request.
 	MaxStale time.Duration

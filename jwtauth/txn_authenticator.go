@@ -36,8 +36,9 @@ type TxnAuthenticatorConfig struct {
 	// Leeway is as in [VerifierConfig]. It applies to the token; a caller's effective
 	// end has its leeway in it already.
 	Leeway time.Duration
-	// Revocations is as in [VerifierConfig]. It is asked about the caller's own
-	// credential, whose token ID and session travel with the caller.
+	// Revocations, if not nil, is asked about the caller's own credential, whose token
+	// ID and session travel with the caller. Callers without a token ID are taken: those
+	// can be revoked only by their session or subject.
 	Revocations Revocations
 	// Cache bounds the memory of verified tokens; zero is a good default.
 	Cache CacheConfig

@@ -67,7 +67,8 @@ type VerifierConfig struct {
 	MaxTokenBytes int
 
 	// Revocations, when it is not nil, is asked on every request, for tokens
-	// that were verified before too.
+	// that were verified before too. Tokens without "jti" are refused then, see
+	// AllowMissingTokenID.
 	Revocations Revocations
 	// AllowMissingTokenID takes tokens without "jti" although they could not be
 	// revoked one by one. It needs Revocations.
