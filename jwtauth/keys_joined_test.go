@@ -213,6 +213,34 @@ func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpInJoinedKeys(t *testing.T
 	})
 }
 
+func TestRFC8725_3_8_ATokenOfAnotherIssuerIsNotLookedUpForAKeyThatEndedByTime(t *testing.T) {
+	clock := newTestClock()
+	signer := signerFor(t, jwtauth.EdDSA)
+	old, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	set := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: old, Ahead: time.Minute, Retain: time.Hour, Now: clock.Now}))
+	must(0, set.Rotate(next))
+	clock.Advance(3 * time.Hour) // old has ended
+	if _, err := set.Key(t.Context(), old.ID(), ""); err == nil {
+		t.Fatal("it is there")
+	}
+	asked := 0
+	elsewhere := keySourceFunc(func(context.Context, string, jwtauth.Algorithm) (*jwtauth.Key, error) {
+		asked++
+		return nil, authctx.UnknownKey
+	})
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = must(jwtauth.JoinKeys(set, elsewhere)) })
+	foreign := asJSON(t, goodClaims(map[string]any{"iss": "https://staging.example"}))
+	for range 5 {
+		_, err := v.Verify(t.Context(), signer.compact(t, `{"alg":"EdDSA","kid":"`+old.ID()+`"}`, foreign))
+		if authctx.ReasonOf(err) != authctx.WrongIssuer {
+			t.Error(err)
+		}
+	}
+	if asked != 0 {
+		t.Errorf("the other source was asked %d times about tokens of another issuer", asked)
+	}
+}
+
 // A storage of somebody else may be slow, and is read once per token, on the
 // context of the request.
 func TestRule4_JoinedKeysReadAStorageOncePerToken(t *testing.T) {

@@ -63,8 +63,8 @@ func (s *keyfuncKeys) Key(ctx context.Context, keyID string, algorithm Algorithm
 		jwk, err := s.storage.KeyRead(ctx, keyID)
 		if err != nil {
 			refused := s.refusal(err)
-			if errors.Is(refused, authctx.UnknownKey) {
-				s.forget(keyID, known)
+			if known != nil && errors.Is(refused, authctx.UnknownKey) {
+				known.withdraw(errKeyRestated) // should the key come back, handOut makes another Key of it
 			}
 			return nil, refused
 		}
@@ -94,15 +94,6 @@ func (s *keyfuncKeys) known(keyID string) *Key {
 	return s.handedOut[keyID]
 }
 
-// forget drops a key that the storage no longer has, unless there is another since.
-func (s *keyfuncKeys) forget(keyID string, known *Key) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.handedOut[keyID] == known {
-		delete(s.handedOut, keyID)
-	}
-}
-
 // origins is what keyOrigins asks for.
 func (s *keyfuncKeys) origins() []any {
 	if own, ok := s.storage.(keyStorage); ok {
@@ -127,9 +118,11 @@ func (s *keyfuncKeys) refusal(err error) error {
 // handOut returns the Key that was handed out for the same key before, or k. If there
 // is another since known, which was there before k was read, it returns nil: k may be
 // older than that one, which somebody may have withdrawn. When k is new, it forgets
-// what the storage no longer has, so that rotations do not add up.
+// what the storage no longer has, so that rotations do not add up. What is not handed
+// out any more counts no longer, even if the storage has it again: nobody could
+// withdraw it.
 func (s *keyfuncKeys) handOut(k, known *Key) *Key {
-	if known != nil && known.same(k) {
+	if known.goesOnAs(k) {
 		return known
 	}
 	k.gone = func() error {
@@ -149,14 +142,28 @@ func (s *keyfuncKeys) handOut(k, known *Key) *Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch now := s.handedOut[k.id]; {
-	case now != nil && now.same(k): // another request was faster
+	case now.goesOnAs(k): // another request was faster
 		return now
 	case now != known:
 		return nil
 	}
-	maps.DeleteFunc(s.handedOut, func(id string, o *Key) bool { return err == nil && o == old[id] && !o.among(all) })
+	if known != nil {
+		known.withdraw(errKeyRestated)
+	}
+	maps.DeleteFunc(s.handedOut, func(id string, o *Key) bool {
+		left := err == nil && o == old[id] && !o.among(all)
+		if left {
+			o.withdraw(errKeyRestated)
+		}
+		return left
+	})
 	s.handedOut[k.id] = k
 	return k
+}
+
+// goesOnAs reports whether k, which may be nil, is handed out for other.
+func (k *Key) goesOnAs(other *Key) bool {
+	return k != nil && k.withdrawn.Load() == nil && k.same(other)
 }
 
 // readAll returns what the storage has, without loading anything.

@@ -156,6 +156,79 @@ func (s *brokenStorage) KeyReadAll(ctx context.Context) ([]jwkset.JWK, error) {
 	return s.Storage.KeyReadAll(ctx)
 }
 
+// A storage loses a key for a moment, in which it is asked for it or has another, and
+// has it again. Then somebody withdraws the key, as the source has it.
+func TestRule5_WithdrawReachesTheTokensOfAKeyThatAStorageHadLost(t *testing.T) {
+	for name, meanwhile := range map[string]jwkset.JWK{
+		"no key":                     {},
+		"a key of another ID":        theirs("k2", edKey(2), nil),
+		"another key of the same ID": theirs("k1", edKey(2), nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			k1 := theirs("k1", testEdKey().Public(), nil)
+			kf, store := memoryKeyfunc(t, k1)
+			source, signer := must(jwtauth.KeysFromKeyfunc(kf)), signerFor(t, jwtauth.EdDSA)
+			v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
+			cached := edToken(t, signer, "k1", 0)
+			stream := must(v.VerifyToken(t.Context(), cached))
+			if id := meanwhile.Marshal().KID; id != "" {
+				must(0, store.KeyReplaceAll(t.Context(), []jwkset.JWK{meanwhile}))
+				must(source.Key(t.Context(), id, ""))
+			} else {
+				must(0, store.KeyReplaceAll(t.Context(), nil))
+				if _, err := v.Verify(t.Context(), edToken(t, signer, "k1", 1)); err == nil {
+					t.Fatal("a key that the storage has not")
+				}
+			}
+			must(0, store.KeyReplaceAll(t.Context(), []jwkset.JWK{k1}))
+			must(v.Verify(t.Context(), edToken(t, signer, "k1", 2)))
+			if err := stream.Recheck(t.Context()); err != nil {
+				t.Errorf("the stream has ended although the key is back: %v", err)
+			}
+
+			must(source.Key(t.Context(), "k1", "")).Withdraw()
+			for n, token := range []string{cached, edToken(t, signer, "k1", 3)} {
+				if _, err := v.Verify(t.Context(), token); err == nil {
+					t.Errorf("token %d counts after the withdrawal of its key", n)
+				}
+			}
+			if err := stream.Recheck(t.Context()); err == nil {
+				t.Error("the stream goes on after the withdrawal of its key")
+			}
+		})
+	}
+}
+
+// The storage has the key again before it is withdrawn, and the late answer says that
+// it has not.
+func TestRule5_ALateAbsenceFromAStorageUndoesNoWithdrawal(t *testing.T) {
+	k := theirs("k", testEdKey().Public(), nil)
+	_, store := memoryKeyfunc(t, k)
+	storage := &lateStorage{store, make(chan chan struct{}, 1)}
+	source := must(jwtauth.KeysFromKeyfunc(must(keyfunc.New(keyfunc.Options{Storage: storage}))))
+	signer := signerFor(t, jwtauth.EdDSA)
+	v := newVerifier(t, signer, func(c *jwtauth.VerifierConfig) { c.Keys = source })
+	must(v.Verify(t.Context(), edToken(t, signer, "k", 0))) // handed out
+	must(0, store.KeyReplaceAll(t.Context(), nil))
+	answer, done := make(chan struct{}), make(chan struct{})
+	storage.late <- answer
+	go func() {
+		_, _ = source.Key(context.Background(), "k", "")
+		close(done)
+	}()
+	<-answer
+	must(0, store.KeyReplaceAll(t.Context(), []jwkset.JWK{k})) // and it has it from here on
+	must(source.Key(t.Context(), "k", "")).Withdraw()
+	if _, err := v.Verify(t.Context(), edToken(t, signer, "k", 1)); err == nil {
+		t.Error("believed right after Withdraw")
+	}
+	answer <- struct{}{}
+	<-done
+	if _, err := v.Verify(t.Context(), edToken(t, signer, "k", 2)); err == nil {
+		t.Error("a token of the withdrawn key is believed again")
+	}
+}
+
 func TestRule4_AStorageThatCannotBeReadWithdrawsNothingForGood(t *testing.T) {
 	_, store := memoryKeyfunc(t, theirs("k1", testEdKey().Public(), nil))
 	storage := &brokenStorage{Storage: store}

@@ -208,9 +208,9 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
 		}
-		if i > 0 {
-			// Where this key has not begun to sign, which may be in a replica that was
-			// told of it later, the key before it signs on until the next one does.
+		if i > 0 && now.Before(ring.keys[i].from.Add(s.ahead)) {
+			// Where this key has not begun to sign, which may be for Ahead longer in
+			// another replica, the key before it signs on until the next one does.
 			ring.keys[i-1].until = ring.keys[i].until
 		}
 		ring.keys = slices.Delete(ring.keys, i, i+1)
@@ -241,7 +241,10 @@ func (s *SigningKeys) Key(_ context.Context, keyID string, _ Algorithm) (*Key, e
 }
 
 // holds implements keyHolder.
-func (s *SigningKeys) holds(keyID string) bool { return s.ring.Load().find(keyID) != nil }
+func (s *SigningKeys) holds(keyID string) bool {
+	_, err := s.Key(context.Background(), keyID, "")
+	return err == nil
+}
 
 // signing returns the key that signs now, unless somebody else withdrew it.
 func (s *SigningKeys) signing() (*ringKey, error) {

@@ -330,6 +330,24 @@ func TestAKeyWhoseSuccessorIsWithdrawnGoesOn(t *testing.T) {
 	}
 }
 
+// The key before one that has begun to sign everywhere ends when it would have.
+func TestWithdrawLengthensTheLifeOfNoKeyThatSignsNowhere(t *testing.T) {
+	clock := newTestClock()
+	a, b, c := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: a, Ahead: 10 * time.Minute, Retain: time.Hour, Now: clock.Now}))
+	must(0, keys.Rotate(b)) // a signs last 20 minutes later, in a replica that is told last
+	clock.Advance(time.Hour)
+	must(0, keys.Rotate(c))
+	clock.Advance(15 * time.Minute)
+	must(0, keys.Withdraw(b.ID()))
+	clock.Advance(5*time.Minute - time.Second)
+	must(keys.Key(t.Context(), a.ID(), ""))
+	clock.Advance(time.Second)
+	if _, err := keys.Key(t.Context(), a.ID(), ""); !errors.Is(err, authctx.UnknownKey) {
+		t.Errorf("Retain after it signed last: %v", err)
+	}
+}
+
 // Replicas are told of rotations one after the other. When a key is withdrawn that
 // signs at one of them and not yet at the other, that one signs on with the key before.
 func TestRule5_WithdrawReachesReplicasThatSignWithDifferentKeys(t *testing.T) {
