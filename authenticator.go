@@ -176,6 +176,11 @@ type oneOf struct {
 
 func (o *oneOf) Fields() FieldSet { return o.fields }
 
+// ReadsTopic is for [NewConsumer].
+func (o *oneOf) ReadsTopic(topic string) bool {
+	return slices.ContainsFunc(o.members, func(m Authenticator) bool { return readsTopic(m, topic) })
+}
+
 func (o *oneOf) Presents(ctx context.Context, r *Request) (bool, error) {
 	var usual [8]bool
 	to, _, _, err := o.presented(ctx, r, usual[:0])

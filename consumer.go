@@ -20,6 +20,9 @@ type ConsumerConfig struct {
 	// Rules says, by topic, for whom messages are handled. It must list at least one:
 	// messages of other topics are refused. A rule that cannot tell must say
 	// [Unavailable], since any other error refuses the message, which is then lost.
+	//
+	// An Authenticator with a method ReadsTopic(topic string) bool, such as the
+	// DeferredAuthenticator of package jwtauth, must read every topic that is listed.
 	Rules map[string]Rule
 	// Observer is told of every decision; nil tells nobody. Events have the topic
 	// as Target, and as Entry if it is listed. Ignored is empty: nothing is
@@ -57,7 +60,8 @@ func (cfg *ConsumerConfig) validate() error {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("authctx: consumer: "+format, args...))
 	}
-	if isUnmade(cfg.Authenticator) {
+	unmade := isUnmade(cfg.Authenticator)
+	if unmade {
 		bad("Authenticator is required")
 	}
 	if len(cfg.Rules) == 0 {
@@ -69,12 +73,22 @@ func (cfg *ConsumerConfig) validate() error {
 			bad("Rules: a topic has no name")
 		case isNil(cfg.Rules[topic]):
 			bad("Rules: %q has a nil rule", topic)
+		case !unmade && !readsTopic(cfg.Authenticator, topic):
+			bad("Rules: %q is no topic that the Authenticator reads", topic)
 		}
 	}
 	if v := reflect.ValueOf(cfg.Observer); v.Kind() == reflect.Pointer && v.IsNil() { // functions say themselves what nil does
 		bad("Observer holds a nil pointer")
 	}
 	return errors.Join(errs...)
+}
+
+// topicReader is an [Authenticator] that does not read every topic.
+type topicReader interface{ ReadsTopic(topic string) bool }
+
+func readsTopic(a Authenticator, topic string) bool {
+	reader, ok := a.(topicReader)
+	return !ok || reader.ReadsTopic(topic)
 }
 
 // ReceiveHeaders decides about a message that was published to topic: it reads the

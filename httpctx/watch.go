@@ -103,7 +103,8 @@ func (c *watchedConn) CloseWrite() error {
 // cancelled at the caller's effective end and when the caller does not pass a
 // recheck, see [ServerConfig.RecheckInterval]; the observer is told, and
 // [context.Cause] says why. Whether the handler then stops is up to it; a [Proxy]
-// cuts off such answers of its upstream by itself.
+// cuts off such answers of its upstream by itself, at the same moment, so that a client
+// behind one seldom sees what the handler says last.
 //
 // A handler that is blocked notices nothing of it: one that reads the request, as in
 // Receive of Connect, or writes to a client that does not read. Deadlines wake it:

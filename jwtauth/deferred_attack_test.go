@@ -83,3 +83,28 @@ func TestDeferredWorkThatDoesNotSayIsAsOfItsIssue(t *testing.T) {
 		t.Errorf("as of %v, want %v, %v", p.AsOf(), want, err)
 	}
 }
+
+// What a rule lists and the authenticator does not read would be refused for good, message
+// by message.
+func TestRule1_ATopicThatIsRuledMustBeReadToo(t *testing.T) {
+	deferred := must(jwtauth.NewDeferredAuthenticator(jwtauth.DeferredAuthenticatorConfig{
+		TrustDomain: testDomain, Topics: []string{"orders"}, Keys: must(jwtauth.NewStaticKeys(newTestKey(t, jwtauth.EdDSA).VerificationKey())),
+	}))
+	fields := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
+	rules := map[string]authctx.Rule{"orders": authctx.Authenticated(), "refunds": authctx.Authenticated()}
+	for name, c := range map[string]struct {
+		authenticator authctx.Authenticator
+		starts        bool
+	}{
+		"tokens":                     {deferred, false},
+		"tokens of either":           {authctx.OneOf(deferred, deferred), false},
+		"tokens or fields":           {authctx.OneOf(deferred, fields), true},
+		"tokens or fields, nested":   {authctx.OneOf(authctx.OneOf(fields), deferred), true},
+		"one that reads every topic": {fields, true},
+	} {
+		_, err := authctx.NewConsumer(authctx.ConsumerConfig{Authenticator: c.authenticator, Rules: rules})
+		if (err == nil) != c.starts || err != nil && err.Error() != `authctx: consumer: Rules: "refunds" is no topic that the Authenticator reads` {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -103,6 +103,9 @@ func NewDeferredAuthenticator(cfg DeferredAuthenticatorConfig) (*DeferredAuthent
 // Fields returns the field of the token.
 func (d *DeferredAuthenticator) Fields() authctx.FieldSet { return deferredFields() }
 
+// ReadsTopic reports whether tokens for topic are read. [authctx.NewConsumer] asks.
+func (d *DeferredAuthenticator) ReadsTopic(topic string) bool { return d.byTopic[topic] != nil }
+
 // Authenticate verifies the one token of a message. A token beside plain
 // identity fields or a Transaction Token is [authctx.InvalidRequest].
 func (d *DeferredAuthenticator) Authenticate(ctx context.Context, r *authctx.Request) (authctx.Result, error) {
