@@ -101,6 +101,8 @@ func readsTopic(a Authenticator, topic string) bool {
 // [ExtractHeaders] says what to do with a message that is refused, and which topic to
 // give for one that comes again by another queue.
 //
+// Of what the handler refuses by itself the observer learns by [Consumer.ObserveRefusal].
+//
 // A message may be delivered twice, or sent again by somebody who saw it. Whether
 // its work was done before is for the handler to remember.
 func ReceiveHeaders[V ~string | ~[]byte | ~[]string](ctx context.Context, c *Consumer, topic string, headers map[string]V) (context.Context, error) {
@@ -124,19 +126,34 @@ func (c *Consumer) receive(ctx context.Context, r *Request) (context.Context, er
 		err = deny("the consumer does not list the topic")
 	}
 	if c.observer != nil {
-		e := Event{
-			Transport: r.Transport, Target: r.Target, Outcome: OutcomeOf(err), Reason: ReasonOf(err), Err: err,
-			Principal: res.Principal, Cached: res.Cached, Duration: c.now().Sub(start),
-		}
-		if listed {
-			e.Entry = r.Target
-		}
+		e := c.newEvent(r.Target, res.Principal, err)
+		e.Cached, e.Duration = res.Cached, c.now().Sub(start)
 		c.observer.Observe(known, e)
 	}
 	if err != nil {
 		return nobody, err
 	}
 	return known, nil
+}
+
+// ObserveRefusal tells the observer that the handler of a message from topic refuses it
+// by a check of its own, such as one of [Authorize], whose error is err; nil is not told.
+// ctx is the one that [ReceiveHeaders] returned. It does no more: the handler sees to
+// what becomes of the message.
+func (c *Consumer) ObserveRefusal(ctx context.Context, topic string, err error) {
+	if c == nil || c.observer == nil || err == nil {
+		return
+	}
+	p, _ := FromContext(ctx)
+	c.observer.Observe(ctx, c.newEvent(topic, p, err))
+}
+
+func (c *Consumer) newEvent(topic string, p Principal, err error) Event {
+	e := Event{Transport: TransportMessage, Target: topic, Outcome: OutcomeOf(err), Reason: ReasonOf(err), Err: err, Principal: p}
+	if _, listed := c.rules[topic]; listed {
+		e.Entry = topic
+	}
+	return e
 }
 
 // authenticate checks the caller's end even if the authenticator did not.

@@ -33,6 +33,41 @@ func newConsumer(t testing.TB, cfg authctx.ConsumerConfig) *authctx.Consumer {
 	return c
 }
 
+func TestTheObserverLearnsWhatAMessageHandlerRefuses(t *testing.T) {
+	seen := new(observertest.Journal)
+	alice := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "alice"})
+	cfg := authctx.ConsumerConfig{
+		Authenticator: sender(func(string) (authctx.Result, error) { return authctx.Result{Principal: alice}, nil }),
+		Rules:         map[string]authctx.Rule{"orders": authctx.Authenticated()},
+	}
+	newConsumer(t, cfg).ObserveRefusal(t.Context(), "orders", authctx.PermissionDenied) // to nobody
+	(*authctx.Consumer)(nil).ObserveRefusal(t.Context(), "orders", authctx.PermissionDenied)
+	cfg.Observer = seen
+	c := newConsumer(t, cfg)
+	ctx, err := authctx.ReceiveHeaders(t.Context(), c, "orders", map[string]string{"from": "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ObserveRefusal(ctx, "orders", nil)
+	refusal := authctx.Authorize(ctx, authctx.Role("clerk"))
+	c.ObserveRefusal(ctx, "orders", refusal)
+	c.ObserveRefusal(ctx, "another", errors.New("disk full"))
+	told := seen.All()
+	if len(told) != 3 {
+		t.Fatalf("%d events", len(told))
+	}
+	for i, want := range []authctx.Event{
+		{Target: "orders", Entry: "orders", Outcome: authctx.Denied, Reason: authctx.PermissionDenied},
+		{Target: "another", Outcome: authctx.Failed, Reason: authctx.Unavailable},
+	} {
+		e := told[i+1]
+		if e.Target != want.Target || e.Entry != want.Entry || e.Outcome != want.Outcome || e.Reason != want.Reason || e.Err == nil ||
+			e.Transport != authctx.TransportMessage || e.Principal.Subject() != "alice" || e.Duration != 0 {
+			t.Errorf("the observer was told %+v, want %+v", e, want)
+		}
+	}
+}
+
 func TestRule10_AConsumerRefusesTopicsWithoutARule(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	person := func(name string, end time.Time, roles ...string) authctx.Result {

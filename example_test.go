@@ -361,6 +361,41 @@ func ExampleReceiveHeaders() {
 	// returns authctx: permission denied: the consumer does not list the topic
 }
 
+// Who may have this refund depends on the message, so its handler asks itself.
+func ExampleConsumer_ObserveRefusal() {
+	authenticator, err := authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()})
+	if err != nil {
+		panic(err)
+	}
+	consumer, err := authctx.NewConsumer(authctx.ConsumerConfig{
+		Authenticator: authenticator,
+		Rules:         map[string]authctx.Rule{"refunds": authctx.Authenticated()},
+		Observer:      authctx.ObserverFunc(func(_ context.Context, e authctx.Event) { fmt.Println(e.Target, e.Outcome, e.Err) }),
+	})
+	if err != nil {
+		panic(err)
+	}
+	handle := func(headers map[string]string, cents int) {
+		ctx, err := authctx.ReceiveHeaders(context.Background(), consumer, "refunds", headers)
+		if err == nil && cents > 100_00 {
+			err = authctx.Authorize(ctx, authctx.Role("accountant"))
+			consumer.ObserveRefusal(ctx, "refunds", err)
+		}
+		if err != nil {
+			return // or give it back, see ExtractHeaders
+		}
+		fmt.Println("refunded")
+	}
+	headers := map[string]string{"x-user-id": "alice", "x-user-issuer": "https://login.example"}
+	handle(headers, 50_00)
+	handle(headers, 500_00)
+	// Output:
+	// refunds allowed <nil>
+	// refunded
+	// refunds allowed <nil>
+	// refunds denied authctx: permission denied: role "accountant" required
+}
+
 // Clients of Kafka have headers as a list. Reading it into a map of lists keeps a header
 // that occurs twice, which is then refused.
 func ExampleInjectHeaders_list() {
