@@ -167,7 +167,8 @@ type Error struct {
 	// code may send the text of the error, which contains it, see [Authorize].
 	Cause error
 
-	// Scopes are the scopes that would have sufficed (InsufficientScope).
+	// Scopes are the scopes that would have sufficed (InsufficientScope), or that are
+	// needed beside the login (InsufficientAuthentication, RFC 9470 section 3).
 	Scopes []string
 	// ACRValues are acceptable authentication contexts in order of preference
 	// (InsufficientAuthentication, RFC 9470 section 3).

@@ -102,23 +102,24 @@ func Permission(name string) Rule {
 // this scope. Others get [InsufficientScope], which tells the client which scope
 // to ask for (RFC 6750 section 3.1), unless it has a character that challenges
 // cannot carry, such as a space. The empty scope matches no caller.
-func Scope(scope string) Rule { return newScopeRule(scope, []string{scope}) }
+func Scope(scope string) Rule { return scopeRule{scope: scope}.naming(needs{}) }
 
-// scopeRule wants one scope, and names all that are needed beside it.
 type scopeRule struct {
 	scope   string
 	refusal *Error
 }
 
-func newScopeRule(scope string, needed []string) *scopeRule {
-	return &scopeRule{scope, &Error{
-		Reason: InsufficientScope,
-		Cause:  fmt.Errorf("scope %q required", scope),
-		Scopes: needed,
-	}}
+func (s scopeRule) addTo(n needs) needs {
+	n.scopes = appendNew(slices.Clip(n.scopes), []string{s.scope})
+	return n
 }
 
-func (s *scopeRule) Check(_ context.Context, p Principal) error {
+func (s scopeRule) naming(n needs) Rule {
+	s.refusal = s.addTo(n).refusal(InsufficientScope, fmt.Errorf("scope %q required", s.scope))
+	return s
+}
+
+func (s scopeRule) Check(_ context.Context, p Principal) error {
 	switch {
 	case p.IsZero():
 		return NoCredentials
@@ -142,41 +143,45 @@ func require(has func(Principal, string) bool, want string, refusal *Error) Rule
 // at the first that refuses. With a nil member it allows nothing, and
 // [NewPolicy] refuses it.
 //
-// A refusal for one [Scope] names every Scope of All, even those that the client has,
-// because the client will ask for a token with the scopes that are named (RFC 6750
-// section 3), and one with the missing scope alone would be refused for the others.
+// A refusal names what would be missing next, too, because the client will ask for a token
+// with what is named (RFC 6750 section 3, RFC 9470 section 4), and one with that alone would
+// be refused for the rest, over and over. A [Scope] names every Scope of All, even those
+// that the client has. An [ACR] or a [MaxAuthAge] names these scopes, the smallest age, and
+// the classes that every ACR of All accepts, in the order of the first; if there is none,
+// an ACR names its own. A member of an [Any] inside All names all this and what it wants
+// itself, which the others do not name: the caller may get in by another member.
 func All(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
 	if slices.ContainsFunc(rules, isNil) {
 		return RuleFunc(nil)
 	}
-	a, needed := new(allRule), []string(nil)
+	var a allRule
 	for _, rule := range rules {
-		if inner, ok := rule.(*allRule); ok {
-			a.rules = append(a.rules, inner.rules...)
+		if inner, ok := rule.(allRule); ok {
+			a = append(a, inner...)
 		} else {
-			a.rules = append(a.rules, rule)
+			a = append(a, rule)
 		}
 	}
-	for _, rule := range a.rules {
-		if s, ok := rule.(*scopeRule); ok {
-			needed = appendNew(needed, []string{s.scope})
-		}
-	}
-	needed = slices.Clip(needed) // so that who appends to what a refusal names has a copy
-	for i, rule := range a.rules {
-		if s, ok := rule.(*scopeRule); ok {
-			a.rules[i] = newScopeRule(s.scope, needed)
-		}
-	}
-	return a
+	return a.naming(needs{})
 }
 
 // allRule has no member that is one itself.
-type allRule struct{ rules []Rule }
+type allRule []Rule
 
-func (a *allRule) Check(ctx context.Context, p Principal) error {
-	for _, rule := range a.rules {
+func (a allRule) addTo(n needs) needs {
+	for _, rule := range a {
+		if h, ok := rule.(hintingRule); ok {
+			n = h.addTo(n)
+		}
+	}
+	return n
+}
+
+func (a allRule) naming(n needs) Rule { return allRule(allNaming(a, a.addTo(n))) }
+
+func (a allRule) Check(ctx context.Context, p Principal) error {
+	for _, rule := range a {
 		if err := checkRule(ctx, rule, p); err != nil {
 			return err
 		}
@@ -188,24 +193,37 @@ func (a *allRule) Check(ctx context.Context, p Principal) error {
 // none does, a rule that could not decide wins over those that refused, since
 // the caller might have been let in; otherwise the first refusal is returned.
 // With a nil member it allows nothing, and [NewPolicy] refuses it.
+//
+// The first refusal is returned even if it is final and a new token would cure another:
+// put first the one whose challenge clients should follow. With the challenges of several
+// members in turn, a client could go round in circles.
 func Any(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
 	if slices.ContainsFunc(rules, isNil) {
 		return RuleFunc(nil)
 	}
-	return RuleFunc(func(ctx context.Context, p Principal) error {
-		var refusal error
-		for _, rule := range rules {
-			err := checkRule(ctx, rule, p)
-			if err == nil {
-				return nil
-			}
-			if refusal == nil || errors.Is(err, Unavailable) && !errors.Is(refusal, Unavailable) {
-				refusal = err
-			}
+	return anyRule(rules)
+}
+
+type anyRule []Rule
+
+// addTo adds nothing, for no member must allow.
+func (a anyRule) addTo(n needs) needs { return n }
+
+func (a anyRule) naming(n needs) Rule { return anyRule(allNaming(a, n)) }
+
+func (a anyRule) Check(ctx context.Context, p Principal) error {
+	var refusal error
+	for _, rule := range a {
+		err := checkRule(ctx, rule, p)
+		if err == nil {
+			return nil
 		}
-		return refusal
-	})
+		if refusal == nil || errors.Is(err, Unavailable) && !errors.Is(refusal, Unavailable) {
+			refusal = err
+		}
+	}
+	return refusal
 }
 
 func deny(cause string) error {

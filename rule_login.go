@@ -14,18 +14,42 @@ import (
 // (RFC 9470 section 3), except those with a character that challenges cannot
 // carry, such as a space. The empty class matches no caller.
 func ACR(first string, rest ...string) Rule {
-	classes := append([]string{first}, rest...)
-	refusal := &Error{
-		Reason:    InsufficientAuthentication,
-		Cause:     fmt.Errorf("one of the authentication contexts %.200q required", classes),
-		ACRValues: slices.Clone(classes), // a copy: whoever gets the error may change it
+	return acrRule{classes: append([]string{first}, rest...)}.naming(needs{})
+}
+
+type acrRule struct {
+	classes []string
+	refusal *Error
+}
+
+func (a acrRule) allows(class string) bool {
+	return class != "" && slices.Contains(a.classes, class)
+}
+
+func (a acrRule) addTo(n needs) needs {
+	if n.classes == nil {
+		n.classes = a.classes
 	}
-	return RuleFunc(func(_ context.Context, p Principal) error {
-		if acr := p.ACR(); acr != "" && slices.Contains(classes, acr) {
-			return nil
-		}
-		return refusal
-	})
+	n.classes = slices.DeleteFunc(slices.Clone(n.classes), func(class string) bool { return !a.allows(class) })
+	return n
+}
+
+func (a acrRule) naming(n needs) Rule {
+	if n = a.addTo(n); len(n.classes) == 0 { // no class is enough for all rules
+		n.classes = a.classes
+	}
+	a.refusal = n.refusal(InsufficientAuthentication, fmt.Errorf("one of the authentication contexts %.200q required", a.classes))
+	return a
+}
+
+func (a acrRule) Check(_ context.Context, p Principal) error {
+	switch {
+	case p.IsZero():
+		return NoCredentials
+	case a.allows(p.ACR()):
+		return nil
+	}
+	return a.refusal
 }
 
 // loginAhead is how far ahead the clock of whoever saw the login may be. No verifier of
@@ -40,23 +64,43 @@ func MaxAuthAge(age time.Duration, now func() time.Time) Rule {
 	if now == nil {
 		now = time.Now
 	}
-	told := age // a copy: whoever gets the error may change it
-	refusal := func(cause string) error {
-		return &Error{Reason: InsufficientAuthentication, Cause: errors.New(cause), MaxAge: &told}
+	return ageRule{age: age, now: now}.naming(needs{})
+}
+
+type ageRule struct {
+	age                    time.Duration
+	now                    func() time.Time
+	unknown, tooOld, ahead *Error
+}
+
+func (a ageRule) addTo(n needs) needs {
+	if n.age == nil || a.age < *n.age {
+		n.age = &a.age
 	}
-	unknown, ahead := refusal("the time of the login is not known"), refusal("the login lies in the future")
-	tooOld := refusal("the login is too old")
-	return RuleFunc(func(_ context.Context, p Principal) error {
-		login := p.AuthTime()
-		if login.IsZero() {
-			return unknown
-		}
-		switch ago := now().Sub(login); {
-		case age <= 0 || ago >= age:
-			return tooOld
-		case ago < -loginAhead:
-			return ahead
-		}
-		return nil
-	})
+	return n
+}
+
+func (a ageRule) naming(n needs) Rule {
+	n = a.addTo(n)
+	refusal := func(cause string) *Error { return n.refusal(InsufficientAuthentication, errors.New(cause)) }
+	a.unknown, a.ahead = refusal("the time of the login is not known"), refusal("the login lies in the future")
+	a.tooOld = refusal("the login is too old")
+	return a
+}
+
+func (a ageRule) Check(_ context.Context, p Principal) error {
+	if p.IsZero() {
+		return NoCredentials
+	}
+	login := p.AuthTime()
+	if login.IsZero() {
+		return a.unknown
+	}
+	switch ago := a.now().Sub(login); {
+	case a.age <= 0 || ago >= a.age:
+		return a.tooOld
+	case ago < -loginAhead:
+		return a.ahead
+	}
+	return nil
 }

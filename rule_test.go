@@ -146,7 +146,7 @@ func TestAScopeRefusalNamesAllThatAreNeeded(t *testing.T) {
 		{rule, nil, []string{"read", "write"}},
 		{rule, []string{"read"}, []string{"read", "write"}},
 		{rule, []string{"write"}, []string{"read", "write"}},
-		{rule, []string{"read", "write"}, []string{"a"}},
+		{rule, []string{"read", "write"}, []string{"read", "write", "a"}},
 		{authctx.All(authctx.Scope("a"), authctx.Scope("b"), authctx.Scope("c")), nil, []string{"a", "b", "c"}},
 		{inner, nil, []string{"write"}}, // what it is part of does not change it
 		{scope, nil, []string{"read"}},

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"net/http/httptest"
 	"reflect"
 	"strings"
@@ -18,6 +19,8 @@ func TestBothTransportsGiveTheSameHints(t *testing.T) {
 	_, auth := plainFields(t)
 	server := must[*httpctx.Server](t)(httpctx.NewServer(httpctx.ServerConfig{Authenticator: auth, Policy: authctx.DefaultPolicy(authctx.Authenticated())}))
 	age, negative := 90*time.Second, -time.Second
+	stepUp := authctx.All(authctx.ACR("gold", "silver"), authctx.MaxAuthAge(age, nil), authctx.Scope("s"))
+	refused, _ := errors.AsType[*authctx.Error](stepUp.Check(t.Context(), must[authctx.Principal](t)(authctx.New(authctx.Attributes{Issuer: "i", Subject: "alice", ACR: "silver"}))))
 	for name, test := range map[string]struct {
 		err  *authctx.Error
 		http string // parameters of the challenge
@@ -31,6 +34,8 @@ func TestBothTransportsGiveTheSameHints(t *testing.T) {
 			`, scope="c"`, map[string]string{"requiredScope": "c"}},
 		"quotes and line breaks": {&authctx.Error{Reason: authctx.InsufficientScope, Scopes: []string{`"`, "\r\nx", `\`, ""}}, "", nil},
 		"all for a login": {&authctx.Error{Reason: authctx.InsufficientAuthentication, ACRValues: []string{"gold", "silver"}, Scopes: []string{"s"}, MaxAge: &age},
+			`, acr_values="gold silver", scope="s", max_age="90"`, map[string]string{"acrValues": "gold silver", "requiredScope": "s", "maxAge": "90"}},
+		"what a rule wants in all": {refused,
 			`, acr_values="gold silver", scope="s", max_age="90"`, map[string]string{"acrValues": "gold silver", "requiredScope": "s", "maxAge": "90"}},
 		"a negative age": {&authctx.Error{Reason: authctx.InsufficientAuthentication, MaxAge: &negative},
 			`, max_age="0"`, map[string]string{"maxAge": "0"}},
