@@ -71,6 +71,37 @@ func ExampleGroup() {
 	// Output: authctx: permission denied: group "sales" required
 }
 
+// A handler asks when it knows whose the order is.
+func ExampleTenant() {
+	p, err := authctx.New(authctx.Attributes{Issuer: "https://idp.example", Subject: "alice", Tenant: "acme"})
+	if err != nil {
+		panic(err)
+	}
+	ctx := authctx.NewContext(context.Background(), p)
+	for _, order := range []struct{ Tenant string }{{"acme"}, {"globex"}, {""}} {
+		fmt.Println(authctx.Authorize(ctx, authctx.Tenant(order.Tenant)))
+	}
+	// Output:
+	// <nil>
+	// authctx: permission denied: tenant "globex" required
+	// authctx: permission denied: tenant "" required
+}
+
+// The provider of a customer may call its own people admins, but they are none here.
+func ExampleIssuer() {
+	admin := authctx.All(authctx.Issuer("https://login.company.example"), authctx.Role("admin"))
+	for _, issuer := range []string{"https://login.company.example", "https://customer.example"} {
+		p, err := authctx.New(authctx.Attributes{Issuer: issuer, Subject: "bob", Roles: []string{"admin"}})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(authctx.Authorize(authctx.NewContext(context.Background(), p), admin))
+	}
+	// Output:
+	// <nil>
+	// authctx: permission denied: issuer "https://login.company.example" required
+}
+
 // For what needs a fresh login (RFC 9470).
 func ExampleMaxAuthAge() {
 	rule := authctx.MaxAuthAge(5*time.Minute, nil)

@@ -86,19 +86,27 @@ func ExampleAuthorize_framework() {
 	// unauthenticated: Authentication is required.
 }
 
-// A rule is any function of the caller.
+// A rule may be any function of the caller, such as this one about what is asked for. It
+// allows what it knows to be right and refuses the rest, so that an order of nobody is not
+// everybody's.
 func ExampleRuleFunc() {
-	sameTenant := func(tenant string) authctx.Rule {
+	type order struct{ issuer, owner string } // a subject is unique within its issuer
+	owner := func(o order) authctx.Rule {
 		return authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
-			if p.Tenant() != tenant {
-				return authctx.PermissionDenied
+			if p.Issuer() == o.issuer && p.Subject() == o.owner {
+				return nil
 			}
-			return nil
+			return authctx.PermissionDenied
 		})
 	}
 	ctx := authctx.NewContext(context.Background(), caller())
-	fmt.Println(authctx.Authorize(ctx, authctx.All(authctx.Role("editor"), sameTenant("acme"))))
-	// Output: authctx: permission denied
+	for _, o := range []order{{"https://idp.example", "alice"}, {"https://idp.example", "bob"}, {}} {
+		fmt.Println(authctx.Authorize(ctx, authctx.Any(owner(o), authctx.Role("admin"))))
+	}
+	// Output:
+	// <nil>
+	// authctx: permission denied
+	// authctx: permission denied
 }
 
 // A rule that a client can satisfy by logging in more strongly.

@@ -98,6 +98,23 @@ func Permission(name string) Rule {
 	return require(Principal.HasPermission, name, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("permission %q required", name)})
 }
 
+// Tenant returns a rule that allows callers who act in exactly this tenant. The empty
+// tenant matches no caller, so that what belongs to no tenant is not for callers of none.
+// Each issuer says which tenant its callers act in: where not all are believed alike, ask
+// for the [Issuer] as well.
+func Tenant(tenant string) Rule {
+	actsIn := func(p Principal, tenant string) bool { return tenant != "" && p.Tenant() == tenant }
+	return require(actsIn, tenant, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("tenant %q required", tenant)})
+}
+
+// Issuer returns a rule that allows callers of exactly this issuer, see
+// [Principal.Issuer]. Names are compared byte by byte. The empty issuer matches no
+// caller.
+func Issuer(issuer string) Rule {
+	isOf := func(p Principal, issuer string) bool { return issuer != "" && p.Issuer() == issuer }
+	return require(isOf, issuer, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("issuer %q required", issuer)})
+}
+
 // Scope returns a rule that allows callers whose client was granted exactly
 // this scope. Others get [InsufficientScope], which tells the client which scope
 // to ask for (RFC 6750 section 3.1), unless it has a character that challenges

@@ -1,6 +1,7 @@
 package authctx_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -9,8 +10,7 @@ import (
 	"github.com/authctx/authctx"
 )
 
-// refusalOf returns what a rule says to somebody with these scopes, whose login is of no
-// class and not recent.
+// refusalOf returns what a rule says to a caller with these attributes.
 func refusalOf(t *testing.T, rule authctx.Rule, a authctx.Attributes) *authctx.Error {
 	t.Helper()
 	a.Issuer, a.Subject = "i", "s"
@@ -149,6 +149,38 @@ func TestALoginRefusalAllocatesNothing(t *testing.T) {
 	for name, rule := range map[string]authctx.Rule{"class": authctx.All(authctx.ACR("x"), minutes(5)), "age": authctx.All(minutes(5), authctx.Any(authctx.ACR("x")))} {
 		if n := testing.AllocsPerRun(100, func() { _ = authctx.Authorize(ctx, rule) }); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func TestStepUpRefusalSaysWhatWouldDo(t *testing.T) {
+	e, ok := errors.AsType[*authctx.Error](authctx.ACR("gold", "silver").Check(context.Background(), alice(t)))
+	if !ok || !slices.Equal(e.ACRValues, []string{"gold", "silver"}) {
+		t.Errorf("%v does not name the contexts", e)
+	}
+	e, ok = errors.AsType[*authctx.Error](authctx.MaxAuthAge(time.Hour, nil).Check(context.Background(), alice(t)))
+	if !ok || e.MaxAge == nil || *e.MaxAge != time.Hour {
+		t.Errorf("%v does not say how fresh; the time of a login that is not known counts as fresh", e)
+	}
+}
+
+func TestAnEmptyLoginClassIsNobodys(t *testing.T) {
+	none := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s"})
+	gold := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", ACR: "gold"})
+	for name, c := range map[string]struct {
+		rule       authctx.Rule
+		none, gold bool
+	}{
+		"empty":         {authctx.ACR(""), false, false},
+		"empty, gold":   {authctx.ACR("", "gold"), false, true},
+		"gold, empty":   {authctx.ACR("gold", ""), false, true},
+		"another":       {authctx.ACR("silver"), false, false},
+		"of other case": {authctx.ACR("Gold"), false, false},
+	} {
+		for p, want := range map[*authctx.Principal]bool{&none: c.none, &gold: c.gold} {
+			if err := c.rule.Check(t.Context(), *p); want != (err == nil) || !want && !errors.Is(err, authctx.InsufficientAuthentication) {
+				t.Errorf("%s, %q: %v", name, p.ACR(), err)
+			}
 		}
 	}
 }

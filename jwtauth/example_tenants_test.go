@@ -65,13 +65,7 @@ func ExampleResolvingVerifier_roles() {
 	fmt.Println(caller.Roles(), caller.Tenant() == "", err)
 
 	ctx := authctx.NewContext(context.Background(), caller)
-	ofAcme := authctx.RuleFunc(func(_ context.Context, p authctx.Principal) error {
-		if p.Issuer() != acme {
-			return authctx.PermissionDenied
-		}
-		return nil
-	})
-	for _, rule := range []authctx.Rule{authctx.Role("admin"), authctx.Role("acme:admin"), ofAcme} {
+	for _, rule := range []authctx.Rule{authctx.Role("admin"), authctx.Role("acme:admin"), authctx.Issuer(acme)} {
 		fmt.Println(errors.Is(authctx.Authorize(ctx, rule), authctx.PermissionDenied))
 	}
 	// Output:

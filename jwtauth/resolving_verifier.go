@@ -107,8 +107,8 @@ type ResolvingVerifierConfig struct {
 // issuer: a customer whose provider writes "admin" has admins, of whichever tenant
 // it names. Where not all issuers are believed alike, let the [ClaimMapping] of each
 // keep that apart, by a prefix of your own ([ClaimSource].AddPrefix) and a Tenant that
-// is read from nowhere, as the issuer says it; or let rules look at
-// [authctx.Principal.Issuer].
+// is read from nowhere, as the issuer says it; or let rules ask for the
+// [authctx.Issuer] as well.
 type ResolvingVerifier struct {
 	front    front
 	resolver resolver

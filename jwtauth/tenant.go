@@ -31,8 +31,8 @@ func OnlyTenants(first string, rest ...string) TenantFunc {
 }
 
 // AnyTenant lets in every tenant of the provider, which may be anybody who signs
-// up there. The application must then tell its own customers from others by
-// [authctx.Principal.Issuer] and tenant. Each tenant decides what roles its users
+// up there. The application must then tell its own customers from others, as by the
+// rules [authctx.Issuer] and [authctx.Tenant]. Each tenant decides what roles its users
 // have, as an issuer of a [ResolvingVerifier] does.
 func AnyTenant() TenantFunc {
 	return func(context.Context, string) (bool, error) { return true, nil }
