@@ -78,6 +78,22 @@ func ExampleNewClaimMapping() {
 	// Output: acme [editor] [orders:approver] <nil>
 }
 
+// What is true of all callers of an issuer need not be in its tokens.
+func ExampleClaimSource() {
+	cfg := jwtauth.KeycloakClaims().Config()
+	cfg.Tenant = []jwtauth.ClaimSource{{Constant: "acme"}}
+	cfg.Roles = append(cfg.Roles, jwtauth.ClaimSource{Constant: "customer"})
+	mapping, err := jwtauth.NewClaimMapping(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verifier, token := exampleVerifier(mapping)
+	p, err := verifier.Verify(context.Background(), token)
+	fmt.Println(p.Tenant(), p.Roles(), err)
+	// Output: acme [editor customer] <nil>
+}
+
 // Claims of one's own are decoded into one's own type.
 func ExampleClaimMapping_ownClaims() {
 	verifier, token := exampleVerifier(jwtauth.KeycloakClaims())

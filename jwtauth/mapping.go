@@ -1,11 +1,8 @@
 package jwtauth
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"unicode/utf8"
 )
 
 // ClaimMapping says how the claims of a verified token become a principal. It
@@ -96,7 +93,7 @@ type ClaimMappingConfig struct {
 	spiffe bool
 }
 
-// ClaimSource is a place in the claims and how to read what is there.
+// ClaimSource is a place in the claims and how to read what is there, or a Constant.
 type ClaimSource struct {
 	// Path leads through objects, one member name each: a name may hold dots,
 	// slashes and colons.
@@ -106,9 +103,17 @@ type ClaimSource struct {
 	// Member is what counts of an object in an array; "value" when empty (RFC
 	// 7643 section 2.4).
 	Member string
-	// TrimPrefix is taken off values that start with it; then AddPrefix is put
-	// in front of every value.
+	// TrimPrefix is taken off values that start with it, and a value of which that
+	// leaves nothing is absent. Then AddPrefix is put in front of every value.
 	TrimPrefix, AddPrefix string
+	// Constant, in place of all the above, is the value for every caller of the issuer,
+	// whatever the token says: the tenant that the issuer belongs to, or a role that
+	// all have. Behind other sources of Tenant it stands in for absent claims; to
+	// lists it is added, a scope also to those of a token that was narrowed.
+	//
+	// Tenant, Roles, Permissions, Scopes, Groups and Extra may have one. The others
+	// tell callers, clients, logins and tokens apart, which must not become one.
+	Constant string
 }
 
 // Claim returns the source at that path in its zero form.
@@ -255,78 +260,4 @@ func cloneSources(sources []ClaimSource) []ClaimSource {
 		sources[i].Path = slices.Clone(sources[i].Path)
 	}
 	return sources
-}
-
-// validate reports everything that is wrong, by field.
-func (c *ClaimMappingConfig) validate() (p problems) {
-	note := func(field string, err error) {
-		if err != nil {
-			p.add("%s %w", field, err)
-		}
-	}
-	if c.Subject != nil && len(c.Subject) == 0 {
-		note("Subject", errors.New("needs a source"))
-	}
-	for name, sources := range c.texts {
-		for i, s := range *sources {
-			note(fmt.Sprintf("%s[%d]", name, i), s.validate(false))
-		}
-	}
-	for i, s := range c.AuthTime {
-		note(fmt.Sprintf("AuthTime[%d]", i), s.validateDate())
-	}
-	for name, sources := range c.lists {
-		for i, s := range *sources {
-			note(fmt.Sprintf("%s[%d]", name, i), s.validate(true))
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(c.Extra)) {
-		if key == "" || !utf8.ValidString(key) {
-			note("Extra", errors.New("has a key that is empty or not valid UTF-8"))
-		}
-		for i, s := range c.Extra[key] {
-			note(fmt.Sprintf("Extra[%q][%d]", key, i), s.validate(true))
-		}
-	}
-	for name, tests := range c.tests {
-		for i, t := range *tests {
-			note(fmt.Sprintf("%s[%d]", name, i), t.validate())
-		}
-	}
-	return p
-}
-
-func (s *ClaimSource) validate(list bool) error {
-	switch {
-	case len(s.Path) == 0 || slices.Contains(s.Path, ""):
-		return errors.New("needs a path without empty segments")
-	case s.Form >= claimFormEnd:
-		return errors.New("has an unknown form")
-	case !list && (s.Form != ClaimValues || s.Member != ""):
-		return errors.New("is a single text and has neither form nor member")
-	case s.Member != "" && s.Form >= ClaimKeys:
-		return errors.New("has a form that looks at no member")
-	case !utf8.ValidString(s.AddPrefix):
-		return errors.New("has a prefix that is not valid UTF-8")
-	}
-	return nil
-}
-
-func (s *ClaimSource) validateDate() error {
-	if s.Form != ClaimValues || s.Member != "" || s.TrimPrefix != "" || s.AddPrefix != "" {
-		return errors.New("is a date and has a path alone")
-	}
-	return s.validate(false)
-}
-
-func (t *ClaimTest) validate() error {
-	switch {
-	case len(t.Path) == 0 || slices.Contains(t.Path, ""):
-		return errors.New("needs a path without empty segments")
-	case t.Present == (len(t.Values) > 0):
-		return errors.New("needs either Values or Present")
-	case slices.Contains(t.Values, ""):
-		return errors.New("has an empty value")
-	}
-	return nil
 }

@@ -15,6 +15,10 @@ func (r *claimReader) list(sources []ClaimSource, scalars bool) []string {
 	l := listReader{claimReader: r, start: len(r.all), scalars: scalars}
 	for i := range sources {
 		l.source = &sources[i]
+		if l.source.Constant != "" {
+			l.add(l.source.Constant)
+			continue
+		}
 		if v := r.follow(l.source.Path); v.Exists() && !l.read(v) {
 			r.fail(l.source.Path, "is not a list in the form expected")
 			return nil

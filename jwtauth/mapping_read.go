@@ -132,7 +132,9 @@ func (m *ClaimMapping) names() []string {
 
 func appendNames(names []string, sources []ClaimSource) []string {
 	for _, s := range sources {
-		names = append(names, s.Path[0])
+		if s.Constant == "" {
+			names = append(names, s.Path[0])
+		}
 		if s.Form == claimClerkPermissions {
 			names = append(names, "fea")
 		}

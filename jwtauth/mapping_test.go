@@ -264,6 +264,20 @@ func TestAMappingReadsAnyPathFormAndPrefix(t *testing.T) {
 	})
 }
 
+func TestWhatTrimPrefixLeavesNothingOfIsAbsent(t *testing.T) {
+	mapping := must(jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+		Tenant: []jwtauth.ClaimSource{{Path: []string{"org"}, TrimPrefix: "org:", AddPrefix: "o-"}, jwtauth.Claim("tenant")},
+		Groups: []jwtauth.ClaimSource{{Path: []string{"groups"}, TrimPrefix: "/", AddPrefix: "g-"}},
+	}))
+	for org, want := range map[string]string{"org:": "acme", "org:1": "o-1", "1": "o-1", "": "acme"} {
+		claims, _ := json.Marshal(map[string]any{"iss": "i", "sub": "s", "org": org, "tenant": "acme", "groups": []string{"/", "/a"}})
+		got, err := jwtauth.ReadClaims(mapping, string(claims))
+		if err != nil || got.Tenant != want || !slices.Equal(got.Groups, []string{"g-a"}) {
+			t.Errorf("%q: tenant %q, groups %q, %v", org, got.Tenant, got.Groups, err)
+		}
+	}
+}
+
 func TestLongListsAreMergedOnce(t *testing.T) {
 	var want []string
 	for i := range 300 {

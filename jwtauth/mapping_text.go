@@ -10,6 +10,9 @@ import (
 func (r *claimReader) text(sources []ClaimSource) string {
 	for i := range sources {
 		s := &sources[i]
+		if s.Constant != "" {
+			return s.Constant
+		}
 		v := r.follow(s.Path)
 		if !v.Exists() {
 			continue
@@ -19,8 +22,8 @@ func (r *claimReader) text(sources []ClaimSource) string {
 			r.fail(s.Path, problem)
 			return ""
 		}
-		if text != "" {
-			return s.prefixed(text)
+		if text = s.prefixed(text); text != "" {
+			return text
 		}
 	}
 	return ""

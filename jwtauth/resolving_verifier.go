@@ -106,9 +106,8 @@ type ResolvingVerifierConfig struct {
 // have and which tenant they act in, and [authctx.Role] and its like ask for no
 // issuer: a customer whose provider writes "admin" has admins, of whichever tenant
 // it names. Where not all issuers are believed alike, let the [ClaimMapping] of each
-// keep that apart, by a prefix of your own ([ClaimSource].AddPrefix) and a Tenant that
-// is read from nowhere, as the issuer says it; or let rules ask for the
-// [authctx.Issuer] as well.
+// keep that apart, by a prefix of your own ([ClaimSource].AddPrefix) and a Tenant of
+// your own ([ClaimSource].Constant); or let rules ask for the [authctx.Issuer] as well.
 type ResolvingVerifier struct {
 	front    front
 	resolver resolver
