@@ -144,7 +144,9 @@ func (m *txnMinter) sign(c *txnCall, caller string, now time.Time) (minted, erro
 		return minted{}, err
 	}
 	if len(token) > maxTxnBytes {
-		return minted{}, fmt.Errorf("jwtauth: the token that names the caller would take %d bytes and may take %d", len(token), maxTxnBytes)
+		name, size := largestClaim(call, caller)
+		return minted{}, fmt.Errorf("jwtauth: the token that names the caller would take %d bytes and may take %d; the largest claim is %s with %d",
+			len(token), maxTxnBytes, name, size)
 	}
 	return minted{token, key.verifying}, nil
 }

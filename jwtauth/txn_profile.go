@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,6 +127,23 @@ func (c *txnCaller) encode() (string, error) {
 		return "", err
 	}
 	return base64.RawURLEncoding.EncodeToString(tail[1:]), nil // without the brace
+}
+
+// largestClaim returns which of the encoded claims of a call and its caller takes the
+// most bytes of a token. What is in "tctx" counts by itself.
+func largestClaim(call []byte, caller string) (name string, size int) {
+	tail, _ := base64.RawURLEncoding.DecodeString(caller) // both are from encode
+	var claims, details map[string]json.RawMessage
+	_ = json.Unmarshal(slices.Concat(call, tail), &claims)
+	_ = json.Unmarshal(claims["tctx"], &details)
+	delete(claims, "tctx")
+	maps.Copy(claims, details)
+	for _, claim := range slices.Sorted(maps.Keys(claims)) {
+		if n := base64.RawURLEncoding.EncodedLen(len(claims[claim])); n > size {
+			name, size = claim, n
+		}
+	}
+	return name, size
 }
 
 // decode reads the claims that p came with. Written again they must be the same:

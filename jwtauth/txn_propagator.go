@@ -217,7 +217,8 @@ var txnFields = authctx.FieldSet{Names: []string{authctx.TxnTokenField}}
 // reason, and without a reason, as this program's own failure, when the token
 // that came in is of another trust domain or issuer or has ended before p, when p
 // has more than 31 actors or a scope that is no scope token (RFC 6749 section
-// 3.3), when the token would take more than 7 KiB, and when the key does not sign.
+// 3.3), when the token would take more than 7 KiB, which names the largest claim, and
+// when the key does not sign.
 func (t *TxnPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := t.now()
 	token, err := forwardedTxn(ctx, p, now)

@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -359,6 +360,48 @@ func TestTxnTokenThatWouldBeTooLargeIsRefusedWhereItIsMade(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "bytes") || strings.Contains(err.Error(), "xxx") {
 		t.Errorf("got %.200v", err)
+	}
+}
+
+func TestTheErrorOfATokenThatWouldBeTooLargeNamesTheLargestClaim(t *testing.T) {
+	list := func(n int) (values []string) {
+		for i := range n {
+			values = append(values, fmt.Sprintf("shop:role-%03d:secret", i))
+		}
+		return values
+	}
+	for want, change := range map[string]func(*authctx.Attributes){
+		"roles with 9202":   func(a *authctx.Attributes) { a.Roles, a.Groups = list(300), list(50) },
+		"groups with 9202":  func(a *authctx.Attributes) { a.Roles, a.Groups = list(50), list(300) },
+		"entitlements with": func(a *authctx.Attributes) { a.Permissions = list(300) },
+		"extra with":        func(a *authctx.Attributes) { a.Extra = map[string][]string{"k": list(300)} },
+		"scope with":        func(a *authctx.Attributes) { a.Scopes = list(300) },
+		"name with":         func(a *authctx.Attributes) { a.Name = strings.Repeat("secret", 1000) },
+		"rctx with":         nil,
+	} {
+		w := newTxnWorld(t, newTestKey(t, jwtauth.EdDSA), func(e *jwtauth.TxnPropagatorConfig, _ *jwtauth.TxnAuthenticatorConfig) {
+			if change == nil {
+				e.RequestContext = func(context.Context, authctx.Principal) (map[string]any, error) {
+					return map[string]any{"a": strings.Repeat("secret", 1000)}, nil
+				}
+			}
+		})
+		deferred := must(jwtauth.NewDeferredPropagator(jwtauth.DeferredPropagatorConfig{
+			TrustDomain: testDomain, Topic: "orders", Workload: "shop", Keys: w.keys, Lifetime: time.Minute, Now: w.Now,
+		}))
+		for name, minter := range map[string]authctx.Propagator{"transaction": w.edge, "deferred": deferred} {
+			if change == nil && name == "deferred" {
+				continue
+			}
+			p := jwtauthtest.User(t)
+			if change != nil {
+				p = jwtauthtest.User(t, change)
+			}
+			_, err := inject(t.Context(), minter, p)
+			if err == nil || !strings.Contains(err.Error(), "; the largest claim is "+want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s, want %s: %.300v", name, want, err)
+			}
+		}
 	}
 }
 
