@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -119,11 +120,12 @@ func ExampleDeferredAuthenticator() {
 	// Output: <nil> <nil> done before
 }
 
-// A scheduled job has no caller but itself: it is a service of the trust domain
-// and gets a Transaction Token for its calls.
+// A scheduled job has no caller but itself: it is a service of the trust domain and
+// mints for its calls, with a key of its own. The gateway publishes that key beside
+// its own: services that look for a key could not ask a job that does not run.
 func ExampleTxnPropagator_scheduledJob() {
-	key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
-	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
+	jobs, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA) // the same in every run, see NewSigningKey
+	keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: jobs})
 	minter, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{
 		TrustDomain: "prod.example.com",
 		Workload:    "spiffe://prod.example.com/nightly",
@@ -143,8 +145,29 @@ func ExampleTxnPropagator_scheduledJob() {
 	}
 	ctx := authctx.NewContext(context.Background(), job) // for the job's HTTP and gRPC clients
 	p, _ := authctx.FromContext(ctx)
-	fmt.Println(minter.Inject(ctx, p, func(name, _ string) { fmt.Println(name) }))
+	header := map[string][]string{}
+	err = minter.Inject(ctx, p, func(name, value string) { header[name] = []string{value} })
+	fmt.Println(len(header), err)
+
+	// The gateway, and a service that knows no other URL.
+	gateways, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
+	signing, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: gateways, Published: []*jwtauth.Key{jobs.VerificationKey()}})
+	gateway := httptest.NewServer(signing.JWKSHandler())
+	defer gateway.Close()
+	published, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: gateway.URL})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer published.Close()
+	service, err := jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: "prod.example.com", Keys: published})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res, err := service.Authenticate(context.Background(), &authctx.Request{Fields: authctx.FieldMap(header)})
+	fmt.Println(res.Principal, err)
 	// Output:
-	// txn-token
-	// <nil>
+	// 1 <nil>
+	// service spiffe://prod.example.com/nightly of spiffe://prod.example.com (signed) <nil>
 }

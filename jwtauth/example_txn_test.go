@@ -73,14 +73,14 @@ func ExampleNewTxnAuthenticator() {
 	// Output: [txn-token] authctx: no credentials
 }
 
-// The gateway and a nightly job mint for the same services, each with keys of its
-// own, and services believe both. In services the two sources are NewRemoteKeys
-// with the URLs where gateway and job publish their keys.
+// Two gateways mint for the same services, each with keys of its own, and services
+// believe both. In services the two sources are NewRemoteKeys with the URLs where
+// the gateways publish their keys.
 func ExampleJoinKeys() {
 	caller, _ := authctx.New(authctx.Attributes{Issuer: "https://idp.example.com", Subject: "alice", Scopes: []string{"orders.read"}})
 	var sources []jwtauth.KeySource
 	var minters []*jwtauth.TxnPropagator
-	for _, workload := range []string{"gateway", "nightly-job"} {
+	for _, workload := range []string{"public-gateway", "partner-gateway"} {
 		key, _ := jwtauth.GenerateSigningKey(jwtauth.EdDSA)
 		keys, _ := jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key})
 		minter, err := jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: "prod.example.com", Workload: workload, Keys: keys})

@@ -10,9 +10,10 @@ import (
 )
 
 // JoinKeys returns the keys of several sources as one source, for an issuer
-// whose tokens more than one program signs with keys of its own: the gateway of
-// a trust domain and a nightly job, say, both of which mint Transaction Tokens
-// for the same services.
+// whose tokens more than one program signs with keys of its own: two gateways of
+// a trust domain, say, both of which mint Transaction Tokens for the same services.
+// Each must answer at all times: the keys of a job that does not always run are for
+// another to publish ([SigningKeysConfig].Published).
 //
 // All sources are believed equally. Whoever signs with a key of any of them can
 // name whatever caller the others can, and nothing tells afterwards which of them

@@ -1,6 +1,7 @@
 package jwtauth_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"sync"
@@ -41,6 +42,36 @@ func TestMintingKeysRotateWithoutAFailedRequest(t *testing.T) {
 	}
 	if len(signers) < 3 {
 		t.Errorf("only %d keys signed; this tested nothing", len(signers))
+	}
+}
+
+// A job that mints at night does not run when services look for the key of a stranger
+// by day. That it is found with the gateway's keeps them ready, and sure of the answer.
+func TestServicesNeedNoMinterButTheOneThatPublishesTheKeysOfAll(t *testing.T) {
+	minter := func(key *jwtauth.SigningKey, published ...*jwtauth.Key) (*jwtauth.SigningKeys, *jwtauth.TxnPropagator) {
+		keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: key, Published: published}))
+		return keys, must(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: testDomain, Workload: "w", Keys: keys}))
+	}
+	jobs := newTestKey(t, jwtauth.EdDSA)
+	_, job := minter(jobs)
+	_, stranger := minter(newTestKey(t, jwtauth.EdDSA))
+	keys, edge := minter(newTestKey(t, jwtauth.EdDSA), jobs.VerificationKey())
+	gateway := httptest.NewServer(keys.JWKSHandler())
+	t.Cleanup(gateway.Close)
+	remote := must(jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: gateway.URL, Timeout: unhurried}))
+	t.Cleanup(func() { must(0, remote.Close()) })
+	svc := must(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: testDomain, Keys: remote}))
+	for name, m := range map[string]struct {
+		minter *jwtauth.TxnPropagator
+		want   error
+	}{"the gateway": {edge, nil}, "the job": {job, nil}, "a stranger": {stranger, authctx.UnknownKey}} {
+		token := must(inject(t.Context(), m.minter, jwtauthtest.User(t)))
+		if _, err := authctx.Authenticate(t.Context(), svc, txnRequest(token)); !errors.Is(err, m.want) {
+			t.Errorf("a token of %s: %v", name, err)
+		}
+	}
+	if err := remote.Ready(t.Context()); err != nil {
+		t.Errorf("not ready: %v", err)
 	}
 }
 
