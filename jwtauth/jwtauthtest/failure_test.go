@@ -65,6 +65,7 @@ func TestWhatCannotBeDoneEndsTheTestThatAskedForIt(t *testing.T) {
 		"a proof that is not UTF-8":    {func(i *jwtauthtest.Issuer) { i.NewDPoPKey("").Proof("\xff", "u", "t").Sign() }, `"htm" holds`},
 		"a fault that is nil":          {func(i *jwtauthtest.Issuer) { i.Break(nil) }, "Repair"},
 		"a fault that is a nil func":   {func(i *jwtauthtest.Issuer) { i.Break(http.HandlerFunc(nil)) }, "Repair"},
+		"what was never opaque":        {func(i *jwtauthtest.Issuer) { i.Revoke(i.Token().Sign()) }, "Token.Opaque"},
 		"a caller that cannot be":      {func(i *jwtauthtest.Issuer) { i.TokenFor(authctx.Attributes{}) }, "Subject"},
 		"a client's key without pairs": {func(i *jwtauthtest.Issuer) { i.NewDPoPKey(jwtauth.HS256) }, "HS256"},
 		"more rotations than keys":     {rotate(100), "call DropOldKeys first"},

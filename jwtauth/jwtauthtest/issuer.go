@@ -36,8 +36,8 @@ type Options struct {
 }
 
 // Issuer is an identity provider: an HTTP server on a loopback port with a key
-// set and the documents that lead to it, and the keys to sign tokens. It is
-// safe for concurrent use, by subtests too: see [Issuer.For].
+// set and the documents that lead to it, an introspection endpoint, and the keys to
+// sign tokens. It is safe for concurrent use, by subtests too: see [Issuer.For].
 type Issuer struct {
 	tb testing.TB // the test that fails when something cannot be done
 	*provider
@@ -53,7 +53,8 @@ type provider struct {
 	never       *key   // see unpublished
 	set         *jwtauth.SigningKeys
 	issuer      *jwtauth.Issuer
-	broken      http.Handler // nil when all is well
+	opaque      map[string]string // introspection answers by token
+	broken      http.Handler      // nil when all is well
 	fetches     int
 	discoveries int
 }
@@ -142,7 +143,13 @@ func (i *Issuer) DropOldKeys() {
 // Handler returns a handler that answers as the issuer does when nothing is
 // broken.
 func (i *Issuer) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { i.current().Handler().ServeHTTP(w, r) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == introspectionPath {
+			i.introspect(w, r)
+			return
+		}
+		i.current().Handler().ServeHTTP(w, r)
+	})
 }
 
 // Break answers every request with h from now on: one of [Down], [Hang], [Slow],
@@ -281,9 +288,10 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	if h == nil {
 		h = i.Handler()
 	}
-	if strings.HasSuffix(r.URL.Path, "/jwks.json") {
+	switch path := r.URL.Path; {
+	case strings.HasSuffix(path, "/jwks.json"):
 		i.fetches++
-	} else {
+	case path != introspectionPath:
 		i.discoveries++
 	}
 	i.mu.Unlock()
