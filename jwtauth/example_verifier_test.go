@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -139,88 +138,6 @@ func ExampleNewResolvingVerifier() {
 	fmt.Println(caller, err)
 	// Output:
 	// user carol of https://acme.example.com (verified) <nil>
-}
-
-// customers are in a database, in truth.
-type customers struct {
-	jwksURLs map[string]string // by issuer
-	now      func() time.Time
-
-	mu   sync.Mutex
-	open map[string]customer // by issuer
-}
-
-type customer struct {
-	verifier *jwtauth.Verifier
-	keys     *jwtauth.RemoteKeys
-}
-
-// resolve returns the verifier of last time while there is one, so that its keys
-// stay loaded. A program also compares what the database says now.
-func (c *customers) resolve(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
-	jwksURL, ok := c.jwksURLs[issuer]
-	if !ok {
-		return nil, authctx.WrongIssuer
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if known, ok := c.open[issuer]; ok {
-		return known.verifier, nil
-	}
-	keys, err := jwtauth.NewRemoteKeys(jwtauth.RemoteKeysConfig{JWKSURL: jwksURL})
-	if err != nil {
-		return nil, err
-	}
-	verifier, err := jwtauth.NewVerifier(jwtauth.VerifierConfig{
-		Issuer:     issuer,
-		Audiences:  []string{"https://api.example.com"},
-		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
-		Keys:       keys,
-		Now:        c.now,
-	})
-	if err != nil {
-		return nil, errors.Join(err, keys.Close())
-	}
-	c.open[issuer] = customer{verifier, keys}
-	return verifier, nil
-}
-
-// release closes what resolve opened.
-func (c *customers) release(v *jwtauth.Verifier) {
-	c.mu.Lock()
-	gone := c.open[v.Issuer()]
-	delete(c.open, v.Issuer())
-	c.mu.Unlock()
-	_ = gone.keys.Close()
-}
-
-// Keys that are fetched stay open for as long as their customer is kept.
-func ExampleResolvingVerifierConfig() {
-	token, _, now := exampleIssuer("https://acme.example.com", "carol")
-	provider := exampleProvider("https://acme.example.com")
-	defer provider.Close()
-	directory := &customers{
-		jwksURLs: map[string]string{"https://acme.example.com": provider.URL},
-		open:     map[string]customer{}, now: now,
-	}
-	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
-		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
-		Resolve:    directory.resolve,
-		Release:    directory.release,
-		MaxIssuers: 10_000, // more than there will be customers
-		Now:        now,
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	caller, err := verifier.Verify(context.Background(), token)
-	fmt.Println(caller, err)
-	err = verifier.Close()
-	fmt.Println(len(directory.open), err)
-	// Output:
-	// user carol of https://acme.example.com (verified) <nil>
-	// 0 <nil>
 }
 
 // A bearer token in the authorization field, for any transport.
