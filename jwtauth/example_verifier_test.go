@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"time"
 
 	"github.com/authctx/authctx"
@@ -138,6 +139,49 @@ func ExampleNewResolvingVerifier() {
 	fmt.Println(caller, err)
 	// Output:
 	// user carol of https://acme.example.com (verified) <nil>
+}
+
+// A customer leaves: its tokens count no longer, those that were verified before included.
+func ExampleResolvingVerifier_Forget() {
+	const acme = "https://acme.example.com"
+	token, keys, now := exampleIssuer(acme, "carol")
+	var customers sync.Map // in a database, in truth
+	customers.Store(acme, keys)
+	verifier, err := jwtauth.NewResolvingVerifier(jwtauth.ResolvingVerifierConfig{
+		Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
+		Resolve: func(_ context.Context, issuer string) (*jwtauth.Verifier, error) {
+			keys, ok := customers.Load(issuer)
+			if !ok {
+				return nil, authctx.WrongIssuer
+			}
+			return jwtauth.NewVerifier(jwtauth.VerifierConfig{
+				Issuer:     issuer,
+				Audiences:  []string{"https://api.example.com"},
+				Algorithms: []jwtauth.Algorithm{jwtauth.EdDSA},
+				Keys:       keys.(jwtauth.KeySource),
+				Now:        now,
+			})
+		},
+		Now: now,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer verifier.Close()
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println(err)
+
+	customers.Delete(acme)
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println(err) // until MaxAge, for nobody asks
+	verifier.Forget(acme)
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println(errors.Is(err, authctx.WrongIssuer))
+	// Output:
+	// <nil>
+	// <nil>
+	// true
 }
 
 // A bearer token in the authorization field, for any transport.

@@ -25,6 +25,8 @@ import (
 //     and renewed behind the requests.
 //   - denied for a while when there is no such issuer (unknown) or nobody could tell
 //     (failing).
+//   - none of these once it is forgotten (forgotten), as if nobody had named it yet. A
+//     call that had begun for whoever waits asks Resolve again.
 //
 // An answer that is no longer kept stays while requests use it, but counts for no
 // cached token and no stream. A verifier that no answer and no call needs is
@@ -44,8 +46,9 @@ type resolver struct {
 	unknown   denials    // issuers that do not exist
 	failing   denials    // issuers of which nobody could tell
 	asking    map[string]*resolveCall
-	strangers int         // of asking: issuers that are not known
-	closed    atomic.Bool // stays as it is while mu is held
+	strangers int               // of asking: issuers that are not known
+	forgotten map[string]uint64 // by name: calls of Resolve that had begun by then; empty when none goes on
+	closed    atomic.Bool       // stays as it is while mu is held
 
 	held    map[*Verifier]*held
 	leaving map[*Verifier]chan struct{} // closed when its Release has ended
@@ -83,6 +86,7 @@ var (
 	errResolving      = refusal(authctx.Unavailable, "too many issuers are being looked up")
 	errResolverClosed = refusal(authctx.Unavailable, "the resolving verifier is closed")
 	errNotResolved    = refusal(authctx.Unavailable, "Resolve has not returned")
+	errForgotten      = refusal(authctx.Unavailable, "the issuer was forgotten while it was looked up")
 	errStillReleased  = refusal(authctx.Unavailable, "Release has not returned of the verifier that Resolve did")
 )
 

@@ -23,6 +23,8 @@ type resolveCall struct {
 	policy   *issuerPolicy   // in use by each request that waited
 	err      error
 	done     chan struct{} // closed when answered
+
+	forgotten bool // its issuer was, since it began
 }
 
 // start begins a call on a context of our own, so that no request that leaves
@@ -45,6 +47,12 @@ func (r *resolver) start(iss string, stranger bool) *resolveCall {
 // call has taken its place: that one knows better.
 func (r *resolver) ask(ctx context.Context, call *resolveCall) {
 	defer r.finish(call)
+	for r.askOnce(ctx, call) {
+	}
+}
+
+// askOnce reports whether to ask again, for the issuer was forgotten meanwhile.
+func (r *resolver) askOnce(ctx context.Context, call *resolveCall) (again bool) {
 	h, err := r.resolve(ctx, call)
 	if err == nil {
 		defer r.letGo(h)
@@ -55,7 +63,13 @@ func (r *resolver) ask(ctx context.Context, call *resolveCall) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.asking[call.issuer] != call {
-		return
+		return false
+	}
+	if r.outdated(call, h) {
+		call.forgotten, call.next, err = true, nil, errForgotten
+		if !call.answered && ctx.Err() == nil {
+			return true
+		}
 	}
 	if err == nil {
 		err = r.keep(call, h)
@@ -63,6 +77,7 @@ func (r *resolver) ask(ctx context.Context, call *resolveCall) {
 	if err != nil {
 		r.fail(call, err)
 	}
+	return false
 }
 
 // resolve returns the verifier that Resolve does, held. If that was released
@@ -163,6 +178,7 @@ func (r *resolver) fail(call *resolveCall, err error) {
 		r.unknown.add(call.issuer, errIssuer, now.Add(r.cfg.UnknownFor), r.cfg.MaxIssuers)
 	case known != nil && r.goOn(known, now):
 		call.answer(known.policy, nil)
+	case call.forgotten: // what failed may be from before that, so the next may ask at once
 	default:
 		err = known.about(later(err))
 		r.failing.add(call.issuer, err, now.Add(resolveCoolDown), r.cfg.MaxIssuers)
@@ -215,6 +231,9 @@ func (r *resolver) finish(call *resolveCall) {
 	}
 	if r.asking[call.issuer] == call {
 		delete(r.asking, call.issuer)
+	}
+	if len(r.asking) == 0 {
+		clear(r.forgotten)
 	}
 	if call.stranger {
 		r.strangers--

@@ -23,6 +23,7 @@ type tenantKeys struct {
 	names map[string][]string // what the verifier of an issuer is called, where that is not what was asked about
 	asked map[string]int
 	fail  map[string]func(context.Context) error
+	late  time.Duration // that an answer takes
 }
 
 func newTenantKeys(t *testing.T, change func(*jwtauth.ResolvingVerifierConfig)) *tenantKeys {
@@ -37,9 +38,10 @@ func newTenantKeys(t *testing.T, change func(*jwtauth.ResolvingVerifierConfig)) 
 
 func (c *tenantKeys) resolve(ctx context.Context, issuer string) (*jwtauth.Verifier, error) {
 	c.mu.Lock()
-	keys, fail, names := c.keys[issuer], c.fail[issuer], c.names[issuer]
+	keys, fail, names, late := c.keys[issuer], c.fail[issuer], c.names[issuer], c.late
 	c.asked[issuer]++
 	c.mu.Unlock()
+	time.Sleep(late)
 	if fail != nil {
 		return nil, fail(ctx)
 	}

@@ -15,9 +15,14 @@ type ResolvingVerifierConfig struct {
 	// Resolve returns the verifier of an issuer: the "iss" of a token that nobody has
 	// verified yet, so look it up, and never derive an address from it. If nothing has
 	// changed, return the same verifier as last time. Return [authctx.WrongIssuer] if
-	// there is no such issuer; that counts at once, for cached tokens and streams too.
-	// Any other error means that nobody could tell, and Resolve is not called for that
-	// issuer again for ten seconds; it should name the issuer, for the operator.
+	// there is no such issuer; that ends its cached tokens and streams too, but Resolve is
+	// not asked before MaxAge is over, unless the program calls
+	// [ResolvingVerifier.Forget]. Any other error means that nobody could tell, and Resolve
+	// is not called for that issuer again for ten seconds; it should name the issuer, for
+	// the operator.
+	//
+	// If the program has an issuer of its own beside its customers', Resolve returns its
+	// verifier like theirs, and Release must not close it if others use it.
 	//
 	// Resolve must be safe for concurrent use. Requests for the same issuer wait for
 	// one call, whose context belongs to none of them, and Resolve must return when
@@ -49,7 +54,7 @@ type ResolvingVerifierConfig struct {
 	// [VerifierConfig.IssuerAliases], and returns one verifier for all. To rename such
 	// an issuer, make its next name an alias for MaxAge first. Otherwise the next name is
 	// another issuer with the same keys, and its tokens are [authctx.Unavailable] until
-	// no earlier spelling keeps them, which may take MaxStale.
+	// no earlier spelling keeps them, which may take MaxStale unless that is forgotten.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, if not nil, is called with each verifier that Resolve returned when
 	// it is no longer kept and no request uses it, so that its key source can be
@@ -86,7 +91,7 @@ type ResolvingVerifierConfig struct {
 	// that fails; later ones are ten seconds apart and delay no request.
 	MaxStale time.Duration
 	// UnknownFor is how long an issuer that does not exist is not asked about
-	// again: at least 1 ms, one minute when zero.
+	// again: at least 1 ms, one minute when zero. [ResolvingVerifier.Forget] ends it.
 	UnknownFor time.Duration
 	// MaxTokenBytes, Cache and Now are as in [VerifierConfig], defaults included. A
 	// token must also meet the MaxTokenBytes of its issuer's verifier, and is
@@ -156,7 +161,8 @@ func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, erro
 	r := &ResolvingVerifier{resolver: resolver{
 		cfg: cfg, parser: claimsParser(nil), proven: list.New(), newcomers: list.New(),
 		known: map[string]*resolved{}, owners: keyOwners{}, unknown: denials{}, failing: denials{}, asking: map[string]*resolveCall{},
-		held: map[*Verifier]*held{}, leaving: map[*Verifier]chan struct{}{},
+		forgotten: map[string]uint64{},
+		held:      map[*Verifier]*held{}, leaving: map[*Verifier]chan struct{}{},
 	}}
 	r.resolver.ctx, r.resolver.cancel = context.WithCancel(context.Background())
 	r.front.init(common.MaxTokenBytes, common.Algorithms, common.Cache)
@@ -170,6 +176,29 @@ func NewResolvingVerifier(cfg ResolvingVerifierConfig) (*ResolvingVerifier, erro
 // servers that use it. It may be called again. The error says that Release
 // panicked, now or earlier, or has not returned.
 func (r *ResolvingVerifier) Close() error { return r.resolver.close() }
+
+// Forget ends what is known of an issuer: its verifier, that there is no such issuer, or
+// that nobody could tell. Call it after an issuer was entered, changed or removed, when
+// Resolve would say so. Resolve is asked when the next token of it comes. Tokens in the
+// cache count no longer, streams are rechecked by the next answer as they are after
+// MaxAge, and the verifier is released when no request uses it. Requests that have their
+// answer end as they began. A call of Resolve that is under way, which may not know yet,
+// is repeated within its Timeout.
+//
+// All spellings are forgotten that a verifier of the issuer has, see
+// [VerifierConfig.IssuerAliases], whichever is given. Of a spelling without a verifier
+// nothing tells whose it is: after entering an issuer, call Forget for each. A tenant of a
+// [TenantPlaceholder] is an issuer like any other, and the templated name stands for all
+// of them.
+//
+// The issuer is a new one after that. No earlier answer goes on until MaxStale if Resolve
+// fails, strangers can push it out until a token of it was verified, and its keys
+// serve whichever issuer is the next to have them.
+//
+// Forget waits for nobody, is safe for concurrent use and may be called by Release, but not
+// by Resolve about the same issuer, which would be asked again until its time is over. It
+// does nothing after Close. Other processes have verifiers of their own.
+func (r *ResolvingVerifier) Forget(issuer string) { r.resolver.forget(issuer) }
 
 // Verify is [Verifier.Verify].
 func (r *ResolvingVerifier) Verify(ctx context.Context, token string) (authctx.Principal, error) {
