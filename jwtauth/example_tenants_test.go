@@ -12,7 +12,8 @@ import (
 
 // Providers of customers say of their users what they like, so that what they say
 // must not count elsewhere: the program puts its own name of the customer in front
-// of roles, and goes by the issuer for the tenant.
+// of roles, goes by the issuer for the tenant, and lets nobody act for their users,
+// because a provider can name anybody.
 func ExampleResolvingVerifier_roles() {
 	const acme, globex = "https://acme.example.com", "https://globex.example.com"
 	customers := map[string]string{acme: "acme", globex: "globex"}
@@ -28,6 +29,7 @@ func ExampleResolvingVerifier_roles() {
 			mapping, err := jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
 				Roles:  []jwtauth.ClaimSource{{Path: []string{"roles"}, AddPrefix: name + ":"}},
 				Tenant: nowhere, Permissions: nowhere, Scopes: nowhere, Groups: nowhere,
+				Refuse: []jwtauth.ClaimTest{{Path: []string{"act"}, Present: true}},
 			})
 			if err != nil {
 				return nil, err
@@ -68,8 +70,19 @@ func ExampleResolvingVerifier_roles() {
 	for _, rule := range []authctx.Rule{authctx.Role("admin"), authctx.Role("acme:admin"), authctx.Issuer(acme)} {
 		fmt.Println(errors.Is(authctx.Authorize(ctx, rule), authctx.PermissionDenied))
 	}
+
+	token, err = provider.Issue(context.Background(), authctx.Attributes{
+		Subject: "mallory", ClientID: "web", Actors: []authctx.Actor{{Issuer: "https://login.example.com", Subject: "support-desk"}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = verifier.Verify(context.Background(), token)
+	fmt.Println(errors.Is(err, authctx.InvalidToken))
 	// Output:
 	// [globex:admin globex:acme:admin] true <nil>
+	// true
 	// true
 	// true
 	// true

@@ -113,6 +113,11 @@ type ResolvingVerifierConfig struct {
 // it names. Where not all issuers are believed alike, let the [ClaimMapping] of each
 // keep that apart, by a prefix of your own ([ClaimSource].AddPrefix) and a Tenant of
 // your own ([ClaimSource].Constant); or let rules ask for the [authctx.Issuer] as well.
+//
+// It also says of them their kind, client, [authctx.Principal.ACR] and time of login, and
+// who acts for them ("act"), for which it may name any issuer: a customer can call your
+// own support desk the actor of its user. The customers' mappings should refuse "act"
+// ([ClaimMappingConfig].Refuse), unless no rule and no service goes by it.
 type ResolvingVerifier struct {
 	front    front
 	resolver resolver
