@@ -55,7 +55,7 @@ func (r *resolver) ask(ctx context.Context, call *resolveCall) {
 func (r *resolver) askOnce(ctx context.Context, call *resolveCall) (again bool) {
 	h, err := r.resolve(ctx, call)
 	if err == nil {
-		defer r.letGo(h)
+		defer r.letGo(call, h)
 		if err = r.waitForKeys(ctx, call, h); err == nil {
 			r.askOwners(ctx, call, h)
 		}
@@ -153,7 +153,6 @@ func (r *resolver) keep(call *resolveCall, h *held) error {
 	}
 	now := r.cfg.Now()
 	if err := r.ownKeys(call.issuer, h, now); err != nil {
-		h.borrowed = true
 		r.giveUpKeys(call.issuer, h, now)
 		return err
 	}

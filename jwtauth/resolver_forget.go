@@ -26,7 +26,8 @@ func (r *resolver) forget(issuer string) {
 }
 
 // spellings are the names of an issuer in every answer about it. Another tenant of its
-// template is another issuer, but the template itself names them all. It needs the lock.
+// template is another issuer, but the template itself names them all, also those that
+// were refused or are being looked up. It needs the lock.
 func (r *resolver) spellings(issuer string) map[string]bool {
 	issuers, names := map[string]bool{issuer: true}, map[string]bool{issuer: true}
 	for name, a := range r.known {
@@ -43,7 +44,20 @@ func (r *resolver) spellings(issuer string) map[string]bool {
 			names[spelling] = true
 		}
 	}
+	if template := newIssuerName(issuer, nil); template.templated {
+		addTenants(names, &template, r.unknown)
+		addTenants(names, &template, r.failing)
+		addTenants(names, &template, r.asking)
+	}
 	return names
+}
+
+func addTenants[V any](names map[string]bool, template *issuerName, of map[string]V) {
+	for name := range of {
+		if _, ok := template.tenant(name); ok {
+			names[name] = true
+		}
+	}
 }
 
 // outdated reports whether the issuer of a call was forgotten after Resolve was called,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +54,35 @@ func TestForgetKnowsAnIssuerByAllItsSpellings(t *testing.T) {
 			if got := c.calls(); !maps.Equal(got, test.want) {
 				t.Errorf("%s: Resolve is asked %v", what, got)
 			}
+		})
+	}
+}
+
+// Tenants that came before their template was entered may be any, and are told so neither
+// by what is remembered nor by a call that had begun.
+func TestForgetKnowsTheTenantsOfATemplateThatWereRefused(t *testing.T) {
+	const template, tenant = "https://login.example/{tenantid}", "https://login.example/a"
+	for _, takes := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, nil)
+			verifier := newVerifier(t, u.s(template), func(c *jwtauth.VerifierConfig) { c.Issuer, c.Tenants = template, jwtauth.AnyTenant() })
+			var entered atomic.Bool
+			u.resolve = func(string) (*jwtauth.Verifier, error) {
+				known := entered.Load()
+				if time.Sleep(takes); !known {
+					return nil, authctx.WrongIssuer
+				}
+				return verifier, nil
+			}
+			token := u.s(template).token(t, goodClaims(map[string]any{"iss": tenant, "tid": "a", "exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
+			go func() { _, _ = u.r.Verify(context.Background(), token) }()
+			synctest.Wait()
+			entered.Store(true)
+			u.r.Forget(template)
+			if _, err := u.r.Verify(t.Context(), token); err != nil {
+				t.Errorf("a call that takes %v: %v", takes, err)
+			}
+			u.close()
 		})
 	}
 }

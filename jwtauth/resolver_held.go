@@ -12,7 +12,6 @@ type held struct {
 	verifier *Verifier
 	origins  []any // of its keys
 	users    int
-	borrowed bool // it was refused and not kept since: a Release would close another's keys
 }
 
 // releaseMark says when a verifier was released last.
@@ -52,21 +51,26 @@ func (r *resolver) hold(call *resolveCall, v *Verifier) (*held, <-chan struct{})
 	return h, nil
 }
 
-// letGo is giveBack for whoever has no lock.
-func (r *resolver) letGo(h *held) {
+// letGo is giveBack for a call that is over. If nobody has kept the verifier, keys of it
+// may be another issuer's, which a Release would close.
+func (r *resolver) letGo(call *resolveCall, h *held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.giveBack(h)
+	for range r.sharing(call.issuer, h) {
+		r.giveBack(h, false)
+		return
+	}
+	r.giveBack(h, true)
 }
 
 // giveBack takes a user from a verifier and lets the last begin its release, for
 // which nobody waits. It needs the lock.
-func (r *resolver) giveBack(h *held) {
+func (r *resolver) giveBack(h *held, release bool) {
 	if h.users--; h.users > 0 {
 		return
 	}
 	delete(r.held, h.verifier)
-	if r.cfg.Release == nil || h.borrowed {
+	if r.cfg.Release == nil || !release {
 		r.owned.Done()
 		return
 	}

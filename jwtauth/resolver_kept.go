@@ -68,7 +68,6 @@ func (r *resolver) unlist(a *resolved) {
 // it was, in a list or in none: a renewal is no use.
 func (r *resolver) insert(a *resolved) {
 	a.held.users++
-	a.held.borrowed = false
 	old := r.known[a.issuer]
 	r.known[a.issuer] = a
 	a.standing = new(standing)
@@ -126,6 +125,6 @@ func (r *resolver) retire(a *resolved) {
 // endUnused lets go of the verifier of an answer that is neither kept nor in use.
 func (r *resolver) endUnused(a *resolved) {
 	if a.requests == 0 && a.ended.Load() {
-		r.giveBack(a.held)
+		r.giveBack(a.held, true)
 	}
 }

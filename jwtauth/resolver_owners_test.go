@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,6 +244,58 @@ func TestRule4_AnIssuerWhoseNameBecomesItsAliasGoesOn(t *testing.T) {
 				}
 				time.Sleep(11*time.Minute - 2*apart)
 			}
+		})
+	}
+}
+
+// A customer registers the keys of another for its own. However the call about it ends,
+// its verifier is not released.
+func TestRule4_NobodyHasTheKeysOfAnotherReleased(t *testing.T) {
+	for name, test := range map[string]struct {
+		down   time.Duration // the provider of the keys, at first
+		forget bool          // while Resolve is asked
+	}{
+		"refused":                       {0, false},
+		"forgotten meanwhile":           {0, true},
+		"keys that are not there":       {time.Hour, false},
+		"forgotten, and keys not there": {time.Hour, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var stolen *jwtauth.Verifier
+			var released atomic.Bool
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
+				c.Release = func(v *jwtauth.Verifier) { released.CompareAndSwap(false, v == stolen) }
+			})
+			s, own := u.s(victim), newSigner(t, "own")
+			keys := &laterKeys{s.key, time.Now().Add(test.down)}
+			of := func(issuer string, s testSigner, keys jwtauth.KeySource) *jwtauth.Verifier {
+				return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys })
+			}
+			verifiers := map[string]*jwtauth.Verifier{victim: of(victim, s, keys), hostile: of(hostile, own, must(jwtauth.NewStaticKeys(own.key)))}
+			stolen = of(hostile, s, keys)
+			u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+				v := verifiers[issuer]
+				time.Sleep(time.Second)
+				return v, nil
+			}
+			try := func(issuer string, s testSigner) {
+				token := s.token(t, goodClaims(map[string]any{"iss": issuer, "exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
+				_, _ = u.r.Verify(context.Background(), token)
+			}
+			try(hostile, own)
+			verifiers[hostile] = stolen
+			time.Sleep(11 * time.Minute)
+			try(victim, s)
+			go try(hostile, own)
+			synctest.Wait()
+			if test.forget {
+				u.r.Forget(hostile)
+			}
+			time.Sleep(time.Minute)
+			if u.asked.Load() < 3 || released.Load() {
+				t.Errorf("%s: asked %d times, the keys of another may be closed: %v", name, u.asked.Load(), released.Load())
+			}
+			u.close()
 		})
 	}
 }

@@ -197,11 +197,12 @@ func (r *ResolvingVerifier) Close() error { return r.resolver.close() }
 // of them.
 //
 // The issuer is a new one after that. No earlier answer goes on until MaxStale if Resolve
-// fails, strangers can push it out until a token of it was verified, and its keys
-// serve whichever issuer is the next to have them.
+// fails or the next verifier has no keys yet. Until a token of it was verified, strangers
+// can hold up its lookup and push it out. Its keys serve whichever issuer is the next to
+// have them.
 //
-// Forget waits for nobody, is safe for concurrent use and may be called by Release, but not
-// by Resolve about the same issuer, which would be asked again until its time is over. It
+// Forget waits for nobody and is safe for concurrent use. Neither Resolve nor Release may
+// call it about their own issuer: Resolve would be asked again until its time is over. It
 // does nothing after Close. Other processes have verifiers of their own.
 func (r *ResolvingVerifier) Forget(issuer string) { r.resolver.forget(issuer) }
 
