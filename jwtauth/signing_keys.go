@@ -186,7 +186,9 @@ func (s *SigningKeys) Publish(key *Key) error {
 // another ID either; a new set knows nothing of it.
 //
 // If it is the key that signs, the next key of a rotation under way takes over at
-// once. Without a rotation under way, Withdraw fails: rotate first.
+// once. Without a rotation under way, Withdraw fails: rotate first. The key before it
+// stays published for as long as this one would have, since it may go on signing in
+// another replica.
 //
 // Withdraw also fails for a key that is not in the set any more, which it leaves Ahead
 // plus Retain after it signed last. Where this set is the KeySource, streams may
@@ -208,9 +210,10 @@ func (s *SigningKeys) Withdraw(keyID string) error {
 		if i == current && i == len(ring.keys)-1 {
 			return fmt.Errorf("jwtauth: withdraw: key %q is the only one to sign with; rotate first", keyID)
 		}
-		if i > 0 && now.Before(ring.keys[i].from.Add(s.ahead)) {
-			// Where this key has not begun to sign, which may be for Ahead longer in
-			// another replica, the key before it signs on until the next one does.
+		if i > 0 {
+			// Where this key has not begun to sign, which may be in a replica that was told
+			// of it later and of its end earlier, the key before it signs on until the next
+			// one does.
 			ring.keys[i-1].until = ring.keys[i].until
 		}
 		ring.keys = slices.Delete(ring.keys, i, i+1)

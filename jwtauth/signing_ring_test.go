@@ -330,22 +330,28 @@ func TestAKeyWhoseSuccessorIsWithdrawnGoesOn(t *testing.T) {
 	}
 }
 
-// The key before one that has begun to sign everywhere ends when it would have.
-func TestWithdrawLengthensTheLifeOfNoKeyThatSignsNowhere(t *testing.T) {
+// The replica that signs with a leaked key cannot withdraw it before the next rotation.
+// Another one, in which it had not begun to sign, could, and signs on with the key before.
+func TestWithdrawKeepsTheKeyThatAnotherReplicaSignsOnWith(t *testing.T) {
+	const ahead, life = 10 * time.Minute, 30 * time.Minute
 	clock := newTestClock()
-	a, b, c := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
-	keys := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: a, Ahead: 10 * time.Minute, Retain: time.Hour, Now: clock.Now}))
-	must(0, keys.Rotate(b)) // a signs last 20 minutes later, in a replica that is told last
-	clock.Advance(time.Hour)
-	must(0, keys.Rotate(c))
-	clock.Advance(15 * time.Minute)
-	must(0, keys.Withdraw(b.ID()))
-	clock.Advance(5*time.Minute - time.Second)
-	must(keys.Key(t.Context(), a.ID(), ""))
-	clock.Advance(time.Second)
-	if _, err := keys.Key(t.Context(), a.ID(), ""); !errors.Is(err, authctx.UnknownKey) {
-		t.Errorf("Retain after it signed last: %v", err)
+	a, leaked, next := newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA), newTestKey(t, jwtauth.EdDSA)
+	replica := func() *jwtauth.SigningKeys {
+		return must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: a, Ahead: ahead, Retain: life, Now: clock.Now}))
 	}
+	first, second := replica(), replica()
+	must(0, first.Rotate(leaked))
+	clock.Advance(ahead / 2)
+	must(0, second.Rotate(leaked))
+	clock.Advance(ahead/2 + time.Minute)
+	if err := errors.Join(second.Withdraw(leaked.ID()), first.Withdraw(leaked.ID())); err == nil || !strings.Contains(err.Error(), "rotate first") {
+		t.Fatal(err)
+	}
+	clock.Advance(ahead)
+	must(0, errors.Join(first.Rotate(next), first.Withdraw(leaked.ID()), second.Rotate(next)))
+	clock.Advance(ahead - time.Second) // a signs there for another second
+	clock.Advance(life)
+	must(first.Key(t.Context(), a.ID(), ""))
 }
 
 // Replicas are told of rotations one after the other. When a key is withdrawn that
