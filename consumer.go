@@ -137,9 +137,10 @@ func (c *Consumer) receive(ctx context.Context, r *Request) (context.Context, er
 }
 
 // ObserveRefusal tells the observer that the handler of a message from topic refuses it
-// by a check of its own, such as one of [Authorize], whose error is err; nil is not told.
-// ctx is the one that [ReceiveHeaders] returned. It does no more: the handler sees to
-// what becomes of the message.
+// by a check of its own, such as one of [Authorize], whose error is err. One without a
+// reason counts as [Unavailable], and nil is not told. ctx is the one that
+// [ReceiveHeaders] returned. It does no more: the handler sees to what becomes of the
+// message.
 func (c *Consumer) ObserveRefusal(ctx context.Context, topic string, err error) {
 	if c == nil || c.observer == nil || err == nil {
 		return

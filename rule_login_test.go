@@ -184,3 +184,20 @@ func TestAnEmptyLoginClassIsNobodys(t *testing.T) {
 		}
 	}
 }
+
+// A rule may stand in several, and what one of these wants is not wanted in the others.
+func TestARuleInSeveralAllsNamesForEachWhatItWants(t *testing.T) {
+	either := authctx.Any(authctx.Scope("a"), authctx.Scope("b"))
+	authctx.All(authctx.Scope("first"), either)
+	second := authctx.All(authctx.Scope("second"), either)
+	p := mustNew(t, authctx.Attributes{Issuer: "i", Subject: "s", Scopes: []string{"second"}})
+	for name, c := range map[string]struct {
+		rule authctx.Rule
+		want []string
+	}{"alone": {either, []string{"a"}}, "in the second": {second, []string{"second", "a"}}} {
+		e, _ := errors.AsType[*authctx.Error](c.rule.Check(t.Context(), p))
+		if e == nil || !slices.Equal(e.Scopes, c.want) {
+			t.Errorf("%s: %v, want %q", name, e, c.want)
+		}
+	}
+}

@@ -92,6 +92,9 @@ func TestRule1_ATopicThatIsRuledMustBeReadToo(t *testing.T) {
 	}))
 	fields := must(authctx.NewFieldsAuthenticator(authctx.FieldsAuthenticatorConfig{Trust: authctx.TrustNetworkAlone()}))
 	rules := map[string]authctx.Rule{"orders": authctx.Authenticated(), "refunds": authctx.Authenticated()}
+	if _, err := authctx.NewConsumer(authctx.ConsumerConfig{Authenticator: (*jwtauth.DeferredAuthenticator)(nil), Rules: rules}); err == nil {
+		t.Error("starts without an authenticator")
+	}
 	for name, c := range map[string]struct {
 		authenticator authctx.Authenticator
 		starts        bool

@@ -68,7 +68,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if len(cfg.Audiences) == 0 || slices.Contains(cfg.Audiences, "") {
 		bad("Audiences is required and must not hold empty names")
 	}
-	problems.exact("Issuer", cfg.Issuer)
+	problems.issuer("Issuer", cfg.Issuer)
 	problems.exact("Audiences", cfg.Audiences...)
 	if cfg.Lifetime < time.Second || cfg.Lifetime > maxIssuedLifetime || cfg.Lifetime%time.Second != 0 {
 		bad("Lifetime is required and must be whole seconds between %v and %v", time.Second, maxIssuedLifetime)

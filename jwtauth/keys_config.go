@@ -130,11 +130,7 @@ func (cfg RemoteKeysConfig) checkAddress() (p problems) {
 			bad("JWKSURL: %w", err)
 		}
 	}
-	if holdsUser(cfg.MetadataIssuer) {
-		bad("MetadataIssuer holds a user name")
-	} else {
-		p.exact("MetadataIssuer", cfg.MetadataIssuer)
-	}
+	p.issuer("MetadataIssuer", cfg.MetadataIssuer)
 	if cfg.MetadataIssuer != "" && cfg.Issuer == "" {
 		bad("MetadataIssuer needs Issuer")
 	}

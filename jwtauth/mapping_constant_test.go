@@ -115,11 +115,11 @@ func TestRule1_AConstantThatCannotBeMeantIsReportedByItsField(t *testing.T) {
 	const exact = ", which must be UTF-8 without characters that cannot be seen and without a space at either end"
 	var want []string
 	for _, each := range []string{"Subject", "Name", "Email"} {
-		want = append(want, each+"[0] differs from token to token and has no Constant")
+		want = append(want, each+"[0] differs from token to token and cannot be a Constant")
 	}
 	want = append(want, "Tenant[1] stands behind a Constant and would never be read")
 	for _, each := range []string{"ClientID", "SessionID", "TokenID", "ACR", "AuthTime", "AMR"} {
-		want = append(want, each+"[0] differs from token to token and has no Constant")
+		want = append(want, each+"[0] differs from token to token and cannot be a Constant")
 	}
 	want = append(want, "Roles[0]"+whole, "Roles[1]"+whole, "Roles[2]"+whole, "Roles[3]"+whole, "Roles[4]"+whole,
 		`Permissions[0] has the Constant "x\n"`+exact, `Permissions[1] has the Constant "\xff"`+exact,

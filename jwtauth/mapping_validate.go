@@ -75,7 +75,7 @@ func (s *ClaimSource) validateConstant(attribute string) error {
 	switch attribute {
 	case "Tenant", "Roles", "Permissions", "Scopes", "Groups", "Extra":
 	default:
-		return errors.New("differs from token to token and has no Constant")
+		return errors.New("differs from token to token and cannot be a Constant")
 	}
 	switch {
 	case len(s.Path) > 0 || s.Form != ClaimValues || s.Member != "" || s.TrimPrefix != "" || s.AddPrefix != "":

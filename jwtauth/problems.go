@@ -34,8 +34,17 @@ func labelFor(kind, issuer string) string {
 	return fmt.Sprintf("%s for %.200q", kind, issuer)
 }
 
-// oneIssuer judges the names of one issuer. If it returns false, no error may show
-// them: who has a user name in an address may have the password there too.
+// issuer judges a name that may be empty, and does not show one with a user, who may
+// have a password.
+func (p *problems) issuer(setting, name string) {
+	if holdsUser(name) {
+		p.add("%s holds a user name", setting)
+		return
+	}
+	p.exact(setting, name)
+}
+
+// oneIssuer judges the names of one issuer. If it returns false, no error may show them.
 func (p *problems) oneIssuer(names []string) bool {
 	if !slices.ContainsFunc(names, holdsUser) {
 		return true

@@ -148,8 +148,8 @@ func (cfg *TxnPropagatorConfig) problems() problems {
 		bad("Workload is required")
 	}
 	problems.exact("Workload", cfg.Workload)
-	problems.exact("Issuer", cfg.Issuer)
-	problems.exact("SoleIssuer", cfg.SoleIssuer)
+	problems.issuer("Issuer", cfg.Issuer)
+	problems.issuer("SoleIssuer", cfg.SoleIssuer)
 	if cfg.Lifetime < time.Second || cfg.Lifetime > MaxTxnLifetime || cfg.Lifetime%time.Second != 0 {
 		bad("Lifetime must be whole seconds between %v and %v", time.Second, MaxTxnLifetime)
 	}
@@ -172,6 +172,8 @@ func checkTrustDomain(name string, p *problems) (ok bool) {
 	switch {
 	case name == "":
 		p.add("TrustDomain is required")
+	case holdsUser(name):
+		p.add("TrustDomain holds a user name")
 	case strings.Contains(name, " ") || !exactname.Valid(name):
 		p.add("TrustDomain is %.200q: it must not hold white space or characters that cannot be seen", name)
 	default:

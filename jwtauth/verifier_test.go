@@ -250,7 +250,17 @@ func TestRule11_AnIssuerWithAPasswordIsRefusedAndNotShown(t *testing.T) {
 		return errorOf(jwtauth.NewVerifier(cfg))
 	}
 	introspector := jwtauth.IntrospectorConfig{Issuer: issuer, Endpoint: "https://a.example/i", ClientID: "c", ClientSecret: "x", Audiences: []string{"a"}}
+	signing := must(jwtauth.NewSigningKeys(jwtauth.SigningKeysConfig{Current: newTestKey(t, jwtauth.EdDSA)}))
+	minter := func(domain, iss, sole string) error {
+		return errorOf(jwtauth.NewTxnPropagator(jwtauth.TxnPropagatorConfig{TrustDomain: domain, Issuer: iss, SoleIssuer: sole, Workload: "w", Keys: signing}))
+	}
 	for name, err := range map[string]error{
+		"a minter's domain": minter(issuer+" ", "", ""),
+		"a minter":          minter("d", issuer, ""),
+		"a sole issuer":     minter("d", "", issuer+" "),
+		"an issuer": errorOf(jwtauth.NewIssuer(jwtauth.IssuerConfig{
+			Issuer: issuer + " ", Audiences: []string{"a"}, Lifetime: time.Minute, Keys: signing})),
+		"a domain":         errorOf(jwtauth.NewTxnAuthenticator(jwtauth.TxnAuthenticatorConfig{TrustDomain: issuer, Keys: signing})),
 		"Issuer":           verifier(func(c *jwtauth.VerifierConfig) { c.Issuer = issuer }),
 		"with a space":     verifier(func(c *jwtauth.VerifierConfig) { c.Issuer = issuer + " " }),
 		"others' keys":     verifier(func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys }),

@@ -7,11 +7,11 @@ import (
 	"net/http"
 )
 
-// ClientID and ClientSecret are what the introspection endpoint of every [Issuer] knows
-// its clients by; it answers all others with 401.
+// IntrospectionClientID and IntrospectionSecret are what the introspection endpoint of
+// every [Issuer] knows its clients by; it answers all others with 401.
 const (
-	ClientID     = "api"
-	ClientSecret = "a-secret-for-tests"
+	IntrospectionClientID = "api"
+	IntrospectionSecret   = "a-secret-for-tests"
 )
 
 // IntrospectionURL returns where clients ask about tokens (RFC 7662), for
@@ -57,7 +57,7 @@ func (i *Issuer) introspect(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodPost:
 		w.WriteHeader(http.StatusMethodNotAllowed)
-	case id != ClientID || secret != ClientSecret:
+	case id != IntrospectionClientID || secret != IntrospectionSecret:
 		w.Header().Set("WWW-Authenticate", `Basic realm="introspection"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	default:

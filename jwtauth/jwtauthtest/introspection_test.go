@@ -24,8 +24,8 @@ func ExampleToken_Opaque() {
 	idp := jwtauthtest.NewIssuer(t, nil)
 	introspector, err := jwtauth.NewIntrospector(jwtauth.IntrospectorConfig{
 		Endpoint:     idp.IntrospectionURL(),
-		ClientID:     jwtauthtest.ClientID,
-		ClientSecret: jwtauthtest.ClientSecret,
+		ClientID:     jwtauthtest.IntrospectionClientID,
+		ClientSecret: jwtauthtest.IntrospectionSecret,
 		Issuer:       idp.URL(),
 		Audiences:    []string{jwtauthtest.Audience},
 		Cache:        jwtauth.CacheConfig{Disabled: true}, // no answer is remembered
@@ -55,7 +55,7 @@ func TestRFC7662_ActiveIsAnOpaqueTokenThatIsGoodNow(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	i := jwtauthtest.NewIssuer(t, &jwtauthtest.Options{Now: func() time.Time { return now }})
 	ask := func(secret, token string) string {
-		resp, err := http.PostForm(strings.Replace(i.IntrospectionURL(), "//", "//"+jwtauthtest.ClientID+":"+secret+"@", 1), url.Values{"token": {token}})
+		resp, err := http.PostForm(strings.Replace(i.IntrospectionURL(), "//", "//"+jwtauthtest.IntrospectionClientID+":"+secret+"@", 1), url.Values{"token": {token}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestRFC7662_ActiveIsAnOpaqueTokenThatIsGoodNow(t *testing.T) {
 		"a good one": good, "without an end": i.Token().Set("exp", nil).Opaque(),
 		"an end that is no date": i.Token().Set("exp", "soon").Opaque(), "said to be inactive": i.Token().Set("active", false).Opaque(),
 	} {
-		if got := ask(jwtauthtest.ClientSecret, token); !strings.HasPrefix(got, `200 {"active":true,`) || !strings.Contains(got, `"sub":"alice"`) {
+		if got := ask(jwtauthtest.IntrospectionSecret, token); !strings.HasPrefix(got, `200 {"active":true,`) || !strings.Contains(got, `"sub":"alice"`) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -80,7 +80,7 @@ func TestRFC7662_ActiveIsAnOpaqueTokenThatIsGoodNow(t *testing.T) {
 		"none": "", "a signed one": i.Token().Sign(), "revoked": revoked,
 		"expired": i.Token().Set("exp", now).Opaque(), "not yet valid": i.Token().NotYetValid().Opaque(),
 	} {
-		if got := ask(jwtauthtest.ClientSecret, token); got != `200 {"active":false}` {
+		if got := ask(jwtauthtest.IntrospectionSecret, token); got != `200 {"active":false}` {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
