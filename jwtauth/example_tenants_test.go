@@ -12,7 +12,7 @@ import (
 
 // Providers of customers say of their users what they like, so that what they say
 // must not count elsewhere: the program puts its own name of the customer in front
-// of roles, goes by the issuer for the tenant, and lets nobody act for their users,
+// of roles, says itself which tenant they act in, and lets nobody act for their users,
 // because a provider can name anybody.
 func ExampleResolvingVerifier_roles() {
 	const acme, globex = "https://acme.example.com", "https://globex.example.com"
@@ -27,8 +27,9 @@ func ExampleResolvingVerifier_roles() {
 			}
 			nowhere := []jwtauth.ClaimSource{}
 			mapping, err := jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
+				Tenant: []jwtauth.ClaimSource{{Constant: name}},
 				Roles:  []jwtauth.ClaimSource{{Path: []string{"roles"}, AddPrefix: name + ":"}},
-				Tenant: nowhere, Permissions: nowhere, Scopes: nowhere, Groups: nowhere,
+				Permissions: nowhere, Scopes: nowhere, Groups: nowhere,
 				Refuse: []jwtauth.ClaimTest{{Path: []string{"act"}, Present: true}},
 			})
 			if err != nil {
@@ -64,10 +65,10 @@ func ExampleResolvingVerifier_roles() {
 		return
 	}
 	caller, err := verifier.Verify(context.Background(), token)
-	fmt.Println(caller.Roles(), caller.Tenant() == "", err)
+	fmt.Println(caller.Tenant(), caller.Roles(), err)
 
 	ctx := authctx.NewContext(context.Background(), caller)
-	for _, rule := range []authctx.Rule{authctx.Role("admin"), authctx.Role("acme:admin"), authctx.Issuer(acme)} {
+	for _, rule := range []authctx.Rule{authctx.Role("admin"), authctx.Role("acme:admin"), authctx.Tenant("acme"), authctx.Issuer(acme)} {
 		fmt.Println(errors.Is(authctx.Authorize(ctx, rule), authctx.PermissionDenied))
 	}
 
@@ -81,7 +82,8 @@ func ExampleResolvingVerifier_roles() {
 	_, err = verifier.Verify(context.Background(), token)
 	fmt.Println(errors.Is(err, authctx.InvalidToken))
 	// Output:
-	// [globex:admin globex:acme:admin] true <nil>
+	// globex [globex:admin globex:acme:admin] <nil>
+	// true
 	// true
 	// true
 	// true
