@@ -27,8 +27,8 @@ func ExampleResolvingVerifier_roles() {
 			}
 			nowhere := []jwtauth.ClaimSource{}
 			mapping, err := jwtauth.NewClaimMapping(jwtauth.ClaimMappingConfig{
-				Tenant: []jwtauth.ClaimSource{{Constant: name}},
-				Roles:  []jwtauth.ClaimSource{{Path: []string{"roles"}, AddPrefix: name + ":"}},
+				Tenant:      []jwtauth.ClaimSource{{Constant: name}},
+				Roles:       []jwtauth.ClaimSource{{Path: []string{"roles"}, AddPrefix: name + ":"}},
 				Permissions: nowhere, Scopes: nowhere, Groups: nowhere,
 				Refuse: []jwtauth.ClaimTest{{Path: []string{"act"}, Present: true}},
 			})
