@@ -167,8 +167,8 @@ func require(has func(Principal, string) bool, want string, refusal *Error) Rule
 // the classes that every ACR of All accepts, in the order of the first; if there is none,
 // an ACR names its own. A member of an [Any] inside All names all this and what it wants
 // itself, which the others do not name: the caller may get in by another member. So a
-// client can go round in circles after All(a, Any(b, c)), and gets in after
-// Any(All(a, b), All(a, c)), where it follows the first All.
+// client can go round in circles after All(a, Any(b, c)) where a is about the login, and
+// gets in after Any(All(a, b), All(a, c)), where it follows the first All.
 func All(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
 	if slices.ContainsFunc(rules, isNil) {

@@ -55,7 +55,7 @@ func (r *resolver) ask(ctx context.Context, call *resolveCall) {
 func (r *resolver) askOnce(ctx context.Context, call *resolveCall) (again bool) {
 	h, err := r.resolve(ctx, call)
 	if err == nil {
-		defer r.letGo(call, h)
+		defer r.letGo(h)
 		if err = r.waitForKeys(ctx, call, h); err == nil {
 			r.askOwners(ctx, call, h)
 		}

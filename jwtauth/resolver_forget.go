@@ -1,6 +1,9 @@
 package jwtauth
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // forget ends all that is known of an issuer, whichever of its spellings is given. A call
 // of Resolve that has begun is not to be believed about any of them.
@@ -23,11 +26,29 @@ func (r *resolver) forget(issuer string) {
 			r.forgotten[name] = r.calls
 		}
 	}
+	if template := newIssuerName(issuer, nil); template.templated {
+		r.forgetTenants(&template)
+	}
+}
+
+// forgetTenants is forget for the tenants of a template of which there is no answer: they
+// may have been refused because nobody had entered the template. It needs the lock.
+func (r *resolver) forgetTenants(template *issuerName) {
+	matches := func(name string) bool {
+		_, ok := template.tenant(name)
+		return ok && r.known[name] == nil // or it may be an issuer of its own
+	}
+	maps.DeleteFunc(r.unknown, func(name string, _ denial) bool { return matches(name) })
+	maps.DeleteFunc(r.failing, func(name string, _ denial) bool { return matches(name) })
+	for name, call := range r.asking {
+		if matches(name) {
+			call.forgotten, r.forgotten[name] = true, r.calls
+		}
+	}
 }
 
 // spellings are the names of an issuer in every answer about it. Another tenant of its
-// template is another issuer, but the template itself names them all, also those that
-// were refused or are being looked up. It needs the lock.
+// template is another issuer, but the template itself names them all. It needs the lock.
 func (r *resolver) spellings(issuer string) map[string]bool {
 	issuers, names := map[string]bool{issuer: true}, map[string]bool{issuer: true}
 	for name, a := range r.known {
@@ -44,20 +65,7 @@ func (r *resolver) spellings(issuer string) map[string]bool {
 			names[spelling] = true
 		}
 	}
-	if template := newIssuerName(issuer, nil); template.templated {
-		addTenants(names, &template, r.unknown)
-		addTenants(names, &template, r.failing)
-		addTenants(names, &template, r.asking)
-	}
 	return names
-}
-
-func addTenants[V any](names map[string]bool, template *issuerName, of map[string]V) {
-	for name := range of {
-		if _, ok := template.tenant(name); ok {
-			names[name] = true
-		}
-	}
 }
 
 // outdated reports whether the issuer of a call was forgotten after Resolve was called,

@@ -87,6 +87,32 @@ func TestForgetKnowsTheTenantsOfATemplateThatWereRefused(t *testing.T) {
 	}
 }
 
+// An issuer of its own is no tenant, whatever its name is like and whether it is being
+// renewed or not.
+func TestForgetOfATemplateLeavesAnIssuerOfItsOwnAlone(t *testing.T) {
+	const template, own = "https://login.example/{tenantid}", "https://login.example/partner"
+	for _, renewing := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			u := newSuccessors(t, nil)
+			u.verify("at first", u.s(own), own, nil)
+			u.resolve = func(string) (*jwtauth.Verifier, error) {
+				time.Sleep(time.Second)
+				return noDatabase("")
+			}
+			if renewing {
+				time.Sleep(11 * time.Minute)
+				u.verify("while Resolve fails", u.s(own), own, nil)
+				time.Sleep(11 * time.Second)
+				u.verify("and is asked again", u.s(own), own, nil)
+			}
+			u.r.Forget(template)
+			time.Sleep(2 * time.Second)
+			u.verify("after Forget", u.s(own), own, nil)
+			u.close()
+		})
+	}
+}
+
 // An answer may be from before its issuer had that alias, or was called so.
 func TestForgetKnowsSpellingsThatOneOfTheAnswersHas(t *testing.T) {
 	const a, b, other = "https://a.example", "https://a.example/", "https://a.example:443"

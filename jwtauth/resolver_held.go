@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -53,14 +54,24 @@ func (r *resolver) hold(call *resolveCall, v *Verifier) (*held, <-chan struct{})
 
 // letGo is giveBack for a call that is over. If nobody has kept the verifier, keys of it
 // may be another issuer's, which a Release would close.
-func (r *resolver) letGo(call *resolveCall, h *held) {
+func (r *resolver) letGo(h *held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for range r.sharing(call.issuer, h) {
-		r.giveBack(h, false)
-		return
+	r.giveBack(h, h.users > 1 || !r.borrows(h))
+}
+
+// borrows reports whether a verifier of another issuer that is kept, in use or about to be
+// kept has keys of h. It needs the lock.
+func (r *resolver) borrows(h *held) bool {
+	policy := h.verifier.policy
+	has := func(origin any) bool { return slices.Contains(h.origins, origin) }
+	for _, other := range r.held {
+		p := other.verifier.policy
+		if p.Issuer != policy.Issuer && !p.renames(policy) && slices.ContainsFunc(other.origins, has) {
+			return true
+		}
 	}
-	r.giveBack(h, true)
+	return false
 }
 
 // giveBack takes a user from a verifier and lets the last begin its release, for

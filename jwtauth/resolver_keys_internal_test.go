@@ -82,7 +82,7 @@ func (o *ownersTest) answer() {
 	iss, v := o.verifier()
 	call := &resolveCall{issuer: iss, done: make(chan struct{})}
 	h, _ := o.hold(call, v)
-	defer o.letGo(call, h)
+	defer o.letGo(h)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	want, refused := o.search(iss, v)

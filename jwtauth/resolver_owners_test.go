@@ -299,3 +299,42 @@ func TestRule4_NobodyHasTheKeysOfAnotherReleased(t *testing.T) {
 		})
 	}
 }
+
+// The same for keys that another waits for. Which of the two calls ends first, nobody says.
+func TestRule4_NobodyHasTheKeysThatAnotherWaitsForReleased(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			var stolen *jwtauth.Verifier
+			var released atomic.Bool
+			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
+				c.Release = func(v *jwtauth.Verifier) { released.CompareAndSwap(false, v == stolen) }
+			})
+			s, own := u.s(victim), newSigner(t, "k1")
+			of := func(issuer string, s testSigner, keys jwtauth.KeySource) *jwtauth.Verifier {
+				return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys })
+			}
+			first := of(hostile, own, must(jwtauth.NewStaticKeys(own.key)))
+			verifiers := map[string]*jwtauth.Verifier{victim: of(victim, s, must(jwtauth.NewStaticKeys(s.key))), hostile: first}
+			u.resolve = func(issuer string) (*jwtauth.Verifier, error) { return verifiers[issuer], nil }
+			u.verify("at first", s, victim, nil)
+			u.verify("at first", own, hostile, nil)
+			time.Sleep(11 * time.Minute)
+			next := newSigner(t, "k1")
+			keys := &laterKeys{next.key, time.Now().Add(3 * time.Second)}
+			stolen = of(hostile, next, keys)
+			verifiers[victim], verifiers[hostile] = of(victim, next, keys), stolen
+			for issuer, s := range map[string]testSigner{victim: s, hostile: own} {
+				go u.verify("until then", s, issuer, nil)
+			}
+			synctest.Wait()
+			verifiers[hostile] = first // the program takes it back
+			u.r.Forget(hostile)
+			time.Sleep(time.Minute)
+			if released.Load() {
+				t.Error("the keys of another may be closed")
+			}
+			u.verify("in the end", next, victim, nil)
+			u.close()
+		})
+	}
+}

@@ -58,9 +58,10 @@ type ResolvingVerifierConfig struct {
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, if not nil, is called with each verifier that Resolve returned when
 	// it is no longer kept and no request uses it, so that its key source can be
-	// closed. Streams go on if the next answer has the same keys. If Resolve returns
-	// a verifier that is being released, it is asked again after that. No request
-	// waits for Release, and nothing bounds how many run at once, so it must return.
+	// closed; but not with one that was not kept because another issuer has its keys.
+	// Streams go on if the next answer has the same keys. If Resolve returns a verifier
+	// that is being released, it is asked again after that. No request waits for Release,
+	// and nothing bounds how many run at once, so it must return.
 	Release func(*Verifier)
 	// Timeout bounds one call of Resolve, and how long requests wait for it and
 	// Close for it and for Release: at least 1 ms, 5 s when zero.
