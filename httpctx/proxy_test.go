@@ -188,8 +188,8 @@ func TestWhatAClientDoesWrongIsNoFailureOfTheUpstream(t *testing.T) {
 			t.Errorf("a limit in Rewrite, %q: status %d", body, res.StatusCode)
 		}
 	}
-	upstream.Close()
-	if res, _ := raw(t, gate, request("POST /", "Authorization: Bearer alice", "Content-Length: 3")+"abc"); res.StatusCode != 502 {
+	down := gateway(t, "http://127.0.0.1:1", httpctx.ServerConfig{})
+	if res, _ := raw(t, down, request("POST /", "Authorization: Bearer alice", "Content-Length: 3")+"abc"); res.StatusCode != 502 {
 		t.Errorf("an upstream that is down: status %d", res.StatusCode)
 	}
 }
