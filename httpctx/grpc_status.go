@@ -12,7 +12,7 @@ import (
 func (s *Server) statusAtEnd(r *http.Request) http.Header {
 	ended, ok := refusalOf(r.Context())
 	answer := headerWriter{}
-	if !ok || !s.refused(answer, r, ended.error) {
+	if !ok || !s.refused(answer, r, ended.err) {
 		return nil
 	}
 	status := http.Header{}

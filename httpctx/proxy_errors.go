@@ -28,9 +28,9 @@ func (p *Proxy) errorHandler(rp *httputil.ReverseProxy) func(http.ResponseWriter
 		out, sent := proxiedFrom(r.Context())
 		switch fault := faultOf(out); {
 		case held && hasReason(refused):
-			p.server.writeError(w, r, refused.error)
+			p.server.writeError(w, r, refused.err)
 		case held:
-			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.error})
+			p.writeUnsent(w, r, &uncarried.Error{Cause: refused.err})
 		case fault != nil:
 			writeFault(w, r, fault)
 		case sent && !out.answered && isTooLarge(err):

@@ -9,9 +9,10 @@ import (
 
 // refusal is why a request was not sent, or the cause of a context that was
 // cancelled because its caller came to an end.
-type refusal struct{ error }
+type refusal struct{ err error }
 
-func (r *refusal) Unwrap() error { return r.error }
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
 
 // refusalOf returns the refusal for which ctx was cancelled, if it was for one.
 func refusalOf(ctx context.Context) (*refusal, bool) {

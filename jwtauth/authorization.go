@@ -61,7 +61,7 @@ func presents(err error) bool {
 	return err != errOtherShape && !errors.Is(err, authctx.NoCredentials)
 }
 
-var errOtherShape error = &authctx.Error{
+var errOtherShape = &authctx.Error{
 	Reason: authctx.InvalidToken, NotMine: true, Cause: errors.New("jwtauth: tokens of this shape are not taken here"),
 }
 

@@ -78,12 +78,12 @@ func appendURLs(addresses []string, err error) []string {
 
 // retold is an error with another text.
 type retold struct {
-	error
+	err  error
 	text string
 }
 
 func (e *retold) Error() string { return e.text }
-func (e *retold) Unwrap() error { return e.error }
+func (e *retold) Unwrap() error { return e.err }
 
 // inTime says to an operator that a request had no answer when its time was up, which
 // ctx has had since it began; other errors stay as they are.
