@@ -52,11 +52,11 @@ type Result struct {
 	Principal Principal
 	// Response holds fields that the response must carry, such as a DPoP nonce.
 	Response []Field
-	// Forward holds fields that outgoing calls made for this caller must carry
-	// as they came, such as a Transaction Token. They may not outlive the request:
-	// behind a server that reuses its memory, such as the adaptor of fasthttp, work
-	// that goes on after the answer would send what another caller came with. It needs
-	// a context by NewContext with copies ([strings.Clone]).
+	// Forward holds fields that outgoing calls made for this caller must carry as they
+	// came, such as a Transaction Token. They must not be used once the request is over:
+	// in a server that reuses its memory, such as the adaptor of fasthttp, they may then
+	// hold what another caller came with. Work that goes on after the answer needs a
+	// context by [Result.NewContext] in which Forward has copies ([strings.Clone]).
 	Forward []Field
 	// ForwardUntil is when the fields in Forward come to an end, perhaps before
 	// the caller does; zero leaves that to whoever receives them.
@@ -64,10 +64,10 @@ type Result struct {
 	// Read says which fields the answer was read from, good or bad; zero means all
 	// of the authenticator's Fields, or none if the answer is [NoCredentials].
 	Read FieldSet
-	// Known names other fields that the writer of those in Read is known to write,
-	// such as a token that nobody here reads; nil names none. [Event.Ignored]
-	// leaves them out, and they are never kept for a handler. It does not count
-	// with an error.
+	// Known names further fields that whoever wrote those in Read is known to write as
+	// well, such as a token that nobody here reads; nil names none. [Event.Ignored]
+	// leaves them out, and they are never kept for a handler. Beside an error, Known does
+	// not count.
 	Known *FieldSet
 	// Recheck, when it is not nil, checks again whether the credential is still
 	// good, for streams that outlive a request. It returns what Authenticate would.

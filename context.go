@@ -39,9 +39,9 @@ func Forwarded(ctx context.Context) []Field {
 	return nil
 }
 
-// ForwardedUntil returns when the fields that [Forwarded] returns come to an end,
-// zero when that is not known. From then on a [Propagator] does not send them. It fails
-// without a [Reason], because it is not the caller who has come to an end.
+// ForwardedUntil returns when the fields that [Forwarded] returns come to an end, zero
+// when that is not known. From then on the Inject of a [Propagator] does not send them
+// but fails: without a [Reason], because it is not the caller who has come to an end.
 func ForwardedUntil(ctx context.Context) time.Time {
 	if c := callerFrom(ctx); c != nil {
 		return c.until

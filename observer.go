@@ -70,10 +70,10 @@ const (
 	Allowed Outcome = iota + 1
 	// Denied: the caller was refused.
 	Denied
-	// Failed: the caller was refused because nobody could tell. Strangers can cause
-	// it too, by tokens with unknown keys, not all of which are looked for, and so can
-	// clients that leave. So it does not say whether a provider is up: for an alert on
-	// that, use the LastError of jwtauth.RemoteKeys.Stats.
+	// Failed: the caller was refused because nobody could tell. It does not say that a
+	// provider is down: strangers cause it too, by naming unknown keys, not all of which
+	// are looked for, and so do clients that leave. For an alert on a provider, use the
+	// LastError of jwtauth.RemoteKeys.Stats.
 	Failed
 	// Ended: a stream that had been allowed was ended.
 	Ended

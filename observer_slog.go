@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// NewSlogObserver returns an observer that logs each event as one record: what
-// was allowed as information, failures as errors unless whoever asked has left,
-// everything else, such as refusals and ended streams, as warnings. A nil logger
-// means [slog.Default] at the time of each event.
+// NewSlogObserver returns an observer that logs each event as one record: at the level
+// Info what was allowed; at Error what failed while the client was still waiting; at Warn
+// everything else, such as refusals and ended streams. A nil logger means [slog.Default]
+// at the time of each event.
 //
 // Of the caller it logs issuer, subject, kind and provenance and no other
 // attribute. It logs no tokens and no field values. Texts that a peer or an issuer chose

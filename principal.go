@@ -182,11 +182,11 @@ func (p Principal) ExpiredAt(now time.Time) bool {
 // for the present call. A rule may compare it with a limit of its own.
 func (p Principal) AsOf() time.Time { return p.get().AsOf }
 
-// Actor returns the party that acts on the caller's behalf (RFC 8693 section
-// 4.1) and whether there is one. Of a chain it is the outermost, the only one
-// that access decisions may consider. The caller's issuer says it and may name an actor of
-// another issuer, so that a rule which asks for an actor asks for the caller's [Issuer] too,
-// unless all issuers are believed alike.
+// Actor returns the party that acts on the caller's behalf (RFC 8693 section 4.1) and
+// whether there is one. Of a chain it is the outermost, the only one that access
+// decisions may consider. It is the caller's issuer that says who acts, and it may name
+// an actor of any issuer. So a rule that asks for an actor asks for the caller's [Issuer]
+// too, unless all issuers are believed alike.
 func (p Principal) Actor() (Actor, bool) {
 	if chain := p.get().Actors; len(chain) > 0 {
 		return chain[0], true

@@ -223,10 +223,10 @@ func (e *Error) As(target any) bool {
 // saying why has not checked anything.
 //
 // If err joins errors of several reasons, as [errors.Join] does, the result is
-// Unavailable if that is among them, otherwise the first that is not [NoCredentials],
-// and NoCredentials only if there is no other. An error without a reason beside one with
-// a reason counts as a detail of it: if it means that somebody could not tell, it must
-// say Unavailable.
+// Unavailable if that is among them, otherwise the first that is not [NoCredentials], and
+// NoCredentials only if there is no other. An error without a reason that is joined with
+// one that has a reason counts as a detail of that one. So an error that means that
+// somebody could not tell must itself be Unavailable.
 func ReasonOf(err error) Reason {
 	if err == nil {
 		return 0

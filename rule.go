@@ -160,15 +160,21 @@ func require(has func(Principal, string) bool, want string, refusal *Error) Rule
 // at the first that refuses. With a nil member it allows nothing, and
 // [NewPolicy] refuses it.
 //
-// A refusal names what would be missing next, too, because the client will ask for a token
-// with what is named (RFC 6750 section 3, RFC 9470 section 4), and one with that alone would
-// be refused for the rest, over and over. A [Scope] names every Scope of All, even those
-// that the client has. An [ACR] or a [MaxAuthAge] names these scopes, the smallest age, and
-// the classes that every ACR of All accepts, in the order of the first; if there is none,
-// an ACR names its own. A member of an [Any] inside All names all this and what it wants
-// itself, which the others do not name: the caller may get in by another member. So a
-// client can go round in circles after All(a, Any(b, c)) where a is about the login, and
-// gets in after Any(All(a, b), All(a, c)), where it follows the first All.
+// A refusal also names what would be missing next. The client will ask for a token with
+// exactly what is named (RFC 6750 section 3, RFC 9470 section 4), and if that were only the
+// first thing that is missing, the token would be refused for the next, over and over. So
+//
+//   - a [Scope] names every Scope of All, even those that the client has;
+//   - an [ACR] or a [MaxAuthAge] names these scopes, the smallest age, and the classes that
+//     every ACR of All accepts, in the order of the first; if no class is accepted by every
+//     ACR, an ACR names its own;
+//   - a member of an [Any] inside All names all this and what it wants itself. The rules
+//     beside that Any do not name what its members want, since the caller may get in by
+//     any of them.
+//
+// For that last reason, a client can go round in circles after All(a, Any(b, c)) where a
+// is about the login. Write Any(All(a, b), All(a, c)): there it follows the first All and
+// gets in.
 func All(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
 	if slices.ContainsFunc(rules, isNil) {
@@ -213,9 +219,9 @@ func (a allRule) Check(ctx context.Context, p Principal) error {
 // the caller might have been let in; otherwise the first refusal is returned.
 // With a nil member it allows nothing, and [NewPolicy] refuses it.
 //
-// The first refusal is returned even if it is final and a new token would cure another:
-// put first the one whose challenge clients should follow. With the challenges of several
-// members in turn, a client could go round in circles.
+// The first refusal is returned even if it is final and a new token could cure a later
+// one. So put first the member whose challenge clients should follow. (If the challenges
+// of several members were sent in turn, a client could go round in circles.)
 func Any(first Rule, rest ...Rule) Rule {
 	rules := append([]Rule{first}, rest...)
 	if slices.ContainsFunc(rules, isNil) {

@@ -17,9 +17,10 @@ type Trust interface {
 	// the caller may pass for nobody. It judges by the connection and never by fields,
 	// which are what is in question.
 	//
-	// It is asked only about requests that have the fields in question, or, as
-	// CertificateProxies of jwtauth, a token that is bound to a certificate, and once more
-	// for each [OneOf] around: if it looks the answer up, it should remember it briefly.
+	// It is asked only about requests that have the fields in question or, where it
+	// stands for CertificateProxies of jwtauth, a token that is bound to a certificate.
+	// Each [OneOf] around the authenticator asks it once more for the same request, so a
+	// Trust that looks its answer up should remember it briefly.
 	Trusts(ctx context.Context, r *Request) error
 }
 

@@ -97,10 +97,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // doubled, which the receiver refuses; any other one, such as x-user-roles for a
 // caller without roles, the receiver believes.
 //
-// A call fails, and is not sent, when its caller cannot be written, for example
-// because its effective end has come, or because a value is not printable ASCII,
-// which is all that gRPC metadata holds, and the propagator does not encode it, as
-// one of a Verbatim layout.
+// A call fails, and is not sent, when its caller cannot be written: because the caller's
+// effective end has come, for example, or because a value is not printable ASCII, which
+// is all that gRPC metadata holds, and the propagator, such as one of a Verbatim layout,
+// does not encode it.
 //
 // The caller is written when a call is made. One that waits for its connection
 // ([grpc.WaitForReady]) longer than a Transaction Token lives arrives with a
@@ -119,17 +119,17 @@ func (c *Client) DialOptions() []grpc.DialOption {
 	return opts
 }
 
-// UnaryInterceptor returns the interceptor for unary calls. It is for what is no
-// [grpc.ClientConn], such as a channel within the process; connections of grpc take
-// [Client.DialOptions]. It does to metadata what theirs does, and may be used
-// concurrently. It does not see streams: without [Client.StreamInterceptor] they carry
-// no caller, and keep whatever identity somebody wrote. Make both the innermost, behind
+// UnaryInterceptor returns the interceptor for unary calls. It is for a channel that is
+// no [grpc.ClientConn], such as one within the process; a grpc.ClientConn takes
+// [Client.DialOptions]. It does the same to metadata as these, and may be used
+// concurrently. It does not see streams: without [Client.StreamInterceptor] they carry no
+// caller, and keep whatever identity somebody wrote. Make both the innermost, behind
 // anything that writes metadata.
 //
-// An interceptor cannot see what a call goes out on, which is for the rest of those
-// options to check. So a call with a caller fails, and is not sent, unless
-// InsecureAllowPlaintext of [ClientConfig] is set. A Client with that checks no
-// connection at all: make one for this alone.
+// An interceptor cannot see which connection a call goes out on: the check of that is
+// another part of DialOptions. So with the interceptor alone, a call that has a caller
+// fails, and is not sent, unless InsecureAllowPlaintext of [ClientConfig] is set. A
+// Client with that setting checks no connection at all: make one for such channels alone.
 func (c *Client) UnaryInterceptor() grpc.UnaryClientInterceptor {
 	c.mustBeMade()
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {

@@ -36,11 +36,11 @@ type ServerConfig struct {
 	// [Client] does not pass it on even then. It contradicts a Strip that names
 	// anything that Authenticator reads.
 	KeepCredentials bool
-	// Strip names further fields to remove from metadata, such as the identity
-	// fields of another system. Identity fields of this module and whatever
-	// Authenticator reads are removed in any case, and so is an authorization that
-	// nobody reads if it has several values or another spelling: one alone is left
-	// to the handler. What no call can do without is refused, see
+	// Strip names further fields to remove from metadata, such as the identity fields of
+	// another system. Identity fields of this module and whatever Authenticator reads are
+	// removed in any case. An authorization that nobody reads is left to the handler if
+	// there is only one and its name is spelled like that, letter case aside; otherwise
+	// it is removed. It is an error to name a field here that no call can do without, see
 	// [authctx.FieldSet.Validate].
 	Strip authctx.FieldSet
 	// RecheckInterval is how often the caller of a running stream is checked
@@ -54,9 +54,10 @@ type ServerConfig struct {
 	// those of [authctx.Authorize], and of streams that were ended; nil means nobody
 	// is.
 	Observer authctx.Observer
-	// Now is the clock; nil means [time.Now]. A caller whose effective end has
-	// come by it is refused as [authctx.TokenExpired], whatever the clock of
-	// Authenticator says: a test that sets that one sets this one too.
+	// Now is the clock; nil means [time.Now]. A caller whose effective end has come by
+	// this clock is refused as [authctx.TokenExpired], whatever the clock of
+	// Authenticator says. So a test that sets the clock of Authenticator sets this one
+	// too.
 	Now func() time.Time
 }
 
@@ -206,9 +207,9 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 // does the same as that of ServerOptions, and is safe for concurrent use. Streams
 // need [Server.StreamInterceptor]; [Server.CheckServices] demands both.
 //
-// Make it the outermost, before anything that reads metadata. Where a framework
-// makes the [grpc.Server], the options that set a single interceptor do that. For
-// go-kratos, whose middleware then knows the caller:
+// Make it the outermost, before anything that reads metadata. Where a framework makes the
+// [grpc.Server], pass it to the options that set a single interceptor: grpc runs that one
+// first. For go-kratos, whose middleware then knows the caller:
 //
 //	kgrpc.Options(
 //		grpc.UnaryInterceptor(auth.UnaryInterceptor()),
@@ -218,12 +219,11 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 // That middleware gets the errors of handlers first. Where some of it makes answers
 // of them, a handler returns Status(err).Err() for a refusal of [authctx.Authorize].
 //
-// Code that runs the interceptor without a grpc.Server sets FullMethod of its info
-// to the method that it is about to call, and passes a context without the values
-// of the client's context: a peer among them, of another call, would be taken for
-// this one's. An in-process call has no peer, or one without address and
-// certificates. Plain fields are then believed under [authctx.TrustNetworkAlone]
-// only.
+// Code that runs the interceptor without a grpc.Server sets FullMethod of its info to the
+// method that it is about to call, and passes a context without the values of the
+// client's context: a peer among these belongs to another call, and would be taken for
+// the peer of this one. An in-process call has no peer, or one without address and
+// certificates. Plain fields are then believed under [authctx.TrustNetworkAlone] only.
 func (s *Server) UnaryInterceptor() grpc.UnaryServerInterceptor {
 	s.mustBeMade()
 	s.unaryOut.Store(true)
@@ -233,10 +233,10 @@ func (s *Server) UnaryInterceptor() grpc.UnaryServerInterceptor {
 // StreamInterceptor returns the interceptor for streams. All that is said of
 // [Server.UnaryInterceptor] holds for it: give both, as the outermost.
 //
-// It ends a stream by returning, while the handler may be blocked in a send or a
-// receive. Code that runs it without a [grpc.Server] must then make these fail, as
-// a grpc.Server does. There, a send that waits for its client may go on until the
-// client reads or leaves.
+// It ends a stream by returning, while the handler may be blocked in a send or a receive.
+// Code that runs it without a [grpc.Server] must then make that call fail, as a
+// grpc.Server does. Otherwise a send that waits for its client goes on until the client
+// reads or leaves.
 func (s *Server) StreamInterceptor() grpc.StreamServerInterceptor {
 	s.mustBeMade()
 	s.streamOut.Store(true)
@@ -269,7 +269,7 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 //
 //go:noinline
 func (s *Server) admitted(ctx context.Context, method string) (context.Context, error) {
-	var a admission
-	err := s.admit(ctx, method, &a)
-	return a.ctx, err
+	var d decision
+	err := s.admit(ctx, method, &d)
+	return d.ctx, err
 }

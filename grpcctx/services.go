@@ -25,12 +25,11 @@ type ServiceLister interface {
 //   - interceptors that nobody has asked s for ([Server.ServerOptions]), since srv
 //     then lets everybody in.
 //
-// It leaves entries alone that may be routes of HTTP: those beside an entry that
-// rules the calls, and "/orders/" where a service without a package is called orders
-// or Orders.
-// It ignores entries for services that are not registered, as several programs may
-// share one policy. It cannot see whether srv was given the interceptors, nor the
-// streams that grpc runs without them, see ServerOptions.
+// It accepts entries that may be routes of HTTP: those beside another entry that does
+// rule the calls, and one such as "/orders/" if a service without a package is called
+// orders or Orders. It ignores entries for services that are not registered, as several
+// programs may share one policy. It cannot see whether srv was given the interceptors,
+// nor the streams that grpc runs without them, see ServerOptions.
 //
 // Clients check health without credentials if their service config has a
 // healthCheckConfig, as always with go-kratos. Unless the policy has

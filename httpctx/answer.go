@@ -107,9 +107,10 @@ func errorCode(reason authctx.Reason) string {
 // is 425. Refuse of [ServerConfig] is asked first.
 //
 // The observer is told of err if r is the request that [Server.Handler] gave to a
-// handler, which was allowed before. It was told already of what Check refuses, and
-// of the end that is the [context.Cause] of [Server.StreamContext]. The Err of that
-// context has no reason: it would be told, and answered, as a failure.
+// handler, which was allowed before. By then it has been told of what Check refused, and
+// of the end that is the [context.Cause] of [Server.StreamContext]. Pass that Cause and
+// not the Err of the context, which has no reason: it would be told, and answered, as a
+// failure.
 func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = authctx.Unavailable

@@ -90,8 +90,8 @@
 //   - which of the characters / \ ; ? # %, encoded or not, end a segment or the
 //     path.
 //
-// All readings agree on the segments before the first one in which such a
-// character hides. Behind them, any path may follow that leads further down: dot
+// All readings agree on the segments before the first one in which such a character
+// hides. From there on, a reading may be any path further down, and none further up: dot
 // segments, which would lead up, are refused, however they are encoded.
 //
 // For example, "/files/a%2Fb" needs all entries at or below "/files", and one that

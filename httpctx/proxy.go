@@ -16,8 +16,8 @@ import (
 // ProxyConfig configures [NewProxy].
 //
 // What [TransportConfig] says of Base holds for the Transport of the ReverseProxy: it
-// follows no redirect itself, and since it serves several callers it has no cache that
-// takes itself for private. Clients choose the Cache-Control of requests.
+// must not follow redirects itself, and since it serves several callers, it must not be a
+// private cache. Here it is clients who choose the Cache-Control of requests.
 type ProxyConfig struct {
 	// Server stands in front of the proxy: the credentials it reads are not
 	// passed on, and refusals are answered as it answers them. It is required.
@@ -84,11 +84,11 @@ type ProxyConfig struct {
 // the client sends from the end on is dropped, and a client that does not read holds
 // the upstream no longer than those five seconds.
 //
-// A stream of events (text/event-stream) is cut off at its caller's end, too, by a
-// panic with [http.ErrAbortHandler]. It looks like a regular end to the client if
-// middleware recovers the panic and goes on, such as gin.Recovery, or if the server
-// is neither of net/http nor of HTTP/3 and does not set [http.ServerContextKey],
-// without which there is no panic. Other answers are not cut short.
+// A stream of events (text/event-stream) is cut off at its caller's end, too, by a panic
+// with [http.ErrAbortHandler]. The client takes that for a regular end in two cases: if
+// middleware, such as gin.Recovery, recovers the panic and goes on; and if there is no
+// panic, because a server that is neither of net/http nor of HTTP/3 does not set
+// [http.ServerContextKey]. Other answers are not cut short.
 //
 // With the default HTTP/2 windows of net/http, a few streams that nobody reads hold
 // up all others: set others, see "Proxies of HTTP/2" in the package documentation.

@@ -16,11 +16,11 @@ import (
 type ServerConfig struct {
 	// Authenticator says who is calling. It is required.
 	Authenticator authctx.Authenticator
-	// Policy is the table of rules, keyed by pattern: see "How paths are matched"
-	// in the package documentation. No two patterns may conflict as in a mux,
-	// letter case aside. It is required, unless AllowAnonymous is set. Where rules
-	// are a matter of [Server.Require] and of handlers alone, it is
-	// authctx.DefaultPolicy(authctx.Authenticated()).
+	// Policy is the table of rules, keyed by pattern: see "How paths are matched" in the
+	// package documentation. Two patterns that a mux would not take together are an
+	// error, also if that is so only when letter case is ignored. It is required, unless
+	// AllowAnonymous is set. Where rules are a matter of [Server.Require] and of handlers
+	// alone, it is authctx.DefaultPolicy(authctx.Authenticated()).
 	Policy *authctx.Policy
 	// AllowAnonymous lets requests without credentials reach the handler, which
 	// sees no caller. Bad credentials are still refused. It contradicts Policy,
@@ -31,12 +31,12 @@ type ServerConfig struct {
 	// [Proxy] do not pass it on even then. It contradicts a Strip that names
 	// anything that Authenticator reads. By default it is removed.
 	KeepCredentials bool
-	// Strip names further fields to remove from requests, such as the identity
-	// fields of another system. Identity fields of this module and whatever
-	// Authenticator reads are removed in any case, and so is an Authorization that
-	// nobody reads if it has several values or another spelling: one alone is left
-	// to the handler. What no request can do without is refused, see
-	// [authctx.FieldSet.Validate].
+	// Strip names further fields to remove from requests, such as the identity fields of
+	// another system. Identity fields of this module and whatever Authenticator reads are
+	// removed in any case. An Authorization that nobody reads is left to the handler if
+	// there is only one and its name is spelled like that, letter case aside; otherwise
+	// it is removed. It is an error to name a field here that no request can do without,
+	// see [authctx.FieldSet.Validate].
 	Strip authctx.FieldSet
 	// RecheckInterval is how often the caller of an open WebSocket, of a gRPC call
 	// or a stream of events through a [Proxy], or of [Server.StreamContext] is
@@ -74,9 +74,10 @@ type ServerConfig struct {
 	// Observer is told of every decision, those of [Server.Require] and what handlers
 	// give to [Server.WriteError] included; nil means nobody is.
 	Observer authctx.Observer
-	// Now is the clock; nil means [time.Now]. A caller whose effective end has
-	// come by it is refused as [authctx.TokenExpired], whatever the clock of
-	// Authenticator says: a test that sets that one sets this one too.
+	// Now is the clock; nil means [time.Now]. A caller whose effective end has come by
+	// this clock is refused as [authctx.TokenExpired], whatever the clock of
+	// Authenticator says. So a test that sets the clock of Authenticator sets this one
+	// too.
 	Now func() time.Time
 }
 
@@ -195,12 +196,12 @@ func (cfg *ServerConfig) validate() error {
 // Cache-Control in Result.Response, which comes with a new DPoP nonce, replaces what
 // next sets.
 //
-// Where next has then said more than "private", or set Expires, Last-Modified or ETag,
-// the fields that Authenticator reads are added to Vary: a cache that takes itself for
-// private, in a client that calls for many, tells callers apart by them, unless they
-// differ only in fields that are read by a prefix. Answers that say nothing get no
-// Vary, and such a cache may be made to give them out all the same: it must not serve
-// several callers, see [TransportConfig].
+// If next has said more in Cache-Control than "private", or set Expires, Last-Modified or
+// ETag, the fields that Authenticator reads are added to Vary. By these, a private cache
+// in a client that calls for many keeps its callers apart, unless they differ only in
+// fields that are read by a prefix. Other answers get no Vary, and such a cache may be
+// made to give them out all the same. So it must not serve several callers, see
+// [TransportConfig].
 //
 // # Middleware and frameworks inside
 //

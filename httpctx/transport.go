@@ -16,16 +16,16 @@ import (
 type TransportConfig struct {
 	// Base sends the requests; nil means [http.DefaultTransport].
 	//
-	// It follows no redirect itself, or the caller goes along to wherever that leads.
-	// A RoundTripper with an [http.Client] inside, such as that of
+	// It must not follow redirects itself, or the caller goes along to wherever they
+	// lead. A RoundTripper with an [http.Client] inside, such as that of
 	// hashicorp/go-retryablehttp, stands above, with the Transport in its client.
 	//
-	// A cache that takes itself for private (RFC 9111), as most for [http.Client] do,
-	// must not serve several callers, here or above the Transport: it keeps what is
-	// said to be private, and one above does not even see who is calling. Vary, see
-	// [Server.Handler], keeps callers apart here only as far as a service sends it and
-	// the cache heeds it, and a Cache-Control of a request, such as "only-if-cached",
-	// may bring out what a service has said nothing about.
+	// A private cache (RFC 9111), which most caches for [http.Client] are, must not serve
+	// several callers, neither here nor above the Transport: it keeps answers that are
+	// marked as private, and above the Transport it does not even see who is calling.
+	// Here, Vary (see [Server.Handler]) keeps callers apart, but only as far as a service
+	// sends it and the cache heeds it; and the Cache-Control of a request, such as
+	// "only-if-cached", may bring out an answer whose service said nothing about caching.
 	Base http.RoundTripper
 	// Propagator writes the caller. It is required.
 	Propagator authctx.Propagator
@@ -47,13 +47,14 @@ type TransportConfig struct {
 // context, see [authctx.NewContext], to the destinations that were named. Other
 // destinations are told nothing. It is safe for concurrent use.
 //
-// A caller follows no redirect of an [http.Client] to another host or port, named or
-// not: whoever can choose where one service redirects to would otherwise act for the
-// caller at all others. The client goes on without the caller, even where a later
-// redirect leads back. The default ports of http and https count as one; from https
-// to http, a redirect is an error, unless plaintext is allowed by name. What a
-// response came from is what its Request says: a Base that sets none there, or another
-// host, as one may that balances load, has no caller follow any redirect.
+// A caller follows no redirect of an [http.Client] to another host or port, named or not:
+// whoever can choose where one service redirects to would otherwise act for the caller at
+// all others. The client goes on without the caller, even where a later redirect leads
+// back. The default ports of http and https count as one; from https to http, a redirect
+// is an error, unless plaintext is allowed by name. Which host a response came from is
+// read from its Request. So if Base leaves that nil, the caller follows no redirect; and
+// if Base sets another host there, as one that balances load may, the caller follows
+// redirects to that host alone, if it was named.
 //
 // A request loses, wherever it goes,
 //
@@ -69,9 +70,10 @@ type TransportConfig struct {
 // equals what came in cannot be told from it and is removed: put a secret that all
 // services share into Strip of [ServerConfig].
 //
-// For a Transport below a Proxy, another host than that of the proxied request is
-// not the upstream. So a load balancer that chooses the host is the Transport's
-// Base, or stands between the two and Rewrite leaves the host empty.
+// A Transport below a Proxy takes only the host to which Rewrite sends the request for
+// the proxy's upstream. So let a load balancer that chooses another host be the
+// Transport's Base; or put it between Proxy and Transport, and let Rewrite leave the host
+// empty.
 //
 // A nil or zero Transport sends nothing: RoundTrip panics.
 type Transport struct {

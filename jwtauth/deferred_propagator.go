@@ -113,11 +113,10 @@ func deferredFields() authctx.FieldSet { return authctx.FieldSet{Names: []string
 // before; but a caller who came with a message already gets no more time by
 // being passed on, and keeps the AsOf of the first.
 //
-// It fails with [authctx.NoCredentials] when p is zero, with
-// [authctx.TokenExpired] when p's effective end has come, and with
-// [authctx.PermissionDenied] when Scopes returns more than p has or is not there
-// for a p whose scopes are not known. What else keeps a token from being made is as in
-// [TxnPropagator.Inject].
+// It fails with [authctx.NoCredentials] when p is zero, with [authctx.TokenExpired] when
+// p's effective end has come, and with [authctx.PermissionDenied] when Scopes returns
+// more than p has, and when Scopes is nil and the scopes of p are not known. What else
+// keeps a token from being made is as in [TxnPropagator.Inject].
 func (d *DeferredPropagator) Inject(ctx context.Context, p authctx.Principal, set func(name, value string)) error {
 	now := d.now()
 	if p.IsZero() {

@@ -22,13 +22,12 @@ import (
 // out of reach with [authctx.Unavailable]. A token that is bound to a client
 // certificate besides needs that too, as with [Bearer].
 //
-// A service that also takes plain tokens joins a DPoP and a Bearer by
-// [authctx.OneOf]; tokens bound to a key are then still good for DPoP alone, but
-// a rule cannot tell how a caller was known: routes that are for DPoP alone have
-// a server of their own, whose authenticator is the DPoP and nothing else. A
-// browser reads the nonce only if CORS exposes DPoP-Nonce and WWW-Authenticate; a
-// client of gRPC finds it in the header metadata of a server's answer and in the
-// trailer of a gateway's.
+// A service that also takes plain tokens joins a DPoP and a Bearer by [authctx.OneOf].
+// Tokens that are bound to a key are then still accepted by the DPoP alone. But a rule
+// cannot tell which of the two has let a caller in, so routes that demand a proof need a
+// server of their own, whose authenticator is the DPoP and nothing else. A browser reads
+// the nonce only if CORS exposes DPoP-Nonce and WWW-Authenticate; a client of gRPC finds
+// it in the header metadata of a server's answer and in the trailer of a gateway's.
 type DPoP struct {
 	verifier   TokenVerifier
 	cfg        DPoPConfig

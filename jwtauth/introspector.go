@@ -35,9 +35,9 @@ import (
 // than it should have makes the token [authctx.InvalidToken], as in a JWT; null,
 // which some servers write where they have no value, is no member.
 //
-// If the answer has no "exp", the principal ends Cache.MaxAge plus Leeway after it,
-// so that the services that it is passed on to have an end to go by. If the cache
-// is disabled, the default of MaxAge counts for that.
+// If the answer has no "exp", the principal ends Cache.MaxAge plus Leeway after the
+// answer came, so that services to which it is passed on have an end to go by. This holds
+// without a cache too, with the default of MaxAge.
 type Introspector struct {
 	policy   *issuerPolicy
 	endpoint string

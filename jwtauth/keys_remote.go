@@ -24,11 +24,11 @@ import (
 // cool-down. Until such a load has ended the answer is [authctx.Unavailable], and
 // only then [authctx.UnknownKey].
 //
-// Only a well-formed set with at least one usable key replaces the keys. A key that
-// the new set has as the old one had it stays the same [Key]. Every other old one is
-// withdrawn, and with it what it verified; but a stream goes on if only what the set
-// says of its key has changed, such as an algorithm that was added, and its token
-// would verify again.
+// Only a well-formed set with at least one usable key replaces the keys. A key that is
+// unchanged in the new set stays the same [Key]. Every other old one is withdrawn, and
+// with it what it verified. There is one exception: if the new set still has the key and
+// only says something else of it, such as an algorithm that was added, a stream goes on
+// if its token would verify again.
 //
 // Not used are symmetric keys, private keys, keys for encryption, weak keys, keys
 // without an ID, and keys for signatures that share an ID.

@@ -106,13 +106,15 @@ type ClaimSource struct {
 	// TrimPrefix is taken off values that start with it, and a value of which that
 	// leaves nothing is absent. Then AddPrefix is put in front of every value.
 	TrimPrefix, AddPrefix string
-	// Constant, in place of all the above, is the value for every caller of the issuer,
-	// whatever the token says: the tenant that the issuer belongs to, or a role that
-	// all have. Behind other sources of Tenant it stands in for absent claims; to
-	// lists it is added, a scope also to those of a token that was narrowed.
+	// Constant, in place of all the above, is a value that every caller of the issuer
+	// has, whatever the token says: the tenant that the issuer belongs to, or a role that
+	// all have. As the last source of Tenant, it stands in if the claims before it are
+	// absent. To a list it is always added, so that a constant scope comes on top of the
+	// scopes of a token that was narrowed.
 	//
-	// Tenant, Roles, Permissions, Scopes, Groups and Extra may have one. The others
-	// tell callers, clients, logins and tokens apart, which must not become one.
+	// Only Tenant, Roles, Permissions, Scopes, Groups and Extra may have one. The other
+	// attributes tell callers, clients, logins and tokens apart, and a Constant would
+	// make them all the same.
 	Constant string
 }
 

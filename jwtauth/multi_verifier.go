@@ -35,11 +35,11 @@ type issuerTable struct {
 	unknown authctx.Error
 }
 
-// NewMultiVerifier returns a verifier over those given. It is an error to name
-// an issuer twice, by an alias too, to give two issuers one key source or one static
-// key, under whatever ID, or to give nil. The addresses of [RemoteKeys] are not compared: a
-// provider may sign for several issuers with the same keys, as Firebase does for
-// all projects, and whoever has those can name any of them.
+// NewMultiVerifier returns a verifier over those given. It is an error to name an issuer
+// twice, also by an alias, to give two issuers the same key source or the same static
+// key, under whatever ID, or to give nil. The addresses of [RemoteKeys] are not compared:
+// a provider may sign for several issuers with the same keys, as Firebase does for all
+// projects. Whoever has the private keys can then name any of these issuers.
 func NewMultiVerifier(first *Verifier, rest ...*Verifier) (*MultiVerifier, error) {
 	m := &MultiVerifier{issuers: issuerTable{exact: map[string]*issuerPolicy{}, origins: map[any]bool{}}}
 	var problems problems

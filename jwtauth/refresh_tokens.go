@@ -137,14 +137,20 @@ func newDetached(a authctx.Attributes) (authctx.Principal, error) {
 // and the like may have changed since: look them up again before issuing an
 // access token for the caller's Attributes. The token is used up even if that fails.
 //
-// The error is [authctx.InvalidToken] for what is no token or another client's,
-// [authctx.TokenExpired], [authctx.TokenRevoked] for a token that was used before
-// or a caller who was revoked, which ends the login, and [authctx.Unavailable] when
-// the store fails, or Revocations do. Then the token is still good, unless the store
-// failed after it had written the next one: the client must log in again. A token
-// endpoint answers the last with 503 and all others with 400 and "invalid_grant"
-// (RFC 6749 section 5.2). The answers of httpctx are those of a resource server
-// that refuses an access token: 401 and "invalid_token".
+// The error is
+//
+//   - [authctx.InvalidToken] for what is no token or another client's;
+//   - [authctx.TokenExpired] when the login has lasted its Lifetime, or its IdleLifetime
+//     without being refreshed;
+//   - [authctx.TokenRevoked] for a token that was used before or a caller who was
+//     revoked, either of which ends the login;
+//   - [authctx.Unavailable] when the store fails, or Revocations do. The token is then
+//     still good, unless the store failed after it had written the next one: in that
+//     case the client must log in again.
+//
+// A token endpoint answers Unavailable with 503 and all others with 400 and
+// "invalid_grant" (RFC 6749 section 5.2), and not as httpctx would, which refuses like
+// a resource server does an access token: with 401 and "invalid_token".
 func (r *RefreshTokens) Use(ctx context.Context, clientID, token string) (authctx.Principal, string, error) {
 	g, used, err := r.find(ctx, clientID, token)
 	if err != nil {
@@ -222,12 +228,11 @@ func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
 // still while a machine sleeps and means nothing on another one.
 func (r *RefreshTokens) wallClock() time.Time { return r.now().Round(0) }
 
-// Revoke ends the login that a token belongs to (RFC 7009). Any token of the
-// login will do, a used one included, and one that is not known is no error
-// (section 2.2). The authenticated client must be the one that the token was
-// issued to (section 2.1): the error is [authctx.InvalidToken] if it is another,
-// for which the answer is as with [RefreshTokens.Use], and [authctx.Unavailable]
-// when the store fails.
+// Revoke ends the login that a token belongs to (RFC 7009). Any token of the login will
+// do, a used one included, and one that is not known is no error (section 2.2). The
+// authenticated client must be the one that the token was issued to (section 2.1). The
+// error is [authctx.InvalidToken] if it is another, and [authctx.Unavailable] when the
+// store fails. A token endpoint answers both as with [RefreshTokens.Use].
 func (r *RefreshTokens) Revoke(ctx context.Context, clientID, token string) error {
 	g, _, err := r.find(ctx, clientID, token)
 	switch {

@@ -30,12 +30,12 @@ type ReplayStore interface {
 // MemoryReplayStore is a [ReplayStore] in the memory of one process. The zero
 // MemoryReplayStore is ready; it must not be copied.
 //
-// When it is full of keys that still count, it fails, and requests are refused
-// with 503 until some have ended. Forgetting one of them instead would let the
-// proof of another client pass again, and clients can make as many proofs as
-// they like. When the clock is set back, keys that end no later than one that is
-// forgotten already count as used. One lock guards it, held for about 1% of the
-// time that verifying a proof takes.
+// When it is full of keys that still count, it fails, and requests are refused with 503
+// until some have ended. Forgetting one of them instead would let the proof of another
+// client pass again, and clients can make as many proofs as they like. If the clock is
+// set back, a key counts as used if its end is no later than that of a key which was
+// forgotten before. One lock guards it, held for about 1% of the time that verifying a
+// proof takes.
 type MemoryReplayStore struct {
 	// MaxEntries bounds the number of keys, about 120 bytes each; 1,048,576
 	// when zero or less. As many proofs can be used within their lifetime.

@@ -12,14 +12,15 @@ import (
 // ResolvingVerifierConfig says how a [ResolvingVerifier] finds its issuers. Resolve and
 // Algorithms are required.
 type ResolvingVerifierConfig struct {
-	// Resolve returns the verifier of an issuer: the "iss" of a token that nobody has
-	// verified yet, so look it up, and never derive an address from it. If nothing has
-	// changed, return the same verifier as last time. Return [authctx.WrongIssuer] if
-	// there is no such issuer; that ends its cached tokens and streams too, but Resolve is
-	// not asked before MaxAge is over, unless the program calls
-	// [ResolvingVerifier.Forget]. Any other error means that nobody could tell, and Resolve
-	// is not called for that issuer again for ten seconds; it should name the issuer, for
-	// the operator.
+	// Resolve returns the verifier of an issuer. The issuer is the "iss" of a token that
+	// nobody has verified yet, so look it up, and never derive an address from it. If
+	// nothing has changed, return the same verifier as last time.
+	//
+	// Return [authctx.WrongIssuer] if there is no such issuer. If there was one, this
+	// ends its cached tokens and its streams too, but not before Resolve is asked again:
+	// after MaxAge, or after a call of [ResolvingVerifier.Forget]. Any other error means
+	// that nobody could tell, and Resolve is not called for that issuer again for ten
+	// seconds. Such an error should name the issuer, for the operator.
 	//
 	// If the program has an issuer of its own beside its customers', Resolve returns its
 	// verifier like theirs, and Release must not close it if others use it.
@@ -38,12 +39,13 @@ type ResolvingVerifierConfig struct {
 	// while eight such calls about an issuer have not returned, no other source of it
 	// is asked either, except [RemoteKeys].
 	//
-	// A key source or a static key serves one issuer. A second issuer with the same
-	// one is [authctx.Unavailable] while the answer about the first is believed, and
-	// its verifier is not released. After that, if a token of the first was verified,
-	// Resolve is asked about it again, and it keeps the key until Resolve returns
-	// WrongIssuer or a verifier without it. If that one has another issuer's keys in
-	// its turn, the first keeps its own until MaxStale.
+	// A key source or a static key serves one issuer. While the answer about the first
+	// issuer is believed, a second issuer with the same key is [authctx.Unavailable], and
+	// its verifier is not released. After that, if a token of the first issuer was
+	// verified, Resolve is asked about the first again, and the first keeps the key until
+	// Resolve returns WrongIssuer for it or a verifier without that key. If that verifier
+	// has keys of another issuer in its turn, the first keeps the old ones until
+	// MaxStale.
 	//
 	// So where customers bring their own keys, have each prove that it has the private
 	// key, and register no key twice. Public keys are no secret: a customer that has
@@ -56,12 +58,12 @@ type ResolvingVerifierConfig struct {
 	// another issuer with the same keys, and its tokens are [authctx.Unavailable] until
 	// no earlier spelling keeps them, which may take MaxStale unless that is forgotten.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
-	// Release, if not nil, is called with each verifier that Resolve returned when
-	// it is no longer kept and no request uses it, so that its key source can be
-	// closed; but not with one that was not kept because another issuer has its keys.
+	// Release, if not nil, is called with each verifier that Resolve returned, once it is
+	// no longer kept and no request uses it, so that its key source can be closed. It is
+	// not called with a verifier that was never kept because another issuer has its keys.
 	// Streams go on if the next answer has the same keys. If Resolve returns a verifier
-	// that is being released, it is asked again after that. No request waits for Release,
-	// and nothing bounds how many run at once, so it must return.
+	// that is being released, Resolve is asked again when that is done. No request waits
+	// for Release, and nothing bounds how many run at once, so it must return.
 	Release func(*Verifier)
 	// Timeout bounds one call of Resolve, and how long requests wait for it and
 	// Close for it and for Release: at least 1 ms, 5 s when zero.
@@ -85,11 +87,12 @@ type ResolvingVerifierConfig struct {
 	// included: at least 1 ms, 10 minutes when zero. Streams are rechecked by the
 	// next answer.
 	MaxAge time.Duration
-	// MaxStale is how long an answer of Resolve is believed in all, MaxAge
-	// included, while Resolve fails, or the keys of a new answer are not there or are
-	// another issuer's; a day when zero. It must not be shorter than MaxAge; if it is the same, no
-	// answer is believed for longer than that. Requests wait for the first renewal
-	// that fails; later ones are ten seconds apart and delay no request.
+	// MaxStale is how long an answer of Resolve is believed in all, MaxAge included, if
+	// it cannot be renewed: because Resolve fails, or because the keys of the new answer
+	// are not there yet or are another issuer's. Zero means a day, or MaxAge if that is
+	// longer. It must not be shorter than MaxAge; if the two are the same, no answer is
+	// believed for longer than MaxAge. Requests wait for the first renewal that fails;
+	// later ones are ten seconds apart and delay no request.
 	MaxStale time.Duration
 	// UnknownFor is how long an issuer that does not exist is not asked about
 	// again: at least 1 ms, one minute when zero. [ResolvingVerifier.Forget] ends it.
@@ -197,10 +200,10 @@ func (r *ResolvingVerifier) Close() error { return r.resolver.close() }
 // [TenantPlaceholder] is an issuer like any other, and the templated name stands for all
 // of them.
 //
-// The issuer is a new one after that. No earlier answer goes on until MaxStale if Resolve
-// fails or the next verifier has no keys yet. Until a token of it was verified, strangers
-// can hold up its lookup and push it out. Its keys serve whichever issuer is the next to
-// have them.
+// After that the issuer counts as a new one. If Resolve then fails, or the next verifier
+// has no keys yet, there is no earlier answer that could go on until MaxStale. Strangers
+// can hold up its lookup and push it out until a token of it was verified again. Its keys
+// are free for whichever issuer has them next.
 //
 // Forget waits for nobody and is safe for concurrent use. Neither Resolve nor Release may
 // call it about their own issuer: Resolve would be asked again until its time is over. It

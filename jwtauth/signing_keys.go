@@ -49,11 +49,11 @@ type SigningKeysConfig struct {
 // beside it because they will sign soon or because tokens that they signed are
 // still alive.
 //
-// Replicas may share keys. They then publish the same set, since key IDs are
-// thumbprints. Call [SigningKeys.Rotate] in all of them within half of Ahead, and
-// for several rotations in the same order; the other half is for how long verifiers
-// are told to cache the set. A replica that missed a rotation, or saw two in another
-// order, publishes a different set from then on: restart it.
+// Replicas may share keys. They then publish the same set, since key IDs are thumbprints.
+// Call [SigningKeys.Rotate] in all of them within half of Ahead, since verifiers are told
+// to cache the set for the other half. If there are several rotations, make them in the
+// same order everywhere. A replica that missed a rotation, or saw two in another order,
+// publishes a different set from then on: restart it.
 //
 // Or each replica has keys of its own, and all publish the public keys of all. When
 // one rotates, the others [SigningKeys.Publish] its new key, at the latest half of

@@ -91,11 +91,11 @@ type TxnPropagatorConfig struct {
 // at the edge of a trust domain: it vouches, with a signature, for the caller
 // of the context towards every service behind it.
 //
-// A caller who came with a Transaction Token of this trust domain and issuer is
-// carried on by that token, unmodified. When it has ended, none is minted in its
-// place, though the caller still stands: an expired token is not replaced (section
-// 13.15), and what it was narrowed to and by whom would be lost. The caller's own
-// credential is never part of a token.
+// A caller who came with a Transaction Token of this trust domain and issuer is carried
+// on by that token, unmodified. When that token has ended, none is minted in its place,
+// even if the caller's own end has not come: an expired token is not replaced (section
+// 13.15), and a new one would not say what the old one was narrowed to, and by whom. The
+// caller's own credential is never part of a token.
 //
 // What tokens say of a caller is encoded once and kept with the caller, for up to
 // 4,096 callers, or roughly 64 MiB, until others take their places. Each token is
@@ -209,11 +209,10 @@ var txnFields = authctx.FieldSet{Names: []string{authctx.TxnTokenField}}
 // Inject writes the token that names p: the one that came in with p, if p is the
 // caller of ctx and was known by one, and otherwise a new one.
 //
-// It fails with [authctx.NoCredentials] when p is zero, with
-// [authctx.TokenExpired] when p's effective end has come, and with
-// [authctx.PermissionDenied] when SoleIssuer excludes p, or Scopes does,
-// because it returns more than p has or is not there for a p whose scopes are not
-// known.
+// It fails with [authctx.NoCredentials] when p is zero, with [authctx.TokenExpired] when
+// p's effective end has come, and with [authctx.PermissionDenied] when SoleIssuer
+// excludes p, when Scopes returns more than p has, and when Scopes is nil and the scopes
+// of p are not known.
 //
 // It fails with the error of Subject, Scopes or RequestContext, of whatever
 // reason, and without a reason, as this program's own failure, when the token

@@ -25,13 +25,12 @@ const maxTxnReplacements = 4
 // and the workloads that requested the tokens before stay on record.
 //
 // It fails with [authctx.NoCredentials] when ctx has no caller, with
-// [authctx.PermissionDenied] for other scopes, and with [authctx.TokenExpired]
-// for a caller whose end has come. Without a reason, as this program's own
-// failure, it refuses a caller who did not come with a token of this trust domain
-// and issuer, a token that has expired before its caller, one with claims that
-// this package does not write, or not so, which would be lost or changed, and more
-// than four replacements in a row. The context that comes with an error has no
-// caller.
+// [authctx.PermissionDenied] for other scopes, and with [authctx.TokenExpired] for a
+// caller whose end has come. Without a reason, as this program's own failure, it refuses
+// a caller who did not come with a token of this trust domain and issuer, a token that
+// has expired before its caller, a token with claims that this package does not write or
+// writes in another form, since these would be lost or changed, and more than four
+// replacements in a row. The context that comes with an error has no caller.
 func (t *TxnPropagator) Replace(ctx context.Context, scopes ...string) (context.Context, error) {
 	res, err := t.replace(ctx, scopes)
 	return res.NewContext(ctx), err

@@ -42,9 +42,9 @@ type VerifierConfig struct {
 	// Algorithms are those that tokens may be signed with. A key whose source
 	// names no algorithm is bound to the first one that fits its type.
 	Algorithms []Algorithm
-	// Keys finds the issuer's keys. It must serve no other issuer, so that
-	// [RemoteKeys] of another are refused, and is not asked to look for a key of
-	// a token that names another. [JoinKeys] makes one source of several.
+	// Keys finds the issuer's keys. It must serve no other issuer: [RemoteKeys] that were
+	// made for another one are refused. It is not asked to look for the key of a token
+	// that names another issuer. [JoinKeys] makes one source of several.
 	Keys KeySource
 
 	// Types says which kinds of token are taken; zero takes access tokens.

@@ -9,7 +9,7 @@
 // authorizes and does not authenticate, takes [User] or [Service] and
 // [authctx.NewContext] and needs no token at all.
 //
-// What cannot be done ends the test with Fatalf, so it is called from the
-// goroutine of the test that it was given; subtests, which have their own, begin
-// with [Issuer.For].
+// A function that cannot do its work ends the test with Fatalf. So call it from the
+// goroutine of the test that it was given; a subtest, which has a goroutine of its own,
+// begins with [Issuer.For].
 package jwtauthtest

@@ -116,10 +116,10 @@ func (i *Issuer) JWKSURL() string { return i.current().JWKSURL() }
 // without the notice that a careful issuer would give. DropOldKeys makes room
 // after 99 of them.
 //
-// A service that looked for another unknown key within its
-// [jwtauth.RemoteKeysConfig] CoolDown, of 10 seconds, does not look again and
-// answers 503: after an earlier rotation whose old keys were dropped, or after the
-// tokens of [Token.Bad]. Where tests rotate, give it a CoolDown of
+// A service looks for unknown keys only once in the CoolDown of its
+// [jwtauth.RemoteKeysConfig], which is 10 seconds by default. If it did so a moment ago,
+// for the key of an earlier rotation or for one that [Token.Bad] made up, it answers
+// tokens of the new key with 503. Where tests rotate, give it a CoolDown of
 // [time.Nanosecond].
 func (i *Issuer) Rotate() {
 	i.tb.Helper()
@@ -194,8 +194,8 @@ func (i *Issuer) Token() *Token {
 }
 
 // TokenFor returns a good access token for the caller that a describes, as
-// [jwtauth.Issuer.Issue] would; a's issuer becomes this one, and its end is
-// left to Lifetime.
+// [jwtauth.Issuer.Issue] would; a's issuer becomes this one, and its end is left to
+// Lifetime. Subject is required, and ClientID too unless a is a service.
 func (i *Issuer) TokenFor(a authctx.Attributes) *Token {
 	i.tb.Helper()
 	a.Issuer, a.Expires = i.URL(), time.Time{}
