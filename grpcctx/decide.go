@@ -14,8 +14,8 @@ import (
 	"github.com/authctx/authctx/internal/vigil"
 )
 
-// admission is a call that was let through.
-type admission struct {
+// decision is the outcome for one call.
+type decision struct {
 	ctx    context.Context // what the handler gets
 	result authctx.Result
 	event  authctx.Event
@@ -33,16 +33,16 @@ type admission struct {
 // that go on deciding as they did before; what protects one are the interceptors
 // of [Server.ServerOptions].
 func (s *Server) Check(ctx context.Context, method string) (authctx.Result, error) {
-	var a admission
-	err := s.decide(ctx, method, &a)
-	return a.result, err
+	var d decision
+	err := s.decide(ctx, method, &d)
+	return d.result, err
 }
 
 // admit decides about one call, and answers with what the authenticator wants to
 // say.
-func (s *Server) admit(ctx context.Context, method string, a *admission) error {
-	err := s.decide(ctx, method, a)
-	setResponse(ctx, a.result.Response)
+func (s *Server) admit(ctx context.Context, method string, d *decision) error {
+	err := s.decide(ctx, method, d)
+	setResponse(ctx, d.result.Response)
 	return err
 }
 
@@ -50,9 +50,9 @@ func (s *Server) admit(ctx context.Context, method string, a *admission) error {
 // that may go on it sets the context for the handler, with the caller and
 // without anything that the peer wrote about one.
 //
-// It fills a and leaves the observer to other functions, to keep the stack shallow:
+// It fills d and leaves the observer to other functions, to keep the stack shallow:
 // one that has to grow costs more than all of this.
-func (s *Server) decide(ctx context.Context, method string, a *admission) (err error) {
+func (s *Server) decide(ctx context.Context, method string, d *decision) (err error) {
 	var start time.Time
 	if s.observer != nil {
 		start = s.now()
@@ -61,28 +61,28 @@ func (s *Server) decide(ctx context.Context, method string, a *admission) (err e
 	entry := s.policy.RPC(method)
 	req := newRequest(ctx, method, md)
 	if !entry.Public {
-		a.result, err = authctx.Authenticate(ctx, s.authenticator, req)
+		d.result, err = authctx.Authenticate(ctx, s.authenticator, req)
 		if err == nil {
-			err = vigil.Standing(&a.result, s.now)
+			err = vigil.Standing(&d.result, s.now)
 		}
 	}
-	if s.keepCredentials && !a.result.Principal.IsZero() {
-		s.strip.keep(left, md, &a.result.Read)
-		ctx = inbound.NewContext(ctx, md, a.result.Read)
+	if s.keepCredentials && !d.result.Principal.IsZero() {
+		s.strip.keep(left, md, &d.result.Read)
+		ctx = inbound.NewContext(ctx, md, d.result.Read)
 	}
 	if authorization, ok := s.strip.set.Left(left, "authorization"); ok {
 		ctx = inbound.WithUnread(ctx, authorization)
 	}
-	a.ctx = a.result.NewContext(metadata.NewIncomingContext(ctx, left))
+	d.ctx = d.result.NewContext(metadata.NewIncomingContext(ctx, left))
 	if err == nil && s.policy != nil {
-		err = entry.Check(a.ctx, a.result.Principal)
+		err = entry.Check(d.ctx, d.result.Principal)
 	} else if s.allowAnonymous && errors.Is(err, authctx.NoCredentials) {
 		err = nil
 	}
 	if s.observer != nil {
-		s.describe(a, req, entry.Name, md)
-		a.event.Duration = s.now().Sub(start)
-		s.observe(a, authctx.OutcomeOf(err), err)
+		s.describe(d, req, entry.Name, md)
+		d.event.Duration = s.now().Sub(start)
+		s.observe(d, authctx.OutcomeOf(err), err)
 	}
 	return err
 }
@@ -90,26 +90,26 @@ func (s *Server) decide(ctx context.Context, method string, a *admission) (err e
 // describe says what the observer is told of a call, without its outcome.
 //
 //go:noinline
-func (s *Server) describe(a *admission, req *authctx.Request, entry string, md metadata.MD) {
-	a.event = authctx.Event{
+func (s *Server) describe(d *decision, req *authctx.Request, entry string, md metadata.MD) {
+	d.event = authctx.Event{
 		Transport: req.Transport,
 		Entry:     entry,
 		Method:    req.Method,
 		Target:    req.Target,
-		Principal: a.result.Principal,
+		Principal: d.result.Principal,
 		Peer:      req.Peer,
-		Cached:    a.result.Cached,
-		Ignored:   s.strip.unread(md, &a.result),
+		Cached:    d.result.Cached,
+		Ignored:   s.strip.unread(md, &d.result),
 	}
 }
 
 //go:noinline
-func (s *Server) observe(a *admission, outcome authctx.Outcome, err error) {
+func (s *Server) observe(d *decision, outcome authctx.Outcome, err error) {
 	if s.observer == nil {
 		return
 	}
-	a.event.Outcome, a.event.Reason, a.event.Err = outcome, authctx.ReasonOf(err), err
-	s.observer.Observe(a.ctx, a.event)
+	d.event.Outcome, d.event.Reason, d.event.Err = outcome, authctx.ReasonOf(err), err
+	s.observer.Observe(d.ctx, d.event)
 }
 
 // returned is what is sent for the error of a handler, nil for nil. If that is a
@@ -120,11 +120,11 @@ func (s *Server) returned(ctx context.Context, method string, err error) error {
 		return err
 	}
 	if s.observer != nil {
-		var a admission
-		a.ctx = ctx
-		a.result.Principal, _ = authctx.FromContext(ctx)
-		s.describe(&a, newRequest(ctx, method, nil), s.policy.RPC(method).Name, nil)
-		s.observe(&a, authctx.OutcomeOf(err), err)
+		var d decision
+		d.ctx = ctx
+		d.result.Principal, _ = authctx.FromContext(ctx)
+		s.describe(&d, newRequest(ctx, method, nil), s.policy.RPC(method).Name, nil)
+		s.observe(&d, authctx.OutcomeOf(err), err)
 	}
 	return &refusal{err, st}
 }

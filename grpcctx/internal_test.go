@@ -134,7 +134,7 @@ func TestAdmittingACallTakesFewAllocations(t *testing.T) {
 	}
 	ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs("authorization", "Bearer alice", "user-agent", "test"))
 	if n := testing.AllocsPerRun(100, func() {
-		if err := s.admit(ctx, "/a.B/C", new(admission)); err != nil {
+		if err := s.admit(ctx, "/a.B/C", new(decision)); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 6 {

@@ -75,15 +75,15 @@ func (s *watchedStream) SetTrailer(md metadata.MD) {
 // stream runs a handler for a caller who may call it, for as long as that
 // caller may act. Who may act without end, and public methods, run as they are.
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	var a admission
-	if err := s.admit(ss.Context(), info.FullMethod, &a); err != nil {
+	var d decision
+	if err := s.admit(ss.Context(), info.FullMethod, &d); err != nil {
 		return refuse(err)
 	}
-	if !vigil.Needed(&a.result, s.recheck) {
-		return s.returned(a.ctx, info.FullMethod, handler(srv, &serverStream{ss, a.ctx}))
+	if !vigil.Needed(&d.result, s.recheck) {
+		return s.returned(d.ctx, info.FullMethod, handler(srv, &serverStream{ss, d.ctx}))
 	}
 	w := &watchedStream{serverStream: serverStream{ServerStream: ss}}
-	return s.returned(a.ctx, info.FullMethod, s.watched(a, w, func() error { return handler(srv, w) }))
+	return s.returned(d.ctx, info.FullMethod, s.watched(d, w, func() error { return handler(srv, w) }))
 }
 
 // watched runs handler with ws until it returns or its caller comes to an end, of
@@ -92,20 +92,20 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 // Returning is the only thing that ends a gRPC stream while its handler is
 // blocked in a receive or a flow-controlled send: grpc then sends the status
 // and cancels the stream, and that unblocks the handler.
-func (s *Server) watched(a admission, ws *watchedStream, handler func() error) error {
-	ctx, cancel := context.WithCancelCause(a.ctx)
+func (s *Server) watched(d decision, ws *watchedStream, handler func() error) error {
+	ctx, cancel := context.WithCancelCause(d.ctx)
 	ws.ctx = ctx
 	// over says which of the two came first; a client that leaves is neither.
-	over, finish := context.WithCancelCause(context.WithoutCancel(a.ctx))
+	over, finish := context.WithCancelCause(context.WithoutCancel(d.ctx))
 	o := outcome{err: errGoexit}
 	go func() {
 		defer cancel(nil)
 		defer finish(errReturned)
 		o = run(handler)
 	}()
-	vigil.New(a.result, s.recheck, s.now).Start(over, finish, func(err error) {
-		a.event.Ignored, a.event.Duration = nil, 0
-		s.observe(&a, authctx.Ended, err)
+	vigil.New(d.result, s.recheck, s.now).Start(over, finish, func(err error) {
+		d.event.Ignored, d.event.Duration = nil, 0
+		s.observe(&d, authctx.Ended, err)
 	})
 	<-over.Done()
 	if err := context.Cause(over); err != errReturned {

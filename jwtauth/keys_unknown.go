@@ -10,7 +10,7 @@ import (
 func (r *RemoteKeys) find(ctx context.Context, keyID string) (*Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	since := r.seen.first(keyID, r.started)
+	since := r.seen.note(keyID, r.started)
 	key, load, err := r.await(keyID, since, nil)
 	if load == nil {
 		return key, err
@@ -65,7 +65,7 @@ func (r *RemoteKeys) await(keyID string, since uint64, waited *keyLoad) (key *Ke
 	case r.closed:
 		return nil, nil, r.unavailable(errClosed)
 	case absent && (brought || now.Before(r.goodAt.Add(r.cfg.CoolDown))):
-		r.seen.first(keyID, since) // who comes next has not waited for the loads that made it forgotten
+		r.seen.note(keyID, since) // who comes next has not waited for the loads that made it forgotten
 		return nil, nil, errNoSuchKey
 	case waited != nil && waited.number > since:
 		return nil, nil, r.unavailable(errFailedLoad)
@@ -113,7 +113,9 @@ type sightings struct {
 
 const maxSightings = 1000
 
-func (s *sightings) first(keyID string, loads uint64) uint64 {
+// note returns how many loads had begun when the key was first asked for, which it
+// remembers to be so many if nothing is known.
+func (s *sightings) note(keyID string, loads uint64) uint64 {
 	if n, ok := s.current[keyID]; ok {
 		return n
 	}
