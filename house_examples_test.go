@@ -38,6 +38,23 @@ func TestEveryEntryPointHasAnExample(t *testing.T) {
 	}
 }
 
+// TestConstructorsAreListedWithWhatTheyMake: go/doc gives up on that in a package in
+// which a struct embeds error, or a variable is declared to be one.
+func TestConstructorsAreListedWithWhatTheyMake(t *testing.T) {
+	for _, dir := range []string{".", "jwtauth", "jwtauth/jwtauthtest", "httpctx", "grpcctx"} {
+		pkg := documented(t, dir)
+		made := map[string]bool{}
+		for _, typ := range pkg.Types {
+			made["New"+typ.Name] = true
+		}
+		for _, f := range pkg.Funcs {
+			if made[f.Name] {
+				t.Errorf("%s: go doc lists %s apart from its type", pkg.Name, f.Name)
+			}
+		}
+	}
+}
+
 // areRun refuses examples that are never run.
 func areRun(t *testing.T, examples []*doc.Example) {
 	t.Helper()
