@@ -14,7 +14,7 @@ import (
 // calls it. All examples are run.
 func TestEveryEntryPointHasAnExample(t *testing.T) {
 	for _, dir := range []string{".", "jwtauth", "jwtauth/jwtauthtest", "httpctx", "grpcctx"} {
-		pkg := documented(t, dir)
+		pkg := documented(t, dir, 0)
 		called := callsIn(pkg.Examples)
 		check := func(f *doc.Func, made []*doc.Example) {
 			areRun(t, f.Examples)
@@ -38,11 +38,11 @@ func TestEveryEntryPointHasAnExample(t *testing.T) {
 	}
 }
 
-// TestConstructorsAreListedWithWhatTheyMake: go/doc gives up on that in a package in
-// which a struct embeds error, or a variable is declared to be one.
+// TestConstructorsAreListedWithWhatTheyMake: the go command gives up on that
+// in a package in which a struct embeds error, or a variable is declared as one.
 func TestConstructorsAreListedWithWhatTheyMake(t *testing.T) {
 	for _, dir := range []string{".", "jwtauth", "jwtauth/jwtauthtest", "httpctx", "grpcctx"} {
-		pkg := documented(t, dir)
+		pkg := documented(t, dir, doc.AllDecls)
 		made := map[string]bool{}
 		for _, typ := range pkg.Types {
 			made["New"+typ.Name] = true
@@ -81,7 +81,7 @@ func callsIn(examples []*doc.Example) map[string]bool {
 	return called
 }
 
-func documented(t *testing.T, dir string) *doc.Package {
+func documented(t *testing.T, dir string, mode doc.Mode) *doc.Package {
 	t.Helper()
 	fset := token.NewFileSet()
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -96,7 +96,7 @@ func documented(t *testing.T, dir string) *doc.Package {
 		}
 		files = append(files, file)
 	}
-	pkg, err := doc.NewFromFiles(fset, files, dir)
+	pkg, err := doc.NewFromFiles(fset, files, dir, mode)
 	if err != nil {
 		t.Fatal(err)
 	}
