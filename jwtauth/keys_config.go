@@ -46,6 +46,10 @@ type RemoteKeysConfig struct {
 	// means too; no-cache and no-store change nothing. Jitter shortens it by up to a
 	// tenth, so that many servers do not load at once. A load that fails is tried
 	// again after 1 s, then after longer and longer waits, up to 30 s.
+	//
+	// The metadata is asked where the keys are at these loads, and at others only if
+	// they are no longer where they were. So if the keys move while the old address goes
+	// on answering, tokens of new keys are [authctx.UnknownKey] until the next one.
 	RefreshInterval time.Duration
 	// CoolDown is the shortest time between two loads that requests with
 	// unknown keys cause; 10 seconds when zero. Tests that rotate keys want

@@ -73,6 +73,7 @@ func newUpstream(carry *httpctx.Proxy, upstream *url.URL, transport http.RoundTr
 			pr.SetURL(upstream)
 			pr.SetXForwarded()
 		},
+		ModifyResponse: brokenCalls(upstream.Host, log),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil { // the client is still there
 				log.WarnContext(r.Context(), "upstream does not answer", "upstream", upstream.Host, "error", err)

@@ -29,8 +29,8 @@ func Last(s Server) Server {
 }
 
 // HTTP serves h on l: HTTP/1.1 and, with prior knowledge, HTTP/2 without TLS.
-// A slow or idle client is cut off; a response may stream for as long as its handler
-// likes.
+// A client that is slow with the head of a request, or idle between two, is cut off. A
+// body and a response may stream for as long as their handler likes.
 func HTTP(l net.Listener, h http.Handler) Server {
 	s := &http.Server{
 		Handler:           hastened(h),
