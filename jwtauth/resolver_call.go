@@ -23,8 +23,6 @@ type resolveCall struct {
 	policy   *issuerPolicy   // in use by each request that waited
 	err      error
 	done     chan struct{} // closed when answered
-
-	forgotten bool // its issuer was, since it began
 }
 
 // start begins a call on a context of our own, so that no request that leaves
@@ -66,7 +64,7 @@ func (r *resolver) askOnce(ctx context.Context, call *resolveCall) (again bool) 
 		return false
 	}
 	if r.outdated(call, h) {
-		call.forgotten, call.next, err = true, nil, errForgotten
+		call.next, err = nil, errForgotten
 		if !call.answered && ctx.Err() == nil {
 			return true
 		}
@@ -177,7 +175,7 @@ func (r *resolver) fail(call *resolveCall, err error) {
 		r.unknown.add(call.issuer, errIssuer, now.Add(r.cfg.UnknownFor), r.cfg.MaxIssuers)
 	case known != nil && r.goOn(known, now):
 		call.answer(known.policy, nil)
-	case call.forgotten: // what failed may be from before that, so the next may ask at once
+	case err == error(errForgotten) || r.outdated(call, nil): // the next may ask at once
 	default:
 		err = known.about(later(err))
 		r.failing.add(call.issuer, err, now.Add(resolveCoolDown), r.cfg.MaxIssuers)

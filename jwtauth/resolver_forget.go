@@ -19,9 +19,6 @@ func (r *resolver) forget(issuer string) {
 		}
 		delete(r.unknown, name)
 		delete(r.failing, name)
-		if call := r.asking[name]; call != nil {
-			call.forgotten = true
-		}
 		if len(r.asking) > 0 {
 			r.forgotten[name] = r.calls
 		}
@@ -40,9 +37,9 @@ func (r *resolver) forgetTenants(template *issuerName) {
 	}
 	maps.DeleteFunc(r.unknown, func(name string, _ denial) bool { return matches(name) })
 	maps.DeleteFunc(r.failing, func(name string, _ denial) bool { return matches(name) })
-	for name, call := range r.asking {
+	for name := range r.asking {
 		if matches(name) {
-			call.forgotten, r.forgotten[name] = true, r.calls
+			r.forgotten[name] = r.calls
 		}
 	}
 }
@@ -62,7 +59,9 @@ func (r *resolver) spellings(issuer string) map[string]bool {
 		}
 		names[name] = true
 		for _, spelling := range a.policy.spellings() {
-			names[spelling] = true
+			if known := r.known[spelling]; known == nil || issuers[known.policy.Issuer] { // or it is another's name, whatever a says
+				names[spelling] = true
+			}
 		}
 	}
 	return names

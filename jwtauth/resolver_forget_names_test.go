@@ -58,6 +58,33 @@ func TestForgetKnowsAnIssuerByAllItsSpellings(t *testing.T) {
 	}
 }
 
+// A customer may say that another's name is an alias of its own. Then it changes something,
+// and the program calls Forget.
+func TestRule4_ForgetLeavesAnIssuerAloneWhoseNameAnotherCallsItsAlias(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTenantKeys(t, nil)
+		defer c.r.Close()
+		v, h := newSigner(t, "k1"), newSigner(t, "k1")
+		c.register(victim, v.key)
+		c.register(hostile, h.key)
+		c.call(hostile, hostile, victim)
+		good, bad := c.tokenOf(victim, v), c.tokenOf(hostile, h)
+		c.try("at first", good, nil)
+		c.try("at first, the other", bad, nil)
+		c.fail[victim] = func(context.Context) error { return context.DeadlineExceeded }
+		time.Sleep(11 * time.Minute)
+		c.try("going on", good, nil)
+		c.register(hostile, h.key, v.key) // with a key of the first
+		c.r.Forget(hostile)
+		c.try("afterwards, the other", bad, authctx.Unavailable)
+		c.try("afterwards", good, nil)
+		delete(c.fail, victim)
+		time.Sleep(time.Hour)
+		c.try("in the end, the other", bad, authctx.Unavailable)
+		c.try("in the end", good, nil)
+	})
+}
+
 // Tenants that came before their template was entered may be any, and are told so neither
 // by what is remembered nor by a call that had begun.
 func TestForgetKnowsTheTenantsOfATemplateThatWereRefused(t *testing.T) {

@@ -255,6 +255,24 @@ func TestACallThatEndsAfterItsIssuerWasForgottenLeavesNoFailure(t *testing.T) {
 	}
 }
 
+// A call that is repeated after that and fails is a failure like any other.
+func TestACallThatIsRepeatedAfterForgetLeavesAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newSuccessors(t, nil)
+		u.resolve = func(string) (*jwtauth.Verifier, error) { time.Sleep(time.Second); return nil, errors.New("down") }
+		s := u.s(testIssuer)
+		go u.verify("meanwhile", s, testIssuer, authctx.Unavailable)
+		synctest.Wait()
+		u.r.Forget(testIssuer)
+		time.Sleep(3 * time.Second)
+		u.verify("the next", s, testIssuer, authctx.Unavailable)
+		if n := u.asked.Load(); n != 2 {
+			t.Errorf("Resolve was asked %d times", n)
+		}
+		u.close()
+	})
+}
+
 // Nobody who names the issuer just then is any more trouble than before.
 func TestForgetWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,7 +3,6 @@ package jwtauth
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -52,36 +51,21 @@ func (r *resolver) hold(call *resolveCall, v *Verifier) (*held, <-chan struct{})
 	return h, nil
 }
 
-// letGo is giveBack for a call that is over. If nobody has kept the verifier, keys of it
-// may be another issuer's, which a Release would close.
+// letGo is giveBack for a call that is over.
 func (r *resolver) letGo(h *held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.giveBack(h, h.users > 1 || !r.borrows(h))
-}
-
-// borrows reports whether a verifier of another issuer that is kept, in use or about to be
-// kept has keys of h. It needs the lock.
-func (r *resolver) borrows(h *held) bool {
-	policy := h.verifier.policy
-	has := func(origin any) bool { return slices.Contains(h.origins, origin) }
-	for _, other := range r.held {
-		p := other.verifier.policy
-		if p.Issuer != policy.Issuer && !p.renames(policy) && slices.ContainsFunc(other.origins, has) {
-			return true
-		}
-	}
-	return false
+	r.giveBack(h)
 }
 
 // giveBack takes a user from a verifier and lets the last begin its release, for
 // which nobody waits. It needs the lock.
-func (r *resolver) giveBack(h *held, release bool) {
+func (r *resolver) giveBack(h *held) {
 	if h.users--; h.users > 0 {
 		return
 	}
 	delete(r.held, h.verifier)
-	if r.cfg.Release == nil || !release {
+	if r.cfg.Release == nil {
 		r.owned.Done()
 		return
 	}

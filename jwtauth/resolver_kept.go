@@ -125,6 +125,6 @@ func (r *resolver) retire(a *resolved) {
 // endUnused lets go of the verifier of an answer that is neither kept nor in use.
 func (r *resolver) endUnused(a *resolved) {
 	if a.requests == 0 && a.ended.Load() {
-		r.giveBack(a.held, true)
+		r.giveBack(a.held)
 	}
 }

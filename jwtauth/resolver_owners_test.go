@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,93 +247,42 @@ func TestRule4_AnIssuerWhoseNameBecomesItsAliasGoesOn(t *testing.T) {
 	}
 }
 
-// A customer registers the keys of another for its own. However the call about it ends,
-// its verifier is not released.
-func TestRule4_NobodyHasTheKeysOfAnotherReleased(t *testing.T) {
-	for name, test := range map[string]struct {
-		down   time.Duration // the provider of the keys, at first
-		forget bool          // while Resolve is asked
-	}{
-		"refused":                       {0, false},
-		"forgotten meanwhile":           {0, true},
-		"keys that are not there":       {time.Hour, false},
-		"forgotten, and keys not there": {time.Hour, true},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			var stolen *jwtauth.Verifier
-			var released atomic.Bool
-			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
-				c.Release = func(v *jwtauth.Verifier) { released.CompareAndSwap(false, v == stolen) }
-			})
-			s, own := u.s(victim), newSigner(t, "own")
-			keys := &laterKeys{s.key, time.Now().Add(test.down)}
-			of := func(issuer string, s testSigner, keys jwtauth.KeySource) *jwtauth.Verifier {
-				return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys })
-			}
-			verifiers := map[string]*jwtauth.Verifier{victim: of(victim, s, keys), hostile: of(hostile, own, must(jwtauth.NewStaticKeys(own.key)))}
-			stolen = of(hostile, s, keys)
-			u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
-				v := verifiers[issuer]
-				time.Sleep(time.Second)
-				return v, nil
-			}
-			try := func(issuer string, s testSigner) {
-				token := s.token(t, goodClaims(map[string]any{"iss": issuer, "exp": time.Now().Add(time.Hour).Unix(), "iat": nil}))
-				_, _ = u.r.Verify(context.Background(), token)
-			}
-			try(hostile, own)
-			verifiers[hostile] = stolen
-			time.Sleep(11 * time.Minute)
-			try(victim, s)
-			go try(hostile, own)
-			synctest.Wait()
-			if test.forget {
-				u.r.Forget(hostile)
-			}
-			time.Sleep(time.Minute)
-			if u.asked.Load() < 3 || released.Load() {
-				t.Errorf("%s: asked %d times, the keys of another may be closed: %v", name, u.asked.Load(), released.Load())
-			}
-			u.close()
+// A customer registers the public key of another again and again, each time with an
+// address that has to be opened.
+func TestRule2_AnIssuerThatIsRefusedLeavesNothingOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		released := map[*jwtauth.Verifier]int{}
+		u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
+			c.Release = func(v *jwtauth.Verifier) { mu.Lock(); defer mu.Unlock(); released[v]++ }
 		})
-	}
-}
-
-// The same for keys that another waits for. Which of the two calls ends first, nobody says.
-func TestRule4_NobodyHasTheKeysThatAnotherWaitsForReleased(t *testing.T) {
-	for range 20 {
-		synctest.Test(t, func(t *testing.T) {
-			var stolen *jwtauth.Verifier
-			var released atomic.Bool
-			u := newSuccessors(t, func(c *jwtauth.ResolvingVerifierConfig) {
-				c.Release = func(v *jwtauth.Verifier) { released.CompareAndSwap(false, v == stolen) }
-			})
-			s, own := u.s(victim), newSigner(t, "k1")
-			of := func(issuer string, s testSigner, keys jwtauth.KeySource) *jwtauth.Verifier {
-				return newVerifier(t, s, func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys })
-			}
-			first := of(hostile, own, must(jwtauth.NewStaticKeys(own.key)))
-			verifiers := map[string]*jwtauth.Verifier{victim: of(victim, s, must(jwtauth.NewStaticKeys(s.key))), hostile: first}
-			u.resolve = func(issuer string) (*jwtauth.Verifier, error) { return verifiers[issuer], nil }
-			u.verify("at first", s, victim, nil)
-			u.verify("at first", own, hostile, nil)
-			time.Sleep(11 * time.Minute)
-			next := newSigner(t, "k1")
-			keys := &laterKeys{next.key, time.Now().Add(3 * time.Second)}
-			stolen = of(hostile, next, keys)
-			verifiers[victim], verifiers[hostile] = of(victim, next, keys), stolen
-			for issuer, s := range map[string]testSigner{victim: s, hostile: own} {
-				go u.verify("until then", s, issuer, nil)
-			}
+		u.resolve = func(issuer string) (*jwtauth.Verifier, error) {
+			keys := must(jwtauth.JoinKeys(laterKeys{}, must(jwtauth.NewStaticKeys(u.s(victim).key))))
+			return newVerifier(t, u.s(issuer), func(c *jwtauth.VerifierConfig) { c.Issuer, c.Keys = issuer, keys }), nil
+		}
+		open := func() int {
 			synctest.Wait()
-			verifiers[hostile] = first // the program takes it back
+			mu.Lock()
+			defer mu.Unlock()
+			for _, times := range released {
+				if times != 1 {
+					t.Errorf("one was released %d times", times)
+				}
+			}
+			return int(u.asked.Load()) - len(released)
+		}
+		u.verify("at first", u.s(victim), victim, nil)
+		for range 100 {
 			u.r.Forget(hostile)
-			time.Sleep(time.Minute)
-			if released.Load() {
-				t.Error("the keys of another may be closed")
-			}
-			u.verify("in the end", next, victim, nil)
-			u.close()
-		})
-	}
+			u.verify("refused", u.s(hostile), hostile, authctx.Unavailable)
+		}
+		u.verify("in the end", u.s(victim), victim, nil)
+		if n := open(); n != 1 || u.asked.Load() != 101 {
+			t.Errorf("%d of %d are open", n, u.asked.Load())
+		}
+		u.close()
+		if n := open(); n != 0 {
+			t.Errorf("closed, and %d are open", n)
+		}
+	})
 }

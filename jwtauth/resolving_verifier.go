@@ -40,12 +40,11 @@ type ResolvingVerifierConfig struct {
 	// is asked either, except [RemoteKeys].
 	//
 	// A key source or a static key serves one issuer. While the answer about the first
-	// issuer is believed, a second issuer with the same key is [authctx.Unavailable], and
-	// its verifier is not released. After that, if a token of the first issuer was
-	// verified, Resolve is asked about the first again, and the first keeps the key until
-	// Resolve returns WrongIssuer for it or a verifier without that key. If that verifier
-	// has keys of another issuer in its turn, the first keeps the old ones until
-	// MaxStale.
+	// issuer is believed, a second issuer with the same key is [authctx.Unavailable].
+	// After that, if a token of the first issuer was verified, Resolve is asked about the
+	// first again, and the first keeps the key until Resolve returns WrongIssuer for it or
+	// a verifier without that key. If that verifier has keys of another issuer in its
+	// turn, the first keeps the old ones until MaxStale.
 	//
 	// So where customers bring their own keys, have each prove that it has the private
 	// key, and register no key twice. Public keys are no secret: a customer that has
@@ -58,12 +57,16 @@ type ResolvingVerifierConfig struct {
 	// another issuer with the same keys, and its tokens are [authctx.Unavailable] until
 	// no earlier spelling keeps them, which may take MaxStale unless that is forgotten.
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
-	// Release, if not nil, is called with each verifier that Resolve returned, once it is
-	// no longer kept and no request uses it, so that its key source can be closed. It is
-	// not called with a verifier that was never kept because another issuer has its keys.
-	// Streams go on if the next answer has the same keys. If Resolve returns a verifier
-	// that is being released, Resolve is asked again when that is done. No request waits
-	// for Release, and nothing bounds how many run at once, so it must return.
+	// Release, if not nil, is called with each verifier that Resolve returned, also with
+	// one that is refused, once it is no longer kept and no request uses it, so that its
+	// key source can be closed. Streams go on if the next answer has the same keys. If
+	// Resolve returns a verifier that is being released, Resolve is asked again when that
+	// is done. No request waits for Release, and nothing bounds how many run at once, so
+	// it must return.
+	//
+	// Give each verifier a key source of its own. If several have one, count them, and
+	// close it with the last. If it were closed with the first, a customer that registers
+	// another's address could have the other's keys closed.
 	Release func(*Verifier)
 	// Timeout bounds one call of Resolve, and how long requests wait for it and
 	// Close for it and for Release: at least 1 ms, 5 s when zero.
@@ -195,8 +198,9 @@ func (r *ResolvingVerifier) Close() error { return r.resolver.close() }
 // is repeated within its Timeout.
 //
 // All spellings are forgotten that a verifier of the issuer has, see
-// [VerifierConfig.IssuerAliases], whichever is given. Of a spelling without a verifier
-// nothing tells whose it is: after entering an issuer, call Forget for each. A tenant of a
+// [VerifierConfig.IssuerAliases], whichever is given, except one that is itself the name
+// of another issuer. Of a spelling without a verifier nothing tells whose it is: after
+// entering an issuer, call Forget for each. A tenant of a
 // [TenantPlaceholder] is an issuer like any other, and the templated name stands for all
 // of them.
 //
