@@ -41,6 +41,28 @@ func ExampleAuthenticated() {
 	// <nil>
 }
 
+// Who may call what, for whoever reviews it.
+func ExamplePolicy_String() {
+	policy, err := authctx.NewPolicy(authctx.PolicyConfig{
+		Rules: map[string]authctx.Rule{
+			"/shop.v1.Orders/*":      authctx.Scope("orders"),
+			"/shop.v1.Orders/Refund": authctx.All(authctx.Role("support"), authctx.MaxAuthAge(5*time.Minute, nil)),
+			"GET /report":            authctx.Any(authctx.Group("staff"), authctx.Tenant("acme")),
+		},
+		Public: []string{"/healthz"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Print(policy)
+	// Output:
+	// /healthz                everybody
+	// /shop.v1.Orders/*       Scope("orders")
+	// /shop.v1.Orders/Refund  All(Role("support"), MaxAuthAge(5m0s))
+	// GET /report             Any(Group("staff"), Tenant("acme"))
+	// default                 nobody
+}
+
 func ExampleAll() {
 	ctx := authctx.NewContext(context.Background(), caller())
 	fmt.Println(authctx.Authorize(ctx, authctx.All(authctx.Role("editor"), authctx.Permission("orders:read"))))

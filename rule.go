@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Rule decides whether a caller may do something. Implementations are safe for
-// concurrent use.
+// concurrent use. The rules of this package print as the calls that make them, see
+// [Policy.String].
 type Rule interface {
 	// Check returns nil to allow p. A rule that cannot decide returns
 	// [Unavailable]; an error that names no [Reason], an [Error] without one
@@ -76,26 +78,35 @@ func checkRule(ctx context.Context, rule Rule, p Principal) error {
 
 // Authenticated returns a rule that allows every caller who is known.
 func Authenticated() Rule {
-	return RuleFunc(func(context.Context, Principal) error { return nil })
+	return authenticatedRule{}
+}
+
+type authenticatedRule struct{}
+
+func (authenticatedRule) Check(_ context.Context, p Principal) error {
+	if p.IsZero() {
+		return NoCredentials
+	}
+	return nil
 }
 
 // Role returns a rule that allows callers with exactly this role. The empty role
 // matches no caller.
 func Role(role string) Rule {
-	return require(Principal.HasRole, role, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("role %q required", role)})
+	return require("Role", role, Principal.HasRole)
 }
 
 // Group returns a rule that allows callers in exactly this group. The empty group
 // matches no caller. A caller whose list of groups is incomplete (see
 // [Principal.GroupsIncomplete]) counts as being only in the groups on the list.
 func Group(group string) Rule {
-	return require(Principal.HasGroup, group, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("group %q required", group)})
+	return require("Group", group, Principal.HasGroup)
 }
 
 // Permission returns a rule that allows callers with exactly this permission.
 // The empty permission matches no caller.
 func Permission(name string) Rule {
-	return require(Principal.HasPermission, name, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("permission %q required", name)})
+	return require("Permission", name, Principal.HasPermission)
 }
 
 // Tenant returns a rule that allows callers who act in exactly this tenant. The empty
@@ -103,16 +114,14 @@ func Permission(name string) Rule {
 // Each issuer says which tenant its callers act in: where not all are believed alike, ask
 // for the [Issuer] as well.
 func Tenant(tenant string) Rule {
-	actsIn := func(p Principal, tenant string) bool { return tenant != "" && p.Tenant() == tenant }
-	return require(actsIn, tenant, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("tenant %q required", tenant)})
+	return require("Tenant", tenant, func(p Principal, tenant string) bool { return tenant != "" && p.Tenant() == tenant })
 }
 
 // Issuer returns a rule that allows callers of exactly this issuer, see
 // [Principal.Issuer]. Names are compared byte by byte. The empty issuer matches no
 // caller.
 func Issuer(issuer string) Rule {
-	isOf := func(p Principal, issuer string) bool { return issuer != "" && p.Issuer() == issuer }
-	return require(isOf, issuer, &Error{Reason: PermissionDenied, Cause: fmt.Errorf("issuer %q required", issuer)})
+	return require("Issuer", issuer, func(p Principal, issuer string) bool { return issuer != "" && p.Issuer() == issuer })
 }
 
 // Scope returns a rule that allows callers whose client was granted exactly
@@ -146,14 +155,27 @@ func (s scopeRule) Check(_ context.Context, p Principal) error {
 	return s.refusal
 }
 
-// require makes a rule whose refusal is ready before the first request.
-func require(has func(Principal, string) bool, want string, refusal *Error) Rule {
-	return RuleFunc(func(_ context.Context, p Principal) error {
-		if has(p, want) {
-			return nil
-		}
-		return refusal
-	})
+// attributeRule is a rule about one attribute. Its refusal is ready before the first
+// request.
+type attributeRule struct {
+	attribute, want string
+	has             func(Principal, string) bool
+	refusal         *Error
+}
+
+func require(attribute, want string, has func(Principal, string) bool) Rule {
+	cause := fmt.Errorf("%s %q required", strings.ToLower(attribute), want)
+	return &attributeRule{attribute, want, has, &Error{Reason: PermissionDenied, Cause: cause}}
+}
+
+func (a *attributeRule) Check(_ context.Context, p Principal) error {
+	switch {
+	case p.IsZero():
+		return NoCredentials
+	case a.has(p, a.want):
+		return nil
+	}
+	return a.refusal
 }
 
 // All returns a rule that allows what every one of its rules allows. It stops

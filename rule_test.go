@@ -382,3 +382,35 @@ func TestANilErrorPointerOfARuleDenies(t *testing.T) {
 		}
 	}
 }
+
+type ownOrder struct{}
+
+func (ownOrder) Check(context.Context, authctx.Principal) error { return nil }
+
+type named struct{ ownOrder }
+
+func (named) String() string { return "the order is the caller's own" }
+
+func TestRulesPrintAsTheyAreMade(t *testing.T) {
+	for want, rule := range map[string]authctx.Rule{
+		"Authenticated()": authctx.Authenticated(), `Role("a")`: authctx.Role("a"), `Group("a\nb")`: authctx.Group("a\nb"),
+		`Permission("")`: authctx.Permission(""), `Tenant("a")`: authctx.Tenant("a"), `Issuer("a")`: authctx.Issuer("a"),
+		`Scope("a")`: authctx.Scope("a"), `ACR("a", "b")`: authctx.ACR("a", "b"), "MaxAuthAge(1h0m0s)": authctx.MaxAuthAge(time.Hour, nil),
+		`All(Scope("a"), Any(Scope("b"), ACR("c")), Role("d"))`: authctx.All(authctx.Scope("a"),
+			authctx.All(authctx.Any(authctx.Scope("b"), authctx.ACR("c")), authctx.Role("d"))),
+		"Any(the order is the caller's own, authctx_test.ownOrder, authctx.RuleFunc)": authctx.Any(named{}, ownOrder{},
+			authctx.RuleFunc(func(context.Context, authctx.Principal) error { return nil })),
+	} {
+		if got := fmt.Sprint(rule); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if got := authctx.DefaultPolicy(rule).String(); got != "default  "+want+"\n" {
+			t.Errorf("%q", got)
+		}
+	}
+	for _, nobodys := range []*authctx.Policy{nil, {}} {
+		if got := nobodys.String(); got != "default  nobody\n" {
+			t.Errorf("%q", got)
+		}
+	}
+}
