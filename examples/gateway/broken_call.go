@@ -5,6 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
+
+	"google.golang.org/grpc/codes"
 
 	"github.com/authctx/authctx/grpcctx"
 )
@@ -40,7 +43,11 @@ func (b *callBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	b.warn(err)
-	b.res.Trailer = http.Header{"Grpc-Status": {"14"}, "Grpc-Message": {"the service behind this gateway has gone"}}
+	if b.res.Trailer == nil {
+		b.res.Trailer = http.Header{}
+	}
+	b.res.Trailer.Set("Grpc-Status", strconv.Itoa(int(codes.Unavailable)))
+	b.res.Trailer.Set("Grpc-Message", "the service behind this gateway has gone")
 	return n, io.EOF
 }
 
