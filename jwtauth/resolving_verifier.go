@@ -14,7 +14,8 @@ import (
 type ResolvingVerifierConfig struct {
 	// Resolve returns the verifier of an issuer. The issuer is the "iss" of a token that
 	// nobody has verified yet, so look it up, and never derive an address from it. If
-	// nothing has changed, return the same verifier as last time.
+	// nothing has changed, return the same verifier as last time, unless Release has
+	// closed its keys.
 	//
 	// Return [authctx.WrongIssuer] if there is no such issuer. If there was one, this
 	// ends its cached tokens and its streams too, but not before Resolve is asked again:
@@ -59,14 +60,16 @@ type ResolvingVerifierConfig struct {
 	Resolve func(ctx context.Context, issuer string) (*Verifier, error)
 	// Release, if not nil, is called with each verifier that Resolve returned, also with
 	// one that is refused, once it is no longer kept and no request uses it, so that its
-	// key source can be closed. Streams go on if the next answer has the same keys. If
-	// Resolve returns a verifier that is being released, Resolve is asked again when that
-	// is done. No request waits for Release, and nothing bounds how many run at once, so
-	// it must return.
+	// key source can be closed. If it is, Resolve returns a new verifier from then on,
+	// even if nothing else has changed. Streams go on if the next answer has the same
+	// keys. If Resolve returns a verifier that is being released, Resolve is asked again
+	// when that is done. No request waits for Release, and nothing bounds how many run at
+	// once, so it must return.
 	//
-	// Give each verifier a key source of its own. If several have one, count them, and
-	// close it with the last. If it were closed with the first, a customer that registers
-	// another's address could have the other's keys closed.
+	// If Release closes key sources, give each verifier one of its own, as in the example.
+	// If several have one, count them, and close it with the last: if it were closed with
+	// the first, a customer that registers another's address could have the other's keys
+	// closed.
 	Release func(*Verifier)
 	// Timeout bounds one call of Resolve, and how long requests wait for it and
 	// Close for it and for Release: at least 1 ms, 5 s when zero.

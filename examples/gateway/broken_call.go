@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 
@@ -15,7 +17,8 @@ import (
 // brokenCalls tells clients of gRPC calls that their upstream went away before it had
 // answered in full, as when it is deployed anew: the call ends as Unavailable, which
 // clients go on from by calling again. The proxy would reset its stream, and they would
-// take that for Internal, a fault of the service.
+// take that for Internal, a fault of the service, as they still do if the upstream went
+// away in the middle of a message.
 func brokenCalls(upstream string, log *slog.Logger) func(*http.Response) error {
 	return func(res *http.Response) error {
 		if grpcctx.IsRequest(res.Request) {
@@ -36,10 +39,7 @@ type callBody struct {
 
 func (b *callBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == nil || err == io.EOF || b.res.Request.Context().Err() != nil { // by the client, or with its caller
-		return n, err
-	}
-	if _, reset := errors.AsType[streamError](err); reset { // by the service, which is still there
+	if err == nil || err == io.EOF || b.res.Request.Context().Err() != nil || !isConnectionLost(err) {
 		return n, err
 	}
 	b.warn(err)
@@ -51,12 +51,10 @@ func (b *callBody) Read(p []byte) (int, error) {
 	return n, io.EOF
 }
 
-// streamError is what net/http makes of a stream that was reset, for who asks for an
-// error of these fields.
-type streamError struct {
-	StreamID uint32
-	Code     uint32
-	Cause    error
+// isConnectionLost reports whether an answer over HTTP/2 ended with its connection. One
+// that the upstream resets fails with another error, and so does one whose client did not
+// send its request properly. That the connection was to be closed is only known by its text.
+func isConnectionLost(err error) bool {
+	_, broken := errors.AsType[*net.OpError](err)
+	return broken || errors.Is(err, io.ErrUnexpectedEOF) || strings.HasPrefix(err.Error(), "http2: server sent GOAWAY and closed the connection;")
 }
-
-func (streamError) Error() string { return "stream reset" }
