@@ -2,6 +2,7 @@ package authctx
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -37,10 +38,15 @@ func (e Entry) text() string {
 }
 
 func ruleText(rule Rule) string {
-	if s, ok := rule.(fmt.Stringer); ok {
-		return s.String()
+	s, ok := rule.(fmt.Stringer)
+	if !ok {
+		return fmt.Sprintf("%T", rule)
 	}
-	return fmt.Sprintf("%T", rule)
+	text := s.String()
+	if text == "" || !exactName(text) { // it could pass for another line
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 func (authenticatedRule) String() string { return "Authenticated()" }

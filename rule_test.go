@@ -387,9 +387,10 @@ type ownOrder struct{}
 
 func (ownOrder) Check(context.Context, authctx.Principal) error { return nil }
 
-type named struct{ ownOrder }
+type named string
 
-func (named) String() string { return "the order is the caller's own" }
+func (named) Check(context.Context, authctx.Principal) error { return nil }
+func (n named) String() string                               { return string(n) }
 
 func TestRulesPrintAsTheyAreMade(t *testing.T) {
 	for want, rule := range map[string]authctx.Rule{
@@ -398,13 +399,18 @@ func TestRulesPrintAsTheyAreMade(t *testing.T) {
 		`Scope("a")`: authctx.Scope("a"), `ACR("a", "b")`: authctx.ACR("a", "b"), "MaxAuthAge(1h0m0s)": authctx.MaxAuthAge(time.Hour, nil),
 		`All(Scope("a"), Any(Scope("b"), ACR("c")), Role("d"))`: authctx.All(authctx.Scope("a"),
 			authctx.All(authctx.Any(authctx.Scope("b"), authctx.ACR("c")), authctx.Role("d"))),
-		"Any(the order is the caller's own, authctx_test.ownOrder, authctx.RuleFunc)": authctx.Any(named{}, ownOrder{},
+		"Any(the order is the caller's own, authctx_test.ownOrder, authctx.RuleFunc)": authctx.Any(named("the order is the caller's own"), ownOrder{},
 			authctx.RuleFunc(func(context.Context, authctx.Principal) error { return nil })),
 	} {
 		if got := fmt.Sprint(rule); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 		if got := authctx.DefaultPolicy(rule).String(); got != "default  "+want+"\n" {
+			t.Errorf("%q", got)
+		}
+	}
+	for _, text := range []string{"", "a\n/admin  Role(\"admin\")", "\xff", "a\tb"} {
+		if got := authctx.DefaultPolicy(named(text)).String(); got != fmt.Sprintf("default  %q\n", text) {
 			t.Errorf("%q", got)
 		}
 	}

@@ -101,6 +101,7 @@ func TestGatewayBlamesNoServiceForAClientThatSendsLessThanItSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,9 @@ func (b *callBody) Read(p []byte) (int, error) {
 	if err == nil || err == io.EOF || b.res.Request.Context().Err() != nil || !isConnectionLost(err) {
 		return n, err
 	}
+	if b.res.Header.Get("Grpc-Status")+b.res.Trailer.Get("Grpc-Status") != "" { // only its length was not as announced
+		return n, io.EOF
+	}
 	b.warn(err)
 	if b.res.Trailer == nil {
 		b.res.Trailer = http.Header{}
@@ -51,9 +54,10 @@ func (b *callBody) Read(p []byte) (int, error) {
 	return n, io.EOF
 }
 
-// isConnectionLost reports whether an answer over HTTP/2 ended with its connection. One
-// that the upstream resets fails with another error, and so does one whose client did not
-// send its request properly. That the connection was to be closed is only known by its text.
+// isConnectionLost reports whether an answer over HTTP/2 that has no status ended with its
+// connection. One that the upstream resets fails with another error, and so does one whose
+// client did not send its request properly. That the connection was to be closed is only
+// known by its text.
 func isConnectionLost(err error) bool {
 	_, broken := errors.AsType[*net.OpError](err)
 	return broken || errors.Is(err, io.ErrUnexpectedEOF) || strings.HasPrefix(err.Error(), "http2: server sent GOAWAY and closed the connection;")
