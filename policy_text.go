@@ -8,9 +8,10 @@ import (
 )
 
 // String returns the table for people who review who may call what: a line for each
-// entry, sorted by name, and one for what is not listed. A rule is shown by its String
-// method, or else by its type: give rules of your own one. The text may change with
-// versions of this package.
+// entry, sorted by name, and one for what is not listed. Public entries let in everybody,
+// and a nil or zero Policy nobody. A rule is shown by its String method, or else by its
+// type: give rules of your own one. Rules that handlers apply themselves are not known
+// here. The text may change with versions of this package.
 func (p *Policy) String() string {
 	var text strings.Builder
 	lines := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)

@@ -203,9 +203,8 @@ func (r *ResolvingVerifier) Close() error { return r.resolver.close() }
 // All spellings are forgotten that a verifier of the issuer has, see
 // [VerifierConfig.IssuerAliases], whichever is given, except one that is itself the name
 // of another issuer. Of a spelling without a verifier nothing tells whose it is: after
-// entering an issuer, call Forget for each. A tenant of a
-// [TenantPlaceholder] is an issuer like any other, and the templated name stands for all
-// of them.
+// entering an issuer, call Forget for each. A tenant of a [TenantPlaceholder] is an issuer
+// like any other, and the templated name stands for all of them.
 //
 // After that the issuer counts as a new one. If Resolve then fails, or the next verifier
 // has no keys yet, there is no earlier answer that could go on until MaxStale. Strangers
